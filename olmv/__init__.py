@@ -1,0 +1,91 @@
+"""olmv: which of these labels are true of a video?
+
+>>> import olmv
+>>> classifier = olmv.Classifier.from_pretrained("olmv-mini")
+>>> for prediction in classifier.predict(["a.mp4"], olmv.Vocabulary.from_names(["dog", "rain"])):
+...     print(prediction.video, prediction.positives)
+
+Public names are imported when they are first used, so `import olmv` itself is quick and imports no torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from olmv import _torchvision_guard
+from olmv.errors import (
+    DecodeError,
+    DecodeTimeoutError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    ModelNotFoundError,
+    NotAVideoError,
+    NoVideoStreamError,
+    OlmvError,
+    OutputError,
+    UsageError,
+    VideoError,
+    VocabularyError,
+    WeightsUnavailableError,
+    WorkerCrashedError,
+)
+
+if TYPE_CHECKING:
+    from olmv.classifier import Classifier
+    from olmv.labels.attributes import AttributeBook
+    from olmv.labels.vocabulary import Vocabulary
+    from olmv.models.hub import load_model
+    from olmv.predictions import VideoPrediction
+    from olmv.scoring.thresholds import Thresholds
+    from olmv.video.readers import read_frames
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AttributeBook",
+    "Classifier",
+    "DecodeError",
+    "DecodeTimeoutError",
+    "InputError",
+    "MissingDependencyError",
+    "ModelError",
+    "ModelNotFoundError",
+    "NoVideoStreamError",
+    "NotAVideoError",
+    "OlmvError",
+    "OutputError",
+    "Thresholds",
+    "UsageError",
+    "VideoError",
+    "VideoPrediction",
+    "Vocabulary",
+    "VocabularyError",
+    "WeightsUnavailableError",
+    "WorkerCrashedError",
+    "load_model",
+    "read_frames",
+]
+
+_LAZY = {
+    "AttributeBook": "olmv.labels.attributes",
+    "Classifier": "olmv.classifier",
+    "Thresholds": "olmv.scoring.thresholds",
+    "VideoPrediction": "olmv.predictions",
+    "Vocabulary": "olmv.labels.vocabulary",
+    "load_model": "olmv.models.hub",
+    "read_frames": "olmv.video.readers",
+}
+
+_torchvision_guard.install()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'olmv' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

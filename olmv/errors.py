@@ -1,0 +1,98 @@
+"""Every error that olmv raises on purpose.
+
+    OlmvError
+     ├── UsageError                 the call is wrong; nothing was done (exit code 2)
+     │    ├── VocabularyError       a label file, an attribute book or a thresholds file
+     │    ├── InputError            no such path, a folder without videos, a bad manifest
+     │    ├── OutputError           the result cannot be written where it was asked for
+     │    └── ModelError            a model name or folder that cannot be used
+     │         ├── ModelNotFoundError       no such name; close matches are named
+     │         └── WeightsUnavailableError  the name is right, the weights cannot be had
+     ├── MissingDependencyError     an optional package is not installed (exit code 2)
+     └── VideoError                 one video cannot be read; costs one row, never the run
+          ├── NotAVideoError        not a video container, or one that is not allowed
+          ├── NoVideoStreamError    audio only
+          ├── DecodeError           a video stream of which no frame can be decoded
+          ├── DecodeTimeoutError    took longer than the time allowed for one file
+          └── WorkerCrashedError    the process that decoded it died (memory cap, codec crash)
+
+Messages are one line and end with what to do about it, where something can be done.
+"""
+
+__all__ = [
+    "DecodeError",
+    "DecodeTimeoutError",
+    "InputError",
+    "MissingDependencyError",
+    "ModelError",
+    "ModelNotFoundError",
+    "NoVideoStreamError",
+    "NotAVideoError",
+    "OlmvError",
+    "OutputError",
+    "UsageError",
+    "VideoError",
+    "VocabularyError",
+    "WeightsUnavailableError",
+    "WorkerCrashedError",
+]
+
+
+class OlmvError(Exception):
+    """Base of every error that olmv raises on purpose."""
+
+
+class UsageError(OlmvError):
+    """The call is wrong; nothing was done."""
+
+
+class VocabularyError(UsageError):
+    """A label file, an attribute book or a thresholds file cannot be used."""
+
+
+class InputError(UsageError):
+    """No such path, a folder without videos, or a bad manifest."""
+
+
+class OutputError(UsageError):
+    """The result cannot be written where it was asked for."""
+
+
+class ModelError(UsageError):
+    """A model name or folder that cannot be used."""
+
+
+class ModelNotFoundError(ModelError):
+    """No model has this name; the message names close matches."""
+
+
+class WeightsUnavailableError(ModelError):
+    """The name is right, but its weights are not here and cannot be fetched."""
+
+
+class MissingDependencyError(OlmvError):
+    """An optional package is not installed; the message names the extra to install."""
+
+
+class VideoError(OlmvError):
+    """One video cannot be read; costs one row, never the run."""
+
+
+class NotAVideoError(VideoError):
+    """Not a video container, or one that is not allowed."""
+
+
+class NoVideoStreamError(VideoError):
+    """The file has no video stream (audio only)."""
+
+
+class DecodeError(VideoError):
+    """There is a video stream, but no frame of it can be decoded."""
+
+
+class DecodeTimeoutError(VideoError):
+    """Decoding took longer than the time allowed for one file."""
+
+
+class WorkerCrashedError(VideoError):
+    """The process that decoded the file died (memory cap, codec crash)."""

@@ -1,0 +1,1 @@
+"""Words: label lists, attribute books, templates, and the texts that a text tower encodes."""

@@ -1,0 +1,157 @@
+"""The attribute book: what an LLM, or a person, wrote about every label."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from olmv.errors import VocabularyError
+from olmv.files import read_text, write_atomic
+from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, clean_text
+
+__all__ = ["FORMAT", "AttributeBook", "BookEntry", "load_document", "one_line"]
+
+FORMAT = "olmv-attributes/1"
+
+
+class BookEntry(BaseModel):
+    """The attributes of one label and where they come from. Unknown fields are kept (date, sampling).
+
+    Args:
+        attributes: short descriptions of the label.
+        llm: who wrote them ("vllm:MODEL", "handwritten").
+        prompt_sha256: the prompt they answer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    attributes: tuple[str, ...]
+    llm: str | None = None
+    prompt_sha256: str | None = None
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    format: str = FORMAT
+    labels: dict[str, BookEntry]
+
+
+class AttributeBook(Mapping[str, tuple[str, ...]]):
+    """Label -> attributes, with provenance; immutable, in the order of the file.
+
+    Args:
+        labels: for every label its entry, or only its attributes.
+
+    Raises:
+        VocabularyError: a label or attribute is empty, too long or has control characters.
+    """
+
+    def __init__(self, labels: Mapping[str, BookEntry | Sequence[str]]) -> None:
+        self._entries: dict[str, BookEntry] = {}
+        self._extra: dict[str, Any] = {}
+        for name, given in labels.items():
+            label = clean_text(name, what="label", limit=MAX_LABEL_CHARS)
+            if isinstance(given, str):
+                raise VocabularyError(f"attributes of {label!r} must be a list of texts, not one text")
+            entry = given if isinstance(given, BookEntry) else BookEntry(attributes=tuple(given))
+            what = f"attribute of {label!r}"
+            cleaned = dict.fromkeys(
+                clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in entry.attributes
+            )
+            self._entries[label] = entry.model_copy(update={"attributes": tuple(cleaned)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> "AttributeBook":
+        """Read a book that `olmv describe-labels` or a person wrote.
+
+        Raises:
+            VocabularyError: no such file, not UTF-8, not JSON, or not a book of a known format.
+        """
+        try:
+            document = _Document.model_validate(load_document(path, FORMAT, what="attribute book"))
+            book = cls(document.labels)
+        except ValidationError as failure:
+            raise VocabularyError(f"{path}: {one_line(failure)}; correct it there") from None
+        except VocabularyError as failure:
+            prefix = "" if str(path) in str(failure) else f"{path}: "
+            raise VocabularyError(f"{prefix}{failure}") from failure.__cause__
+        book._extra = dict(document.model_extra or {})
+        return book
+
+    def save(self, path: str | Path) -> None:
+        """Write the book, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written there.
+        """
+        entries = {
+            label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._entries.items()
+        }
+        document = {"format": FORMAT, **self._extra, "labels": entries}
+        write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+    def entry(self, label: str) -> BookEntry:
+        """The attributes of a label with their provenance.
+
+        Raises:
+            KeyError: the book has no such label.
+        """
+        return self._entries[label]
+
+    def __getitem__(self, label: str) -> tuple[str, ...]:
+        return self._entries[label].attributes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"AttributeBook({len(self)} labels, {sum(map(len, self.values()))} attributes)"
+
+
+def load_document(path: str | Path, known: str, *, what: str) -> dict[str, Any]:
+    """The JSON object of a file with a `format` line.
+
+    Args:
+        path: the file.
+        known: the format that this version reads.
+        what: how to call such a file in an error.
+
+    Raises:
+        VocabularyError: no such file, not UTF-8, not JSON, of another format, or with a key written twice.
+    """
+    text = read_text(path, error=VocabularyError)
+    try:
+        document = json.loads(text, object_pairs_hook=_unique)
+    except VocabularyError as failure:
+        raise VocabularyError(f"{path}: {failure}") from None
+    except (ValueError, RecursionError) as failure:
+        raise VocabularyError(f"{path} is not valid JSON ({failure}); an {what} is needed here") from failure
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != known:
+        raise VocabularyError(
+            f"{path} is not an {what} that this version reads (format {found!r}, needed {known!r})"
+        )
+    assert isinstance(document, dict)
+    return document
+
+
+def one_line(failure: ValidationError) -> str:
+    """The first complaint of pydantic, as 'labels.dog.attributes: Field required'."""
+    first = failure.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Python keeps the last of two equal keys and says nothing: a hand-edited file would lose half of its work
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise VocabularyError(f"{twice!r} is there twice; merge the two")
+    return result

@@ -1,0 +1,1 @@
+"""Towers, temporal modules and checkpoints."""

@@ -1,0 +1,116 @@
+"""The towers of olmv-mini: a small image encoder for 64 px pictures and a small text encoder for English labels.
+
+The transformer blocks have the parts and names of open_clip's (`ln_1`, `attn`, `ln_2`, `mlp`), so that whatever
+changes attention there changes it here.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Block", "MiniConfig", "MiniTextTower", "MiniVisionTower"]
+
+
+@dataclass(frozen=True)
+class MiniConfig:
+    """Sizes of both towers; what `config.json` of a saved olmv-mini holds under `architecture`."""
+
+    image_size: int = 64
+    vision_width: int = 192
+    vision_layers: int = 3
+    vision_heads: int = 4
+    pooled_width: int = 512  # of the features that the head takes the maximum of, over tokens
+    embed_dim: int = 256
+    vocab_size: int = 30522
+    token_dim: int = 128  # token embeddings are factorised: most of a small tower would be its vocabulary
+    text_width: int = 256
+    text_layers: int = 3
+    text_heads: int = 4
+    context_length: int = 40
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block over [B, N, D]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """x [B, N, D], padding [B, N] True where there is no token -> [B, N, D]."""
+        h = self.ln_1(x)
+        x = x + self.attn(h, h, h, key_padding_mask=padding, need_weights=False)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class _ConvNorm(nn.Sequential):
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.GroupNorm(8, outputs), nn.GELU()
+        )
+
+
+class MiniVisionTower(nn.Module):
+    """Pictures [N, 3, S, S] -> embeddings [N, D], not normalised.
+
+    Three stride-2 convolutions make a token of every 8x8 pixels, three transformer layers let tokens see each
+    other, and the head takes the maximum of every feature over tokens (beside the mean): a picture of three
+    objects holds the features of all three, however little of the picture each one fills.
+    """
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        width, side = config.vision_width, config.image_size // 8
+        self.stem = nn.ModuleList([
+            _ConvNorm(3, width // 4, 2), _ConvNorm(width // 4, width // 2, 2),
+            _ConvNorm(width // 2, width // 2, 1), _ConvNorm(width // 2, width, 2),
+        ])  # fmt: skip
+        self.positions = nn.Parameter(torch.randn(1, side * side, width) * 0.02)
+        self.blocks = nn.ModuleList(Block(width, config.vision_heads) for _ in range(config.vision_layers))
+        self.ln_post = nn.LayerNorm(width)
+        self.features = nn.Linear(width, config.pooled_width)
+        self.proj = nn.Linear(2 * config.pooled_width, config.embed_dim)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, S, S] -> [N, D]."""
+        x = self.stem[1](self.stem[0](pictures))
+        x = x + self.stem[2](x)
+        x = self.stem[3](x).flatten(2).transpose(1, 2) + self.positions  # [N, tokens, width]
+        for block in self.blocks:
+            x = block(x)
+        x = F.gelu(self.features(self.ln_post(x)))
+        out: Tensor = self.proj(torch.cat([x.amax(1), x.mean(1)], dim=-1))
+        return out
+
+
+class MiniTextTower(nn.Module):
+    """Token ids [A, L] with padding -> embeddings [A, D], not normalised; mean over the real tokens."""
+
+    def __init__(self, config: MiniConfig) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(config.vocab_size, config.token_dim)
+        self.widen = nn.Linear(config.token_dim, config.text_width)
+        self.positions = nn.Parameter(torch.randn(1, config.context_length, config.text_width) * 0.02)
+        self.blocks = nn.ModuleList(Block(config.text_width, config.text_heads) for _ in range(config.text_layers))
+        self.ln_final = nn.LayerNorm(config.text_width)
+        self.proj = nn.Linear(config.text_width, config.embed_dim)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
+        x = self.widen(self.tokens(ids)) + self.positions[:, : ids.shape[1]]
+        padding = ~mask
+        for block in self.blocks:
+            x = block(x, padding)
+        x = self.ln_final(x)
+        weights = mask[..., None].to(x.dtype)
+        out: Tensor = self.proj((x * weights).sum(1) / weights.sum(1).clamp(min=1))
+        return out

@@ -1,0 +1,122 @@
+"""The text bank: the packed embeddings of everything that was said of every label."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from olmv.labels.texts import LabelTexts
+
+__all__ = ["TextBank"]
+
+
+@dataclass(frozen=True, eq=False)
+class TextBank:
+    """The packed text embeddings of all labels.
+
+    Args:
+        embeddings: `[A, D]` float32, L2-normalised, label after label.
+        label_index: `[A]` long, the label of every text; never falls, and every label occurs.
+        texts: the A texts as shown to a person (without templates).
+        labels: the C label names.
+        null: `[N, D]` embeddings of the null prompts, L2-normalised; only softmax-trained models need them.
+
+    Raises:
+        ValueError: the parts do not fit each other.
+    """
+
+    embeddings: Tensor
+    label_index: Tensor
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    null: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        rows = len(self.embeddings)
+        if self.embeddings.ndim != 2 or self.label_index.shape != (rows,) or len(self.texts) != rows:
+            raise ValueError(
+                f"embeddings {list(self.embeddings.shape)}, label_index {list(self.label_index.shape)} and "
+                f"{len(self.texts)} texts do not fit each other"
+            )
+        steps = torch.diff(self.label_index, prepend=self.label_index.new_full((1,), -1))
+        falls_or_skips = bool(((steps != 0) & (steps != 1)).any())
+        if rows == 0 or falls_or_skips or int(self.label_index[-1]) != len(self.labels) - 1:
+            raise ValueError("label_index must run through all labels in order, each with at least one text")
+        if self.null is not None and (self.null.ndim != 2 or self.null.shape[1] != self.embeddings.shape[1]):
+            raise ValueError(
+                f"null {list(self.null.shape)} does not fit embeddings {list(self.embeddings.shape)}"
+            )
+
+    @classmethod
+    def from_texts(cls, texts: LabelTexts, embeddings: Tensor, *, null: Tensor | None = None) -> "TextBank":
+        """The bank of a vocabulary: the templates of every phrase are averaged, one row stays per phrase.
+
+        Args:
+            texts: what was encoded.
+            embeddings: `[len(texts.texts), D]`, in that order; normalised here.
+            null: `[N, D]` embeddings of the null prompts; normalised here.
+
+        Raises:
+            ValueError: there are not as many embeddings as texts.
+        """
+        if len(embeddings) != len(texts.texts):
+            raise ValueError(f"{len(embeddings)} embeddings for {len(texts.texts)} texts")
+        device = embeddings.device
+        phrase_of_text = torch.tensor(texts.phrase_of_text, device=device)
+        unit = normalize(embeddings.float(), dim=-1)
+        sums = unit.new_zeros(len(texts.phrases), unit.shape[1]).index_add_(0, phrase_of_text, unit)
+        return cls(
+            embeddings=normalize(sums, dim=-1),
+            label_index=torch.tensor(texts.label_of_phrase, device=device),
+            texts=texts.phrases,
+            labels=texts.labels,
+            null=None if null is None else normalize(null.float(), dim=-1),
+        )
+
+    def to(self, device: torch.device | str) -> "TextBank":
+        """The same bank on another device."""
+        null = None if self.null is None else self.null.to(device)
+        return TextBank(
+            self.embeddings.to(device), self.label_index.to(device), self.texts, self.labels, null
+        )
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """`[C]` how many texts every label has."""
+        return torch.bincount(self.label_index, minlength=len(self.labels))
+
+    @cached_property
+    def offsets(self) -> list[int]:
+        """C + 1 numbers: the texts of label c are `offsets[c]` to `offsets[c + 1]`, half-open."""
+        return [0, *self.counts.cumsum(0).tolist()]
+
+    @cached_property
+    def sums(self) -> Tensor:
+        """`[C, D]` sum of every label's text embeddings."""
+        zeros = self.embeddings.new_zeros(len(self.labels), self.embeddings.shape[1])
+        return zeros.index_add_(0, self.label_index, self.embeddings)
+
+    @cached_property
+    def means(self) -> Tensor:
+        """`[C, D]` one L2-normalised vector a label: the mean of its texts."""
+        return normalize(self.sums, dim=-1)
+
+    @cached_property
+    def groups(self) -> list[tuple[Tensor, Tensor]]:
+        """Labels with equally many texts, together: `([L] labels, [n, L, D] their texts)` for each count n.
+
+        Within a group every pooling is one dense reduction: ragged labels cost neither padding nor a scatter.
+        """
+        starts = torch.tensor(self.offsets[:-1], device=self.label_index.device)
+        groups = []
+        for count in sorted(set(self.counts.tolist())):
+            labels = (self.counts == count).nonzero().squeeze(1)
+            rows = starts[labels] + torch.arange(count, device=starts.device).unsqueeze(1)
+            groups.append((labels, self.embeddings[rows]))
+        return groups
+
+    def __repr__(self) -> str:
+        null = 0 if self.null is None else len(self.null)
+        return f"TextBank(labels={len(self.labels)}, embeddings={list(self.embeddings.shape)}, null={null})"

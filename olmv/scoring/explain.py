@@ -1,0 +1,169 @@
+"""Why a label got its score: the texts and the frames that carried it.
+
+Under every pooling a label's similarity is a weighted sum over frames t and texts a,
+
+    similarity = sum_t sum_a  w[t, a] * (f_t . e_a)
+
+so the contribution of a text is its share summed over frames, that of a frame its share summed over texts;
+each list adds up to the similarity exactly. With `mean` the weights are equal for all texts and frames; with
+`max`, `topk` and `softmax` they are what the pooling selected: a contribution of 0 means "not looked at".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from olmv.scoring.ensemble import TEMPERATURE, TOP_K, FramePooling, Pooling, TextBank, frame_weights
+
+__all__ = ["Explanation", "FrameContribution", "TextContribution", "explain"]
+
+
+@dataclass(frozen=True)
+class TextContribution:
+    """What one text (a label's name, alias or attribute) added to the similarity."""
+
+    text: str
+    contribution: float
+
+
+@dataclass(frozen=True)
+class FrameContribution:
+    """What one frame added to the similarity; `frame` counts the sampled frames from 0."""
+
+    frame: int
+    time_s: float | None
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a label got its similarity: largest contributions first.
+
+    `frames` is empty where one embedding stands for the whole video.
+    """
+
+    label: str
+    similarity: float
+    texts: tuple[TextContribution, ...]
+    frames: tuple[FrameContribution, ...]
+
+
+def explain(
+    frames: Tensor,
+    bank: TextBank,
+    *,
+    labels: Sequence[int] | None = None,
+    times_s: Sequence[float] | None = None,
+    pooling: Pooling = "mean",
+    frame_pooling: FramePooling = "mean",
+    top_k: int = TOP_K,
+    temperature: float = TEMPERATURE,
+    frame_temperature: float = TEMPERATURE,
+    top_texts: int | None = 5,
+    top_frames: int | None = 5,
+) -> list[Explanation]:
+    """Explain the similarity of one video to labels.
+
+    Args:
+        frames: `[T, D]` frame embeddings, L2-normalised; or `[D]`, the one embedding of a video.
+        bank: the texts.
+        labels: which labels to explain, as indices; None for all (with many labels, name those you show).
+        times_s: `[T]` when the frames are shown.
+        pooling, frame_pooling, top_k, temperature, frame_temperature: as the score was made.
+        top_texts, top_frames: how many to keep; None for all.
+
+    Returns:
+        One explanation per label, in the order of `labels`.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown pooling.
+    """
+    whole_video = frames.ndim == 1
+    if whole_video:
+        frames = frames.unsqueeze(0)
+    if frames.ndim != 2 or len(frames) == 0 or frames.shape[1] != bank.embeddings.shape[1]:
+        raise ValueError(f"frames {list(frames.shape)} do not fit a bank of {list(bank.embeddings.shape)}")
+    if times_s is not None and len(times_s) != len(frames):
+        raise ValueError(f"{len(times_s)} times for {len(frames)} frames")
+    frames = frames.to(bank.embeddings.dtype)
+    explanations = []
+    for label in range(len(bank.labels)) if labels is None else labels:
+        first, last = bank.offsets[label], bank.offsets[label + 1]
+        texts = bank.embeddings[first:last]
+        shares = _shares(
+            frames,
+            texts,
+            pooling=pooling,
+            frame_pooling=frame_pooling,
+            top_k=top_k,
+            temperature=temperature,
+            frame_temperature=frame_temperature,
+        )
+        explanations.append(
+            Explanation(
+                label=bank.labels[label],
+                similarity=float(shares.sum()),
+                texts=tuple(
+                    TextContribution(bank.texts[first + index], value)
+                    for index, value in _largest(shares.sum(dim=0), top_texts)
+                ),
+                frames=()
+                if whole_video
+                else tuple(
+                    FrameContribution(index, None if times_s is None else float(times_s[index]), value)
+                    for index, value in _largest(shares.sum(dim=1), top_frames)
+                ),
+            )
+        )
+    return explanations
+
+
+def _shares(
+    frames: Tensor,
+    texts: Tensor,
+    *,
+    pooling: Pooling,
+    frame_pooling: FramePooling,
+    top_k: int,
+    temperature: float,
+    frame_temperature: float,
+) -> Tensor:
+    """What every pair of frame and text adds: frames `[T, D]`, texts `[n, D]` -> `[T, n]`."""
+    similarity = frames @ texts.T
+    if frame_pooling == "mean":
+        # the video is the sum of frames over this length; all frames share one choice of texts
+        length = frames.sum(dim=0).norm().clamp_min(1e-12)
+        video = similarity.sum(dim=0, keepdim=True) / length
+        weights = _text_weights(video, texts, pooling=pooling, top_k=top_k, temperature=temperature)
+        averaged: Tensor = weights * similarity / length
+        return averaged
+    shares = similarity * _text_weights(
+        similarity, texts, pooling=pooling, top_k=top_k, temperature=temperature
+    )
+    per_frame = shares.sum(dim=1)[None, :, None]
+    attention = frame_weights(per_frame, pooling=frame_pooling, temperature=frame_temperature)
+    return shares * attention[0]
+
+
+def _text_weights(
+    similarity: Tensor, texts: Tensor, *, pooling: Pooling, top_k: int, temperature: float
+) -> Tensor:
+    """The weight of every text: similarity `[M, n]` -> `[M, n]`."""
+    if pooling == "mean":
+        return torch.full_like(similarity, 1.0) / texts.sum(dim=0).norm().clamp_min(1e-12)
+    if pooling == "softmax":
+        weights: Tensor = (similarity / temperature).softmax(dim=1)
+        return weights
+    if pooling not in ("max", "topk"):
+        raise ValueError(f"no pooling {pooling!r}; choose from mean, max, topk, softmax")
+    count = 1 if pooling == "max" else min(top_k, similarity.shape[1])
+    chosen = similarity.topk(count, dim=1).indices
+    selected: Tensor = torch.zeros_like(similarity).scatter_(1, chosen, 1.0 / count)
+    return selected
+
+
+def _largest(values: Tensor, most: int | None) -> list[tuple[int, float]]:
+    order = values.argsort(descending=True, stable=True)
+    return [(int(index), float(values[index])) for index in order[:most]]
