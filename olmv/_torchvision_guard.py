@@ -1,9 +1,9 @@
 """Lets a CPU-only torch live with a CUDA build of torchvision.
 
 PyPI's torchvision is a CUDA build. Beside a CPU-only torch its compiled operators do not load, and then
-`import torchvision` itself fails with `operator torchvision::nms does not exist`, because torchvision describes
-two operators (`nms`, `qnms`) that were never declared. open_clip, timm and transformers import torchvision and
-fall with it, although none of them needs these operators to classify.
+`import torchvision` itself fails with `operator torchvision::nms does not exist`, because torchvision
+describes two operators (`nms`, `qnms`) that were never declared. open_clip, timm and transformers import
+torchvision and fall with it, although none of them needs these operators to classify.
 
 The cure is to declare the two missing names, and nothing else, just before torchvision describes them. The
 transforms then work; box operators still raise torchvision's own error, which explains the mismatch.

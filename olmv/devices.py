@@ -2,9 +2,11 @@
 
 `auto` is a measured choice, so it comes with its reason; `olmv doctor` prints it and a run logs it once.
 
-The CPU rule: on CPUs with bfloat16 instructions, bfloat16 WEIGHTS encode about twice as fast as float32 at a cosine
-of 0.9998 or better, while CPU autocast halves the speed (it converts the weights again in every layer). So olmv
-casts the weights and never uses autocast on a CPU. Without these instructions bfloat16 is emulated and slow.
+The CPU rule: on CPUs with bfloat16 instructions, bfloat16 WEIGHTS encode about twice as fast as float32 at
+    a cosine
+of 0.9998 or better, while CPU autocast halves the speed (it converts the weights again in every layer). So
+olmv casts the weights and never uses autocast on a CPU. Without these instructions bfloat16 is emulated and
+slow.
 """
 
 import platform
@@ -79,7 +81,9 @@ def _choose_device(device: str | torch.device) -> tuple[torch.device, str]:
     except RuntimeError:
         raise UsageError(f"unknown device '{device}'; use auto, cpu, cuda, cuda:0 or mps") from None
     if asked.type == "cuda" and not _has_cuda(asked.index):
-        raise UsageError(f"device '{asked}' is not here: torch sees {torch.cuda.device_count()} CUDA devices; use auto or cpu")
+        raise UsageError(
+            f"device '{asked}' is not here (torch sees {torch.cuda.device_count()} GPUs); use auto or cpu"
+        )
     if asked.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps' is not here; use auto or cpu")
     return asked, "asked for"

@@ -24,7 +24,8 @@ class LabelPrediction:
         label: as the user wrote it.
         similarity: the pooled cosine, for ranking and for the curious; it is not a confidence.
         logit: what the probability is made of.
-        probability: 0..1; independent of the other labels in multi-label mode, summing to 1 in single-label mode.
+        probability: 0..1; independent of the other labels in multi-label mode, summing to 1 in single-label
+            mode.
         threshold: the label is positive from this probability up.
         positive: the verdict.
     """
@@ -51,7 +52,7 @@ class VideoPrediction:
 
     Attributes:
         labels: in the vocabulary's order, or best first under `top_k`; empty on failure.
-        explanations: one per entry of `labels` when asked for.
+        explanations: when asked for, of the labels with the highest probabilities, best first.
         thumbnails: the sampled frames as small JPEGs when asked for.
         times_s: the presentation time of every decoded frame, in seconds.
     """
@@ -115,10 +116,15 @@ def _explanation_row(explanation: "Explanation") -> dict[str, Any]:
     return {
         "label": explanation.label,
         "texts": [
-            {"text": text, "contribution": round_significant(share)} for text, share in explanation.texts
+            {"text": text.text, "contribution": round_significant(text.contribution)}
+            for text in explanation.texts
         ],
         "frames": [
-            {"frame": frame, "time_s": round_significant(time_s), "contribution": round_significant(share)}
-            for frame, time_s, share in explanation.frames
+            {
+                "frame": frame.frame,
+                "time_s": None if frame.time_s is None else round_significant(frame.time_s),
+                "contribution": round_significant(frame.contribution),
+            }
+            for frame in explanation.frames
         ],
     }

@@ -3,11 +3,11 @@
     clips/dog.mp4            that file, whatever it is called
     clips/                   every video below it, by file name extension, sorted, hidden ones left out
     'clips/**/*.mp4'         a glob
-    videos.csv               a manifest (csv, jsonl, parquet): a `video` column, paths relative to the manifest
+    videos.csv               a manifest (csv, jsonl, parquet): a `video` column, relative to the manifest
     -                        one path per line on standard input
 
-What was named on the command line must exist. What a manifest or standard input lists need not: a missing file
-among a million costs its own row, not the run.
+What was named on the command line must exist. What a manifest or standard input lists need not: a missing
+file among a million costs its own row, not the run.
 """
 
 import csv
@@ -23,7 +23,26 @@ from typing import Any, TextIO
 from olmv.errors import InputError
 
 VIDEO_EXTENSIONS = frozenset(
-    ".3gp .asf .avi .divx .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+    f".{name}"
+    for name in (
+        *(
+            "3gp",
+            "asf",
+            "avi",
+            "divx",
+            "flv",
+            "gif",
+            "m2ts",
+            "m4v",
+            "mkv",
+            "mov",
+            "mp4",
+            "mpeg",
+            "mpg",
+            "mts",
+        ),
+        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
+    )
 )
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
 
@@ -53,10 +72,13 @@ def expand_inputs(inputs: Sequence[str | Path], *, stdin: TextIO | None = None) 
         stdin: where `-` reads paths from; `sys.stdin` by default.
 
     Raises:
-        InputError: nothing given, a path that does not exist, a folder or glob without videos, a bad manifest.
+        InputError: nothing given, a path that does not exist, a folder or glob without videos, a bad
+            manifest.
     """
     if not inputs:
-        raise InputError("no input: name a video, a folder, a glob, a manifest, or - for paths on standard input")
+        raise InputError(
+            "no input: name a video, a folder, a glob, a manifest, or - for paths on standard input"
+        )
     seen: dict[str, str] = {}
     for item in inputs:
         for path in _expand(os.fspath(item), stdin):
@@ -168,7 +190,9 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, json.loads(line)
             except json.JSONDecodeError as error:
-                raise InputError(f"{path} line {number} is not JSON ({error.msg}); write one object per line") from None
+                raise InputError(
+                    f"{path} line {number} is not JSON ({error.msg}); write one object per line"
+                ) from None
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -186,7 +210,9 @@ def _manifest_row(manifest: Path, number: int, row: Any) -> ManifestRow:
     video = row.get("video") if isinstance(row, dict) else None
     if not isinstance(video, str) or not video.strip():
         columns = ", ".join(str(name) for name in row) if isinstance(row, dict) else "none"
-        raise InputError(f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'")
+        raise InputError(
+            f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'"
+        )
     return ManifestRow(
         video=os.path.normpath(manifest.parent / video),
         labels=_labels(manifest, number, row.get("labels")),

@@ -73,12 +73,15 @@ def dump(labels: Sequence[Label], suffix: str) -> str:
             return json.dumps(records, ensure_ascii=False, indent=1) + "\n"
         import yaml
 
-        # one label a line: JSON is YAML, and a label such as `no` stays a text
-        return "".join(f"- {json.dumps(record)}\n" for record in records) or yaml.safe_dump(records)
+        dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        text: str = yaml.dump(records, Dumper=dumper, allow_unicode=True, sort_keys=False, width=10_000)
+        return text
     raise VocabularyError(f"no label file ends with {suffix!r}; use .txt, .csv, .tsv, .json or .yaml")
 
 
 def _as_path(source: str | Path) -> Path | None:
+    if isinstance(source, str) and not source.strip():
+        return None  # Path("") would be this folder
     path = Path(source)
     try:
         if path.is_dir():

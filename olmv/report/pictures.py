@@ -1,7 +1,7 @@
 """The sampled frames of a run, kept on disk until the report is written.
 
-A thousand videos have too many pictures to hold, and a run that is killed must not lose those it has, so they are
-appended to a file beside the report and looked up there by byte offset.
+A thousand videos have too many pictures to hold, and a run that is killed must not lose those it has, so
+they are appended to a file beside the report and looked up there by byte offset.
 """
 
 import base64
@@ -41,7 +41,11 @@ class PictureStore:
 
     def add(self, video: str, times_s: tuple[float, ...], jpegs: tuple[bytes, ...]) -> None:
         """Append one video's pictures and flush."""
-        line = {"video": video, "times_s": times_s, "jpegs": [base64.b64encode(jpeg).decode("ascii") for jpeg in jpegs]}
+        line = {
+            "video": video,
+            "times_s": times_s,
+            "jpegs": [base64.b64encode(jpeg).decode("ascii") for jpeg in jpegs],
+        }
         try:
             offset = self._file.seek(0, 2)
             self._file.write(json.dumps(line).encode("ascii") + b"\n")
@@ -79,4 +83,6 @@ class PictureStore:
         self._file.truncate(offset)
 
     def _output_error(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write {self.path}: {error.strerror or error}; choose another --report path")
+        return OutputError(
+            f"cannot write {self.path}: {error.strerror or error}; choose another --report path"
+        )

@@ -1,8 +1,8 @@
 """Prediction rows as csv and parquet files.
 
-A `.jsonl` file holds one row per video (`VideoPrediction.to_row`). `.csv` and `.parquet` carry the same fields
-flattened, one line per video AND label; a video that failed has one line, with its error and without a label.
-Both are written to the end in a temporary file first, so a reader never sees half of one.
+A `.jsonl` file holds one row per video (`VideoPrediction.to_row`). `.csv` and `.parquet` carry the same
+fields flattened, one line per video AND label; a video that failed has one line, with its error and without
+a label. Both are written to the end in a temporary file first, so a reader never sees half of one.
 """
 
 import csv
@@ -85,7 +85,7 @@ def flatten(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder that replaces `path` when the block ends well, and vanishes otherwise.
+    """A temporary path in the same folder that replaces `path` when the block ends well, else vanishes.
 
     For files too large for `olmv.files.write_atomic`.
 
@@ -133,7 +133,9 @@ def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, getattr(pa, "bool_" if kind == "bool" else kind)()) for name, kind in _FIELDS.items()])
+    schema = pa.schema(
+        [(name, getattr(pa, "bool_" if kind == "bool" else kind)()) for name, kind in _FIELDS.items()]
+    )
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for lines in _groups(line for row in rows for line in flatten(row)):
             writer.write_table(pa.Table.from_pylist([_valid_text(line) for line in lines], schema))

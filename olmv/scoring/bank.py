@@ -104,8 +104,8 @@ class TextBank:
         return normalize(self.sums, dim=-1)
 
     @cached_property
-    def groups(self) -> list[tuple[Tensor, Tensor]]:
-        """Labels with equally many texts, together: `([L] labels, [n, L, D] their texts)` for each count n.
+    def groups(self) -> list[Tensor]:
+        """Labels with equally many texts, together: for each count n, rising, their texts `[n, L, D]`.
 
         Within a group every pooling is one dense reduction: ragged labels cost neither padding nor a scatter.
         """
@@ -113,9 +113,13 @@ class TextBank:
         groups = []
         for count in sorted(set(self.counts.tolist())):
             labels = (self.counts == count).nonzero().squeeze(1)
-            rows = starts[labels] + torch.arange(count, device=starts.device).unsqueeze(1)
-            groups.append((labels, self.embeddings[rows]))
+            groups.append(self.embeddings[starts[labels] + labels.new_tensor(range(count)).unsqueeze(1)])
         return groups
+
+    @cached_property
+    def group_rank(self) -> Tensor:
+        """`[C]` where every label stands when the groups are laid side by side."""
+        return self.counts.argsort(stable=True).argsort()
 
     def __repr__(self) -> str:
         null = 0 if self.null is None else len(self.null)

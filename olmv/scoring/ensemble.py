@@ -137,15 +137,18 @@ def pool_attributes(
     if top_k < 1:
         raise ValueError(f"top_k is {top_k}; it must be at least 1")
     _positive(temperature)
-    result = embeddings.new_empty(len(embeddings), len(bank.labels))
-    for labels, texts in bank.groups:
+    grouped = embeddings.new_empty(len(embeddings), len(bank.labels))
+    start = 0
+    for texts in bank.groups:
         for rows, columns in _chunks(len(embeddings), *texts.shape[:2]):
             part = texts[:, columns]
             flat = embeddings[rows] @ part.reshape(-1, part.shape[-1]).T
             # [M, n, L]: the reduction runs over the middle, so that it is vectorised along the labels
             similarity = flat.view(-1, *part.shape[:2])
-            result[rows, labels[columns]] = _reduce_texts(similarity, pooling, top_k, temperature)
-    return result
+            place = slice(start + columns.start, start + columns.stop)
+            grouped[rows, place] = _reduce_texts(similarity, pooling, top_k, temperature)
+        start += texts.shape[1]
+    return grouped if len(bank.groups) == 1 else grouped.index_select(1, bank.group_rank)
 
 
 def score(
@@ -333,7 +336,7 @@ def _chunks(rows: int, count: int, labels: int) -> Iterator[tuple[slice, slice]]
     label_step = max(1, min(labels, CHUNK_ELEMENTS // (row_step * count)))
     for row in range(0, rows, row_step):
         for label in range(0, labels, label_step):
-            yield slice(row, row + row_step), slice(label, label + label_step)
+            yield slice(row, row + row_step), slice(label, min(label + label_step, labels))
 
 
 def _check_frames(frames: Tensor, mask: Tensor | None, bank: TextBank) -> None:

@@ -11,6 +11,7 @@ each list adds up to the similarity exactly. With `mean` the weights are equal f
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,20 +21,18 @@ from olmv.scoring.ensemble import TEMPERATURE, TOP_K, FramePooling, Pooling, Tex
 __all__ = ["Explanation", "FrameContribution", "TextContribution", "explain"]
 
 
-@dataclass(frozen=True)
-class TextContribution:
+class TextContribution(NamedTuple):
     """What one text (a label's name, alias or attribute) added to the similarity."""
 
     text: str
     contribution: float
 
 
-@dataclass(frozen=True)
-class FrameContribution:
+class FrameContribution(NamedTuple):
     """What one frame added to the similarity; `frame` counts the sampled frames from 0."""
 
     frame: int
-    time_s: float | None
+    time_s: float
     contribution: float
 
 
@@ -70,7 +69,7 @@ def explain(
         frames: `[T, D]` frame embeddings, L2-normalised; or `[D]`, the one embedding of a video.
         bank: the texts.
         labels: which labels to explain, as indices; None for all (with many labels, name those you show).
-        times_s: `[T]` when the frames are shown.
+        times_s: `[T]` when the frames are shown, in seconds; not needed for `[D]`.
         pooling, frame_pooling, top_k, temperature, frame_temperature: as the score was made.
         top_texts, top_frames: how many to keep; None for all.
 
@@ -85,8 +84,9 @@ def explain(
         frames = frames.unsqueeze(0)
     if frames.ndim != 2 or len(frames) == 0 or frames.shape[1] != bank.embeddings.shape[1]:
         raise ValueError(f"frames {list(frames.shape)} do not fit a bank of {list(bank.embeddings.shape)}")
-    if times_s is not None and len(times_s) != len(frames):
-        raise ValueError(f"{len(times_s)} times for {len(frames)} frames")
+    times = [] if times_s is None else [float(time_s) for time_s in times_s]
+    if not whole_video and len(times) != len(frames):
+        raise ValueError(f"{len(times)} times for {len(frames)} frames")
     frames = frames.to(bank.embeddings.dtype)
     explanations = []
     for label in range(len(bank.labels)) if labels is None else labels:
@@ -112,7 +112,7 @@ def explain(
                 frames=()
                 if whole_video
                 else tuple(
-                    FrameContribution(index, None if times_s is None else float(times_s[index]), value)
+                    FrameContribution(index, times[index], value)
                     for index, value in _largest(shares.sum(dim=1), top_frames)
                 ),
             )
@@ -134,7 +134,7 @@ def _shares(
     similarity = frames @ texts.T
     if frame_pooling == "mean":
         # the video is the sum of frames over this length; all frames share one choice of texts
-        length = frames.sum(dim=0).norm().clamp_min(1e-12)
+        length = torch.linalg.vector_norm(frames.sum(dim=0)).clamp_min(1e-12)
         video = similarity.sum(dim=0, keepdim=True) / length
         weights = _text_weights(video, texts, pooling=pooling, top_k=top_k, temperature=temperature)
         averaged: Tensor = weights * similarity / length
@@ -144,7 +144,8 @@ def _shares(
     )
     per_frame = shares.sum(dim=1)[None, :, None]
     attention = frame_weights(per_frame, pooling=frame_pooling, temperature=frame_temperature)
-    return shares * attention[0]
+    attended: Tensor = shares * attention[0]
+    return attended
 
 
 def _text_weights(
@@ -152,7 +153,9 @@ def _text_weights(
 ) -> Tensor:
     """The weight of every text: similarity `[M, n]` -> `[M, n]`."""
     if pooling == "mean":
-        return torch.full_like(similarity, 1.0) / texts.sum(dim=0).norm().clamp_min(1e-12)
+        length = torch.linalg.vector_norm(texts.sum(dim=0)).clamp_min(1e-12)
+        equal: Tensor = torch.ones_like(similarity) / length
+        return equal
     if pooling == "softmax":
         weights: Tensor = (similarity / temperature).softmax(dim=1)
         return weights

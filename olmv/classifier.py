@@ -1,0 +1,358 @@
+"""The façade: a model, a list of labels, videos in, predictions out.
+
+Worker processes decode while this process encodes. Frames of several videos share a forward pass; a short
+batch is filled up with black frames to one of few sizes, because matrix kernels are chosen by size and add
+up in different
+orders: so what a video gets does not depend on which videos it was batched with.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from olmv.errors import UsageError
+from olmv.labels.attributes import AttributeBook
+from olmv.labels.templates import NULL_PROMPTS
+from olmv.labels.texts import LabelTexts, build_texts
+from olmv.labels.vocabulary import Vocabulary
+from olmv.models.hub import DEFAULT_MODEL, load_model
+from olmv.models.text_cache import encode_texts_cached
+from olmv.models.video_clip import VideoCLIP
+from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
+from olmv.scoring.bank import TextBank
+from olmv.scoring.ensemble import (
+    FRAME_POOLINGS,
+    POOLINGS,
+    FramePooling,
+    Mode,
+    Pooling,
+    score_and_null,
+    to_logits,
+    to_probabilities,
+)
+from olmv.scoring.explain import Explanation, explain
+from olmv.scoring.thresholds import Thresholds, thresholds_for
+from olmv.video.loader import FrameLoader, VideoFrames
+from olmv.video.sampling import SAMPLINGS
+
+MODES: tuple[Mode, ...] = ("multi-label", "single-label")
+
+# At most so many labels of a video are explained, the most probable first.
+EXPLAINED = 50
+
+# On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24,
+# 64.
+_CPU_STEP = 8
+
+
+class Classifier:
+    """Tells which labels are true of videos.
+
+    >>> classifier = Classifier.from_pretrained("olmv-mini")
+    >>> for prediction in classifier.predict(["a.mp4"], ["dog", "rain"]):
+    ...     print(prediction.video, prediction.positives)
+
+    Args:
+        model: a video CLIP, as `olmv.load_model` gives it.
+    """
+
+    def __init__(self, model: VideoCLIP) -> None:
+        self.model = model
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        temporal: str | None = None,
+    ) -> "Classifier":
+        """Load a model by name, folder or hub id; see `olmv.load_model`.
+
+        Raises:
+            ModelNotFoundError: no model has this name.
+            WeightsUnavailableError: its weights are not here and cannot be fetched.
+            UsageError: the device or dtype cannot be used.
+        """
+        return cls(load_model(name, device=device, dtype=dtype, temporal=temporal))
+
+    def predict(
+        self,
+        paths: Iterable[str | Path],
+        vocabulary: Vocabulary | Sequence[str],
+        *,
+        attributes: AttributeBook | None = None,
+        mode: Mode = "multi-label",
+        thresholds: Thresholds | None = None,
+        threshold: float | None = None,
+        top_k: int | None = None,
+        frames: int = 8,
+        sampling: str = "uniform",
+        pooling: Pooling = "mean",
+        frame_pooling: FramePooling | None = None,
+        templates: str | Sequence[str] | None = None,
+        explain: bool = False,
+        decoder: str = "auto",
+        workers: int | None = None,
+        batch_size: int | None = None,
+        thumbnails: bool = False,
+        timeout_s: float = 60.0,
+        text_progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[VideoPrediction]:
+        """Predict, one result per path, in order; a bad file is a result with `status == "error"`.
+
+        Args:
+            paths: video files.
+            vocabulary: the labels, or only their names.
+            attributes: what the labels look like; added to what the vocabulary says.
+            mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
+            thresholds: per label, fitted with `olmv calibrate`.
+            threshold: one threshold for all labels; wins over all others.
+            top_k: keep the most probable labels only, best first.
+            frames: how many to sample from a video.
+            sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
+            pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
+            frame_pooling: over frames: `mean`, `max` or `softmax`; by default `mean`. A model that gives a
+                video one embedding leaves nothing to pool.
+            templates: a set by name (`video`, `open-vclip`, `none`), or sentences with `{}` for the
+                label; None for what the model was made with.
+            explain: also say which texts and frames carried the most probable labels.
+            decoder: `auto`, `pyav`, `decord` or `torchcodec`.
+            workers: decoding processes; None for one per core, 0 to decode in this process.
+            batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
+            thumbnails: also return the sampled frames as small JPEGs.
+            timeout_s: seconds that one file may take to decode.
+            text_progress: called with (done, all) while texts are encoded.
+
+        Raises:
+            UsageError: an option is out of range. Raised by the call itself, not by the first step.
+        """
+        words = _as_vocabulary(vocabulary, attributes)
+        _check_choice("mode", mode, MODES)
+        _check_choice("pooling", pooling, POOLINGS)
+        _check_choice("sampling", sampling, SAMPLINGS)
+        if frame_pooling is not None:
+            _check_choice("frame pooling", frame_pooling, FRAME_POOLINGS)
+        for name, value in (("frames", frames), ("top-k", top_k), ("batch size", batch_size)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}; it must be at least 1")
+        scoring = _Scoring(
+            model=self.model,
+            labels=words.names,
+            thresholds=thresholds_for(words, thresholds=thresholds, threshold=threshold),
+            mode=mode,
+            pooling=pooling,
+            frame_pooling=frame_pooling or "mean",
+            top_k=top_k,
+            explain=explain,
+        )
+        loader = FrameLoader(
+            paths,
+            preprocess=self.model.preprocess,
+            frames=frames,
+            sampling=sampling,
+            decoder=decoder,
+            workers=workers,
+            timeout_s=timeout_s,
+            thumbnails=thumbnails,
+        )
+        size = batch_size or (_CPU_STEP * 2 if self.model.device.type == "cpu" else 64)
+        return self._run(
+            loader, scoring, build_texts(words, templates or self.model.templates), size, text_progress
+        )
+
+    def text_bank(self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None) -> TextBank:
+        """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
+
+        Softmax-trained models also get the null prompts, which their probabilities are measured against.
+        """
+        prompts = list(texts.texts)
+        nulls = list(NULL_PROMPTS) if self.model.logit_bias is None else []
+        embeddings = encode_texts_cached(self.model, prompts + nulls, progress=progress).to(self.model.device)
+        null = embeddings[len(prompts) :] if nulls else None
+        return TextBank.from_texts(texts, embeddings[: len(prompts)], null=null)
+
+    def truncated_texts(
+        self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
+    ) -> list[tuple[str, str, int]]:
+        """Texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
+        texts = build_texts(_as_vocabulary(vocabulary, None), templates or self.model.templates)
+        limit = self.model.context_length
+        # A token is at least one byte, so short texts need no counting; 10,000 labels stay quick.
+        long = [index for index, text in enumerate(texts.texts) if len(text.encode()) + 2 > limit]
+        counts = self.model.token_counts([texts.texts[index] for index in long]) if long else []
+        owners = texts.label_of_text
+        return [
+            (texts.labels[owners[index]], texts.texts[index], count)
+            for index, count in zip(long, counts, strict=True)
+            if count > limit
+        ]
+
+    def _run(
+        self,
+        loader: FrameLoader,
+        scoring: "_Scoring",
+        texts: LabelTexts,
+        batch_size: int,
+        text_progress: Callable[[int, int], None] | None,
+    ) -> Iterator[VideoPrediction]:
+        with closing(loader):
+            videos = iter(loader)  # the workers start to decode while the texts are encoded
+            bank = self.text_bank(texts, progress=text_progress)
+            for batch in _batches(videos, batch_size):
+                good = [video for video in batch if video.pixels is not None]
+                embeddings = dict(
+                    zip((video.index for video in good), self._encode(good, batch_size), strict=True)
+                )
+                for video in batch:
+                    yield scoring.prediction(video, embeddings.get(video.index), bank)
+
+    @torch.inference_mode()
+    def _encode(self, videos: Sequence[VideoFrames], batch_size: int) -> list[Tensor]:
+        """Per video its frame embeddings [T, D], or its one embedding [D]; float32."""
+        pixels = [video.pixels for video in videos if video.pixels is not None]
+        if not pixels:
+            return []
+        if self.model.yields_video_embedding:
+            return list(self._encode_videos(pixels, batch_size))
+        packed = torch.cat(pixels)
+        parts = [self._encode_frames(part, batch_size) for part in packed.split(batch_size)]
+        return list(torch.cat(parts).split([len(part) for part in pixels]))
+
+    def _encode_frames(self, pixels: Tensor, batch_size: int) -> Tensor:
+        """uint8 [N, 3, S, S] -> [N, D]."""
+        filled = self._fill(pixels, batch_size)
+        return self.model.encode_frames(self._normalize(filled).unsqueeze(1))[: len(pixels), 0].float()
+
+    def _encode_videos(self, pixels: Sequence[Tensor], batch_size: int) -> Tensor:
+        """uint8 [T_i, 3, S, S] each -> [B, D]."""
+        longest = max(len(part) for part in pixels)
+        mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
+        padded = torch.stack([_fill_to(part, longest) for part in pixels])
+        flat = self._normalize(padded.flatten(0, 1)).unflatten(0, padded.shape[:2])
+        return self.model.encode_video(flat, mask=mask.to(self.model.device)).float()
+
+    def _normalize(self, pixels: Tensor) -> Tensor:
+        return self.model.preprocess.normalize(pixels, dtype=self.model.dtype, device=self.model.device)
+
+    def _fill(self, pixels: Tensor, batch_size: int) -> Tensor:
+        step = _CPU_STEP if self.model.device.type == "cpu" else batch_size
+        return _fill_to(pixels, -(-len(pixels) // step) * step)
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Everything that turns the embeddings of one video into its prediction."""
+
+    model: VideoCLIP
+    labels: Sequence[str]
+    thresholds: Sequence[float]
+    mode: Mode
+    pooling: Pooling
+    frame_pooling: FramePooling
+    top_k: int | None
+    explain: bool
+
+    def prediction(self, video: VideoFrames, embedding: Tensor | None, bank: TextBank) -> VideoPrediction:
+        common: dict[str, Any] = {
+            "video": video.path,
+            "duration_s": video.info.duration_s if video.info else None,
+            "frames": FrameCounts(video.requested, video.decoded, video.corrupt),
+            "model": self.model.name,
+        }
+        if embedding is None:
+            assert video.error is not None, "a video without pixels has an error"
+            failure = Failure(type(video.error).__name__, str(video.error))
+            return VideoPrediction(status="error", error=failure, **common)
+        similarity, logits, probabilities = self._score(embedding, bank)
+        order = probabilities.argsort(descending=True, stable=True).tolist()
+        shown = range(len(self.labels)) if self.top_k is None else order[: self.top_k]
+        values = [column.tolist() for column in (similarity, logits, probabilities)]
+        explained = order[: min(self.top_k or EXPLAINED, EXPLAINED)] if self.explain else []
+        return VideoPrediction(
+            status="ok",
+            error=None,
+            labels=tuple(self._label(index, *(column[index] for column in values)) for index in shown),
+            explanations=tuple(self._explain(embedding, bank, explained, video)),
+            thumbnails=tuple(video.thumbnails),
+            times_s=tuple(float(time) for time in video.times_s),
+            **common,
+        )
+
+    @torch.inference_mode()
+    def _score(self, embedding: Tensor, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
+        """[T, D] or [D] -> similarity, logits and probabilities, each [C]."""
+        bias = self.model.logit_bias
+        similarity, null = score_and_null(
+            embedding.unsqueeze(0),
+            None,
+            bank,
+            scale=self.model.logit_scale if bias is None else None,
+            pooling=self.pooling,
+            frame_pooling=self.frame_pooling,
+        )
+        logits = to_logits(similarity, null, scale=self.model.logit_scale, bias=bias, mode=self.mode)
+        probabilities = to_probabilities(logits, mode=self.mode)
+        return similarity[0].cpu(), logits[0].cpu(), probabilities[0].cpu()
+
+    def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
+        # The verdict is that of the number as it is written, so that a row never contradicts itself.
+        written = round_significant(probability)
+        threshold = self.thresholds[index]
+        return LabelPrediction(
+            self.labels[index], similarity, logit, written, threshold, positive=written >= threshold
+        )
+
+    def _explain(
+        self, embedding: Tensor, bank: TextBank, labels: Sequence[int], video: VideoFrames
+    ) -> list[Explanation]:
+        if not labels:
+            return []
+        return explain(
+            embedding,
+            bank,
+            labels=labels,
+            times_s=None if embedding.ndim == 1 else [float(time) for time in video.times_s],
+            pooling=self.pooling,
+            frame_pooling=self.frame_pooling,
+        )
+
+
+def _batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
+    """Videos in order, as many at a time as `batch_size` frames hold, at least one."""
+    batch: list[VideoFrames] = []
+    frames = 0
+    for video in videos:
+        if batch and frames + video.decoded > batch_size:
+            yield batch
+            batch, frames = [], 0
+        batch.append(video)
+        frames += video.decoded
+        if frames >= batch_size or frames == 0 or len(batch) >= batch_size:  # failed files do not pile up
+            yield batch
+            batch, frames = [], 0
+    if batch:
+        yield batch
+
+
+def _fill_to(pixels: Tensor, length: int) -> Tensor:
+    """[N, ...] -> [length, ...], black behind the frames there are."""
+    if len(pixels) == length:
+        return pixels
+    return torch.cat([pixels, pixels.new_zeros(length - len(pixels), *pixels.shape[1:])])
+
+
+def _as_vocabulary(vocabulary: Vocabulary | Sequence[str], attributes: AttributeBook | None) -> Vocabulary:
+    words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_names(vocabulary)
+    return words.with_attributes(attributes) if attributes is not None else words
+
+
+def _check_choice(what: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f"unknown {what} '{value}'; choose {', '.join(choices)}")

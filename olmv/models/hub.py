@@ -1,0 +1,246 @@
+"""Model names, loading and saving.
+
+    olmv-mini                      ships with olmv: knows drawings, not footage
+    ARCH/PRETRAINED                any of open_clip's, such as ViT-B-32/openai
+    hf-hub:ORG/REPO                an open_clip model on the Hugging Face hub
+    local-dir:FOLDER               the same, in a folder
+    FOLDER                         a model that olmv saved
+"""
+
+import difflib
+import json
+import logging
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from olmv.devices import Placement, choose
+from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError
+from olmv.models.mini import MiniConfig
+from olmv.models.network import fetching
+from olmv.models.temporal import TEMPORALS
+from olmv.models.towers import MiniTowers, OpenClipTowers
+from olmv.models.video_clip import VideoCLIP
+from olmv.video.transforms import Preprocess
+
+__all__ = ["DEFAULT_MODEL", "FORMAT", "MINI", "ModelInfo", "list_models", "load_model", "model_info", "read_config"]
+
+log = logging.getLogger(__name__)
+FORMAT = "olmv-model/1"
+MINI = "olmv-mini"
+MINI_FOLDER = Path(__file__).parent / MINI
+# Of what open_clip offers, Meta's Perception Encoder has the best published zero-shot video figures at its size
+# (Kinetics-400 top-1, arXiv 2504.13181: B/16 65.6, L/14 73.4; SigLIP2 L/16 65.3): it was tuned on video captions.
+DEFAULT_MODEL = "PE-Core-L-14-336/meta"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model before its weights are loaded."""
+
+    name: str
+    family: str  # "olmv" or "open_clip"
+    architecture: str
+    image_size: int | None
+    embed_dim: int | None
+    context_length: int | None
+    ships_with_olmv: bool
+    description: str
+
+
+def load_model(
+    name: str | Path = DEFAULT_MODEL, *, device: str = "auto", dtype: str = "auto", temporal: str | None = None
+) -> VideoCLIP:
+    """Load a model by name or folder, ready for inference (see the module's docstring for names).
+
+    Args:
+        name: `olmv-mini`, `ARCH/PRETRAINED`, `hf-hub:...`, `local-dir:...` or a folder that olmv saved.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        dtype: `auto`, `float32`, `float16` or `bfloat16`.
+        temporal: `mean` or `attention`; default: what the model was saved with, else `mean`.
+
+    Raises:
+        ModelNotFoundError: no such name; close matches are named.
+        WeightsUnavailableError: the weights are not here and cannot be fetched.
+        ModelError: a folder that holds no usable model.
+        UsageError: unknown temporal module, device or dtype.
+    """
+    if temporal is not None and temporal not in TEMPORALS:
+        raise UsageError(f"unknown temporal module '{temporal}'; choose from {', '.join(TEMPORALS)}")
+    placement = choose(device, dtype)
+    text = str(name)
+    folder = MINI_FOLDER if text == MINI else Path(text)
+    if text == MINI or (folder / "config.json").is_file():
+        model = _load_folder(folder, name=text, temporal=temporal)
+    else:
+        model = _load_open_clip(text, temporal=temporal or "mean")
+    return _place(model, placement)
+
+
+def _place(model: VideoCLIP, placement: Placement) -> VideoCLIP:
+    log.info("%s on %s", model.name, placement)
+    model = model.to(device=placement.device, dtype=placement.dtype).eval()
+    return model.requires_grad_(False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The checked `config.json` of a saved model.
+
+    Raises:
+        ModelError: there is none, or it is not one that this version reads.
+    """
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        known = config.get("format") == FORMAT
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be read as a model's config: {error}") from None
+    if not known:
+        raise ModelError(f"{path} is not of format {FORMAT}; is '{folder}' a folder that olmv saved?")
+    return config
+
+
+def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    config = read_config(folder)
+    try:
+        preprocess = Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text(encoding="utf-8")))
+        saved: dict[str, Tensor] = load_file(folder / "model.safetensors")
+        towers = _build_towers(config, folder)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"the model folder '{folder}' cannot be loaded: {_first_line(error)}") from None
+    wanted = temporal or config["temporal"]
+    model = VideoCLIP(
+        towers, name=name, preprocess=preprocess, temporal=wanted, templates=config.get("templates", "video")
+    )
+    if wanted != config["temporal"]:  # another temporal module starts from its first state
+        saved = {k: v for k, v in saved.items() if not k.startswith("pool.")}
+        saved |= {f"pool.{k}": v for k, v in model.pool.state_dict().items()}
+    try:
+        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in saved.items()})
+    except RuntimeError as error:
+        raise ModelError(f"the weights in '{folder}' do not fit its config: {_first_line(error)}") from None
+    return model
+
+
+def _build_towers(config: dict[str, Any], folder: Path) -> Any:
+    if config["family"] == "olmv-mini":
+        return MiniTowers(MiniConfig(**config["architecture"]), folder / "tokenizer.json")
+    import open_clip
+
+    source = f"local-dir:{folder}"
+    made = open_clip.create_model(source, load_weights=False)
+    return OpenClipTowers(made, open_clip.get_tokenizer(source), open_clip.get_model_config(source) or {})
+
+
+def _load_open_clip(name: str, *, temporal: str) -> VideoCLIP:
+    schema = name.startswith(("hf-hub:", "local-dir:"))
+    if name.startswith("local-dir:") and not (Path(name[10:]) / "open_clip_config.json").is_file():
+        raise ModelNotFoundError(f"no open_clip model in '{name[10:]}': open_clip_config.json is missing")
+    if not schema:
+        _check_open_clip_name(name)
+    import open_clip
+
+    architecture, _, pretrained = name.partition("/")
+    try:
+        with fetching():
+            source = name if schema else architecture
+            model = open_clip.create_model(source, pretrained=None if schema else pretrained)
+            tokenizer = open_clip.get_tokenizer(source)
+            config = open_clip.get_model_config(source) or {}
+            config["quick_gelu"] = _quick_gelu(architecture, pretrained) or config.get("quick_gelu", False)
+    except Exception as error:  # hub, network, file and format errors have no common class
+        raise WeightsUnavailableError(
+            f"the weights of '{name}' cannot be had ({_first_line(error)}); "
+            f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
+        ) from None
+    preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
+    return VideoCLIP(OpenClipTowers(model, tokenizer, config), name=name, preprocess=preprocess, temporal=temporal)
+
+
+def _quick_gelu(architecture: str, pretrained: str) -> bool:
+    """Whether these weights were trained with the fast GELU (OpenAI's were); their architecture does not say."""
+    import open_clip
+
+    return bool((open_clip.get_pretrained_cfg(architecture, pretrained) or {}).get("quick_gelu"))
+
+
+def _check_open_clip_name(name: str) -> None:
+    """Raises ModelNotFoundError with close matches unless open_clip knows ARCH/PRETRAINED."""
+    known = _open_clip_names()
+    if name in known:
+        return
+    if Path(name).is_dir():
+        raise ModelNotFoundError(f"the folder '{name}' holds no config.json; is it a model that olmv saved?")
+    plain = {re.sub(r"[^a-z0-9]", "", k.lower()): k for k in (*known, MINI)}
+    wanted = re.sub(r"[^a-z0-9]", "", name.lower())
+    close = [plain[k] for k in difflib.get_close_matches(wanted, plain, n=4, cutoff=0.5)]
+    hint = f"did you mean {', '.join(close)}?" if close else "`olmv models list` names them all"
+    raise ModelNotFoundError(f"no model is called '{name}'; {hint}")
+
+
+@lru_cache(maxsize=1)
+def _open_clip_names() -> tuple[str, ...]:
+    import open_clip
+
+    return tuple(f"{architecture}/{pretrained}" for architecture, pretrained in open_clip.list_pretrained())
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def list_models() -> list[ModelInfo]:
+    """olmv-mini first, then the default, then everything open_clip offers."""
+    names = list(_open_clip_names())
+    names.sort(key=lambda n: n != DEFAULT_MODEL)
+    return [model_info(MINI), *(model_info(n) for n in names)]
+
+
+def model_info(name: str | Path) -> ModelInfo:
+    """What is known of a model without loading weights.
+
+    Raises:
+        ModelNotFoundError: no such name; close matches are named.
+        ModelError: a folder that holds no usable model.
+    """
+    text = str(name)
+    folder = MINI_FOLDER if text == MINI else Path(text.removeprefix("local-dir:"))
+    if text == MINI or (folder / "config.json").is_file():
+        config = read_config(folder)
+        size = json.loads((folder / "preprocess.json").read_text(encoding="utf-8")).get("size")
+        made = config.get("architecture", {})
+        return ModelInfo(
+            text, "olmv" if config["family"] == "olmv-mini" else "open_clip", config["family"], size,
+            made.get("embed_dim"), made.get("context_length"), text == MINI, config.get("description", ""),
+        )  # fmt: skip
+    if text.startswith("hf-hub:"):
+        return ModelInfo(text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub")
+    if text.startswith("local-dir:"):
+        path = folder / "open_clip_config.json"
+        if not path.is_file():
+            raise ModelNotFoundError(f"no open_clip model in '{folder}': open_clip_config.json is missing")
+        made = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        return _open_clip_info(text, text[10:], made)
+    _check_open_clip_name(text)
+    import open_clip
+
+    architecture = text.partition("/")[0]
+    return _open_clip_info(text, architecture, open_clip.get_model_config(architecture) or {})
+
+
+def _open_clip_info(name: str, architecture: str, config: dict[str, Any]) -> ModelInfo:
+    size = config.get("vision_cfg", {}).get("image_size")
+    told = "sigmoid-trained: probabilities of its own" if "init_logit_bias" in config else "softmax-trained: scored against null prompts"
+    return ModelInfo(
+        name, "open_clip", architecture, size[0] if isinstance(size, list) else size, config.get("embed_dim"),
+        config.get("text_cfg", {}).get("context_length", 77), False,
+        told + ("; the default" if name == DEFAULT_MODEL else ""),
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""Fetching weights: quick to give up where there is no network, quiet about it."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlparse
+
+__all__ = ["fetching", "is_online"]
+
+PATIENCE_S = 3.0
+
+
+def is_online() -> bool:
+    """Whether the model hub answers within 3 s. Behind a proxy only a real request can tell, so True is assumed."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return True
+    address = urlparse(constants.ENDPOINT)
+    port = address.port or (80 if address.scheme == "http" else 443)
+    try:
+        with socket.create_connection((address.hostname or "", port), timeout=PATIENCE_S):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def fetching() -> Iterator[None]:
+    """While weights are fetched: without a network only the cache is asked, at once.
+
+    The hub's client retries for 45 s when a name does not resolve, and logs every try; the caller tells the user
+    once, so its log is held back.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = not is_online()
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        constants.HF_HUB_OFFLINE = before

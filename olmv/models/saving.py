@@ -1,0 +1,92 @@
+"""Saving a model as a folder: config, weights, preprocessing, tokenizer and model card."""
+
+import contextlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from olmv.errors import OutputError
+from olmv.files import write_atomic
+from olmv.models.hub import FORMAT
+from olmv.models.towers import MiniTowers
+from olmv.models.video_clip import VideoCLIP
+
+__all__ = ["save_pretrained"]
+
+
+def save_pretrained(
+    model: VideoCLIP,
+    folder: str | Path,
+    *,
+    card: str | None = None,
+    description: str = "",
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write `config.json`, `model.safetensors`, `preprocess.json`, `README.md` and the tokenizer into `folder`.
+
+    `load_model(folder)` reads it back. Every file is written whole or not at all, the config last, so that a
+    folder with a config is complete.
+
+    Args:
+        model: the model.
+        folder: made if need be.
+        card: text of the model card (Markdown); a short one is written when None.
+        description: one line for `olmv models info`.
+        dtype: of the saved weights; default: the model's own.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder '{folder}': {error.strerror}") from None
+    config: dict[str, Any] = {
+        "format": FORMAT,
+        "temporal": model.temporal,
+        "templates": model.templates,
+        "embed_dim": model.embed_dim,
+        "description": description,
+    }
+    preprocess = json.dumps(model.preprocess.to_dict(), indent=1) + "\n"
+    towers = model.towers
+    if isinstance(towers, MiniTowers):
+        config |= {"family": "olmv-mini", "architecture": towers.config.to_dict()}
+        if towers.tokenizer_file.resolve() != (folder / "tokenizer.json").resolve():
+            write_atomic(folder / "tokenizer.json", towers.tokenizer_file.read_bytes())
+    else:
+        config |= {"family": "open_clip"}
+        described = {"model_cfg": towers.config, "preprocess_cfg": dict(towers.model.visual.preprocess_cfg)}
+        inner = getattr(towers.tokenizer, "tokenizer", None)
+        if inner is not None and hasattr(inner, "save_pretrained"):
+            inner.save_pretrained(str(folder))
+        write_atomic(folder / "open_clip_config.json", json.dumps(described, indent=1) + "\n")
+    write_atomic(folder / "preprocess.json", preprocess)
+    _write_weights(model, folder / "model.safetensors", dtype)
+    write_atomic(folder / "README.md", card or f"# {model.name}\n\nA video CLIP saved by olmv. {description}\n")
+    write_atomic(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def _write_weights(model: VideoCLIP, path: Path, dtype: torch.dtype | None) -> None:
+    from safetensors.torch import save_file
+
+    state = {
+        name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).detach().cpu().contiguous().clone()
+        for name, t in model.state_dict().items()
+    }
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        save_file(state, temporary, metadata={"format": "pt"})
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

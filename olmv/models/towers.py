@@ -1,0 +1,126 @@
+"""The image and text towers that a `VideoCLIP` stands on: open_clip's models, and olmv-mini's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
+
+__all__ = ["MiniTowers", "OpenClipTowers", "Towers"]
+
+
+class Towers(Protocol):
+    """What a `VideoCLIP` needs; every implementation is also an `nn.Module`."""
+
+    embed_dim: int
+    image_size: int
+    context_length: int
+    logit_scale: Tensor  # as a factor, not its logarithm
+    logit_bias: Tensor | None  # None for softmax-trained models
+
+    def image(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, S, S] -> [N, D], not normalised."""
+
+    def text(self, texts: Sequence[str]) -> Tensor:
+        """A texts -> [A, D], not normalised; texts past the context are cut."""
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of every text before cutting, special tokens included."""
+
+    def text_parameters(self) -> list[tuple[str, Tensor]]:
+        """Named weights of the text tower."""
+
+
+class OpenClipTowers(nn.Module):
+    """Any open_clip model with its tokenizer and open_clip's own config of it."""
+
+    def __init__(self, model: nn.Module, tokenizer: Any, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.config = config
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        size = self.model.visual.image_size
+        self.image_size: int = int(size[0] if isinstance(size, tuple | list) else size)
+        self.context_length: int = int(getattr(tokenizer, "context_length", None) or self.model.context_length)
+        self.embed_dim: int = self._embed_dim()
+
+    def _embed_dim(self) -> int:
+        found = getattr(self.model.visual, "output_dim", None)
+        if found is not None:
+            return int(found)
+        with torch.inference_mode():  # timm towers do not say
+            return int(self.text(["a"]).shape[-1])
+
+    @property
+    def logit_scale(self) -> Tensor:
+        scale: Tensor = self.model.logit_scale.exp()
+        return scale
+
+    @property
+    def logit_bias(self) -> Tensor | None:
+        bias: Tensor | None = getattr(self.model, "logit_bias", None)
+        return bias
+
+    def image(self, pictures: Tensor) -> Tensor:
+        out: Tensor = self.model.encode_image(pictures)
+        return out
+
+    def text(self, texts: Sequence[str]) -> Tensor:
+        tokens = self.tokenizer(list(texts)).to(self.model.logit_scale.device)
+        out: Tensor = self.model.encode_text(tokens)
+        return out
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        inner = getattr(self.tokenizer, "tokenizer", None)
+        if inner is not None:  # a Hugging Face tokenizer
+            return [len(ids) for ids in inner(list(texts), padding=False, truncation=False).input_ids]
+        return [len(self.tokenizer.encode(t)) + 2 for t in texts]
+
+    def text_parameters(self) -> list[tuple[str, Tensor]]:
+        return [(n, p) for n, p in self.model.named_parameters() if not n.startswith(("visual.", "logit_"))]
+
+
+class MiniTowers(nn.Module):
+    """olmv-mini's towers; trained with a sigmoid loss, so they have a bias."""
+
+    logit_bias: Tensor
+
+    def __init__(self, config: MiniConfig, tokenizer_file: Path) -> None:
+        super().__init__()
+        from tokenizers import Tokenizer
+
+        self.config = config
+        self.visual = MiniVisionTower(config)
+        self.textual = MiniTextTower(config)
+        self.log_scale = nn.Parameter(torch.tensor(3.0))
+        self.logit_bias = nn.Parameter(torch.tensor(-8.0))
+        self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self.tokenizer_file = tokenizer_file
+        self.embed_dim, self.image_size, self.context_length = config.embed_dim, config.image_size, config.context_length
+
+    @property
+    def logit_scale(self) -> Tensor:
+        return self.log_scale.exp()
+
+    def image(self, pictures: Tensor) -> Tensor:
+        out: Tensor = self.visual(pictures)
+        return out
+
+    def text(self, texts: Sequence[str]) -> Tensor:
+        rows = [e.ids[: self.context_length] for e in self.tokenizer.encode_batch(list(texts))]
+        longest = max(map(len, rows))
+        device = self.log_scale.device
+        ids = torch.tensor([r + [0] * (longest - len(r)) for r in rows], device=device)
+        lengths = torch.tensor([len(r) for r in rows], device=device)
+        mask = torch.arange(longest, device=device)[None] < lengths[:, None]
+        out: Tensor = self.textual(ids, mask)
+        return out
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return [len(e.ids) for e in self.tokenizer.encode_batch(list(texts))]
+
+    def text_parameters(self) -> list[tuple[str, Tensor]]:
+        return list(self.textual.named_parameters())

@@ -1,0 +1,121 @@
+"""A video CLIP: image tower on every frame, a temporal module over frames, text tower for labels."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from olmv.models.temporal import build_temporal
+from olmv.models.towers import Towers
+from olmv.video.transforms import Preprocess
+
+__all__ = ["VideoCLIP"]
+
+
+class VideoCLIP(nn.Module):
+    """Frames, videos and texts to unit vectors in one space.
+
+    Args:
+        towers: the image and text encoders.
+        name: as the user wrote it; goes into every prediction row.
+        preprocess: how a decoded frame becomes the tower's input.
+        temporal: `mean` or `attention` (see `olmv.models.temporal`).
+        templates: the template set this model was made for, the default of `Classifier`.
+
+    Shapes: B videos, T frames, A texts, D embedding, S pixels a side.
+    """
+
+    def __init__(
+        self, towers: Towers, *, name: str, preprocess: Preprocess, temporal: str = "mean", templates: str = "video"
+    ) -> None:
+        super().__init__()
+        self.towers: Any = towers
+        self.name = name
+        self.preprocess = preprocess
+        self.temporal = temporal
+        self.templates = templates
+        self.pool = build_temporal(temporal, towers.embed_dim)
+
+    @property
+    def embed_dim(self) -> int:
+        """D."""
+        return int(self.towers.embed_dim)
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the text tower reads, special ones included."""
+        return int(self.towers.context_length)
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor on a cosine (already exponentiated)."""
+        return float(self.towers.logit_scale)
+
+    @property
+    def logit_bias(self) -> float | None:
+        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against null prompts."""
+        bias = self.towers.logit_bias
+        return None if bias is None else float(bias)
+
+    @property
+    def yields_video_embedding(self) -> bool:
+        """Whether the temporal module makes one embedding a video, so that no frame pooling is left to do."""
+        return self.temporal != "mean"
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def encode_frames(self, frames: Tensor) -> Tensor:
+        """frames [B, T, 3, S, S], normalised pixels -> [B, T, D], L2-normalised, in the model's dtype."""
+        batch, time = frames.shape[:2]
+        embedded = self.towers.image(frames.flatten(0, 1))
+        return normalize(embedded, dim=-1).view(batch, time, -1)
+
+    def encode_video(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """frames [B, T, 3, S, S], mask [B, T] True for real frames -> [B, D], L2-normalised."""
+        return self.pool_frames(self.encode_frames(frames), mask)
+
+    def pool_frames(self, embeddings: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Frame embeddings [B, T, D] through the temporal module -> [B, D], L2-normalised."""
+        out: Tensor = self.pool(embeddings, mask)
+        return out
+
+    def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
+        """A texts -> [A, D] float32 on the CPU, L2-normalised. Texts past `context_length` are cut."""
+        if not texts:
+            return torch.zeros(0, self.embed_dim)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        out = torch.empty(len(texts), self.embed_dim)
+        with torch.inference_mode():
+            for k in range(0, len(order), batch_size):
+                rows = order[k : k + batch_size]
+                out[rows] = normalize(self.towers.text([texts[i] for i in rows]).float(), dim=-1).cpu()
+        return out
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of every text before cutting, special tokens included."""
+        counts: list[int] = self.towers.token_counts(texts)
+        return counts
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A stable name for the weights of the text tower, for caches of text embeddings."""
+        digest = hashlib.sha256(f"{self.embed_dim} {self.context_length} {self.dtype}".encode())
+        with torch.inference_mode():
+            for name, weight in self.towers.text_parameters():
+                flat = weight.detach().flatten()
+                sums = (float(flat.sum(dtype=torch.float64)), float(flat.square().sum(dtype=torch.float64)))
+                digest.update(f"{name} {tuple(weight.shape)} {sums} {flat[:4].tolist()} {flat[-4:].tolist()}".encode())
+        return digest.hexdigest()[:32]
+
+    def __repr__(self) -> str:
+        return f"VideoCLIP({self.name!r}, temporal={self.temporal!r}, D={self.embed_dim}, {self.device}, {self.dtype})"

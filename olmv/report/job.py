@@ -1,0 +1,332 @@
+"""One `olmv predict` run: inputs and labels in; rows, tables a report out; safe to kill and take up again."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from olmv.data.manifests import expand_inputs
+from olmv.errors import UsageError
+from olmv.files import check_writable
+from olmv.labels.attributes import AttributeBook
+from olmv.labels.templates import resolve
+from olmv.labels.vocabulary import Vocabulary
+from olmv.predictions import VideoPrediction
+from olmv.report.html import ReportInfo, write_report
+from olmv.report.pictures import PictureStore
+from olmv.report.resume import RunJournal
+from olmv.report.rows import check_format, write_rows
+
+if TYPE_CHECKING:
+    from olmv.classifier import Classifier
+    from olmv.devices import Placement
+    from olmv.scoring.thresholds import Thresholds
+
+# Texts named in warnings about truncated labels; the rest are counted.
+_NAMED = 3
+
+
+class Listener(Protocol):
+    """Who watches a run: the command line, or a test."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know; one line."""
+
+    def encoding_texts(self, done: int, total: int) -> None:
+        """Progress of text encoding; not called where the cache has them all."""
+
+    def started(self, *, total: int, done: int) -> None:
+        """`total` videos, of which `done` have rows from an earlier run."""
+
+    def predicted(self, prediction: VideoPrediction) -> None:
+        """One more row."""
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    """What to predict and where to write it; the options are those of `Classifier.predict`."""
+
+    inputs: list[str]
+    labels: str
+    attributes: Path | None = None
+    model: str | None = None
+    mode: str = "multi-label"
+    thresholds: Path | None = None
+    threshold: float | None = None
+    top_k: int | None = None
+    frames: int = 8
+    sampling: str = "uniform"
+    pooling: str = "mean"
+    frame_pooling: str | None = None
+    templates: str | None = None
+    output: Path | None = None
+    report: Path | None = None
+    explain: bool = False
+    resume: bool = True
+    decoder: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    workers: int | None = None
+    batch_size: int | None = None
+    timeout_s: float = 60.0
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Attributes:
+        total, earlier, ok, failed: videos: all, from earlier runs, done now, failed now.
+        failures: the first few failures, as (video, message).
+        seconds: from the first video on.
+        written: the files that the user asked for.
+    """
+
+    total: int
+    earlier: int
+    ok: int = 0
+    failed: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    written: list[Path] = field(default_factory=list)
+
+    def count(self, prediction: VideoPrediction) -> None:
+        """Take one more prediction into account."""
+        if prediction.error is None:
+            self.ok += 1
+            return
+        self.failed += 1
+        if len(self.failures) < 5:
+            self.failures.append((prediction.video, prediction.error.message))
+
+
+def run(job: PredictJob, listener: Listener) -> Summary:
+    """Do the job. Everything that can be checked is checked before the model is loaded.
+
+    Raises:
+        UsageError: inputs, labels, options or outputs that cannot be used; nothing was done.
+        OutputError: the disk became full; the rows so far are kept.
+    """
+    _check_outputs(job)
+    videos = expand_inputs(job.inputs)
+    vocabulary, thresholds = _words(job, listener)
+    with ExitStack() as stack:
+        placement = _placement(job)
+        settings = _settings(job, vocabulary, thresholds, placement)
+        journal = _journal(job, settings, stack)
+        todo = [video for video in videos if journal is None or video not in journal.done]
+        pictures = _pictures(job, settings, stack)
+        summary = Summary(total=len(videos), earlier=len(videos) - len(todo))
+        listener.started(total=summary.total, done=summary.earlier)
+        classifier = _classifier(job, listener, vocabulary, thresholds) if todo or job.report else None
+        if todo and classifier is not None:
+            begun = time.monotonic()
+            for prediction in _predict(job, classifier, todo, vocabulary, thresholds, listener):
+                # Pictures first: a row says that its video is done.
+                if pictures is not None and prediction.thumbnails and prediction.video not in pictures:
+                    pictures.add(prediction.video, prediction.times_s, prediction.thumbnails)
+                if journal is not None:
+                    journal.append(prediction.to_row())
+                summary.count(prediction)
+                listener.predicted(prediction)
+            summary.seconds = time.monotonic() - begun
+        if journal is not None:
+            _finish(job, journal, pictures, vocabulary, classifier, summary)
+    return summary
+
+
+def _check_outputs(job: PredictJob) -> None:
+    if job.output is not None:
+        check_format(job.output)
+        check_writable(job.output)
+    if job.report is not None:
+        if job.report.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"the report is an HTML file; end {job.report} in .html")
+        check_writable(job.report)
+
+
+def _words(job: PredictJob, listener: Listener) -> tuple[Vocabulary, "Thresholds | None"]:
+    vocabulary = Vocabulary.load(job.labels)
+    if job.attributes is not None:
+        vocabulary = vocabulary.with_attributes(AttributeBook.load(job.attributes))
+    for note in vocabulary.notes:
+        listener.note(note)
+    if job.thresholds is None:
+        return vocabulary, None
+    from olmv.scoring.thresholds import Thresholds
+
+    thresholds = Thresholds.load(job.thresholds)
+    for note in thresholds.notes_for(vocabulary, model=_model_name(job)):
+        listener.note(note)
+    return vocabulary, thresholds
+
+
+def _model_name(job: PredictJob) -> str:
+    if job.model is not None:
+        return job.model
+    from olmv.models.hub import DEFAULT_MODEL
+
+    return DEFAULT_MODEL
+
+
+def _placement(job: PredictJob) -> "Placement":
+    from olmv.devices import choose
+
+    return choose(job.device, job.dtype)
+
+
+def _settings(
+    job: PredictJob, vocabulary: Vocabulary, thresholds: "Thresholds | None", placement: "Placement"
+) -> dict[str, Any]:
+    """What a row depends on. Not the number of workers nor the batch size: they change no answer."""
+    from olmv.scoring.thresholds import thresholds_for
+
+    return {
+        "labels": [[label.name, list(label.aliases), list(label.attributes)] for label in vocabulary],
+        "thresholds": thresholds_for(vocabulary, thresholds=thresholds, threshold=job.threshold),
+        "templates": job.templates if job.templates is None else list(resolve(job.templates)),
+        "model": _model_name(job),
+        "mode": job.mode,
+        "top-k": job.top_k,
+        "frames": job.frames,
+        "sampling": job.sampling,
+        "pooling": job.pooling,
+        "frame-pooling": job.frame_pooling,
+        "explain": job.explain,
+        "decoder": job.decoder,
+        "device": placement.device.type,
+        "dtype": placement.dtype_name,
+    }
+
+
+def _journal(job: PredictJob, settings: dict[str, Any], stack: ExitStack) -> RunJournal | None:
+    output = job.output or job.report
+    return (
+        stack.enter_context(RunJournal(output, settings, resume=job.resume)) if output is not None else None
+    )
+
+
+def _pictures(job: PredictJob, settings: dict[str, Any], stack: ExitStack) -> PictureStore | None:
+    if job.report is None:
+        return None
+    path = job.report.with_name(job.report.name + ".pictures.jsonl")
+    if not job.resume:
+        path.unlink(missing_ok=True)
+    store = PictureStore(path)
+    stack.callback(store.close)
+    return store
+
+
+def _classifier(
+    job: PredictJob, listener: Listener, vocabulary: Vocabulary, thresholds: "Thresholds | None"
+) -> "Classifier":
+    from olmv.classifier import Classifier
+
+    classifier = Classifier.from_pretrained(_model_name(job), device=job.device, dtype=job.dtype)
+    truncated = classifier.truncated_texts(vocabulary, templates=job.templates)
+    limit = classifier.model.context_length
+    owners = list(dict.fromkeys((label, count) for label, _, count in truncated))
+    for label, count in owners[:_NAMED]:
+        shown = label if len(label) <= 40 else label[:40] + "..."
+        reads = f"{classifier.model.name} reads {limit}"
+        listener.note(f"label '{shown}' has a text of {count} tokens; {reads}, the end is cut off")
+    if len(owners) > _NAMED:
+        listener.note(f"{len(owners) - _NAMED} more texts are longer than {limit} tokens; shorten them")
+    return classifier
+
+
+def _predict(
+    job: PredictJob,
+    classifier: "Classifier",
+    videos: list[str],
+    vocabulary: Vocabulary,
+    thresholds: "Thresholds | None",
+    listener: Listener,
+) -> Iterator[VideoPrediction]:
+    return classifier.predict(
+        videos,
+        vocabulary,
+        mode=job.mode,  # type: ignore[arg-type]  # predict checks the words and says what is allowed
+        thresholds=thresholds,
+        threshold=job.threshold,
+        top_k=job.top_k,
+        frames=job.frames,
+        sampling=job.sampling,
+        pooling=job.pooling,  # type: ignore[arg-type]
+        frame_pooling=job.frame_pooling,  # type: ignore[arg-type]
+        templates=job.templates,
+        explain=job.explain,
+        decoder=job.decoder,
+        workers=job.workers,
+        batch_size=job.batch_size,
+        thumbnails=job.report is not None,
+        timeout_s=job.timeout_s,
+        text_progress=listener.encoding_texts,
+    )
+
+
+def _finish(
+    job: PredictJob,
+    journal: RunJournal,
+    pictures: PictureStore | None,
+    vocabulary: Vocabulary,
+    classifier: "Classifier | None",
+    summary: Summary,
+) -> None:
+    if job.output is not None:
+        if job.output != journal.path:
+            write_rows(job.output, journal.rows())
+        summary.written.append(job.output)
+    if job.report is not None and pictures is not None and classifier is not None:
+        _fetch_missing_pictures(job, journal, pictures, classifier)
+        info = ReportInfo(
+            model=classifier.model.name,
+            labels=list(vocabulary.names),
+            settings={
+                "mode": job.mode,
+                "frames": str(job.frames),
+                "sampling": job.sampling,
+                "pooling": job.pooling,
+                "frame pooling": job.frame_pooling or "mean",
+            },
+            note=_model_note(classifier.model.name),
+        )
+        write_report(job.report, journal.rows, pictures=pictures.get, info=info)
+        pictures.discard()
+        summary.written.append(job.report)
+
+
+def _fetch_missing_pictures(
+    job: PredictJob, journal: RunJournal, pictures: PictureStore, classifier: "Classifier"
+) -> None:
+    """Decode again, for the report only, the videos whose rows are from a run that kept no pictures."""
+    missing = [
+        row["video"] for row in journal.rows() if row["status"] == "ok" and row["video"] not in pictures
+    ]
+    if not missing:
+        return
+    from olmv.video.loader import FrameLoader
+
+    with FrameLoader(
+        missing,
+        preprocess=classifier.model.preprocess,
+        frames=job.frames,
+        sampling=job.sampling,
+        decoder=job.decoder,
+        workers=job.workers,
+        timeout_s=job.timeout_s,
+        thumbnails=True,
+    ) as loader:
+        for video in loader:
+            if video.thumbnails:
+                pictures.add(
+                    video.path, tuple(float(time) for time in video.times_s), tuple(video.thumbnails)
+                )
+
+
+def _model_note(name: str) -> str | None:
+    if "olmv-mini" in name:
+        return "olmv-mini knows drawings, not footage: on real video its answers mean nothing."
+    return None

@@ -1,0 +1,132 @@
+"""A run's journal of rows, and the settings it belongs to.
+
+    out.jsonl            the rows themselves, or for out.csv: out.csv.journal.jsonl
+    out.jsonl.run.json   {"format": "olmv-run/1", "settings_sha256": ..., "settings": {...}}
+
+A row is appended as soon as it is known. A later run with the same settings reads which videos are done and
+goes on from there; with other settings it refuses, because one file must not hold answers to two questions.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from olmv.errors import OutputError, UsageError
+from olmv.files import JsonlJournal, sha256_json, write_atomic
+
+FORMAT = "olmv-run/1"
+
+
+class RunJournal:
+    """The rows of a run that can be killed and taken up again.
+
+    Args:
+        output: the file that the user asked for; names the journal and the settings file.
+        settings: everything that a row depends on, as plain data.
+        resume: go on from what is there; False starts over.
+
+    Attributes:
+        done: the videos that already have a row.
+
+    Raises:
+        UsageError: what is there was made with other settings, or not by olmv.
+        OutputError: a file cannot be read or written, or another run is writing it.
+    """
+
+    def __init__(self, output: Path, settings: Mapping[str, Any], *, resume: bool = True) -> None:
+        self.path = output if output.suffix.lower() == ".jsonl" else _beside(output, ".journal.jsonl")
+        self.settings_path = _beside(output, ".run.json")
+        self._journal = JsonlJournal(self.path)
+        try:
+            if not resume:
+                # The lock comes first: another run may be writing these very rows.
+                self._journal.open()
+                self._journal.close()
+                self._unlink()
+            self.done = self._done(output, settings)
+            write_atomic(self.settings_path, _document(settings))
+            self._journal.open()
+        except BaseException:
+            self._journal.close()
+            raise
+
+    def __enter__(self) -> "RunJournal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._journal.close()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Append a row; it survives a kill from here on.
+
+        Raises:
+            OutputError: the disk is full; the rows so far are kept.
+        """
+        self._journal.append(row)
+        self.done.add(str(row["video"]))
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All rows, one at a time, also those of earlier runs."""
+        return self._journal.rows()
+
+    def _done(self, output: Path, settings: Mapping[str, Any]) -> set[str]:
+        if not self.path.exists():
+            return set()
+        earlier = self._earlier_settings(output)
+        changed = _changes(earlier, settings)
+        if changed:
+            raise UsageError(
+                f"{output} was made with other settings ({'; '.join(changed)}); "
+                "add --no-resume to start over, or choose another output"
+            )
+        return {str(row.get("video")) for row in self._journal.rows()}
+
+    def _earlier_settings(self, output: Path) -> Mapping[str, Any]:
+        with suppress(OSError, ValueError):
+            document = json.loads(self.settings_path.read_text(encoding="utf-8"))
+            if isinstance(document, dict) and document.get("format") == FORMAT:
+                settings = document.get("settings")
+                if isinstance(settings, dict):
+                    return settings
+        raise UsageError(
+            f"{output} is already there, but {self.settings_path.name} that tells its settings is not; "
+            "add --no-resume to overwrite it, or choose another output"
+        )
+
+    def _unlink(self) -> None:
+        try:
+            self.path.unlink(missing_ok=True)
+            self.settings_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot replace {self.path}: {error.strerror or error}; choose another output"
+            ) from error
+
+
+def _beside(output: Path, ending: str) -> Path:
+    return output.with_name(output.name + ending)
+
+
+def _document(settings: Mapping[str, Any]) -> str:
+    document = {"format": FORMAT, "settings_sha256": sha256_json(settings), "settings": settings}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, in words: "frames: 8 before, 16 now"."""
+    now = json.loads(json.dumps(now))  # as it would have been read back
+    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    return [_change(name, earlier.get(name), now.get(name)) for name in names]
+
+
+def _change(name: str, before: Any, after: Any) -> str:
+    if isinstance(before, list) and isinstance(after, list) and len(before) != len(after):
+        return f"{name}: {len(before)} before, {len(after)} now"
+    if isinstance(before, list | dict) or isinstance(after, list | dict):
+        return f"{name} differ"
+    return f"{name}: {before} before, {after} now"

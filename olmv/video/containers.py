@@ -1,0 +1,84 @@
+"""Opening a file with FFmpeg (through PyAV) so that only a video file is ever read, and saying why not otherwise."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from olmv.errors import DecodeError, NotAVideoError, NoVideoStreamError
+
+__all__ = ["open_container"]
+
+# What may be opened. Playlists (concat, hls, dash, image sequences, sdp) are left out on purpose: they name other
+# files, and a text file renamed .mp4 must not make olmv read its neighbours. Audio formats are in, so that they can
+# be refused with the right words.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,gif,apng,h264,hevc,av1,obu,ivf,"
+    "nut,mxf,rm,dv,mjpeg,yuv4mpegpipe,vc1,wtv,"
+    "mp3,wav,flac,aac,aiff,ac3,amr"
+)
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+
+def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
+    """Opens `path` for reading.
+
+    Returns:
+        The PyAV container and its first real video stream (cover art does not count).
+
+    Raises:
+        NotAVideoError: no such file, an empty one, a folder, a playlist, text, or a file without its index.
+        NoVideoStreamError: audio only.
+        DecodeError: the video stream has a codec that this FFmpeg does not know.
+    """
+    import av
+
+    name = os.fspath(path)
+    try:
+        size = Path(name).stat().st_size
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise NotAVideoError(f"{name}: cannot be opened ({reason}); check the path") from None
+    if Path(name).is_dir():
+        raise NotAVideoError(f"{name}: is a folder; name the videos in it")
+    if size == 0:
+        raise NotAVideoError(f"{name}: is empty (0 bytes); copy or download it again")
+    try:
+        # `file:` keeps FFmpeg from reading a protocol or a pattern out of the name ("concat:a|b", "img%03d.png")
+        container = av.open("file:" + name, options=dict(OPTIONS), metadata_errors="replace")
+    except MemoryError:
+        raise
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise NotAVideoError(f"{name}: {_why(name, error)}") from None
+    videos = [s for s in container.streams.video if not _is_cover(s)]
+    if not videos:
+        container.close()
+        raise NoVideoStreamError(f"{name}: has no video stream (audio only); leave it out")
+    stream = videos[0]
+    if stream.codec_context is None:
+        container.close()
+        raise DecodeError(f"{name}: its video codec is unknown to FFmpeg; convert it, for example to H.264")
+    return container, stream
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether the stream is the one still picture that music files carry."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _why(name: str, error: Exception) -> str:
+    """The likely reason in words: FFmpeg's own "Invalid data found" helps nobody."""
+    try:
+        with Path(name).open("rb") as file:
+            head = file.read(512)
+    except OSError as failure:
+        return f"cannot be read ({failure.strerror}); check its permissions"
+    if head[4:8] == b"ftyp":
+        return "is cut off: its index (moov) is missing; copy it again, or repair it with a recovery tool"
+    if head.startswith(b"ffconcat"):
+        return "is a playlist (ffconcat), which may name other files and is not read; name the videos themselves"
+    if not set(head) - set(range(32, 127)) - {9, 10, 13}:
+        return "is a text file, not a video; check what it should be"
+    detail = getattr(error, "strerror", None) or str(error)
+    return f"is not a video that can be read ({detail}); play it, or convert it to MP4 (H.264)"

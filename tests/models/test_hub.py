@@ -1,0 +1,138 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError, WeightsUnavailableError
+from olmv.models import network
+from olmv.models.hub import DEFAULT_MODEL, list_models, load_model, model_info
+from olmv.models.saving import save_pretrained
+from tests.tiny import tiny_model, write_open_clip_folder
+
+TEXTS = ["dog", "a video of rain."]
+
+
+def outputs(model: object) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a model makes of fixed frames and texts."""
+    size = model.preprocess.size  # type: ignore[attr-defined]
+    pixels = torch.linspace(-1, 1, 2 * 3 * 3 * size * size).view(2, 3, 3, size, size)
+    return model.encode_video(pixels), model.encode_texts(TEXTS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("temporal", ["mean", "attention"])
+def test_a_saved_model_loads_the_same(tmp_path: Path, temporal: str) -> None:
+    model = tiny_model(temporal=temporal)
+    save_pretrained(model, tmp_path / "m", description="for a test")
+    again = load_model(tmp_path / "m", device="cpu", dtype="float32")
+    assert again.temporal == temporal
+    for mine, theirs in zip(outputs(model), outputs(again), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    assert again.fingerprint == model.fingerprint
+    assert model_info(tmp_path / "m").description == "for a test"
+
+
+@pytest.mark.parametrize("siglip", [False, True])
+def test_open_clip_folder_loads_saves_and_loads_again(tmp_path: Path, siglip: bool) -> None:
+    source = write_open_clip_folder(tmp_path / "oc", siglip=siglip)
+    model = load_model(f"local-dir:{source}", device="cpu", dtype="float32")
+    assert (model.logit_bias is not None) == siglip
+    save_pretrained(model, tmp_path / "saved")
+    again = load_model(tmp_path / "saved", device="cpu", dtype="float32")
+    for mine, theirs in zip(outputs(model), outputs(again), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    assert again.preprocess == model.preprocess
+    assert again.logit_bias == model.logit_bias
+
+
+def test_another_temporal_module_starts_at_frame_averaging(tmp_path: Path) -> None:
+    model = tiny_model()
+    save_pretrained(model, tmp_path / "m")
+    attention = load_model(tmp_path / "m", device="cpu", dtype="float32", temporal="attention")
+    assert attention.yields_video_embedding
+    torch.testing.assert_close(outputs(attention)[0], outputs(model)[0])
+
+
+def test_texts_past_the_context_are_cut_and_counted() -> None:
+    model = tiny_model()
+    long = "a very long label " * 20
+    assert model.token_counts(["dog", long])[0] == 5
+    assert model.token_counts([long])[0] > model.context_length
+    assert model.encode_texts([long]).shape == (1, model.embed_dim)
+    assert model.encode_texts([]).shape == (0, model.embed_dim)
+
+
+def test_fingerprint_follows_the_text_tower() -> None:
+    assert tiny_model(seed=0).fingerprint == tiny_model(seed=0).fingerprint
+    assert tiny_model(seed=0).fingerprint != tiny_model(seed=1).fingerprint
+
+
+def test_unknown_names_name_close_matches() -> None:
+    with pytest.raises(ModelNotFoundError, match=r"no model is called 'ViT-B-32/open_ai'; did you mean .*ViT-B-32/openai"):
+        load_model("ViT-B-32/open_ai")
+    with pytest.raises(ModelNotFoundError, match="did you mean olmv-mini"):
+        model_info("olmv-mini2")
+    with pytest.raises(ModelNotFoundError, match="`olmv models list` names them all"):
+        load_model("zzzzzz")
+
+
+def test_weights_that_cannot_be_fetched_name_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(network, "is_online", lambda: False)
+    with pytest.raises(WeightsUnavailableError, match="cannot be had .* use --model olmv-mini"):
+        load_model("hf-hub:nobody/has-this-model-0000")
+
+
+def test_folders_without_a_usable_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"holds no config\.json"):
+        load_model(tmp_path)
+    with pytest.raises(ModelNotFoundError, match=r"open_clip_config\.json is missing"):
+        load_model(f"local-dir:{tmp_path}")
+    with pytest.raises(ModelNotFoundError, match=r"open_clip_config\.json is missing"):
+        model_info(f"local-dir:{tmp_path}")
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ModelError, match="cannot be read as a model's config"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": "other/9"}')
+    with pytest.raises(ModelError, match="is not of format olmv-model/1"):
+        load_model(tmp_path)
+
+
+def test_a_torn_or_foreign_weight_file_is_one_line(tmp_path: Path) -> None:
+    save_pretrained(tiny_model(), tmp_path)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+        load_model(tmp_path)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["architecture"]["text_width"] = 32
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="do not fit its config"):
+        load_model(tmp_path)
+
+
+def test_bad_options_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown temporal module 'lstm'; choose from mean, attention"):
+        load_model("olmv-mini", temporal="lstm")
+
+
+def test_saving_where_one_cannot_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        save_pretrained(tiny_model(), tmp_path / "file" / "m")
+
+
+def test_weights_can_be_saved_in_half_precision(tmp_path: Path) -> None:
+    save_pretrained(tiny_model(), tmp_path, dtype=torch.float16)
+    assert {t.dtype for t in load_file(tmp_path / "model.safetensors").values()} == {torch.float16}
+    assert load_model(tmp_path, device="cpu", dtype="float32").dtype == torch.float32
+
+
+def test_the_list_starts_with_what_works_at_once_and_the_default() -> None:
+    names = [m.name for m in list_models()]
+    assert names[:2] == ["olmv-mini", DEFAULT_MODEL]
+    assert "ViT-B-32/openai" in names
+    assert model_info("ViT-B-16-SigLIP/webli").description.startswith("sigmoid-trained")
+    assert model_info("ViT-B-32/openai").context_length == 77
