@@ -163,9 +163,7 @@ class Classifier:
             thumbnails=thumbnails,
         )
         size = batch_size or (_CPU_STEP * 2 if self.model.device.type == "cpu" else 64)
-        return self._run(
-            loader, scoring, build_texts(words, templates or self.model.templates), size, text_progress
-        )
+        return self._run(loader, scoring, build_texts(words, templates or self.model.templates), size, text_progress)
 
     def text_bank(self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None) -> TextBank:
         """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
@@ -207,9 +205,7 @@ class Classifier:
             bank = self.text_bank(texts, progress=text_progress)
             for batch in _batches(videos, batch_size):
                 good = [video for video in batch if video.pixels is not None]
-                embeddings = dict(
-                    zip((video.index for video in good), self._encode(good, batch_size), strict=True)
-                )
+                embeddings = dict(zip((video.index for video in good), self._encode(good, batch_size), strict=True))
                 for video in batch:
                     yield scoring.prediction(video, embeddings.get(video.index), bank)
 
@@ -305,9 +301,7 @@ class _Scoring:
         # The verdict is that of the number as it is written, so that a row never contradicts itself.
         written = round_significant(probability)
         threshold = self.thresholds[index]
-        return LabelPrediction(
-            self.labels[index], similarity, logit, written, threshold, positive=written >= threshold
-        )
+        return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
 
     def _explain(
         self, embedding: Tensor, bank: TextBank, labels: Sequence[int], video: VideoFrames

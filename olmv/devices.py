@@ -81,9 +81,7 @@ def _choose_device(device: str | torch.device) -> tuple[torch.device, str]:
     except RuntimeError:
         raise UsageError(f"unknown device '{device}'; use auto, cpu, cuda, cuda:0 or mps") from None
     if asked.type == "cuda" and not _has_cuda(asked.index):
-        raise UsageError(
-            f"device '{asked}' is not here (torch sees {torch.cuda.device_count()} GPUs); use auto or cpu"
-        )
+        raise UsageError(f"device '{asked}' is not here (torch sees {torch.cuda.device_count()} GPUs); use auto or cpu")
     if asked.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps' is not here; use auto or cpu")
     return asked, "asked for"

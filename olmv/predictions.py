@@ -116,8 +116,7 @@ def _explanation_row(explanation: "Explanation") -> dict[str, Any]:
     return {
         "label": explanation.label,
         "texts": [
-            {"text": text.text, "contribution": round_significant(text.contribution)}
-            for text in explanation.texts
+            {"text": text.text, "contribution": round_significant(text.contribution)} for text in explanation.texts
         ],
         "frames": [
             {

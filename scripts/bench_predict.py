@@ -30,6 +30,7 @@ import numpy as np
 import open_clip
 import torch
 from bench_common import report
+from olmv.video.loader import FrameLoader
 
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
@@ -37,14 +38,17 @@ from olmv.models.hub import load_model
 from olmv.models.saving import save_pretrained
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
-from olmv.video.loader import FrameLoader
 from olmv.video.transforms import Preprocess
 
 FRAMES = 8
 ARCHITECTURE = "ViT-B-32"
 LABELS = [f"thing number {i}" for i in range(20)]
 # name: (clips, width, height, seconds, frames between keyframes)
-CORPUS = {"small": (100, 320, 240, 10, 250), "720p": (30, 1280, 720, 20, 25), "longgop": (10, 1280, 720, 60, 250)}
+CORPUS = {
+    "small": (100, 320, 240, 10, 250),
+    "720p": (30, 1280, 720, 20, 25),
+    "longgop": (10, 1280, 720, 60, 250),
+}
 QUICK = {"small": (12, 320, 240, 10, 250), "720p": (4, 1280, 720, 20, 25), "longgop": (2, 1280, 720, 60, 250)}
 RATE = 25
 
@@ -56,7 +60,13 @@ def make_clip(path: str, seed: int, width: int, height: int, seconds: int, gop: 
     big = np.repeat(np.repeat(texture, 8, axis=0), 8, axis=1)
     temporary = path + ".tmp"
     with av.open(temporary, "w", format="mp4") as container:
-        options = {"preset": "veryfast", "crf": "28", "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
+        options = {
+            "preset": "veryfast",
+            "crf": "28",
+            "g": str(gop),
+            "keyint_min": str(gop),
+            "sc_threshold": "0",
+        }
         stream = container.add_stream("libx264", rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for t in range(seconds * RATE):
@@ -64,7 +74,7 @@ def make_clip(path: str, seed: int, width: int, height: int, seconds: int, gop: 
             picture = np.ascontiguousarray(big[y : y + height, x : x + width])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
-    os.replace(temporary, path)
+    Path(temporary).replace(path)
 
 
 def make_corpus(folder: Path, parts: dict[str, tuple[int, int, int, int, int]]) -> dict[str, list[str]]:
@@ -131,7 +141,11 @@ def transformers_parts() -> tuple[Any, Any]:
 
 
 def run_olmv(classifier: Classifier, paths: Iterable[str], **options: Any) -> None:
-    failed = [p.video for p in classifier.predict(paths, Vocabulary.from_names(LABELS), frames=FRAMES, **options) if p.status != "ok"]
+    failed = [
+        p.video
+        for p in classifier.predict(paths, Vocabulary.from_names(LABELS), frames=FRAMES, **options)
+        if p.status != "ok"
+    ]
     if failed:
         raise SystemExit(f"could not read {failed[:3]}")
 
@@ -191,8 +205,9 @@ def measure(paths: dict[str, list[str]], memory_clips: tuple[int, int], saved: s
     for part, files in paths.items():
         took[f"naive_{part}"] = seconds_of(lambda files=files: naive(plain, preprocess, text, files)) / len(files)  # type: ignore[misc]
         print(f"naive {part}: {took[f'naive_{part}']:.3f} s a video", flush=True)
-    took["transformers_small"] = seconds_of(lambda: transformers_clip(hf_model, processor, text, paths["small"])) / len(paths["small"])
-    del plain, towers, hf_model
+    took["transformers_small"] = seconds_of(lambda: transformers_clip(hf_model, processor, text, paths["small"])) / len(
+        paths["small"]
+    )
 
     model = load_model(saved)
     classifier = Classifier(model)
@@ -208,7 +223,10 @@ def measure(paths: dict[str, list[str]], memory_clips: tuple[int, int], saved: s
         figures[f"over_floor_{part}"] = took[f"olmv_{part}"] / floor
         olmv_total += took[f"olmv_{part}"] * len(files)
         floor_total += floor * len(files)
-        print(f"olmv {part}: {took[f'olmv_{part}']:.3f} s a video, floor {decode:.3f} + {encode:.3f}", flush=True)
+        print(
+            f"olmv {part}: {took[f'olmv_{part}']:.3f} s a video, floor {decode:.3f} + {encode:.3f}",
+            flush=True,
+        )
     keyframes = seconds_of(lambda: run_olmv(classifier, paths["longgop"], sampling="keyframes")) / len(paths["longgop"])
     took["olmv_longgop_keyframes"] = keyframes
 
@@ -236,7 +254,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         paths = make_corpus(args.corpus or Path(scratch) / "corpus", parts)
         figures = measure(paths, memory, str(Path(scratch) / "model"))
-    settings = {"architecture": ARCHITECTURE, "frames": FRAMES, "cpus": os.cpu_count(), "cuda": torch.cuda.is_available()}
+    settings = {
+        "architecture": ARCHITECTURE,
+        "frames": FRAMES,
+        "cpus": os.cpu_count(),
+        "cuda": torch.cuda.is_available(),
+    }
     report(figures, settings, args.json, "olmv predict, ViT-B-32 with random weights")
 
 

@@ -109,7 +109,9 @@ def evaluate(model: VideoCLIP, clips: int, seed: int, frame_pooling: str) -> dic
     scenes = [sample_scene(seed + 3, i, names=unseen, counts=(1,), pairings="all") for i in range(max(200, clips // 2))]
     ranked = similarity(embed(model, scenes, renderer), unseen)
     best = ranked.argmax(-1)
-    figures["unseen_top1"] = sum(unseen[int(b)] == s.actors[0].name for b, s in zip(best, scenes, strict=True)) / len(scenes)
+    figures["unseen_top1"] = sum(unseen[int(b)] == s.actors[0].name for b, s in zip(best, scenes, strict=True)) / len(
+        scenes
+    )
     figures["unseen_chance"] = 1 / len(unseen)
     figures["unseen_over_chance"] = figures["unseen_top1"] * len(unseen)
     return figures
@@ -128,7 +130,13 @@ def main() -> None:
     clips = 200 if args.quick else args.clips
     model = load_model(args.model)
     figures = evaluate(model, clips, args.seed, args.frame_pooling)
-    settings = {"model": args.model, "clips": clips, "seed": args.seed, "frame_pooling": args.frame_pooling, "frames": FRAMES}
+    settings = {
+        "model": args.model,
+        "clips": clips,
+        "seed": args.seed,
+        "frame_pooling": args.frame_pooling,
+        "frames": FRAMES,
+    }
     report(figures, settings, args.json, f"{args.model} on the Moji world, {time.perf_counter() - started:.0f} s")
 
 

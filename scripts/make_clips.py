@@ -1,6 +1,6 @@
 """Draw the clips that ship with olmv (quickstart and tests) and their manifest.
 
-    python scripts/make_clips.py            # writes olmv/data/clips/*.mp4, clips.csv and labels.txt
+python scripts/make_clips.py            # writes olmv/data/clips/*.mp4, clips.csv and labels.txt
 """
 
 import csv
@@ -24,31 +24,52 @@ def scene(number: int, actors: list[Actor], background: str, colours: tuple[str,
 
 SCENES = {
     "dog_and_apple": scene(
-        0, [Actor("dog", "moving right", 0.5, 0.68, 0.5, 0.5, 1.0), Actor("red apple", "falling", 0.28, 0.32, 0.4, 0.5, 1.0)],
-        "plain", ("green", "white"),
+        0,
+        [
+            Actor("dog", "moving right", 0.5, 0.68, 0.5, 0.5, 1.0),
+            Actor("red apple", "falling", 0.28, 0.32, 0.4, 0.5, 1.0),
+        ],
+        "plain",
+        ("green", "white"),
     ),
     "guitar": scene(1, [Actor("guitar", "spinning", 0.5, 0.5, 0.6, 0.0, 1.0)], "striped", ("yellow", "purple")),
     "car_in_the_rain": scene(
-        2, [Actor("automobile", "moving left", 0.5, 0.68, 0.5, 0.5, 1.0), Actor("umbrella", "shaking", 0.32, 0.3, 0.42, 0.5, 1.0)],
-        "plain", ("blue", "gray"), "rain",
+        2,
+        [
+            Actor("automobile", "moving left", 0.5, 0.68, 0.5, 0.5, 1.0),
+            Actor("umbrella", "shaking", 0.32, 0.3, 0.42, 0.5, 1.0),
+        ],
+        "plain",
+        ("blue", "gray"),
+        "rain",
     ),
     "penguin_in_the_snow": scene(
-        3, [Actor("penguin", "bouncing", 0.35, 0.55, 0.5, 0.2, 1.0), Actor("evergreen tree", "growing", 0.72, 0.45, 0.46, 0.5, 1.0)],
-        "gradient", ("blue", "black"), "snow",
+        3,
+        [
+            Actor("penguin", "bouncing", 0.35, 0.55, 0.5, 0.2, 1.0),
+            Actor("evergreen tree", "growing", 0.72, 0.45, 0.46, 0.5, 1.0),
+        ],
+        "gradient",
+        ("blue", "black"),
+        "snow",
     ),
     "brief_rocket": scene(
-        4, [Actor("rocket", "appearing", 0.68, 0.34, 0.46, 0.5, 1.0), Actor("cat", "circling", 0.38, 0.6, 0.46, 0.5, 1.0)],
-        "plain", ("black", "white"),
+        4,
+        [Actor("rocket", "appearing", 0.68, 0.34, 0.46, 0.5, 1.0), Actor("cat", "circling", 0.38, 0.6, 0.46, 0.5, 1.0)],
+        "plain",
+        ("black", "white"),
     ),
     "three_things": scene(
         5,
         [
-            Actor("pizza", "moving down", 0.3, 0.42, 0.4, 0.5, 1.0), Actor("soccer ball", "bouncing", 0.7, 0.68, 0.38, 0.5, 1.0),
+            Actor("pizza", "moving down", 0.3, 0.42, 0.4, 0.5, 1.0),
+            Actor("soccer ball", "bouncing", 0.7, 0.68, 0.38, 0.5, 1.0),
             Actor("butterfly", "shaking", 0.72, 0.27, 0.38, 0.5, 1.0),
         ],
-        "checkered", ("orange", "white"),
+        "checkered",
+        ("orange", "white"),
     ),
-}  # fmt: skip
+}
 DISTRACTORS = ("bicycle", "house", "snake", "banana")
 
 

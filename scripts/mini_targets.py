@@ -109,7 +109,11 @@ class Targets:
 
     def __call__(self, texts: list[str]) -> Tensor:
         base = self.project(self.teacher(texts))
-        known = [(i, self.wordnet.first_sense[t.lower()]) for i, t in enumerate(texts) if t.lower() in self.wordnet.first_sense]
+        known = [
+            (i, self.wordnet.first_sense[t.lower()])
+            for i, t in enumerate(texts)
+            if t.lower() in self.wordnet.first_sense
+        ]
         if not known:
             return base
         flat = [lemma for _, s in known for lemma in s.lemmas]

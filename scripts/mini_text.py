@@ -16,6 +16,7 @@ from train_mini import BF16Trainer, save
 
 from olmv.data.moji import object_names, sample_scene, scene_labels
 from olmv.models.mini import MiniConfig, MiniTextTower
+from olmv.models.towers import MiniTowers
 
 TEMPLATES = ("a video of {}.", "a photo of {}.", "a video of a {}.", "a picture of the {}.", "{} in a video")
 # how often a text of each kind is drawn
@@ -26,7 +27,8 @@ def corpus(wordnet: WordNet) -> dict[str, list[str]]:
     """Texts by kind. Paraphrases of the evaluation are not added; single words among them may be in WordNet."""
     rng = random.Random(0)
     names = [*object_names("seen"), *object_names("unseen"), *scene_labels()]
-    common, rare = [], []
+    common: list[str] = []
+    rare: list[str] = []
     for line in (Path("/usr/share/wordnet") / "index.noun").read_text(encoding="utf-8").splitlines():
         if line.startswith(" "):
             continue
@@ -44,7 +46,13 @@ def corpus(wordnet: WordNet) -> dict[str, list[str]]:
     glosses = list(dict.fromkeys(wordnet.first_sense[w].gloss for w in common if w in wordnet.first_sense))
     glosses = [g for g in glosses if len(g.split()) <= 20][:18000]
     scenes = [sample_scene(9, i, names=object_names("seen")) for i in range(9000)]
-    return {"names": names, "nouns": nouns, "pairs": pairs, "glosses": glosses, "sentences": [s.sentence for s in scenes]}
+    return {
+        "names": names,
+        "nouns": nouns,
+        "pairs": pairs,
+        "glosses": glosses,
+        "sentences": [s.sentence for s in scenes],
+    }
 
 
 def small_tokenizer(teacher: Teacher, texts: list[str], length: int) -> tuple[Tokenizer, list[int]]:
@@ -69,10 +77,14 @@ def small_tokenizer(teacher: Teacher, texts: list[str], length: int) -> tuple[To
         token["id"] = new[token["content"]]
     spec["post_processor"] = {
         "type": "TemplateProcessing",
-        "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+        "single": [
+            {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+            {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+        ],
         "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
         "special_tokens": {t: {"id": t, "ids": [new[t]], "tokens": [t]} for t in ("[CLS]", "[SEP]")},
-    }  # fmt: skip
+    }
     spec["padding"] = spec["truncation"] = None
     return Tokenizer.from_str(json.dumps(spec)), [i for _, i in kept]
 
@@ -117,6 +129,16 @@ def prepare(work: Path) -> dict[str, Any]:
     return data
 
 
+def text_towers(final: Path) -> MiniTowers:
+    """olmv-mini with the trained text tower and a fresh image tower."""
+    saved = torch.load(final, weights_only=True)
+    tokenizer_file = final.with_name("tokenizer.json")
+    tokenizer_file.write_text(saved["tokenizer"], encoding="utf-8")
+    towers = MiniTowers(MiniConfig(vocab_size=saved["vocab_size"]), tokenizer_file)
+    towers.textual.load_state_dict({k: v.detach().float() for k, v in saved["state"].items()})
+    return towers.eval()
+
+
 def train_text(work: Path, minutes: float, batch: int = 384) -> None:
     data = prepare(work)
     tokenizer = Tokenizer.from_str(data["tokenizer"])
@@ -152,12 +174,18 @@ def train_text(work: Path, minutes: float, batch: int = 384) -> None:
         trainer.step(progress, step)
         step += 1
         if step % 50 == 0:
-            print(f"{progress:6.1%} step {step} " + " ".join(f"{k} {v:.3f}" for k, v in running.items()), flush=True)
+            print(
+                f"{progress:6.1%} step {step} " + " ".join(f"{k} {v:.3f}" for k, v in running.items()),
+                flush=True,
+            )
         if step % 500 == 0:
             save(path, {"trainer": trainer.state(), "step": step, "seconds": time.perf_counter() - started})
     names = [n for n, _ in tower.named_parameters()]
     state = dict(zip(names, trainer.average, strict=True))
-    save(work / "text_final.pt", {"state": state, "tokenizer": data["tokenizer"], "vocab_size": config.vocab_size})
-    (work / "text.json").write_text(json.dumps({"distance": running, "steps": step, "batch": batch, "minutes": minutes}))
-
-
+    save(
+        work / "text_final.pt",
+        {"state": state, "tokenizer": data["tokenizer"], "vocab_size": config.vocab_size},
+    )
+    (work / "text.json").write_text(
+        json.dumps({"distance": running, "steps": step, "batch": batch, "minutes": minutes})
+    )

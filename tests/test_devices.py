@@ -50,9 +50,7 @@ def test_cuda(monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtyp
 
 @pytest.mark.usefixtures("gpu")
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(
-        UsageError, match=r"device 'cuda:3' is not here \(torch sees 1 GPUs\); use auto or cpu"
-    ):
+    with pytest.raises(UsageError, match=r"device 'cuda:3' is not here \(torch sees 1 GPUs\); use auto or cpu"):
         choose("cuda:3")
 
 

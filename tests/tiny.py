@@ -32,20 +32,30 @@ def write_tokenizer(path: Path) -> Path:
         vocabulary.setdefault(letter, len(vocabulary))
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("", "isolated")])
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("", "isolated")]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     path.write_text(tokenizer.to_str(), encoding="utf-8")
     return path
 
 
-def tiny_model(*, seed: int = 0, temporal: str = "mean", name: str = "tiny", templates: str = "none") -> VideoCLIP:
+def tiny_model(
+    *, seed: int = 0, temporal: str = "mean", name: str = "tiny", templates: str = "none"
+) -> VideoCLIP:
     """olmv-mini's classes, a few kilobytes; the same weights for the same seed."""
     with tempfile.NamedTemporaryFile(suffix=".json", delete=False) as file:
         tokenizer = write_tokenizer(Path(file.name))
     torch.manual_seed(seed)
     towers = MiniTowers(CONFIG, tokenizer)
     preprocess = Preprocess(
-        size=CONFIG.image_size, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear", resize_mode="shortest"
+        size=CONFIG.image_size,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        interpolation="bilinear",
+        resize_mode="shortest",
     )
     model = VideoCLIP(towers, name=name, preprocess=preprocess, temporal=temporal, templates=templates)
     return model.eval().requires_grad_(False)
@@ -60,9 +70,14 @@ def write_open_clip_folder(folder: Path, *, siglip: bool = False, seed: int = 0)
     config = dict(OPEN_CLIP_CONFIG)
     if siglip:
         config |= {"init_logit_bias": -10.0}
-    described = {"model_cfg": config, "preprocess_cfg": {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]}}
+    described = {
+        "model_cfg": config,
+        "preprocess_cfg": {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]},
+    }
     (folder / "open_clip_config.json").write_text(json.dumps(described), encoding="utf-8")
     torch.manual_seed(seed)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
+    save_file(
+        {k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors"
+    )
     return folder

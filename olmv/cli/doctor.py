@@ -29,8 +29,6 @@ def doctor() -> None:
         for finding in findings:
             line = f"  {finding.name:<{width}}  {finding.text}"
             console.print(Text(line, style="red" if finding.bad else ""), soft_wrap=True)
-    console.print(
-        Text(f"\n{diagnosis.verdict}", style="green" if diagnosis.ready else "bold red"), soft_wrap=True
-    )
+    console.print(Text(f"\n{diagnosis.verdict}", style="green" if diagnosis.ready else "bold red"), soft_wrap=True)
     if not diagnosis.ready:
         raise typer.Exit(1)

@@ -26,18 +26,14 @@ def register(app: typer.Typer) -> None:
 
 @models.command("list", epilog=LIST_EPILOG)
 def list_(
-    words: Annotated[
-        list[str] | None, typer.Argument(metavar="[WORD]...", help="Only names with all words.")
-    ] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[WORD]...", help="Only names with all words.")] = None,
 ) -> None:
     """List every model by name, olmv-mini and the default first."""
     from olmv.models.hub import DEFAULT_MODEL, list_models
 
     for info in list_models():
         if all(word.lower() in info.name.lower() for word in words or ()):
-            extra = (
-                "ships with olmv" if info.ships_with_olmv else "default" if info.name == DEFAULT_MODEL else ""
-            )
+            extra = "ships with olmv" if info.ships_with_olmv else "default" if info.name == DEFAULT_MODEL else ""
             size = f"{info.image_size} px" if info.image_size else ""
             print(f"{info.name:<48} {size:>7}  {extra}".rstrip())
 

@@ -58,8 +58,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Videos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for paths "
-            "on standard input.",
+            help="Videos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
+            "paths on standard input.",
             show_default=False,
         ),
     ],
@@ -88,9 +88,7 @@ def predict(
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="P", help="One threshold for all labels.")
     ] = None,
-    top_k: Annotated[
-        int | None, typer.Option(min=1, metavar="K", help="Only the K most probable labels.")
-    ] = None,
+    top_k: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the K most probable labels.")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames to sample from a video.")] = 8,
     sampling: Annotated[Sampling, typer.Option(help="Which frames.")] = Sampling.uniform,
     pooling: Annotated[Pooling, typer.Option(help="Over a label's texts.")] = Pooling.mean,
@@ -99,9 +97,7 @@ def predict(
     ] = None,
     templates: Annotated[
         str | None,
-        typer.Option(
-            help='Sentences around a label: video, open-vclip, none, or "a clip of {}."', show_default=False
-        ),
+        typer.Option(help='Sentences around a label: video, open-vclip, none, or "a clip of {}."', show_default=False),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Rows as .jsonl, .csv or .parquet.")
@@ -109,20 +105,14 @@ def predict(
     report: Annotated[
         Path | None, typer.Option("--report", "-r", metavar="X.html", help="One HTML page to look at.")
     ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say which texts and frames carried a label.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option(help="Go on from the rows of an earlier run, or start over.")
-    ] = True,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which texts and frames carried a label.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on from the rows of an earlier run, or start over.")] = True,
     decoder: Annotated[Decoder, typer.Option(help="What reads the files.")] = Decoder.auto,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(
-            min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False
-        ),
+        typer.Option(min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False),
     ] = None,
     batch_size: Annotated[
         int | None,
@@ -133,9 +123,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.")
-    ] = 60.0,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.")] = 60.0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Tell which of the labels are true of each video."""

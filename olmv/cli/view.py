@@ -22,9 +22,7 @@ PLAIN_EVERY_S = 10.0
 
 def printable(text: str) -> str:
     """`text` with control characters, odd bytes and other invisible things as backslash escapes."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 class PredictView:
@@ -143,9 +141,7 @@ class PredictView:
         return self._show_rows and self._rows >= done
 
     def _say(self, text: str) -> None:
-        self._err.print(
-            printable(text), markup=False, style="dim" if self._err.is_terminal else None, soft_wrap=True
-        )
+        self._err.print(printable(text), markup=False, style="dim" if self._err.is_terminal else None, soft_wrap=True)
 
     def _show(self, prediction: VideoPrediction) -> None:
         if self._to_file and self._out.is_terminal and self._rows >= ROWS_BESIDE_FILE:
@@ -176,9 +172,7 @@ class PredictView:
             cell.append(printable(prediction.error.message), style="red")
         for index, label in enumerate(_best(prediction)):
             style = "bold green" if label.positive else "dim"
-            cell.append("  " if index else "").append(
-                f"{printable(label.label)} {label.probability:.2f}", style=style
-            )
+            cell.append("  " if index else "").append(f"{printable(label.label)} {label.probability:.2f}", style=style)
         more = len(prediction.positives) - sum(label.positive for label in _best(prediction))
         if more > 0:
             cell.append(f"  and {more} more", style="green")

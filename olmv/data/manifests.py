@@ -76,9 +76,7 @@ def expand_inputs(inputs: Sequence[str | Path], *, stdin: TextIO | None = None) 
             manifest.
     """
     if not inputs:
-        raise InputError(
-            "no input: name a video, a folder, a glob, a manifest, or - for paths on standard input"
-        )
+        raise InputError("no input: name a video, a folder, a glob, a manifest, or - for paths on standard input")
     seen: dict[str, str] = {}
     for item in inputs:
         for path in _expand(os.fspath(item), stdin):
@@ -190,9 +188,7 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, json.loads(line)
             except json.JSONDecodeError as error:
-                raise InputError(
-                    f"{path} line {number} is not JSON ({error.msg}); write one object per line"
-                ) from None
+                raise InputError(f"{path} line {number} is not JSON ({error.msg}); write one object per line") from None
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -210,9 +206,7 @@ def _manifest_row(manifest: Path, number: int, row: Any) -> ManifestRow:
     video = row.get("video") if isinstance(row, dict) else None
     if not isinstance(video, str) or not video.strip():
         columns = ", ".join(str(name) for name in row) if isinstance(row, dict) else "none"
-        raise InputError(
-            f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'"
-        )
+        raise InputError(f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'")
     return ManifestRow(
         video=os.path.normpath(manifest.parent / video),
         labels=_labels(manifest, number, row.get("labels")),

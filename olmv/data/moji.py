@@ -93,7 +93,11 @@ class Scene:
     @property
     def scene_labels(self) -> tuple[str, ...]:
         """Background and weather labels that are true of the clip."""
-        kind = f"{self.colour_names[0]} background" if self.background == "plain" else f"{self.background} background"
+        kind = (
+            f"{self.colour_names[0]} background"
+            if self.background == "plain"
+            else f"{self.background} background"
+        )
         return (kind, *((self.weather,) if self.weather != "none" else ()))
 
     @property
@@ -187,7 +191,11 @@ def paraphrases() -> dict[str, str]:
 
 def scene_labels() -> tuple[str, ...]:
     """Every background and weather label."""
-    return (*(f"{c} background" for c in COLOURS), *(f"{b} background" for b in BACKGROUNDS[1:]), *WEATHERS[1:])
+    return (
+        *(f"{c} background" for c in COLOURS),
+        *(f"{b} background" for b in BACKGROUNDS[1:]),
+        *WEATHERS[1:],
+    )
 
 
 def is_held_out_pairing(name: str, motion: str) -> bool:
@@ -215,7 +223,7 @@ def sample_scene(
         pairings: `training` leaves out the held-out pairings of object and motion, `held-out` has no others.
     """
     rng = np.random.default_rng([seed, index])
-    count = int(counts[rng.integers(len(counts))])
+    count = counts[int(rng.integers(len(counts)))]
     chosen = [names[int(i)] for i in rng.choice(len(names), size=count, replace=False)]
     # each object has a quarter of the picture of its own at mid-clip; motions and sizes make them meet
     corners = rng.permutation(4)[:count]
@@ -223,18 +231,25 @@ def sample_scene(
     for name, corner in zip(chosen, corners, strict=True):
         held_out = [is_held_out_pairing(name, m) for m in motions]
         wanted = {"training": False, "held-out": True}.get(pairings)
-        allowed = [m for m, h in zip(motions, held_out, strict=True) if wanted is None or h == wanted] or list(motions)
+        allowed = [
+            m for m, h in zip(motions, held_out, strict=True) if wanted is None or h == wanted
+        ] or list(motions)
         motion = allowed[int(rng.integers(len(allowed)))]
         spread = 0.06 if count > 1 else 0.14
         centre = (0.5, 0.5) if count == 1 else (0.29 + 0.42 * (corner % 2), 0.29 + 0.42 * (corner // 2))
         x, y = (c + rng.uniform(-spread, spread) for c in centre)
         size = float(rng.uniform(0.36, 0.56))
-        actors.append(Actor(name, motion, float(x), float(y), size, float(rng.random()), float(rng.uniform(0.8, 1.2))))
+        actors.append(
+            Actor(name, motion, float(x), float(y), size, float(rng.random()), float(rng.uniform(0.8, 1.2)))
+        )
     background = str(rng.choice(BACKGROUNDS, p=(0.4, 0.15, 0.15, 0.15, 0.15)))
     palette = list(COLOURS)
     first, second = (palette[int(i)] for i in rng.choice(len(palette), size=2, replace=False))
     jitter = rng.uniform(-0.05, 0.05, size=(2, 3))
-    rgb = [tuple(float(v) for v in np.clip(np.array(COLOURS[c]) + j, 0, 1)) for c, j in zip((first, second), jitter, strict=True)]
+    rgb = [
+        tuple(float(v) for v in np.clip(np.array(COLOURS[c]) + j, 0, 1))
+        for c, j in zip((first, second), jitter, strict=True)
+    ]
     return Scene(
         seed=seed,
         index=index,

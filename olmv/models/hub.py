@@ -1,10 +1,10 @@
 """Model names, loading and saving.
 
-    olmv-mini                      ships with olmv: knows drawings, not footage
-    ARCH/PRETRAINED                any of open_clip's, such as ViT-B-32/openai
-    hf-hub:ORG/REPO                an open_clip model on the Hugging Face hub
-    local-dir:FOLDER               the same, in a folder
-    FOLDER                         a model that olmv saved
+olmv-mini                      ships with olmv: knows drawings, not footage
+ARCH/PRETRAINED                any of open_clip's, such as ViT-B-32/openai
+hf-hub:ORG/REPO                an open_clip model on the Hugging Face hub
+local-dir:FOLDER               the same, in a folder
+FOLDER                         a model that olmv saved
 """
 
 import difflib
@@ -27,7 +27,16 @@ from olmv.models.towers import MiniTowers, OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.video.transforms import Preprocess
 
-__all__ = ["DEFAULT_MODEL", "FORMAT", "MINI", "ModelInfo", "list_models", "load_model", "model_info", "read_config"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "FORMAT",
+    "MINI",
+    "ModelInfo",
+    "list_models",
+    "load_model",
+    "model_info",
+    "read_config",
+]
 
 log = logging.getLogger(__name__)
 FORMAT = "olmv-model/1"
@@ -53,7 +62,11 @@ class ModelInfo:
 
 
 def load_model(
-    name: str | Path = DEFAULT_MODEL, *, device: str = "auto", dtype: str = "auto", temporal: str | None = None
+    name: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    temporal: str | None = None,
 ) -> VideoCLIP:
     """Load a model by name or folder, ready for inference (see the module's docstring for names).
 
@@ -110,7 +123,9 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
 
     config = read_config(folder)
     try:
-        preprocess = Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text(encoding="utf-8")))
+        preprocess = Preprocess.from_dict(
+            json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
+        )
         saved: dict[str, Tensor] = load_file(folder / "model.safetensors")
         towers = _build_towers(config, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -161,7 +176,9 @@ def _load_open_clip(name: str, *, temporal: str) -> VideoCLIP:
             f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
         ) from None
     preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
-    return VideoCLIP(OpenClipTowers(model, tokenizer, config), name=name, preprocess=preprocess, temporal=temporal)
+    return VideoCLIP(
+        OpenClipTowers(model, tokenizer, config), name=name, preprocess=preprocess, temporal=temporal
+    )
 
 
 def _quick_gelu(architecture: str, pretrained: str) -> bool:
@@ -222,7 +239,9 @@ def model_info(name: str | Path) -> ModelInfo:
             made.get("embed_dim"), made.get("context_length"), text == MINI, config.get("description", ""),
         )  # fmt: skip
     if text.startswith("hf-hub:"):
-        return ModelInfo(text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub")
+        return ModelInfo(
+            text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub"
+        )
     if text.startswith("local-dir:"):
         path = folder / "open_clip_config.json"
         if not path.is_file():
@@ -238,7 +257,11 @@ def model_info(name: str | Path) -> ModelInfo:
 
 def _open_clip_info(name: str, architecture: str, config: dict[str, Any]) -> ModelInfo:
     size = config.get("vision_cfg", {}).get("image_size")
-    told = "sigmoid-trained: probabilities of its own" if "init_logit_bias" in config else "softmax-trained: scored against null prompts"
+    told = (
+        "sigmoid-trained: probabilities of its own"
+        if "init_logit_bias" in config
+        else "softmax-trained: scored against null prompts"
+    )
     return ModelInfo(
         name, "open_clip", architecture, size[0] if isinstance(size, list) else size, config.get("embed_dim"),
         config.get("text_cfg", {}).get("context_length", 77), False,

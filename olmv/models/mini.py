@@ -49,13 +49,16 @@ class Block(nn.Module):
         """x [B, N, D], padding [B, N] True where there is no token -> [B, N, D]."""
         h = self.ln_1(x)
         x = x + self.attn(h, h, h, key_padding_mask=padding, need_weights=False)[0]
-        return x + self.mlp(self.ln_2(x))
+        out: Tensor = x + self.mlp(self.ln_2(x))
+        return out
 
 
 class _ConvNorm(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False), nn.GroupNorm(8, outputs), nn.GELU()
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+            nn.GroupNorm(8, outputs),
+            nn.GELU(),
         )
 
 
@@ -100,7 +103,9 @@ class MiniTextTower(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, config.token_dim)
         self.widen = nn.Linear(config.token_dim, config.text_width)
         self.positions = nn.Parameter(torch.randn(1, config.context_length, config.text_width) * 0.02)
-        self.blocks = nn.ModuleList(Block(config.text_width, config.text_heads) for _ in range(config.text_layers))
+        self.blocks = nn.ModuleList(
+            Block(config.text_width, config.text_heads) for _ in range(config.text_layers)
+        )
         self.ln_final = nn.LayerNorm(config.text_width)
         self.proj = nn.Linear(config.text_width, config.embed_dim)
 

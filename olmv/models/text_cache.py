@@ -80,7 +80,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=20)
     try:
-        connection.execute("CREATE TABLE IF NOT EXISTS texts (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS texts (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+        )
     except sqlite3.DatabaseError:
         connection.close()
         raise
@@ -112,7 +114,10 @@ def _write(cache: sqlite3.Connection | None, rows: Sequence[tuple[str, np.ndarra
         with cache:
             cache.executemany(
                 "INSERT OR REPLACE INTO texts VALUES (?, ?)",
-                [(_key(text), np.ascontiguousarray(vector, dtype=np.float32).tobytes()) for text, vector in rows],
+                [
+                    (_key(text), np.ascontiguousarray(vector, dtype=np.float32).tobytes())
+                    for text, vector in rows
+                ],
             )
     except sqlite3.Error as error:  # disk full, read-only, locked: the run goes on without
         log.warning("the text cache cannot be written: %s", error)

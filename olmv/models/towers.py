@@ -18,8 +18,14 @@ class Towers(Protocol):
     embed_dim: int
     image_size: int
     context_length: int
-    logit_scale: Tensor  # as a factor, not its logarithm
-    logit_bias: Tensor | None  # None for softmax-trained models
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """As a factor, not its logarithm."""
+
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """None for softmax-trained models."""
 
     def image(self, pictures: Tensor) -> Tensor:
         """pictures [N, 3, S, S] -> [N, D], not normalised."""
@@ -37,14 +43,15 @@ class Towers(Protocol):
 class OpenClipTowers(nn.Module):
     """Any open_clip model with its tokenizer and open_clip's own config of it."""
 
-    def __init__(self, model: nn.Module, tokenizer: Any, config: dict[str, Any]) -> None:
+    def __init__(self, model: Any, tokenizer: Any, config: dict[str, Any]) -> None:
         super().__init__()
         self.config = config
-        self.model: Any = model
+        self.model: Any  # open_clip has two classes of model and no common one
+        self.model = model
         self.tokenizer = tokenizer
-        size = self.model.visual.image_size
+        size = model.visual.image_size
         self.image_size: int = int(size[0] if isinstance(size, tuple | list) else size)
-        self.context_length: int = int(getattr(tokenizer, "context_length", None) or self.model.context_length)
+        self.context_length: int = int(getattr(tokenizer, "context_length", None) or model.context_length)
         self.embed_dim: int = self._embed_dim()
 
     def _embed_dim(self) -> int:
@@ -99,7 +106,11 @@ class MiniTowers(nn.Module):
         self.logit_bias = nn.Parameter(torch.tensor(-8.0))
         self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
         self.tokenizer_file = tokenizer_file
-        self.embed_dim, self.image_size, self.context_length = config.embed_dim, config.image_size, config.context_length
+        self.embed_dim, self.image_size, self.context_length = (
+            config.embed_dim,
+            config.image_size,
+            config.context_length,
+        )
 
     @property
     def logit_scale(self) -> Tensor:

@@ -30,7 +30,13 @@ class VideoCLIP(nn.Module):
     """
 
     def __init__(
-        self, towers: Towers, *, name: str, preprocess: Preprocess, temporal: str = "mean", templates: str = "video"
+        self,
+        towers: Towers,
+        *,
+        name: str,
+        preprocess: Preprocess,
+        temporal: str = "mean",
+        templates: str = "video",
     ) -> None:
         super().__init__()
         self.towers: Any = towers
@@ -114,7 +120,9 @@ class VideoCLIP(nn.Module):
             for name, weight in self.towers.text_parameters():
                 flat = weight.detach().flatten()
                 sums = (float(flat.sum(dtype=torch.float64)), float(flat.square().sum(dtype=torch.float64)))
-                digest.update(f"{name} {tuple(weight.shape)} {sums} {flat[:4].tolist()} {flat[-4:].tolist()}".encode())
+                digest.update(
+                    f"{name} {tuple(weight.shape)} {sums} {flat[:4].tolist()} {flat[-4:].tolist()}".encode()
+                )
         return digest.hexdigest()[:32]
 
     def __repr__(self) -> str:

@@ -127,13 +127,9 @@ def _models() -> tuple[list[Finding], bool, bool]:
     mini_text = "ships with olmv; knows drawings, not footage: for trying things out, not for real video"
     findings = [Finding(MINI, mini_text if mini_here else "its weights are missing from this installation")]
     here = offline_open_clip_models()
-    findings += [
-        Finding(name, "in the cache" + ("; the default" if name == DEFAULT_MODEL else "")) for name in here
-    ]
+    findings += [Finding(name, "in the cache" + ("; the default" if name == DEFAULT_MODEL else "")) for name in here]
     if DEFAULT_MODEL not in here:
-        findings.append(
-            Finding(DEFAULT_MODEL, "the default: not here yet, fetched from the hub when first used")
-        )
+        findings.append(Finding(DEFAULT_MODEL, "the default: not here yet, fetched from the hub when first used"))
     return findings, DEFAULT_MODEL in here, mini_here
 
 

@@ -136,9 +136,7 @@ def _bar(label: dict[str, Any], index: int, explanations: dict[str, dict[str, An
         "index": index,
         "percent": _percent(label["probability"]),
         "texts": _texts(explanation),
-        "frames": [frame for frame in explanation["frames"] if frame["contribution"] > 0][:3]
-        if explanation
-        else [],
+        "frames": [frame for frame in explanation["frames"] if frame["contribution"] > 0][:3] if explanation else [],
     }
 
 

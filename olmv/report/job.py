@@ -117,10 +117,12 @@ def run(job: PredictJob, listener: Listener) -> Summary:
         settings = _settings(job, vocabulary, thresholds, placement)
         journal = _journal(job, settings, stack)
         todo = [video for video in videos if journal is None or video not in journal.done]
-        pictures = _pictures(job, settings, stack)
         summary = Summary(total=len(videos), earlier=len(videos) - len(todo))
         listener.started(total=summary.total, done=summary.earlier)
         classifier = _classifier(job, listener, vocabulary, thresholds) if todo or job.report else None
+        if journal is not None:
+            journal.begin()
+        pictures = _pictures(job, stack)
         if todo and classifier is not None:
             begun = time.monotonic()
             for prediction in _predict(job, classifier, todo, vocabulary, thresholds, listener):
@@ -203,12 +205,10 @@ def _settings(
 
 def _journal(job: PredictJob, settings: dict[str, Any], stack: ExitStack) -> RunJournal | None:
     output = job.output or job.report
-    return (
-        stack.enter_context(RunJournal(output, settings, resume=job.resume)) if output is not None else None
-    )
+    return stack.enter_context(RunJournal(output, settings, resume=job.resume)) if output is not None else None
 
 
-def _pictures(job: PredictJob, settings: dict[str, Any], stack: ExitStack) -> PictureStore | None:
+def _pictures(job: PredictJob, stack: ExitStack) -> PictureStore | None:
     if job.report is None:
         return None
     path = job.report.with_name(job.report.name + ".pictures.jsonl")
@@ -302,9 +302,7 @@ def _fetch_missing_pictures(
     job: PredictJob, journal: RunJournal, pictures: PictureStore, classifier: "Classifier"
 ) -> None:
     """Decode again, for the report only, the videos whose rows are from a run that kept no pictures."""
-    missing = [
-        row["video"] for row in journal.rows() if row["status"] == "ok" and row["video"] not in pictures
-    ]
+    missing = [row["video"] for row in journal.rows() if row["status"] == "ok" and row["video"] not in pictures]
     if not missing:
         return
     from olmv.video.loader import FrameLoader
@@ -321,9 +319,7 @@ def _fetch_missing_pictures(
     ) as loader:
         for video in loader:
             if video.thumbnails:
-                pictures.add(
-                    video.path, tuple(float(time) for time in video.times_s), tuple(video.thumbnails)
-                )
+                pictures.add(video.path, tuple(float(time) for time in video.times_s), tuple(video.thumbnails))
 
 
 def _model_note(name: str) -> str | None:

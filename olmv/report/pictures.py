@@ -83,6 +83,4 @@ class PictureStore:
         self._file.truncate(offset)
 
     def _output_error(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"cannot write {self.path}: {error.strerror or error}; choose another --report path"
-        )
+        return OutputError(f"cannot write {self.path}: {error.strerror or error}; choose another --report path")

@@ -8,6 +8,7 @@ goes on from there; with other settings it refuses, because one file must not ho
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -40,18 +41,9 @@ class RunJournal:
         self.path = output if output.suffix.lower() == ".jsonl" else _beside(output, ".journal.jsonl")
         self.settings_path = _beside(output, ".run.json")
         self._journal = JsonlJournal(self.path)
-        try:
-            if not resume:
-                # The lock comes first: another run may be writing these very rows.
-                self._journal.open()
-                self._journal.close()
-                self._unlink()
-            self.done = self._done(output, settings)
-            write_atomic(self.settings_path, _document(settings))
-            self._journal.open()
-        except BaseException:
-            self._journal.close()
-            raise
+        self._settings = settings
+        self._start_over = not resume
+        self.done = self._done(output) if resume else set()
 
     def __enter__(self) -> "RunJournal":
         return self
@@ -60,6 +52,20 @@ class RunJournal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._journal.close()
+
+    def begin(self) -> None:
+        """Lock the journal and write the settings; until here nothing is created or changed.
+
+        Raises:
+            OutputError: a file cannot be written, or another run is writing it.
+        """
+        self._journal.open()
+        if self._start_over:
+            try:
+                os.truncate(self.path, 0)  # under the lock: another run may be writing these very rows
+            except OSError as error:
+                raise OutputError(f"cannot replace {self.path}: {error.strerror}; choose another output") from error
+        write_atomic(self.settings_path, _document(self._settings))
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row; it survives a kill from here on.
@@ -74,11 +80,10 @@ class RunJournal:
         """All rows, one at a time, also those of earlier runs."""
         return self._journal.rows()
 
-    def _done(self, output: Path, settings: Mapping[str, Any]) -> set[str]:
-        if not self.path.exists():
+    def _done(self, output: Path) -> set[str]:
+        if not self.path.exists() or self.path.stat().st_size == 0:
             return set()
-        earlier = self._earlier_settings(output)
-        changed = _changes(earlier, settings)
+        changed = _changes(self._earlier_settings(output), self._settings)
         if changed:
             raise UsageError(
                 f"{output} was made with other settings ({'; '.join(changed)}); "
@@ -97,15 +102,6 @@ class RunJournal:
             f"{output} is already there, but {self.settings_path.name} that tells its settings is not; "
             "add --no-resume to overwrite it, or choose another output"
         )
-
-    def _unlink(self) -> None:
-        try:
-            self.path.unlink(missing_ok=True)
-            self.settings_path.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot replace {self.path}: {error.strerror or error}; choose another output"
-            ) from error
 
 
 def _beside(output: Path, ending: str) -> Path:

@@ -133,9 +133,7 @@ def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [(name, getattr(pa, "bool_" if kind == "bool" else kind)()) for name, kind in _FIELDS.items()]
-    )
+    schema = pa.schema([(name, getattr(pa, "bool_" if kind == "bool" else kind)()) for name, kind in _FIELDS.items()])
     with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for lines in _groups(line for row in rows for line in flatten(row)):
             writer.write_table(pa.Table.from_pylist([_valid_text(line) for line in lines], schema))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "Frames", "Indices", "PickedFrame", "Pixels", "VideoInfo", "VideoReader"]
+__all__ = ["Floats", "Frames", "Indices", "PickedFrame", "Pixels", "VideoInfo", "VideoReader", "collect", "distinct"]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ class VideoInfo:
         duration_s: from the first displayed frame to the end of the last one.
         num_frames: displayable frames, counted, not read from a header.
         fps: average, num_frames / duration_s.
-        rotation: degrees counter-clockwise that a player turns the stored picture: 0, 90, 180 or 270.
+        rotation: degrees clockwise that a player turns the stored picture: 0, 90, 180 or 270.
         codec: the codec's name in FFmpeg, such as `h264`.
     """
 
@@ -107,21 +107,38 @@ class VideoReader(Protocol):
         ...
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
-        """Yields one `PickedFrame` for every distinct index, in presentation order, decoding as it is asked to."""
+        """Yields one `PickedFrame` for every distinct index, decoding only when asked for the next.
+
+        In presentation order, but for frames of a broken file, which may come late.
+        """
         ...
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
-        """Small brightness pictures, [T', 18, 32] uint8, of the distinct indices; unreadable ones are absent... never
-        guessed: the result has a row for each index, and an unreadable frame repeats its predecessor's row, which
-        counts as "no change" for adaptive sampling."""
+        """Small brightness pictures, [T, 18, 32] uint8, one for each distinct index, for adaptive sampling.
+
+        An unreadable frame is black.
+        """
         ...
 
     def close(self) -> None: ...
 
 
+def distinct(indices: Sequence[int] | Indices, count: int) -> list[int]:
+    """The indices in order and without repeats.
+
+    Raises:
+        IndexError: one of them is no frame of a video of `count` frames.
+    """
+    wanted = sorted({int(i) for i in indices})
+    if wanted and not 0 <= wanted[0] <= wanted[-1] < count:
+        outside = wanted[0] if wanted[0] < 0 else wanted[-1]
+        raise IndexError(f"frame {outside} of a video of {count} frames; indices run from 0 to {count - 1}")
+    return wanted
+
+
 def collect(picked: Iterator[PickedFrame], *, requested: int) -> Frames:
     """Gathers what `VideoReader.frames` yields. Frames that could not be decoded are absent, never repeated."""
-    all_of_them = list(picked)
+    all_of_them = sorted(picked, key=lambda p: p.index)
     there = [p for p in all_of_them if p.pixels is not None]
     pictures: list[Any] = [p.pixels for p in there]
     same_size = len({p.shape for p in pictures}) == 1

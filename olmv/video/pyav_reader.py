@@ -5,22 +5,21 @@ honoured, hidden frames left out) and the keyframes. A pick is decoded from the 
 
     packets   K . . . . . K . . . . . . K . . .
     picks           x         x   x
-    decoded   K o o x     K o o . o          o: decoded, not converted    .: skipped where no other frame needs it
+    decoded   K o o x     K o o x o x           o: decoded, not converted; skipped where no other frame needs it
 
-A bad packet costs the frames it carries, not the rest of the file.
+A bad packet costs the frames it carries, and marks those predicted from it as corrupt, up to the next keyframe.
 """
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from olmv.errors import DecodeError
 from olmv.video.containers import open_container
-from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect
+from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
 from olmv.video.orientation import IDENTITY, Orientation
+from olmv.video.packets import PacketTable, demux
 
 __all__ = ["PyAVReader"]
 
@@ -29,18 +28,6 @@ __all__ = ["PyAVReader"]
 SKIP_UNREFERENCED = frozenset({"h264", "mpeg4", "mpeg2video", "mpeg1video"})
 LUMA_SIZE = (32, 18)  # width, height
 KEPT_BYTES = 96 * 2**20  # decoded frames that `luma` may keep, so that `frames` need not decode them again
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Every packet of the stream, in file (= decoding) order, and the frames they become, in presentation order."""
-
-    pts: list[int]
-    key: list[bool]
-    by_pts: dict[int, int]  # pts -> packet
-    frame_pts: list[int]  # of displayable frames, sorted
-    end_pts: int
-    seekable: bool  # every packet has its own pts; without that, frames are counted from the start
 
 
 class PyAVReader:
@@ -56,14 +43,17 @@ class PyAVReader:
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
         self._path = os.fspath(path)
-        self._container, self._stream = open_container(path)
         self._threads = threads
         self._orientation: Orientation | None = None
         self._kept: dict[int, tuple[Any, bool]] = {}
-        self._errors = 0
+        self._packets: Iterator[Any] | None = None  # where demuxing stands
+        self._next = 0  # number of the packet that `_packets` yields next
+        self._sought = False  # `_packets` began by seeking, so it may have begun too late
+        self._count = 0
+        self._damage: dict[int, int] = {}  # keyframe packet -> first damaged packet after it
+        self._open()
         try:
-            self._set_up()
-            self._table = self._read_table()
+            self._table = PacketTable.read(self._path, self._container, self._stream)
         except BaseException:
             self.close()
             raise
@@ -71,72 +61,34 @@ class PyAVReader:
         pts = np.array(self._table.frame_pts, np.float64)
         self.timestamps_s: Floats = (pts - pts[0]) * base
         self.end_s = float((self._table.end_pts - pts[0]) * base)
-        index_of = {p: i for i, p in enumerate(self._table.frame_pts)}
-        keys = (index_of.get(p) for p, key in zip(self._table.pts, self._table.key, strict=True) if key)
-        self.keyframes: Indices = np.array(sorted({k for k in keys if k is not None}), np.int64)
-        self._index_of = index_of
+        self.keyframes: Indices = self._table.keyframes()
 
-    def _set_up(self) -> None:
-        context = self._stream.codec_context
-        context.thread_count = self._threads
-        self._may_skip = context.name in SKIP_UNREFERENCED
+    def _open(self) -> None:
+        self._container, self._stream = open_container(self._path)
+        self._context = self._stream.codec_context
+        self._context.thread_count = self._threads
+        self._packets, self._next = None, 0
 
-    def _read_table(self) -> _Table:
-        pts: list[int] = []
-        key: list[bool] = []
-        shown: list[bool] = []
-        durations: list[int] = []
-        complete = True
-        for packet in self._demux():
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            complete = complete and packet.pts is not None
-            pts.append(stamp if stamp is not None else len(pts))
-            key.append(bool(packet.is_keyframe))
-            shown.append(not packet.is_discard and not self._is_hidden(packet))
-            durations.append(packet.duration or 0)
-        frame_pts = sorted({p for p, show in zip(pts, shown, strict=True) if show})
-        if not frame_pts:
-            raise DecodeError(f"{self._path}: holds no video frames; copy or download it again")
-        by_pts = {p: i for i, p in enumerate(pts)}
-        last = durations[by_pts[frame_pts[-1]]]
-        if last <= 0:
-            last = round(float(np.median(np.diff(frame_pts)))) if len(frame_pts) > 1 else 0
-        return _Table(
-            pts=pts,
-            key=key,
-            by_pts=by_pts,
-            frame_pts=frame_pts,
-            end_pts=frame_pts[-1] + last,
-            seekable=complete and len(by_pts) == len(pts),
-        )
+    def close(self) -> None:
+        """Frees the decoder and the file; safe to call twice."""
+        self._kept.clear()
+        self._packets = None
+        self._container.close()
 
-    def _is_hidden(self, packet: Any) -> bool:
-        """VP8 stores frames that are only references, in packets of their own; bit 4 of the first byte says so."""
-        return self._stream.codec_context.name == "vp8" and not bytes(packet)[0] & 0x10
+    def __enter__(self) -> "PyAVReader":
+        return self
 
-    def _demux(self) -> Iterator[Any]:
-        """The stream's packets from where the container stands; ends early, without an error, where the file is cut."""
-        import av
-
-        try:
-            for packet in self._container.demux(self._stream):
-                if packet.size:
-                    yield packet
-        except MemoryError:
-            raise
-        except (av.error.FFmpegError, OSError, ValueError):
-            self._errors += 1
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
     def info(self) -> VideoInfo:
         """Facts about the file; decodes one frame if none was decoded yet, since rotation is known only then."""
         if self._orientation is None:
-            first = self.keyframes[:1] if len(self.keyframes) else np.zeros(1, np.int64)
-            for _ in self._decode(first):
-                pass
+            for _ in self._decode(0, self.keyframes[:1].tolist() or [0]):
+                break
         orientation = self._orientation or IDENTITY
-        context = self._stream.codec_context
-        width, height = orientation.size(context.width, context.height)
+        width, height = orientation.size(self._context.width, self._context.height)
         count = len(self.timestamps_s)
         return VideoInfo(
             path=self._path,
@@ -146,7 +98,7 @@ class PyAVReader:
             num_frames=count,
             fps=count / self.end_s if self.end_s > 0 else 0.0,
             rotation=orientation.degrees,
-            codec=context.name,
+            codec=self._context.name,
         )
 
     def read(self, indices: Sequence[int] | Indices, *, requested: int | None = None) -> Frames:
@@ -162,29 +114,17 @@ class PyAVReader:
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
         """See `VideoReader.luma`."""
         width, height = LUMA_SIZE
-        rows: list[Pixels] = []
+        rows = {i: np.zeros((height, width), np.uint8) for i in distinct(indices, len(self.timestamps_s))}
         room = KEPT_BYTES
         for wanted, index, frame, corrupt in self._picks(indices):
             if frame is None:
-                rows.append(rows[-1] if rows else np.zeros((height, width), np.uint8))
                 continue
             small = frame.reformat(width, height, "gray", interpolation="AREA", threads=1)
-            rows.append(small.to_ndarray())
+            rows[wanted] = small.to_ndarray()
             room -= sum(plane.buffer_size for plane in frame.planes)
             if room > 0 and wanted == index:
                 self._kept[wanted] = (frame, corrupt)
-        return np.stack(rows) if rows else np.zeros((0, height, width), np.uint8)
-
-    def close(self) -> None:
-        """Frees the decoder and the file; safe to call twice."""
-        self._kept.clear()
-        self._container.close()
-
-    def __enter__(self) -> "PyAVReader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        return np.stack([rows[i] for i in sorted(rows)]) if rows else np.zeros((0, height, width), np.uint8)
 
     def _to_rgb(self, frame: Any) -> Pixels:
         """[H, W, 3] at full size: resizing happens in one place, `olmv.video.transforms`, whatever decoded."""
@@ -192,35 +132,145 @@ class PyAVReader:
         return (self._orientation or IDENTITY).apply(pixels)
 
     def _picks(self, indices: Sequence[int] | Indices) -> Iterator[tuple[int, int, Any, bool]]:
-        """(wanted, delivered, frame or None, corrupt) for every distinct index, in order."""
-        wanted = sorted({int(i) for i in indices})
-        count = len(self.timestamps_s)
-        if wanted and not 0 <= wanted[0] <= wanted[-1] < count:
-            raise IndexError(f"frame {wanted[0] if wanted[0] < 0 else wanted[-1]} of a video of {count} frames")
-        if wanted and all(i in self._kept for i in wanted):
-            for i in wanted:
-                frame, corrupt = self._kept[i]
-                yield i, i, frame, corrupt
-            return
-        yield from self._with_substitutes(wanted)
+        """(wanted, delivered, frame or None, corrupt) once for every distinct index."""
+        wanted = distinct(indices, len(self.timestamps_s))
+        todo = [i for i in wanted if i not in self._kept]
+        for i in wanted:
+            if i in self._kept:
+                yield (i, i, *self._kept[i])
+        delivered = set(wanted) - set(todo)
+        for start, targets in self._table.segments(todo):
+            for pick in self._segment(start, targets, delivered):
+                delivered.add(pick[1])
+                yield pick
 
-    def _with_substitutes(self, wanted: list[int]) -> Iterator[tuple[int, int, Any, bool]]:
-        """Replaces a damaged pick by the nearest good frame that was decoded on the way.
+    def _segment(
+        self, start: int, targets: list[int], delivered: set[int]
+    ) -> Iterator[tuple[int, int, Any, bool]]:
+        """The picks that hang on one keyframe; `delivered` holds every frame handed out so far.
 
-        The replacement lies nearer to the pick than to its neighbouring picks, so it speaks for the same part of the
-        video; where there is none, the damaged picture itself is better than nothing, and counted as corrupt.
+        A damaged pick is replaced by the last good frame that was decoded before it, unless that one is itself a pick;
+        where there is none, the damaged picture is better than nothing; where there is no picture, None.
         """
-        picks = set(wanted)
-        got: dict[int, tuple[int, Any, bool]] = {}
-        before: tuple[int, Any] | None = None  # the last good frame that is not itself a pick
-        open_: list[tuple[int, Any, int, Any]] = []  # damaged: (wanted, own frame, neighbour, its frame)
-        todo = list(wanted)
+        missing = dict.fromkeys(targets)
+        spare: tuple[int, Any] | None = None
+        for attempt in self._table.starts(start):
+            damaged = False
+            for index, frame, good in self._decode(attempt, list(missing)):
+                damaged = damaged or not good
+                if index not in missing:
+                    if good and index not in delivered:
+                        spare = (index, frame)
+                    continue
+                del missing[index]
+                if good:
+                    yield index, index, frame, False
+                elif spare is not None:
+                    yield index, *spare, True
+                else:
+                    yield index, index, frame, True
+                spare = None
+            # Nothing was damaged, and yet a frame did not come: a stream may need more run-up than its keyframe
+            # flags promise (intra refresh, wrong flags), so begin earlier.
+            if not missing or damaged or self._damage:
+                break
+        for index in missing:
+            if spare is not None:
+                yield index, *spare, True
+                spare = None
+            else:
+                yield index, index, None, True
 
-        def settle(until: int, after: tuple[int, Any] | None) -> Iterator[tuple[int, int, Any, bool]]:
-            """Closes the damaged picks before `until`: `after` is a good frame that follows them."""
+    def _decode(self, start: int, targets: list[int]) -> Iterator[tuple[int, Any, bool]]:
+        """(index, frame, good) of everything decoded from packet `start` to the last target's packet.
 
-        del settle, got, open_, todo, picks, before
-        raise NotImplementedError
+        `good` is False for a damaged frame, and for those that follow it in decoding order up to the next keyframe:
+        they are predicted from it.
+        """
+        table = self._table
+        needed = {table.packet_of_frame(i) for i in targets}
+        last = max(needed) if table.seekable else len(table.pts)
+        skips = table.seekable and self._context.name in SKIP_UNREFERENCED
+        self._damage = {}
+        for number, packet in self._packets_from(start):
+            if skips:
+                self._context.skip_frame = "DEFAULT" if number in needed else "NONREF"
+            yield from self._decode_packet(packet, number)
+            if number >= last:
+                break
+        yield from self._decode_packet(None, last)
+        self._context.flush_buffers()
 
-    def _decode(self, wanted: Any) -> Iterator[Any]:
-        raise NotImplementedError
+    def _decode_packet(self, packet: Any, number: int) -> Iterator[tuple[int, Any, bool]]:
+        import av
+
+        table = self._table
+        try:
+            frames = self._context.decode(packet)
+        except MemoryError:
+            raise
+        except (av.error.FFmpegError, OSError, ValueError):
+            self._mark_damage(number)
+            return
+        for frame in frames:
+            if self._orientation is None:
+                self._orientation = Orientation.of_frame(frame)
+            index = table.frame_index(frame.pts) if table.seekable else self._counted()
+            if index is None:
+                continue
+            own = table.packet_of_frame(index)
+            if frame.is_corrupt:
+                self._mark_damage(own)
+            yield index, frame, own < self._damage.get(table.key_before[own], own + 1)
+
+    def _mark_damage(self, number: int) -> None:
+        key = self._table.key_before[min(number, len(self._table.pts) - 1)]
+        self._damage[key] = min(number, self._damage.get(key, number))
+
+    def _counted(self) -> int | None:
+        """For streams without timestamps: the n-th frame to come out is frame n."""
+        self._count += 1
+        return self._count - 1 if self._count <= len(self.timestamps_s) else None
+
+    def _packets_from(self, start: int) -> Iterator[tuple[int, Any]]:
+        """(number, packet) from packet `start` on; seeks only if demuxing does not already stand there."""
+        if not self._table.seekable:
+            self._reopen()
+        elif self._packets is None or self._next != start:
+            self._seek(start)
+        assert self._packets is not None
+        for packet in self._packets:
+            number = self._table.number(packet) if self._table.seekable else self._next
+            if number is None or number < start:
+                continue
+            if number > start and self._next <= start and self._table.seekable and self._sought:
+                # the container's index led past the keyframe: read on from the front instead
+                self._reopen()
+                yield from self._packets_from_front(start)
+                return
+            self._next = number + 1
+            yield number, packet
+
+    def _packets_from_front(self, start: int) -> Iterator[tuple[int, Any]]:
+        assert self._packets is not None
+        for packet in self._packets:
+            number = self._table.number(packet)
+            if number is not None and number >= start:
+                self._next = number + 1
+                yield number, packet
+
+    def _seek(self, start: int) -> None:
+        import av
+
+        try:
+            self._container.seek(self._table.seek_to[start], stream=self._stream, backward=True)
+        except (av.error.FFmpegError, OSError, ValueError):
+            self._reopen()
+            return
+        self._packets, self._next, self._sought = demux(self._container, self._stream), 0, True
+
+    def _reopen(self) -> None:
+        self._container.close()
+        self._open()
+        self._count = 0
+        self._packets, self._next, self._sought = demux(self._container, self._stream), 0, False

@@ -88,7 +88,8 @@ class TestManifest:
     def test_jsonl(self, tmp_path: Path) -> None:
         path = tmp_path / "m.jsonl"
         path.write_text(
-            '{"video": "a.mp4", "labels": ["dog", "rain"], "caption": "a dog in the rain", "split": "val"}\n\n'
+            '{"video": "a.mp4", "labels": ["dog", "rain"], "caption": "a dog in the rain", "split": "val"}\n'
+            "\n"
             '{"video": "sub/b.mp4"}\n'
         )
         assert read_manifest(path) == self.expected(tmp_path)

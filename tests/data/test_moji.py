@@ -53,7 +53,10 @@ def test_a_scene_follows_from_its_seed_alone(seed: int, index: int) -> None:
 @given(st.integers(0, 2**31))
 def test_held_out_pairings_are_shown_only_when_asked_for(seed: int) -> None:
     scene = sample_scene(seed, 0, names=SEEN, pairings="held-out")
-    assert all(is_held_out_pairing(a.name, a.motion) or not any(is_held_out_pairing(a.name, m) for m in MOTIONS) for a in scene.actors)
+    assert all(
+        is_held_out_pairing(a.name, a.motion) or not any(is_held_out_pairing(a.name, m) for m in MOTIONS)
+        for a in scene.actors
+    )
 
 
 def test_about_one_pairing_in_ten_is_held_out() -> None:
@@ -81,7 +84,9 @@ def test_motions_move_as_their_names_say() -> None:
 
 def one(name: str, motion: str) -> Scene:
     actor = Actor(name, motion, 0.5, 0.5, 0.5, 0.5, 1.0)
-    return Scene(3, 0, (actor,), "plain", ((0.1, 0.2, 0.9), (0.0, 0.0, 0.0)), ("blue", "black"), 0.0, 4.0, "none")
+    return Scene(
+        3, 0, (actor,), "plain", ((0.1, 0.2, 0.9), (0.0, 0.0, 0.0)), ("blue", "black"), 0.0, 4.0, "none"
+    )
 
 
 def test_pixels_do_not_depend_on_the_batch(renderer: Renderer) -> None:

@@ -69,7 +69,9 @@ def test_fingerprint_follows_the_text_tower() -> None:
 
 
 def test_unknown_names_name_close_matches() -> None:
-    with pytest.raises(ModelNotFoundError, match=r"no model is called 'ViT-B-32/open_ai'; did you mean .*ViT-B-32/openai"):
+    with pytest.raises(
+        ModelNotFoundError, match=r"no model is called 'ViT-B-32/open_ai'; did you mean .*ViT-B-32/openai"
+    ):
         load_model("ViT-B-32/open_ai")
     with pytest.raises(ModelNotFoundError, match="did you mean olmv-mini"):
         model_info("olmv-mini2")
@@ -77,7 +79,9 @@ def test_unknown_names_name_close_matches() -> None:
         load_model("zzzzzz")
 
 
-def test_weights_that_cannot_be_fetched_name_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_weights_that_cannot_be_fetched_name_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(network, "is_online", lambda: False)
     with pytest.raises(WeightsUnavailableError, match="cannot be had .* use --model olmv-mini"):
         load_model("hf-hub:nobody/has-this-model-0000")

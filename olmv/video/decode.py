@@ -1,0 +1,111 @@
+"""One file to model input: what a worker does, and what the calling process does with `workers=0`."""
+
+import io
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from olmv.errors import DecodeError, VideoError
+from olmv.video.frames import Floats, PickedFrame, Pixels, VideoInfo
+from olmv.video.readers import open_reader, pick_indices
+from olmv.video.transforms import Preprocess
+
+__all__ = ["DecodeSettings", "VideoFrames", "decode_video"]
+
+THUMBNAIL_WIDTH = 160
+THUMBNAIL_QUALITY = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeSettings:
+    """What is done to every file of a run."""
+
+    preprocess: Preprocess
+    frames: int = 8
+    sampling: str = "uniform"
+    decoder: str = "auto"
+    thumbnails: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VideoFrames:
+    """One file's frames, ready for a model, or the reason why there are none.
+
+    Attributes:
+        index: place among the paths given to the loader.
+        path: as given.
+        pixels: [T, 3, S, S] uint8; None on failure.
+        times_s: [T] presentation times.
+        info: facts about the file; None on failure.
+        requested, decoded, corrupt: frames asked for; T; how many picked frames were damaged or unreadable.
+        error: what went wrong, or None.
+        thumbnails: T JPEGs at most 160 pixels wide, if asked for.
+    """
+
+    index: int
+    path: str
+    pixels: torch.Tensor | None = None
+    times_s: Floats = field(default_factory=lambda: np.zeros(0))
+    info: VideoInfo | None = None
+    requested: int = 0
+    decoded: int = 0
+    corrupt: int = 0
+    error: VideoError | None = None
+    thumbnails: list[bytes] = field(default_factory=list)
+
+
+def decode_video(path: str, settings: DecodeSettings, *, index: int = 0) -> VideoFrames:
+    """Opens, samples, decodes and resizes one file; only one full-size frame is held at a time.
+
+    Raises:
+        VideoError: the file cannot be read, or none of its picked frames can be decoded.
+    """
+    reader = open_reader(path, decoder=settings.decoder)
+    try:
+        indices = pick_indices(reader, frames=settings.frames, sampling=settings.sampling)
+        kept: list[tuple[PickedFrame, torch.Tensor, bytes]] = []
+        corrupt = 0
+        for picked in reader.frames(indices):
+            corrupt += picked.corrupt
+            if picked.pixels is None:
+                continue
+            jpeg = thumbnail(picked.pixels) if settings.thumbnails else b""
+            small = settings.preprocess.resize(picked.pixels)
+            slim = PickedFrame(picked.wanted, picked.index, picked.time_s, None, picked.corrupt)
+            kept.append((slim, small, jpeg))
+            del picked
+        if not kept:
+            raise DecodeError(f"{path}: none of {len(indices)} frames could be decoded; copy or download it again")
+        kept.sort(key=lambda item: item[0].index)
+        return VideoFrames(
+            index=index,
+            path=path,
+            pixels=torch.cat([small for _, small, _ in kept]),
+            times_s=np.array([p.time_s for p, _, _ in kept]),
+            info=reader.info,
+            requested=settings.frames,
+            decoded=len(kept),
+            corrupt=corrupt,
+            thumbnails=[jpeg for _, _, jpeg in kept] if settings.thumbnails else [],
+        )
+    finally:
+        reader.close()
+
+
+def failed(index: int, path: str | os.PathLike[str], error: VideoError, *, requested: int) -> VideoFrames:
+    """The row of a file that could not be read."""
+    return VideoFrames(index=index, path=os.fspath(path), error=error, requested=requested)
+
+
+def thumbnail(pixels: Pixels) -> bytes:
+    """A JPEG of one [H, W, 3] frame, at most `THUMBNAIL_WIDTH` pixels wide and twice as high."""
+    from PIL import Image
+
+    image: Any = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL_WIDTH, 2 * THUMBNAIL_WIDTH), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=THUMBNAIL_QUALITY)
+    return out.getvalue()

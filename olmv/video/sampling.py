@@ -1,0 +1,137 @@
+"""Which frames to look at: pure functions from times (or changes) to frame indices.
+
+All return distinct, increasing indices, [min(frames, N)] of them at most: nothing is repeated to fill up a short video.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from olmv.video.frames import Floats, Indices, Pixels
+
+__all__ = ["SAMPLINGS", "adaptive", "changes", "check_sampling", "dense", "keyframes", "uniform"]
+
+SAMPLINGS = ("uniform", "dense", "adaptive", "keyframes")
+# A frame's share of the whole change that it gets for nothing, so that a still video is sampled evenly.
+STILL_SHARE = 0.1
+# Presentation times are rounded to the container's clock; a target this close before a frame means that frame.
+CLOCK_S = 1e-4
+
+
+def check_sampling(sampling: str, frames: int) -> None:
+    """Raises ValueError for an unknown sampling or a count below 1."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"unknown sampling {sampling!r}; use one of {', '.join(SAMPLINGS)}")
+    if frames < 1:
+        raise ValueError(f"frames is {frames}; ask for at least 1")
+
+
+def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
+    """The frames shown at the centres of `frames` equal segments of [0, end_s).
+
+    By time, not by count, so that a video of variable frame rate is covered evenly. Where several centres fall on one
+    long frame, the nearest frames not yet taken are used.
+
+    Args:
+        timestamps_s: [N] increasing presentation times.
+        end_s: when the last frame ends.
+        frames: how many, T.
+
+    Returns:
+        [min(T, N)] indices.
+    """
+    count = len(timestamps_s)
+    if frames >= count:
+        return np.arange(count, dtype=np.int64)
+    centres = (np.arange(frames) + 0.5) * (max(end_s, 0.0) / frames)
+    picked = np.searchsorted(timestamps_s, centres + CLOCK_S, side="right") - 1
+    return _spread(np.clip(picked, 0, count - 1), count)
+
+
+def dense(timestamps_s: Floats, *, frames: int, stride: int = 4, clips: int | None = None) -> Indices:
+    """`frames` frames in all, as `clips` evenly placed runs in which every `stride`-th frame is taken.
+
+    Args:
+        timestamps_s: [N]; only the count matters.
+        frames: how many over all clips, T.
+        stride: distance within a clip, in frames; smaller where the video is too short for it.
+        clips: how many runs; one for every 4 frames by default.
+
+    Returns:
+        [min(T, N)] indices.
+    """
+    count = len(timestamps_s)
+    if stride < 1:
+        raise ValueError(f"stride is {stride}; use at least 1")
+    if clips is not None and clips < 1:
+        raise ValueError(f"clips is {clips}; use at least 1")
+    if frames >= count:
+        return np.arange(count, dtype=np.int64)
+    runs = min(clips or max(1, frames // 4), frames)
+    lengths = [len(part) for part in np.array_split(np.arange(frames), runs)]
+    room = count / runs
+    picked: list[int] = []
+    for run, length in enumerate(lengths):
+        step = min(float(stride), max(room / length, 1.0))
+        start = run * room + (room - (length - 1) * step) / 2 - 0.5
+        picked += [round(start + i * step) for i in range(length)]
+    return _spread(np.clip(np.array(picked, np.int64), 0, count - 1), count)
+
+
+def changes(luma: Pixels) -> Floats:
+    """[N] mean absolute brightness change of each picture against the one before; the first is 0.
+
+    Args:
+        luma: [N, h, w] uint8.
+    """
+    pictures = luma.astype(np.int16)
+    steps = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2)) if len(luma) > 1 else np.zeros(0)
+    return np.concatenate([np.zeros(min(len(luma), 1)), steps])
+
+
+def adaptive(change: Floats | Sequence[float], *, frames: int) -> Indices:
+    """Frames at equal steps of accumulated change: many where the picture changes, few where it rests.
+
+    Args:
+        change: [N] non-negative, see `changes`.
+        frames: how many, T.
+
+    Returns:
+        [min(T, N)] indices into `change`.
+    """
+    amount = np.asarray(change, np.float64)
+    count = len(amount)
+    if frames >= count:
+        return np.arange(count, dtype=np.int64)
+    total = amount.sum()
+    still = STILL_SHARE * total / count if total > 0 else 1.0
+    passed = np.cumsum(amount + still)
+    targets = (np.arange(frames) + 0.5) * (passed[-1] / frames)
+    return _spread(np.minimum(np.searchsorted(passed, targets), count - 1), count)
+
+
+def keyframes(keyframe_indices: Indices, timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
+    """For each centre of `frames` equal segments, the keyframe nearest in time. Fewer where they coincide.
+
+    Returns:
+        [at most T] frame indices, all of them keyframes; the first frame where the file marks no keyframe.
+    """
+    if len(timestamps_s) == 0:
+        return np.zeros(0, np.int64)
+    keys = np.asarray(keyframe_indices, np.int64)
+    if len(keys) == 0:
+        return np.zeros(1, np.int64)
+    centres = (np.arange(frames) + 0.5) * (max(end_s, 0.0) / frames)
+    nearest = np.abs(timestamps_s[keys][None, :] - centres[:, None]).argmin(axis=1)
+    return np.unique(keys[nearest])
+
+
+def _spread(picked: Indices, count: int) -> Indices:
+    """Moves repeated indices to the nearest free ones, so that all differ; needs len(picked) <= count."""
+    result = np.array(picked, np.int64)
+    if len(np.unique(result)) < len(result):
+        # push up from the left, then down from the right: the smallest shifts that make an increasing row
+        slots = np.arange(len(result))
+        result = np.maximum.accumulate(np.sort(result) - slots) + slots
+        result = np.minimum(result, count - len(result) + slots)
+    return np.sort(result)

@@ -1,0 +1,141 @@
+"""Frames to model input: resize and crop on bytes in the worker, normalise on the device.
+
+Matches open_clip's PIL preprocessing (same sizes, same crop, antialiased bicubic on bytes), so that embeddings agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import torch
+from torch.nn import functional
+
+__all__ = ["Preprocess"]
+
+INTERPOLATIONS = ("bicubic", "bilinear")
+RESIZE_MODES = ("shortest", "squash", "longest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocess:
+    """How a model wants its frames.
+
+    Attributes:
+        size: S, the side of the square input, in pixels.
+        mean, std: per channel, on the 0-1 scale.
+        interpolation: `bicubic` or `bilinear`, both antialiased.
+        resize_mode: `shortest` side to S then centre crop; `squash` both sides to S; `longest` side to S then pad.
+        fill_color: 0-255, of the padding.
+    """
+
+    size: int = 224
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+    interpolation: str = "bicubic"
+    resize_mode: str = "shortest"
+    fill_color: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"size is {self.size}; use at least 1 pixel")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(f"unknown interpolation {self.interpolation!r}; use one of {', '.join(INTERPOLATIONS)}")
+        if self.resize_mode not in RESIZE_MODES:
+            raise ValueError(f"unknown resize_mode {self.resize_mode!r}; use one of {', '.join(RESIZE_MODES)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `preprocess.json` holds."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ValueError for a key it does not know."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise ValueError(f"unknown preprocess key {unknown[0]!r}; it was written by a newer olmv, or by hand")
+        triples = {k: tuple(float(x) for x in values[k]) for k in ("mean", "std") if k in values}
+        return cls(**{**values, **triples})
+
+    @classmethod
+    def from_open_clip(cls, config: Mapping[str, Any]) -> Self:
+        """From open_clip's `model.visual.preprocess_cfg`.
+
+        Raises:
+            ValueError: an input that is not square, or a mode that open_clip does not use for inference.
+        """
+        size = config.get("size", 224)
+        height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
+        if height != width:
+            raise ValueError(f"model input of {height}x{width} is not square; choose a model with a square input")
+        values: dict[str, Any] = {"size": int(height)}
+        for key in ("mean", "std", "interpolation", "resize_mode", "fill_color"):
+            if config.get(key) is not None:
+                values[key] = config[key]
+        if values.get("interpolation") == "random":  # a training setting; open_clip infers with bicubic
+            values["interpolation"] = "bicubic"
+        return cls.from_dict(values)
+
+    def resize(self, frames: Any) -> torch.Tensor:
+        """Resizes and crops.
+
+        Args:
+            frames: [T, H, W, 3] or [H, W, 3] uint8, numpy or torch.
+
+        Returns:
+            [T, 3, S, S] uint8 (T = 1 for a single frame).
+        """
+        pixels = torch.as_tensor(frames)
+        if pixels.ndim == 3:
+            pixels = pixels[None]
+        if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:
+            raise ValueError(f"frames are {pixels.dtype} {list(pixels.shape)}; expected uint8 [T, H, W, 3]")
+        if len(pixels) == 0:
+            return torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
+        # the permuted view is channels-last in memory, which torch resizes fastest
+        picture = pixels.permute(0, 3, 1, 2)
+        height, width = self._resized(picture.shape[-2], picture.shape[-1])
+        if (height, width) != tuple(picture.shape[-2:]):
+            picture = functional.interpolate(
+                picture, size=(height, width), mode=self.interpolation, antialias=True, align_corners=False
+            )
+        return self._crop_or_pad(picture).contiguous()
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        size = self.size
+        if self.resize_mode == "squash":
+            return size, size
+        if self.resize_mode == "shortest":
+            # torchvision truncates the long side
+            return (size, int(size * width / height)) if height <= width else (int(size * height / width), size)
+        ratio = max(height, width) / size
+        return max(round(height / ratio), 1), max(round(width / ratio), 1)
+
+    def _crop_or_pad(self, picture: torch.Tensor) -> torch.Tensor:
+        size = self.size
+        height, width = picture.shape[-2:]
+        if height < size or width < size:
+            high, wide = max(size - height, 0), max(size - width, 0)
+            sides = (wide // 2, (wide + 1) // 2, high // 2, (high + 1) // 2)
+            picture = functional.pad(picture, sides, value=self.fill_color)
+            height, width = picture.shape[-2:]
+        # round() half to even, as torchvision's CenterCrop does
+        top, left = round((height - size) / 2.0), round((width - size) / 2.0)
+        return picture[..., top : top + size, left : left + size]
+
+    def normalize(
+        self, pixels: torch.Tensor, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+    ) -> torch.Tensor:
+        """Bytes to model input: (pixels / 255 - mean) / std.
+
+        Args:
+            pixels: [..., 3, S, S] uint8.
+            dtype: of the result; the arithmetic is float32.
+            device: where to; bytes are moved before they become four times as many.
+
+        Returns:
+            [..., 3, S, S] of `dtype`.
+        """
+        moved = pixels.to(device=device, non_blocking=True) if device is not None else pixels
+        std = torch.tensor(self.std, device=moved.device).view(3, 1, 1)
+        mean = torch.tensor(self.mean, device=moved.device).view(3, 1, 1)
+        return moved.float().mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype)

@@ -1,0 +1,127 @@
+"""A run's journal and the settings it belongs to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olmv.errors import OutputError, UsageError
+from olmv.report.pictures import Pictures, PictureStore
+from olmv.report.resume import RunJournal
+
+SETTINGS: dict[str, Any] = {"labels": [["dog", [], []]], "model": "olmv-mini", "frames": 8}
+
+
+def started(output: Path, settings: dict[str, Any] = SETTINGS, *, resume: bool = True) -> RunJournal:
+    journal = RunJournal(output, settings, resume=resume)
+    journal.begin()
+    return journal
+
+
+def test_rows_are_taken_up_again(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output) as journal:
+        assert journal.done == set()
+        journal.append({"video": "a.mp4"})
+        assert output.read_text() == '{"video": "a.mp4"}\n'
+    with started(output) as journal:
+        assert journal.done == {"a.mp4"}
+        journal.append({"video": "b.mp4"})
+        assert [row["video"] for row in journal.rows()] == ["a.mp4", "b.mp4"]
+    document = json.loads((tmp_path / "x.jsonl.run.json").read_text())
+    assert document["format"] == "olmv-run/1"
+    assert document["settings"] == SETTINGS
+    assert len(document["settings_sha256"]) == 64
+
+
+def test_other_formats_have_a_journal_beside_them(tmp_path: Path) -> None:
+    with started(tmp_path / "x.csv") as journal:
+        assert journal.path == tmp_path / "x.csv.journal.jsonl"
+
+
+def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output) as journal:
+        journal.append({"video": "a.mp4"})
+    with output.open("a") as file:
+        file.write('{"video": "b.m')
+    with started(output) as journal:
+        assert journal.done == {"a.mp4"}
+    assert output.read_text() == '{"video": "a.mp4"}\n'
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": 16}, "frames: 8 before, 16 now"),
+        ({"labels": [["dog", [], []], ["cat", [], []]]}, "labels: 1 before, 2 now"),
+        ({"labels": [["cat", [], []]]}, "labels differ"),
+        ({"model": "x", "frames": 4}, "model: olmv-mini before, x now; frames: 8 before, 4 now"),
+    ],
+)
+def test_changed_settings_are_refused_by_name(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output) as journal:
+        journal.append({"video": "a.mp4"})
+    with pytest.raises(UsageError, match=rf"made with other settings \({message}\); add --no-resume to start over"):
+        RunJournal(output, SETTINGS | change)
+    assert output.read_text() == '{"video": "a.mp4"}\n'
+
+
+def test_starting_over(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output) as journal:
+        journal.append({"video": "a.mp4"})
+    waiting = RunJournal(output, SETTINGS | {"frames": 4}, resume=False)
+    assert output.read_text() != ""  # nothing is lost before the run really begins
+    with waiting as journal:
+        journal.begin()
+        assert (journal.done, output.read_text()) == (set(), "")
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    output.write_text("my notes\n")
+    with pytest.raises(UsageError, match=r"x\.jsonl is already there, but x\.jsonl\.run\.json that tells its settings"):
+        RunJournal(output, SETTINGS)
+
+
+def test_an_empty_journal_binds_to_nothing(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    started(output).__exit__(None, None, None)
+    assert RunJournal(output, SETTINGS | {"frames": 4}).done == set()
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output), pytest.raises(OutputError, match="another run is writing"):
+        started(output, resume=False)
+
+
+def test_pictures_survive_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    store = PictureStore(path)
+    store.add("a.mp4", (0.5, 1.5), (b"one", b"two"))
+    store.close()
+    with path.open("ab") as file:
+        file.write(b'{"video": "b.mp4", "times')
+    store = PictureStore(path)
+    assert "a.mp4" in store
+    assert "b.mp4" not in store
+    store.add("c.mp4", (), ())
+    assert store.get("a.mp4") == Pictures((0.5, 1.5), ("b25l", "dHdv"))
+    assert store.get("b.mp4") is None
+    assert store.get("c.mp4") == Pictures((), ())
+    store.discard()
+    assert not path.exists()
+
+
+def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*: No such file or directory; choose another --report path"):
+        PictureStore(tmp_path / "gone" / "p.jsonl")
+    store = PictureStore(tmp_path / "p.jsonl")
+    store.close()
+    store._file = Path("/dev/full").open("w+b")  # noqa: SIM115
+    with pytest.raises(OutputError, match="No space left on device"):
+        store.add("a.mp4", (), ())
