@@ -201,9 +201,9 @@ class Classifier:
         text_progress: Callable[[int, int], None] | None,
     ) -> Iterator[VideoPrediction]:
         with closing(loader):
-            videos = iter(loader)  # the workers start to decode while the texts are encoded
+            loader.start()  # the workers come up while the texts are encoded
             bank = self.text_bank(texts, progress=text_progress)
-            for batch in _batches(videos, batch_size):
+            for batch in _batches(loader, batch_size):
                 good = [video for video in batch if video.pixels is not None]
                 embeddings = dict(zip((video.index for video in good), self._encode(good, batch_size), strict=True))
                 for video in batch:

@@ -10,11 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+import olmv  # before any library that imports torchvision: see olmv._torchvision_guard
+
 
 def versions() -> dict[str, str]:
     """Of everything that moves a figure."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in ("olmv", "torch", "open_clip_torch", "transformers", "av", "numpy"):
+    found = {"python": platform.python_version(), "machine": platform.machine(), "olmv": olmv.__version__}
+    for name in ("torch", "open_clip_torch", "transformers", "av", "numpy"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -77,16 +77,22 @@ def evaluate(model: VideoCLIP, clips: int, seed: int, frame_pooling: str) -> dic
     seen, unseen = object_names("seen"), object_names("unseen")
     figures: dict[str, float] = {}
 
+    banks: dict[tuple[str, ...], TextBank] = {}
+
     def similarity(frames: Tensor, names: Sequence[str], pooling: str = frame_pooling) -> Tensor:
-        return score(frames, None, bank_of(model, names), frame_pooling=pooling)  # type: ignore[arg-type]
+        if tuple(names) not in banks:
+            banks[tuple(names)] = bank_of(model, names)
+        return score(frames, None, banks[tuple(names)], frame_pooling=pooling)  # type: ignore[arg-type]
 
     scenes = [sample_scene(seed, i, names=seen, pairings="all") for i in range(clips)]
     frames = embed(model, scenes, renderer)
-    of_seen = similarity(frames, seen)
-    figures["seen_map"] = macro_map(of_seen, truth_of(scenes, seen))
+    of_seen, truth = similarity(frames, seen), truth_of(scenes, seen)
+    figures["seen_map"] = macro_map(of_seen, truth)
     for count in (1, 2, 3):
         rows = [i for i, s in enumerate(scenes) if len(s.actors) == count]
-        figures[f"seen_map/{count}_objects"] = macro_map(of_seen[rows], truth_of([scenes[i] for i in rows], seen))
+        figures[f"seen_map/{count}_objects"] = macro_map(of_seen[rows], truth[rows])
+    for pooling in POOLINGS:
+        figures[f"seen_map/{pooling}"] = macro_map(similarity(frames, seen, pooling), truth)
     figures["scene_map"] = macro_map(similarity(frames, scene_labels()), truth_of(scenes, scene_labels()))
     figures["motion_map"] = macro_map(similarity(frames, MOTIONS), truth_of(scenes, MOTIONS))
     figures["motion_chance"] = float(truth_of(scenes, MOTIONS).float().mean())
@@ -102,9 +108,6 @@ def evaluate(model: VideoCLIP, clips: int, seed: int, frame_pooling: str) -> dic
     brief, truth = embed(model, scenes, renderer), truth_of(scenes, seen)
     for pooling in POOLINGS:
         figures[f"brief_map/{pooling}"] = macro_map(similarity(brief, seen, pooling), truth)
-        figures[f"seen_map/{pooling}"] = macro_map(similarity(frames, seen, pooling), truth_of(
-            [sample_scene(seed, i, names=seen, pairings="all") for i in range(clips)], seen
-        ))  # fmt: skip
 
     scenes = [sample_scene(seed + 3, i, names=unseen, counts=(1,), pairings="all") for i in range(max(200, clips // 2))]
     ranked = similarity(embed(model, scenes, renderer), unseen)

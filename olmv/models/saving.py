@@ -87,7 +87,10 @@ def _write_weights(model: VideoCLIP, path: Path, dtype: torch.dtype | None) -> N
     }
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        temporary.touch()  # with the user's umask; safetensors makes files that only the owner can read
+        mode = temporary.stat().st_mode
         save_file(state, temporary, metadata={"format": "pt"})
+        temporary.chmod(mode)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

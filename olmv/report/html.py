@@ -136,7 +136,7 @@ def _bar(label: dict[str, Any], index: int, explanations: dict[str, dict[str, An
         "index": index,
         "percent": _percent(label["probability"]),
         "texts": _texts(explanation),
-        "frames": [frame for frame in explanation["frames"] if frame["contribution"] > 0][:3] if explanation else [],
+        "frames": [frame for frame in explanation["frames"] if frame["contribution"]][:3] if explanation else [],
     }
 
 
@@ -144,7 +144,7 @@ def _texts(explanation: dict[str, Any] | None) -> list[dict[str, Any]]:
     """The texts that carried a label; not worth a line where the label has no other text than its name."""
     if explanation is None:
         return []
-    texts = [text for text in explanation["texts"] if text["contribution"] > 0][:3]
+    texts = [text for text in explanation["texts"] if text["contribution"]][:3]
     return [] if [text["text"] for text in texts] == [explanation["label"]] else texts
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from olmv.errors import DecodeError, NotAVideoError, NoVideoStreamError
 
-__all__ = ["open_container"]
+__all__ = ["ffmpeg_errors", "open_container"]
 
 # What may be opened. Playlists (concat, hls, dash, image sequences, sdp) are left out on purpose: they name other
 # files, and a text file renamed .mp4 must not make olmv read its neighbours. Audio formats are in, so that they can
@@ -32,6 +32,7 @@ def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
     """
     import av
 
+    bad_data = ffmpeg_errors()
     name = os.fspath(path)
     try:
         size = Path(name).stat().st_size
@@ -47,7 +48,7 @@ def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
         container = av.open("file:" + name, options=dict(OPTIONS), metadata_errors="replace")
     except MemoryError:
         raise
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except bad_data as error:
         raise NotAVideoError(f"{name}: {_why(name, error)}") from None
     videos = [s for s in container.streams.video if not _is_cover(s)]
     if not videos:
@@ -58,6 +59,16 @@ def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
         container.close()
         raise DecodeError(f"{name}: its video codec is unknown to FFmpeg; convert it, for example to H.264")
     return container, stream
+
+
+def ffmpeg_errors() -> tuple[type[Exception], ...]:
+    """What PyAV raises for bad data. It also raises MemoryError, which must be let through before these.
+
+    Looked up before a `try`, not in its `except`: at the interpreter's end the module may already be gone.
+    """
+    import av
+
+    return (av.error.FFmpegError, OSError, ValueError)
 
 
 def _is_cover(stream: Any) -> bool:

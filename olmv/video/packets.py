@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from olmv.errors import DecodeError
+from olmv.video.containers import ffmpeg_errors
 from olmv.video.frames import Indices
 
 __all__ = ["PacketTable", "demux"]
@@ -16,15 +17,14 @@ __all__ = ["PacketTable", "demux"]
 
 def demux(container: Any, stream: Any) -> Iterator[Any]:
     """The stream's packets from where the container stands; where the file is cut off, they end without an error."""
-    import av
-
+    bad_data = ffmpeg_errors()
     try:
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
     except MemoryError:
         raise
-    except (av.error.FFmpegError, OSError, ValueError):
+    except bad_data:
         return
 
 
@@ -66,9 +66,11 @@ class PacketTable:
         shown: list[int] = []
         durations: dict[int, int] = {}
         complete = True
+        rate = stream.average_rate or stream.guessed_rate
+        step = max(round(1 / (rate * stream.time_base)), 1) if rate else 1
         for number, packet in enumerate(demux(container, stream)):
             complete = complete and packet.pts is not None
-            stamp = next((s for s in (packet.pts, packet.dts) if s is not None), number)
+            stamp = next((s for s in (packet.pts, packet.dts) if s is not None), number * step)
             pts.append(stamp)
             seek_to.append(stamp if packet.dts is None else packet.dts)
             if packet.is_keyframe:
@@ -86,7 +88,8 @@ class PacketTable:
         if last <= 0 and len(frame_pts) > 1:
             last = round(float(np.median(np.diff(frame_pts))))
         # AVI stores no presentation times; where frames are reordered, FFmpeg's guesses put some in the wrong place
-        guessed = container.format.name == "avi" and pts != sorted(pts)
+        reordered = stream.codec_context.reorder_depth > 0 or pts != sorted(pts)
+        guessed = container.format.name == "avi" and reordered
         seekable = complete and not guessed and len(set(pts)) == len(pts)
         return cls(pts, seek_to, key_before, keys, frame_pts, frame_pts[-1] + last, seekable)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from olmv.video.containers import open_container
+from olmv.video.containers import ffmpeg_errors, open_container
 from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
 from olmv.video.orientation import IDENTITY, Orientation
 from olmv.video.packets import PacketTable, demux
@@ -51,6 +51,7 @@ class PyAVReader:
         self._sought = False  # `_packets` began by seeking, so it may have begun too late
         self._count = 0
         self._damage: dict[int, int] = {}  # keyframe packet -> first damaged packet after it
+        self._bad_data = ffmpeg_errors()
         self._open()
         try:
             self._table = PacketTable.read(self._path, self._container, self._stream)
@@ -144,9 +145,7 @@ class PyAVReader:
                 delivered.add(pick[1])
                 yield pick
 
-    def _segment(
-        self, start: int, targets: list[int], delivered: set[int]
-    ) -> Iterator[tuple[int, int, Any, bool]]:
+    def _segment(self, start: int, targets: list[int], delivered: set[int]) -> Iterator[tuple[int, int, Any, bool]]:
         """The picks that hang on one keyframe; `delivered` holds every frame handed out so far.
 
         A damaged pick is replaced by the last good frame that was decoded before it, unless that one is itself a pick;
@@ -202,14 +201,12 @@ class PyAVReader:
         self._context.flush_buffers()
 
     def _decode_packet(self, packet: Any, number: int) -> Iterator[tuple[int, Any, bool]]:
-        import av
-
         table = self._table
         try:
             frames = self._context.decode(packet)
         except MemoryError:
             raise
-        except (av.error.FFmpegError, OSError, ValueError):
+        except self._bad_data:
             self._mark_damage(number)
             return
         for frame in frames:
@@ -260,11 +257,9 @@ class PyAVReader:
                 yield number, packet
 
     def _seek(self, start: int) -> None:
-        import av
-
         try:
             self._container.seek(self._table.seek_to[start], stream=self._stream, backward=True)
-        except (av.error.FFmpegError, OSError, ValueError):
+        except self._bad_data:
             self._reopen()
             return
         self._packets, self._next, self._sought = demux(self._container, self._stream), 0, True

@@ -55,7 +55,9 @@ class Nursery:
     def launch(self) -> None:
         """Starts the nursery and returns at once; the first `spawn` waits until it is up."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        code = "import sys; sys.path[:] = sys.argv[2:]; from olmv.video.worker import nursery; nursery(int(sys.argv[1]))"
+        code = (
+            "import sys; sys.path[:] = sys.argv[2:]; from olmv.video.worker import nursery; nursery(int(sys.argv[1]))"
+        )
         paths = [p for p in sys.path if p] + [str(Path.cwd())]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._process = subprocess.Popen(

@@ -1,0 +1,64 @@
+"""A folder of clips, a tiny model, and the command line in a process of its own or in this one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from olmv.cli import main
+from tests.samples import write_clip
+from tests.tiny import write_open_clip_folder
+
+COMMAND = [sys.executable, "-c", "import sys; from olmv.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"local-dir:{write_open_clip_folder(tmp_path_factory.mktemp('model'))}"
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    for seed in range(5):
+        write_clip(folder / f"{seed}.mp4", seed=seed)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with a link to the clips, and a cache of its own."""
+    (tmp_path / "clips").symlink_to(clips)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def olmv(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: (exit code, standard output, standard error)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(list(arguments))
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def start(*arguments: str, cwd: Path, **options: object) -> "subprocess.Popen[str]":
+    """Run the command line in a process of its own."""
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=dict(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,  # type: ignore[call-overload]
+    )

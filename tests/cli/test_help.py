@@ -1,0 +1,106 @@
+"""--help: quick, and its examples work."""
+
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import COMMAND
+
+COMMANDS = ["predict", "doctor", "models list", "models info"]
+
+
+def examples(text: str) -> list[list[str]]:
+    _, _, after = text.partition("Examples:")
+    return [shlex.split(line, comments=False) for line in after.splitlines() if line.strip().startswith("olmv ")]
+
+
+def test_help_names_every_command(olmv: Any) -> None:
+    code, out, _ = olmv("--help")
+    assert code == 0
+    for command in ("predict", "doctor", "models"):
+        assert re.search(rf"^  {command} ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_two_examples_that_run(
+    olmv: Any, here: Path, model: str, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    code, out, _ = olmv(*command.split(), "--help")
+    assert code == 0
+    found = examples(out)
+    assert len(found) == 2
+    (here / "labels.txt").write_text("dog\nguitar\n")
+    # The examples use the default model, whose weights are not here; everything else is as written.
+    monkeypatch.setattr("olmv.models.hub.DEFAULT_MODEL", model)
+    monkeypatch.setattr("olmv.models.hub.list_models", list)
+    monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
+    for words in found:
+        assert words[: 1 + len(command.split())] == ["olmv", *command.split()]
+        arguments = words[1:]
+        if ">" in arguments:  # the shell's part
+            arguments = arguments[: arguments.index(">")]
+        code, _, err = olmv(*arguments)
+        assert code == 0, err
+    if command == "predict":
+        assert {"rows.jsonl", "report.html"} <= {path.name for path in here.iterdir()}
+
+
+def saved_model(folder: Path) -> Path:
+    """Enough of a saved olmv-mini for `models info`."""
+    mini = folder / "mini"
+    mini.mkdir()
+    (mini / "config.json").write_text('{"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean"}')
+    (mini / "preprocess.json").write_text('{"size": 64}')
+    return mini
+
+
+def test_help_is_quick() -> None:
+    def once() -> float:
+        begun = time.perf_counter()
+        subprocess.run([*COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begun
+
+    # The best of some: the machine may be busy with something else.
+    assert min(once() for _ in range(5)) < 0.4
+
+
+def test_version(olmv: Any) -> None:
+    import olmv as package
+
+    assert olmv("--version")[:2] == (0, f"olmv {package.__version__}\n")
+
+
+def test_the_installed_command_is_this_one() -> None:
+    script = Path(sys.executable).with_name("olmv")
+    if not script.exists():
+        pytest.skip("olmv is on the path, but not installed")
+    assert "predict" in subprocess.run([script, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predcit"], "No such command 'predcit'"),
+        (["predict"], "Missing argument 'INPUT...'; see olmv predict --help"),
+        (["predict", "x"], "Missing option '--labels'"),
+        (
+            ["predict", "x", "-l", "dog", "--sampling", "random"],
+            "Invalid value for '--sampling': 'random' is not one of",
+        ),
+        (["predict", "x", "-l", "dog", "--frames", "0"], "Invalid value for '--frames'"),
+        (["predict", "x", "-l", "dog", "--nonsense"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_one_line(olmv: Any, arguments: list[str], message: str) -> None:
+    code, out, err = olmv(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("olmv: ")
+    assert message in err
+    assert err.count("\n") == 1

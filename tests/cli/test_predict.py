@@ -1,0 +1,291 @@
+"""`olmv predict`, from files to rows, tables and a report."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.conftest import start
+from tests.samples import write_clip
+
+LABELS = ("--labels", "dog, guitar, rain")
+
+
+def rows(path: str | Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def predict(olmv: Any, here: Path, model: str) -> Any:
+    """`olmv predict` with the tiny model, decoding in this process."""
+    return lambda *arguments: olmv("predict", *arguments, "--model", model, "--workers", "0")
+
+
+def test_plain_lines_on_a_pipe(predict: Any) -> None:
+    code, out, err = predict("clips", *LABELS, "--threshold", "0")
+    assert code == 0
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert [line[0] for line in lines] == [f"clips/{seed}.mp4" for seed in range(5)]
+    assert all(len(line) == 4 and cell.startswith("+") for line in lines for cell in line[1:])
+    assert "5 videos" in err
+    assert "videos/s" in err
+
+
+def test_quiet(predict: Any) -> None:
+    code, out, err = predict("clips", *LABELS, "--quiet")
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 5  # there is no file, so the rows are the result
+    assert predict("clips", *LABELS, "--quiet", "-o", "x.jsonl") == (0, "", "")
+
+
+def test_all_formats_tell_the_same(predict: Any) -> None:
+    for name in ("x.jsonl", "x.csv", "x.parquet"):
+        assert predict("clips", *LABELS, "-q", "-o", name)[0] == 0
+    wanted = [
+        (row["video"], label["label"], label["probability"]) for row in rows("x.jsonl") for label in row["labels"]
+    ]
+    with Path("x.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["video"], line["label"], float(line["probability"])) for line in lines] == wanted
+    table = pq.read_table("x.parquet").to_pylist()
+    assert [(line["video"], line["label"], line["probability"]) for line in table] == wanted
+
+
+def test_failed_inputs_exit_1_and_have_rows(predict: Any, here: Path) -> None:
+    (here / "bad.mp4").write_text("not a video")
+    code, out, err = predict("clips/0.mp4", "bad.mp4", *LABELS, "-o", "x.jsonl")
+    assert code == 1
+    assert "bad.mp4\terror: NotAVideoError:" in out
+    assert "1 video, 1 failed" in err
+    good, bad = rows("x.jsonl")
+    assert (good["status"], bad["status"], bad["error"]["type"]) == ("ok", "error", "NotAVideoError")
+
+
+def test_paths_on_standard_input(predict: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("clips/1.mp4\nclips/gone.mp4\n"))
+    code, out, _ = predict("-", *LABELS)
+    assert code == 1
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["clips/1.mp4", "clips/gone.mp4"]
+
+
+def test_report_and_explanation(predict: Any) -> None:
+    code, out, _ = predict(
+        "clips", *LABELS, "--threshold", "0", "--explain", "--report", "r.html", "-o", "x.jsonl", "--top-k", "2"
+    )
+    assert code == 0
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg;base64,") == 5 * 8
+    assert page.count("<article") == 5
+    assert 'class="why"' in page
+    assert "\tdog: " in out or "\tguitar: " in out or "\train: " in out
+    assert all(len(row["labels"]) == 2 and row["explanations"] for row in rows("x.jsonl"))
+    assert not Path("r.html.pictures.jsonl").exists()
+
+
+def test_a_report_alone_and_a_report_later(predict: Any) -> None:
+    assert predict("clips", *LABELS, "-q", "-r", "r.html")[0] == 0
+    assert predict("clips", *LABELS, "-q", "-o", "x.jsonl")[0] == 0
+    code, _, err = predict("clips", *LABELS, "-o", "x.jsonl", "-r", "later.html")
+    assert code == 0
+    assert "5 of 5 videos were done before" in err
+    pages = [Path(name).read_text(encoding="utf-8") for name in ("r.html", "later.html")]
+    assert [page.count("data:image/jpeg;base64,") for page in pages] == [40, 40]
+
+
+def test_resume_does_only_what_is_missing(predict: Any, here: Path) -> None:
+    assert predict("clips/0.mp4", "clips/1.mp4", *LABELS, "-o", "x.jsonl")[0] == 0
+    before = Path("x.jsonl").read_text()
+    code, out, err = predict("clips", *LABELS, "-o", "x.jsonl")
+    assert code == 0
+    assert len(out.splitlines()) == 3
+    assert "2 of 5 videos were done before" in err
+    assert Path("x.jsonl").read_text().startswith(before)
+    assert predict("clips", *LABELS, "-q", "-o", "fresh.jsonl")[0] == 0
+    assert Path("fresh.jsonl").read_text() == Path("x.jsonl").read_text()
+
+
+def test_other_settings_are_refused_and_no_resume_starts_over(predict: Any) -> None:
+    assert predict("clips", *LABELS, "-o", "x.jsonl")[0] == 0
+    code, _, err = predict("clips", *LABELS, "--frames", "4", "-o", "x.jsonl")
+    assert code == 2
+    assert err == (
+        "olmv: x.jsonl was made with other settings (frames: 8 before, 4 now); "
+        "add --no-resume to start over, or choose another output\n"
+    )
+    assert predict("clips", *LABELS, "--frames", "4", "-o", "x.jsonl", "--no-resume")[0] == 0
+    assert [row["frames"]["requested"] for row in rows("x.jsonl")] == [4] * 5
+
+
+def test_a_failed_start_leaves_nothing_behind(olmv: Any, here: Path) -> None:
+    before = set(here.iterdir())
+    code, _, err = olmv("predict", "clips", *LABELS, "-m", "ViT-B32/openai", "-o", "x.jsonl", "-r", "r.html")
+    assert code == 2
+    assert "did you mean ViT-B-32/openai" in err
+    assert err.count("\n") == 1
+    assert set(here.iterdir()) - before <= {here / "cache"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
+def test_kill_and_resume_equals_an_uninterrupted_run(here: Path, model: str, name: str) -> None:
+    for seed in range(30):
+        write_clip(here / "many" / f"{seed:02d}.mp4", seed=seed, frames=120, size=(320, 240))
+    (here / "many" / "07.mp4").write_text("not a video")
+    common = ("predict", "many", *LABELS, "-m", model, "--workers", "1", "--batch-size", "24", "-q", "--explain")
+    whole = start(*common, "-o", "whole-" + name, "-r", "whole.html", cwd=here)
+    assert whole.wait(timeout=200) == 1, whole.stderr and whole.stderr.read()
+
+    journal = here / (name if name.endswith(".jsonl") else name + ".journal.jsonl")
+    kills = 0
+    for wanted in (1, 12):
+        run = start(*common, "-o", name, "-r", "r.html", cwd=here)
+        while run.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < wanted):
+            time.sleep(0.002)
+        if run.poll() is None:
+            run.send_signal(signal.SIGKILL)
+            kills += 1
+        run.wait(timeout=60)
+    assert kills >= 1
+    assert 1 <= journal.read_bytes().count(b"\n") < 30
+    with journal.open("ab") as file:  # as if the last write had been cut short
+        file.write(b'{"video": "many/2')
+    last = start(*common, "-o", name, "-r", "r.html", cwd=here)
+    assert last.wait(timeout=200) == 1, last.stderr and last.stderr.read()
+
+    assert (here / name).read_bytes() == (here / f"whole-{name}").read_bytes()
+    pages = [(here / page).read_text(encoding="utf-8") for page in ("r.html", "whole.html")]
+    resumed, whole_page = (page.partition("<main")[2].partition("<footer")[0] for page in pages)
+    assert resumed == whole_page
+
+
+def test_a_full_disk_is_one_clear_line(here: Path, model: str) -> None:
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+
+    os.environ["OLMV_CACHE"] = "/dev/null/no-cache"  # here's fixture puts it back
+    command = ("predict", "clips", *LABELS, "-m", model, "--workers", "0", "--batch-size", "8", "-o", "x.jsonl", "-q")
+    run = start(*command, cwd=here, preexec_fn=small_files)
+    _, err = run.communicate(timeout=200)
+    assert run.returncode == 2, err
+    lines = [line for line in err.splitlines() if line.startswith("olmv:")]
+    assert len(lines) == 1
+    assert "cannot write x.jsonl: the file would exceed the size limit" in lines[0]
+    assert "Traceback" not in err
+    kept = rows(here / "x.jsonl")
+    assert 1 <= len(kept) < 5
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_really_full_disk(predict: Any, here: Path) -> None:
+    disk = here / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("no mounting here")
+    try:
+        code, _, err = predict(
+            "clips", "--labels", ", ".join(f"label {i}" for i in range(60)), "-q", "-o", "disk/x.jsonl"
+        )
+        assert code == 2
+        assert "cannot write disk/x.jsonl: the disk is full; make room and run again" in err
+        assert err.count("\n") == 1
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("clips", *LABELS, "-o", "gone/x.jsonl"), "cannot write gone/x.jsonl: its folder does not exist"),
+        (("clips", *LABELS, "-o", "x.txt"), "cannot tell the format of x.txt; end it in .jsonl, .csv, .parquet"),
+        (("clips", *LABELS, "-r", "r.pdf"), "the report is an HTML file; end r.pdf in .html"),
+        (("clips", *LABELS, "-r", "clips"), "the report is an HTML file"),
+        (("gone.mp4", *LABELS), "no such file or folder: gone.mp4"),
+        (("empty", *LABELS), "no videos in empty"),
+        (("clips", "-l", "empty.txt"), "empty.txt"),
+        (("clips", "-l", "latin.txt"), "latin.txt is not UTF-8"),
+        (("clips", *LABELS, "--attributes", "gone.json"), "gone.json"),
+        (("clips", *LABELS, "--thresholds", "gone.json"), "gone.json"),
+        (("clips", *LABELS, "--device", "gpu"), "unknown device 'gpu'"),
+        (("clips", *LABELS, "--dtype", "int8", "-o", "x.jsonl"), "unknown dtype 'int8'"),
+        (("clips", *LABELS, "--templates", "nothing"), "no template set 'nothing'"),
+    ],
+)
+def test_wrong_usage(predict: Any, here: Path, arguments: tuple[str, ...], message: str) -> None:
+    (here / "empty").mkdir()
+    (here / "empty.txt").write_text("# only a comment\n\n")
+    (here / "latin.txt").write_bytes("café\n".encode("latin-1"))
+    code, out, err = predict(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("olmv: ")
+    assert err.count("\n") == 1
+
+
+def test_an_output_that_may_not_be_written(predict: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    # root may write anywhere, so the system's answer is simulated
+    def refuse(*_: Any, **__: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("olmv.files.os.open", refuse)
+    code, _, err = predict("clips", *LABELS, "-o", "x.jsonl")
+    assert code == 2
+    assert "cannot write x.jsonl: permission denied" in err
+
+
+def test_notes_about_labels(predict: Any, here: Path) -> None:
+    long = " ".join(["very"] * 100) + " long"
+    (here / "labels.txt").write_text(f"dog\ndog\n{long[:250]}\n")
+    code, _, err = predict("clips/0.mp4", "-l", "labels.txt")
+    assert code == 0
+    assert "note: 1 repeated label dropped: 'dog'" in err
+    assert "note: label 'very very" in err
+    assert "reads 77, the end is cut off" in err
+
+
+def test_ten_thousand_labels_show_the_top_ones(predict: Any, here: Path) -> None:
+    (here / "labels.txt").write_text("\n".join(f"thing {i}" for i in range(10_000)))
+    code, out, _ = predict(
+        "clips/0.mp4", "-l", "labels.txt", "--templates", "none", "-o", "x.jsonl", "-r", "r.html", "--frames", "2"
+    )
+    assert code == 0
+    assert len(out.rstrip("\n").split("\t")) == 6
+    assert len(rows("x.jsonl")[0]["labels"]) == 10_000
+    assert Path("r.html").stat().st_size < 200_000
+
+
+def test_a_reader_that_has_seen_enough(here: Path, model: str) -> None:
+    run = start("predict", "clips", *LABELS, "-m", model, "--workers", "0", cwd=here)
+    assert run.stdout is not None
+    assert run.stdout.readline().startswith("clips/0.mp4\t")
+    run.stdout.close()
+    assert run.stderr is not None
+    assert "Traceback" not in run.stderr.read()
+    run.wait(timeout=60)
+
+
+def test_control_c(here: Path, model: str) -> None:
+    for seed in range(20):
+        write_clip(here / "many" / f"{seed:02d}.mp4", seed=seed, frames=120, size=(320, 240))
+    run = start("predict", "many", *LABELS, "-m", model, "--batch-size", "8", "-o", "x.jsonl", cwd=here)
+    assert run.stdout is not None
+    run.stdout.readline()
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in err
+    assert err.splitlines()[-1] == "olmv: stopped"
+    assert 1 <= len(rows(here / "x.jsonl")) <= 20

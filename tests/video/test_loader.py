@@ -1,0 +1,255 @@
+"""The loader: order, isolation, limits, memory. The decoders below run in real worker processes."""
+
+import ctypes
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from olmv.errors import (
+    DecodeError,
+    DecodeTimeoutError,
+    MissingDependencyError,
+    NotAVideoError,
+    UsageError,
+    WorkerCrashedError,
+)
+from olmv.video import readers
+from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
+from olmv.video.loader import FrameLoader
+from olmv.video.transforms import Preprocess
+from tests import videos
+
+SMALL = Preprocess(size=32)
+
+
+def acting_decode(path: str, settings: DecodeSettings) -> VideoFrames:
+    """Does what the file's name says."""
+    name = Path(path).stem
+    if name == "hang":
+        time.sleep(600)
+    if name == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "segfault":
+        ctypes.string_at(0)
+    if name == "exit":
+        os._exit(3)
+    if name == "memory":
+        np.ones(10 * 2**27)  # 10 GiB
+    if name == "bug":
+        raise KeyError("a decoder's bug")
+    if name.startswith("slow"):
+        time.sleep(0.5)
+    pixels = torch.full((settings.frames, 3, 32, 32), len(name), dtype=torch.uint8)
+    return VideoFrames(index=0, path=path, pixels=pixels, requested=settings.frames, decoded=settings.frames)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [videos.make_video(folder / f"{i}.mp4", frames=8 + i) for i in range(5)]
+
+
+def test_rows_come_in_order_with_bad_files_among_them(clips: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("text")
+    paths = [clips[0], tmp_path / "text.mp4", *clips[1:], tmp_path / "absent.mp4", clips[0]]
+    with FrameLoader(paths, preprocess=SMALL, frames=4, workers=2, thumbnails=True) as loader:
+        rows = list(loader)
+    assert [r.index for r in rows] == list(range(8))
+    assert [r.path for r in rows] == [os.fspath(p) for p in paths]
+    assert [type(r.error) for r in rows] == [type(None), NotAVideoError, *[type(None)] * 4, NotAVideoError, type(None)]
+    assert torch.equal(rows[0].pixels, rows[-1].pixels)
+    assert rows[0].pixels.shape == (4, 3, 32, 32)
+    assert rows[0].times_s.shape == (4,)
+    assert (rows[0].requested, rows[0].decoded, rows[0].corrupt) == (4, 4, 0)
+    assert rows[2].info.num_frames == 9
+    assert len(rows[0].thumbnails) == 4
+    assert rows[0].thumbnails[0][:2] == b"\xff\xd8"
+    assert (rows[1].requested, rows[1].decoded, rows[1].pixels) == (4, 0, None)
+
+
+def test_workers_and_this_process_agree(clips: list[Path]) -> None:
+    here = list(FrameLoader(clips, preprocess=SMALL, workers=0, sampling="adaptive", frames=3))
+    there = list(FrameLoader(clips, preprocess=SMALL, workers=2, sampling="adaptive", frames=3))
+    for a, b in zip(here, there, strict=True):
+        assert torch.equal(a.pixels, b.pixels)
+        assert a.info == b.info
+
+
+def test_each_disaster_costs_one_row() -> None:
+    names = ["a", "kill", "b", "segfault", "exit", "memory", "bug", "hang", "cc"]
+    loader = FrameLoader(
+        [f"{n}.mp4" for n in names],
+        preprocess=SMALL,
+        workers=2,
+        timeout_s=3,
+        memory_limit_mb=300,
+        _decode=acting_decode,
+    )
+    rows = {n: r for n, r in zip(names, loader, strict=True)}
+    assert [n for n in names if rows[n].error is None] == ["a", "b", "cc"]
+    assert int(rows["cc"].pixels[0, 0, 0, 0]) == 2
+    expected = {
+        "kill": (WorkerCrashedError, r"kill.mp4: its decoding process died \(signal 9\)"),
+        "segfault": (WorkerCrashedError, r"its decoding process died \(signal 11\)"),
+        "exit": (WorkerCrashedError, r"its decoding process died \(exit code 3\)"),
+        "memory": (WorkerCrashedError, "needs more than 300 MB to decode; raise the memory limit"),
+        "bug": (DecodeError, 'KeyError: "a decoder\'s bug"; convert the file'),
+        "hang": (DecodeTimeoutError, "hang.mp4: not decoded within 3 s; raise the time limit"),
+    }
+    for name, (kind, message) in expected.items():
+        assert type(rows[name].error) is kind
+        with pytest.raises(kind, match=message):
+            raise rows[name].error
+
+
+def test_a_hanging_file_does_not_hold_up_the_others() -> None:
+    names = ["hang", *(f"f{i}" for i in range(6))]
+    start = time.monotonic()
+    loader = FrameLoader(names, preprocess=SMALL, workers=2, timeout_s=2, _decode=acting_decode)
+    rows = list(loader)
+    assert [r.error is None for r in rows] == [False] + [True] * 6
+    assert time.monotonic() - start < 60
+
+
+def test_decoding_goes_on_while_the_caller_computes() -> None:
+    """Results larger than a pipe's buffer are taken in although nobody asks for them yet."""
+    loader = FrameLoader([f"slow{i}" for i in range(5)], preprocess=SMALL, frames=200, workers=1, _decode=acting_decode)
+    rows = iter(loader)
+    next(rows)
+    time.sleep(4)
+    start = time.monotonic()
+    assert len(list(rows)) == 4
+    assert time.monotonic() - start < 1.0
+
+
+def test_paths_are_read_only_as_far_as_needed() -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield f"{read}.mp4"
+
+    rows = iter(FrameLoader(endless(), preprocess=SMALL, workers=2, prefetch=5, _decode=acting_decode))
+    for _ in range(10):
+        next(rows)
+    time.sleep(0.3)
+    rows.close()
+    assert read <= 16
+
+
+def test_leaving_early_leaves_no_process() -> None:
+    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    for _ in FrameLoader(["a", "hang", "b"], preprocess=SMALL, workers=2, _decode=acting_decode):
+        break
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        left = {p.pid for p in psutil.Process().children(recursive=True)} - before
+        if not left:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{len(left)} processes left")
+
+
+def test_no_paths() -> None:
+    assert list(FrameLoader([], preprocess=SMALL, workers=1)) == []
+
+
+def test_a_failing_path_iterator_is_the_callers_error() -> None:
+    def paths() -> Iterator[str]:
+        yield "a"
+        raise RuntimeError("from the paths")
+
+    with pytest.raises(RuntimeError, match="from the paths"):
+        list(FrameLoader(paths(), preprocess=SMALL, workers=1, _decode=acting_decode))
+
+
+def test_a_script_without_main_guard_works(clips: list[Path], tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from olmv.video.loader import FrameLoader\nfrom olmv.video.transforms import Preprocess\n"
+        f"rows = list(FrameLoader([{os.fspath(clips[0])!r}], preprocess=Preprocess(size=32), workers=1))\n"
+        "print('RUN', rows[0].decoded)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split("\n") == ["RUN 8", ""]
+    assert done.stderr == ""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+        "from olmv.video.transforms import Preprocess\nfrom olmv.video.loader import FrameLoader\n"
+        "from tests.video.test_loader import acting_decode\n"
+        "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), workers=1, _decode=acting_decode))\n"
+        "next(rows); time.sleep(0.3); print('ready', flush=True); time.sleep(60)\n"
+    )
+    root = os.fspath(Path(__file__).parents[2])
+    parent = subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, cwd=root)
+    assert parent.stdout.readline() == b"ready\n"
+    family = psutil.Process(parent.pid).children(recursive=True)
+    assert len(family) == 2  # nursery and worker
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+
+
+def test_memory_stays_flat() -> None:
+    process = psutil.Process()
+    loader = FrameLoader((f"{i}" for i in range(400)), preprocess=SMALL, frames=64, workers=2, _decode=acting_decode)
+    peaks = []
+    for row in loader:  # 200 KB each: 80 MB if they were kept
+        if row.index in (100, 399):
+            peaks.append(process.memory_info().rss)
+    assert peaks[1] - peaks[0] < 20 * 2**20
+
+
+def test_real_decoding_respects_the_memory_cap(tmp_path: Path) -> None:
+    path = videos.make_video(tmp_path / "big.mp4", frames=2, width=2560, height=1440)
+    row = next(iter(FrameLoader([path], preprocess=SMALL, workers=1, memory_limit_mb=8)))
+    assert type(row.error) is WorkerCrashedError
+    assert "needs more than 8 MB" in str(row.error)
+
+
+def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
+    sound = videos.make_video(tmp_path / "s.mp4", container_options={"movflags": "faststart"})
+    data = bytearray(sound.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start:] = bytes(len(data) - start)
+    (tmp_path / "zero.mp4").write_bytes(data)
+    settings = DecodeSettings(preprocess=SMALL)
+    with pytest.raises(DecodeError, match="none of 8 frames could be decoded; copy or download it again"):
+        decode_video(os.fspath(tmp_path / "zero.mp4"), settings)
+
+
+def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = {
+        "workers is -1; use 0 for none": {"workers": -1},
+        "timeout_s is 0; use a positive number": {"timeout_s": 0},
+        "memory_limit_mb is 0; use at least 1": {"memory_limit_mb": 0},
+        "prefetch is 0; use at least 1": {"prefetch": 0},
+        "frames is 0; ask for at least 1": {"frames": 0},
+        "unknown sampling 'x'": {"sampling": "x"},
+    }
+    for message, arguments in cases.items():
+        with pytest.raises(ValueError, match=message):
+            FrameLoader([], preprocess=SMALL, **arguments)
+    with pytest.raises(UsageError, match="unknown decoder 'x'"):
+        FrameLoader([], preprocess=SMALL, decoder="x")
+    monkeypatch.setattr(readers, "available_decoders", lambda: {"decord": None})
+    with pytest.raises(MissingDependencyError, match="'decord' is not installed"):
+        FrameLoader([], preprocess=SMALL, decoder="decord")

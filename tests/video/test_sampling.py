@@ -1,0 +1,108 @@
+"""Samplers: distinct, in order, in range, and spanning the video, for any video."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from olmv.video import sampling
+
+steps = st.lists(st.floats(0.001, 5.0), min_size=1, max_size=300)
+counts = st.integers(1, 64)
+
+
+def times_of(gaps: list[float]) -> tuple[np.ndarray, float]:
+    edges = np.concatenate([[0.0], np.cumsum(gaps)])
+    return edges[:-1], float(edges[-1])
+
+
+def check(picked: np.ndarray, count: int, at_most: int) -> None:
+    assert len(picked) <= at_most
+    assert (np.diff(picked) > 0).all()
+    assert picked.min() >= 0
+    assert picked.max() < count
+
+
+@given(steps, counts)
+def test_uniform_is_distinct_and_complete(gaps: list[float], frames: int) -> None:
+    times, end = times_of(gaps)
+    picked = sampling.uniform(times, end_s=end, frames=frames)
+    check(picked, len(times), frames)
+    assert len(picked) == min(frames, len(times))
+
+
+@given(st.integers(1, 5000), counts, st.sampled_from([24, 25, 30, 30000 / 1001, 60]))
+def test_uniform_takes_the_middle_of_equal_segments(count: int, frames: int, fps: float) -> None:
+    picked = sampling.uniform(np.arange(count) / fps, end_s=count / fps, frames=frames)
+    if frames < count:
+        expected = np.floor((np.arange(frames) + 0.5) * count / frames + 1e-3)
+        assert np.abs(picked - expected).max() <= 0
+
+
+def test_uniform_spans_the_duration() -> None:
+    picked = sampling.uniform(np.arange(800) / 25, end_s=32, frames=8)
+    assert picked.tolist() == [50, 150, 250, 350, 450, 550, 650, 750]
+
+
+def test_uniform_goes_by_time_not_by_count() -> None:
+    times = np.concatenate([np.arange(90) / 90, 1 + np.arange(9)])  # 90 frames in a second, then one a second
+    picked = sampling.uniform(times, end_s=10, frames=10)
+    assert (times[picked] > 0.9).sum() >= 8
+
+
+@given(st.integers(1, 2000), counts, st.integers(1, 40), st.none() | st.integers(1, 20))
+def test_dense(count: int, frames: int, stride: int, clips: int | None) -> None:
+    picked = sampling.dense(np.arange(count) / 25, frames=frames, stride=stride, clips=clips)
+    check(picked, count, frames)
+    assert len(picked) == min(frames, count)
+
+
+def test_dense_strides() -> None:
+    picked = sampling.dense(np.arange(1000) / 25, frames=8, stride=4, clips=2)
+    assert np.diff(picked).tolist() == [4, 4, 4, 488, 4, 4, 4]
+    assert picked[0] + picked[-1] == pytest.approx(999, abs=1)
+
+
+def test_dense_refuses() -> None:
+    with pytest.raises(ValueError, match="stride is 0; use at least 1"):
+        sampling.dense(np.arange(9.0), frames=2, stride=0)
+    with pytest.raises(ValueError, match="clips is 0; use at least 1"):
+        sampling.dense(np.arange(9.0), frames=2, clips=0)
+
+
+@given(st.lists(st.floats(0, 255), min_size=1, max_size=300), counts)
+def test_adaptive(change: list[float], frames: int) -> None:
+    picked = sampling.adaptive(change, frames=frames)
+    check(picked, len(change), frames)
+    assert len(picked) == min(frames, len(change))
+
+
+def test_adaptive_spreads_over_a_still_and_gathers_at_a_change() -> None:
+    assert sampling.adaptive(np.zeros(80), frames=4).tolist() == [9, 29, 49, 69]
+    change = np.zeros(100)
+    change[40:60] = 50
+    picked = sampling.adaptive(change, frames=8)
+    assert ((picked >= 40) & (picked < 60)).sum() >= 6
+
+
+def test_changes() -> None:
+    luma = np.zeros((3, 2, 2), np.uint8)
+    luma[2] = 10
+    assert sampling.changes(luma).tolist() == [0, 0, 10]
+    assert sampling.changes(luma[:1]).tolist() == [0]
+    assert sampling.changes(luma[:0]).tolist() == []
+
+
+@given(steps, counts, st.data())
+def test_keyframes(gaps: list[float], frames: int, data: st.DataObject) -> None:
+    times, end = times_of(gaps)
+    keys = np.unique(data.draw(st.lists(st.integers(0, len(times) - 1), min_size=1, max_size=20)))
+    picked = sampling.keyframes(keys, times, end_s=end, frames=frames)
+    check(picked, len(times), frames)
+    assert set(picked) <= set(keys)
+
+
+def test_keyframes_without_any() -> None:
+    none = np.zeros(0, np.int64)
+    assert sampling.keyframes(none, np.arange(5.0), end_s=5, frames=3).tolist() == [0]
+    assert sampling.keyframes(none, np.zeros(0), end_s=0, frames=3).tolist() == []

@@ -1,0 +1,99 @@
+"""Our preprocessing against open_clip's own, through PIL, as its embeddings see it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from olmv.video.transforms import Preprocess
+from tests.videos import picture
+
+SIZES = [(240, 320), (720, 1280), (256, 340), (321, 241), (640, 360), (100, 60), (224, 224), (225, 224), (1080, 500)]
+
+
+def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """[H, W, 3]: shapes of all sizes with texture and noise, harder on a resizer than most footage."""
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(picture(90, width=width, height=height))
+    for side in (3, 9, 33):
+        layer = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).resize((width, height), Image.BICUBIC)
+        image = Image.blend(image, layer, 0.4)
+    return np.clip(np.asarray(image) + rng.normal(0, 8, (height, width, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def clip() -> torch.nn.Module:
+    import open_clip
+
+    torch.manual_seed(0)
+    return open_clip.create_model("ViT-B-32", pretrained=None).eval()
+
+
+@pytest.mark.parametrize("mode", ["shortest", "squash", "longest"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_pixels_match_pil(mode: str, interpolation: str) -> None:
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    config = PreprocessCfg(size=224, resize_mode=mode, interpolation=interpolation, fill_color=7)
+    theirs = image_transform_v2(config, is_train=False)
+    ours = Preprocess.from_open_clip(
+        {"size": 224, "resize_mode": mode, "interpolation": interpolation, "fill_color": 7}
+    )
+    for height, width in SIZES:
+        frame = photo(height, width)
+        expected = theirs(Image.fromarray(frame))
+        got = ours.normalize(ours.resize(frame))[0]
+        assert got.shape == expected.shape == (3, 224, 224)
+        levels = (got - expected).abs() * torch.tensor(ours.std).view(3, 1, 1) * 255
+        assert levels.max() <= 3.01, (height, width)
+        assert levels.mean() < 0.5, (height, width)
+
+
+def test_embeddings_match_open_clips(clip: torch.nn.Module) -> None:
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    config = clip.visual.preprocess_cfg
+    theirs = image_transform_v2(PreprocessCfg(**config), is_train=False)
+    ours = Preprocess.from_open_clip(config)
+    frames = [photo(h, w, seed) for seed, (h, w) in enumerate(SIZES)]
+    with torch.inference_mode():
+        a = clip.encode_image(torch.stack([theirs(Image.fromarray(f)) for f in frames]), normalize=True)
+        b = clip.encode_image(ours.normalize(torch.cat([ours.resize(f) for f in frames])), normalize=True)
+    assert (a * b).sum(-1).min() >= 0.999
+
+
+def test_dict_round_trip() -> None:
+    original = Preprocess(size=64, mean=(0.1, 0.2, 0.3), resize_mode="longest", fill_color=128)
+    assert Preprocess.from_dict(json.loads(json.dumps(original.to_dict()))) == original
+
+
+def test_open_clip_configurations() -> None:
+    assert Preprocess.from_open_clip({"size": [384, 384], "interpolation": "random"}).size == 384
+    with pytest.raises(ValueError, match="model input of 224x336 is not square"):
+        Preprocess.from_open_clip({"size": (224, 336)})
+
+
+def test_refusals() -> None:
+    with pytest.raises(ValueError, match="size is 0; use at least 1 pixel"):
+        Preprocess(size=0)
+    with pytest.raises(ValueError, match="unknown interpolation 'nearest'; use one of bicubic, bilinear"):
+        Preprocess(interpolation="nearest")
+    with pytest.raises(ValueError, match="unknown resize_mode 'stretch'; use one of shortest"):
+        Preprocess(resize_mode="stretch")
+    with pytest.raises(ValueError, match="unknown preprocess key 'crop'"):
+        Preprocess.from_dict({"crop": 1})
+    with pytest.raises(ValueError, match=r"frames are torch.float32 \[1, 4, 4, 3\]; expected uint8"):
+        Preprocess().resize(np.zeros((4, 4, 3), np.float32))
+
+
+def test_shapes_and_dtypes() -> None:
+    ours = Preprocess(size=32)
+    assert ours.resize(np.zeros((0, 9, 9, 3), np.uint8)).shape == (0, 3, 32, 32)
+    assert ours.resize(np.zeros((2, 1, 500, 3), np.uint8)).shape == (2, 3, 32, 32)
+    assert ours.resize(np.zeros((2, 32, 32, 3), np.uint8)).is_contiguous()
+    assert Preprocess(size=8, resize_mode="longest").resize(np.zeros((1, 1, 500, 3), np.uint8)).shape == (1, 3, 8, 8)
+    out = ours.normalize(torch.zeros(2, 5, 3, 32, 32, dtype=torch.uint8), dtype=torch.bfloat16)
+    assert out.shape == (2, 5, 3, 32, 32)
+    assert out.dtype == torch.bfloat16
