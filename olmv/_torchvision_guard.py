@@ -40,7 +40,8 @@ def _declare() -> None:
         return
     import torch
 
-    library = torch.library.Library("torchvision", "DEF")
+    new_library: Any = torch.library.Library  # untyped in torch
+    library = new_library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(name + _SCHEMA)
     _declared.append(library)

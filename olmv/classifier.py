@@ -9,6 +9,7 @@ orders: so what a video gets does not depend on which videos it was batched with
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +219,10 @@ class Classifier:
         if self.model.yields_video_embedding:
             return list(self._encode_videos(pixels, batch_size))
         packed = torch.cat(pixels)
-        parts = [self._encode_frames(part, batch_size) for part in packed.split(batch_size)]
-        return list(torch.cat(parts).split([len(part) for part in pixels]))
+        starts = range(0, len(packed), batch_size)
+        encoded = torch.cat([self._encode_frames(packed[i : i + batch_size], batch_size) for i in starts])
+        ends = list(accumulate(len(part) for part in pixels))
+        return [encoded[end - len(part) : end] for part, end in zip(pixels, ends, strict=True)]
 
     def _encode_frames(self, pixels: Tensor, batch_size: int) -> Tensor:
         """uint8 [N, 3, S, S] -> [N, D]."""
@@ -231,8 +234,8 @@ class Classifier:
         longest = max(len(part) for part in pixels)
         mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
         padded = torch.stack([_fill_to(part, longest) for part in pixels])
-        flat = self._normalize(padded.flatten(0, 1)).unflatten(0, padded.shape[:2])
-        return self.model.encode_video(flat, mask=mask.to(self.model.device)).float()
+        frames = self._normalize(padded.flatten(0, 1)).view(padded.shape)
+        return self.model.encode_video(frames, mask=mask.to(self.model.device)).float()
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         return self.model.preprocess.normalize(pixels, dtype=self.model.dtype, device=self.model.device)

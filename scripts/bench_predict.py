@@ -27,10 +27,8 @@ from typing import Any
 
 import av
 import numpy as np
-import open_clip
 import torch
 from bench_common import report
-from olmv.video.loader import FrameLoader
 
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
@@ -38,6 +36,7 @@ from olmv.models.hub import load_model
 from olmv.models.saving import save_pretrained
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
+from olmv.video.loader import FrameLoader
 from olmv.video.transforms import Preprocess
 
 FRAMES = 8
@@ -191,6 +190,8 @@ def peak_memory(folder: str, path: str, count: int) -> float:
 
 
 def measure(paths: dict[str, list[str]], memory_clips: tuple[int, int], saved: str) -> dict[str, float]:
+    import open_clip  # here, because olmv's torchvision guard has to be in place first
+
     figures: dict[str, float] = {}
     torch.manual_seed(0)
     plain, _, preprocess = open_clip.create_model_and_transforms(ARCHITECTURE)

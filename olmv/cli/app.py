@@ -16,6 +16,8 @@ from olmv.cli import doctor, models, predict
 # The base class of typer's usage errors; its home moved between versions of typer.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
+_STOPPED = 130
+
 app = typer.Typer(
     name="olmv",
     help="Which of these labels are true of a video?",
@@ -53,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OlmvError as error:
         return _fail(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped", code=130)
+        return _fail("stopped", code=_STOPPED)
     except BrokenPipeError:
         # `olmv ... | head`: the reader has seen enough. Nothing more may be flushed into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -66,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "olmv"
         return _fail(f"{message.rstrip('.').replace('Value error, ', '')}; see {command} --help")
+    if code == _STOPPED:  # typer's own way with Ctrl-C
+        return _fail("stopped", code=_STOPPED)
     return code if isinstance(code, int) else 0
 
 

@@ -158,5 +158,5 @@ def predict(
     with PredictView(quiet=quiet, to_file=output is not None or report is not None, explain=explain) as view:
         summary = run(job, view)
         view.finished(summary)
-    if summary.failed:
+    if summary.failed or summary.earlier_failed:
         raise typer.Exit(1)

@@ -124,7 +124,8 @@ class PredictView:
         if summary.failed:
             parts.append(f"{summary.failed} failed")
         if summary.earlier:
-            parts.append(f"{summary.earlier} from before")
+            failed = f" ({summary.earlier_failed} failed)" if summary.earlier_failed else ""
+            parts.append(f"{summary.earlier} from before{failed}")
         if done and summary.seconds > 0:
             parts.append(f"{summary.seconds:.1f} s, {done / summary.seconds:.1f} videos/s")
         self._say(", ".join(parts))

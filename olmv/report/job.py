@@ -79,6 +79,7 @@ class Summary:
 
     Attributes:
         total, earlier, ok, failed: videos: all, from earlier runs, done now, failed now.
+        earlier_failed: of those from earlier runs, the ones whose row is an error.
         failures: the first few failures, as (video, message).
         seconds: from the first video on.
         written: the files that the user asked for.
@@ -88,6 +89,7 @@ class Summary:
     earlier: int
     ok: int = 0
     failed: int = 0
+    earlier_failed: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     written: list[Path] = field(default_factory=list)
@@ -118,6 +120,8 @@ def run(job: PredictJob, listener: Listener) -> Summary:
         journal = _journal(job, settings, stack)
         todo = [video for video in videos if journal is None or video not in journal.done]
         summary = Summary(total=len(videos), earlier=len(videos) - len(todo))
+        if journal is not None:
+            summary.earlier_failed = sum(video in journal.failed for video in videos)
         listener.started(total=summary.total, done=summary.earlier)
         classifier = _classifier(job, listener, vocabulary, thresholds) if todo or job.report else None
         if journal is not None:

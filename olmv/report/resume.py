@@ -31,6 +31,7 @@ class RunJournal:
 
     Attributes:
         done: the videos that already have a row.
+        failed: those of them whose row is an error.
 
     Raises:
         UsageError: what is there was made with other settings, or not by olmv.
@@ -43,7 +44,10 @@ class RunJournal:
         self._journal = JsonlJournal(self.path)
         self._settings = settings
         self._start_over = not resume
-        self.done = self._done(output) if resume else set()
+        self.done: set[str] = set()
+        self.failed: set[str] = set()
+        if resume and self.path.exists() and self.path.stat().st_size:
+            self._take_up(output)
 
     def __enter__(self) -> "RunJournal":
         return self
@@ -74,22 +78,27 @@ class RunJournal:
             OutputError: the disk is full; the rows so far are kept.
         """
         self._journal.append(row)
-        self.done.add(str(row["video"]))
+        self._count(row)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """All rows, one at a time, also those of earlier runs."""
         return self._journal.rows()
 
-    def _done(self, output: Path) -> set[str]:
-        if not self.path.exists() or self.path.stat().st_size == 0:
-            return set()
+    def _take_up(self, output: Path) -> None:
         changed = _changes(self._earlier_settings(output), self._settings)
         if changed:
             raise UsageError(
                 f"{output} was made with other settings ({'; '.join(changed)}); "
                 "add --no-resume to start over, or choose another output"
             )
-        return {str(row.get("video")) for row in self._journal.rows()}
+        for row in self._journal.rows():
+            self._count(row)
+
+    def _count(self, row: Mapping[str, Any]) -> None:
+        video = str(row.get("video"))
+        self.done.add(video)
+        if row.get("status") == "error":
+            self.failed.add(video)
 
     def _earlier_settings(self, output: Path) -> Mapping[str, Any]:
         with suppress(OSError, ValueError):

@@ -109,8 +109,13 @@ class VideoReader(Protocol):
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
         """Yields one `PickedFrame` for every distinct index, decoding only when asked for the next.
 
-        In presentation order, but for frames of a broken file, which may come late.
+        In presentation order, but for frames that a first attempt missed, which come late. Finish or drop one
+        iteration before the next: there is one decoder.
         """
+        ...
+
+    def read(self, indices: Sequence[int] | Indices, *, requested: int | None = None) -> "Frames":
+        """The frames at `indices` (any order, repeats allowed) together, in presentation order."""
         ...
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:

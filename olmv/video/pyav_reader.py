@@ -191,6 +191,7 @@ class PyAVReader:
         last = max(needed) if table.seekable else len(table.pts)
         skips = table.seekable and self._context.name in SKIP_UNREFERENCED
         self._damage = {}
+        self._context.flush_buffers()  # here, not at the end: a caller may leave a generator half-way
         for number, packet in self._packets_from(start):
             if skips:
                 self._context.skip_frame = "DEFAULT" if number in needed else "NONREF"
@@ -198,7 +199,6 @@ class PyAVReader:
             if number >= last:
                 break
         yield from self._decode_packet(None, last)
-        self._context.flush_buffers()
 
     def _decode_packet(self, packet: Any, number: int) -> Iterator[tuple[int, Any, bool]]:
         table = self._table

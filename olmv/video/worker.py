@@ -181,6 +181,7 @@ def _warm_up() -> None:
     import torch
 
     torch.set_num_threads(1)
+    import av  # noqa: F401
     import PIL.Image
     import PIL.JpegImagePlugin  # noqa: F401
 

@@ -136,33 +136,29 @@ def test_a_failed_start_leaves_nothing_behind(olmv: Any, here: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
-def test_kill_and_resume_equals_an_uninterrupted_run(here: Path, model: str, name: str) -> None:
-    for seed in range(30):
-        write_clip(here / "many" / f"{seed:02d}.mp4", seed=seed, frames=120, size=(320, 240))
-    (here / "many" / "07.mp4").write_text("not a video")
+def test_kill_and_resume_equals_an_uninterrupted_run(here: Path, model: str) -> None:
+    for seed in range(20):
+        write_clip(here / "many" / f"{seed:02d}.mp4", seed=seed, frames=60, size=(160, 120))
+    (here / "many" / "03.mp4").write_text("not a video")
     common = ("predict", "many", *LABELS, "-m", model, "--workers", "1", "--batch-size", "24", "-q", "--explain")
-    whole = start(*common, "-o", "whole-" + name, "-r", "whole.html", cwd=here)
+    whole = start(*common, "-o", "whole.csv", "-r", "whole.html", cwd=here)
     assert whole.wait(timeout=200) == 1, whole.stderr and whole.stderr.read()
 
-    journal = here / (name if name.endswith(".jsonl") else name + ".journal.jsonl")
-    kills = 0
-    for wanted in (1, 12):
-        run = start(*common, "-o", name, "-r", "r.html", cwd=here)
-        while run.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < wanted):
-            time.sleep(0.002)
-        if run.poll() is None:
-            run.send_signal(signal.SIGKILL)
-            kills += 1
-        run.wait(timeout=60)
-    assert kills >= 1
-    assert 1 <= journal.read_bytes().count(b"\n") < 30
+    journal = here / "x.csv.journal.jsonl"
+    run = start(*common, "-o", "x.csv", "-r", "r.html", cwd=here)
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 7:
+        assert run.poll() is None, "it ended before it could be killed"
+        time.sleep(0.002)
+    run.send_signal(signal.SIGKILL)
+    run.wait(timeout=60)
+    assert 7 <= journal.read_bytes().count(b"\n") < 20
     with journal.open("ab") as file:  # as if the last write had been cut short
-        file.write(b'{"video": "many/2')
-    last = start(*common, "-o", name, "-r", "r.html", cwd=here)
+        file.write(b'{"video": "many/1')
+    last = start(*common, "-o", "x.csv", "-r", "r.html", cwd=here)
     assert last.wait(timeout=200) == 1, last.stderr and last.stderr.read()
 
-    assert (here / name).read_bytes() == (here / f"whole-{name}").read_bytes()
+    assert journal.read_bytes() == (here / "whole.csv.journal.jsonl").read_bytes()
+    assert (here / "x.csv").read_bytes() == (here / "whole.csv").read_bytes()
     pages = [(here / page).read_text(encoding="utf-8") for page in ("r.html", "whole.html")]
     resumed, whole_page = (page.partition("<main")[2].partition("<footer")[0] for page in pages)
     assert resumed == whole_page
@@ -247,12 +243,11 @@ def test_an_output_that_may_not_be_written(predict: Any, monkeypatch: pytest.Mon
 
 
 def test_notes_about_labels(predict: Any, here: Path) -> None:
-    long = " ".join(["very"] * 100) + " long"
-    (here / "labels.txt").write_text(f"dog\ndog\n{long[:250]}\n")
+    (here / "labels.txt").write_text("dog\ndog\n" + "a b " * 50 + "\n")
     code, _, err = predict("clips/0.mp4", "-l", "labels.txt")
     assert code == 0
     assert "note: 1 repeated label dropped: 'dog'" in err
-    assert "note: label 'very very" in err
+    assert "note: label 'a b a b" in err
     assert "reads 77, the end is cut off" in err
 
 
@@ -279,7 +274,7 @@ def test_a_reader_that_has_seen_enough(here: Path, model: str) -> None:
 
 def test_control_c(here: Path, model: str) -> None:
     for seed in range(20):
-        write_clip(here / "many" / f"{seed:02d}.mp4", seed=seed, frames=120, size=(320, 240))
+        write_clip(here / "many" / f"{seed:02d}.mp4", seed=seed)
     run = start("predict", "many", *LABELS, "-m", model, "--batch-size", "8", "-o", "x.jsonl", cwd=here)
     assert run.stdout is not None
     run.stdout.readline()

@@ -35,6 +35,13 @@ def test_rows_are_taken_up_again(tmp_path: Path) -> None:
     assert len(document["settings_sha256"]) == 64
 
 
+def test_failures_of_earlier_runs_are_known(tmp_path: Path) -> None:
+    with started(tmp_path / "x.jsonl") as journal:
+        journal.append({"video": "a.mp4", "status": "ok"})
+        journal.append({"video": "b.mp4", "status": "error"})
+    assert RunJournal(tmp_path / "x.jsonl", SETTINGS).failed == {"b.mp4"}
+
+
 def test_other_formats_have_a_journal_beside_them(tmp_path: Path) -> None:
     with started(tmp_path / "x.csv") as journal:
         assert journal.path == tmp_path / "x.csv.journal.jsonl"

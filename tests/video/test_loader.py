@@ -95,7 +95,7 @@ def test_each_disaster_costs_one_row() -> None:
         memory_limit_mb=300,
         _decode=acting_decode,
     )
-    rows = {n: r for n, r in zip(names, loader, strict=True)}
+    rows = dict(zip(names, loader, strict=True))
     assert [n for n in names if rows[n].error is None] == ["a", "b", "cc"]
     assert int(rows["cc"].pixels[0, 0, 0, 0]) == 2
     expected = {

@@ -1,0 +1,63 @@
+"""`olmv doctor`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olmv.report import diagnosis
+
+
+def test_it_says_what_is_here_and_ends_with_a_verdict(olmv: Any, here: Path) -> None:
+    code, out, _ = olmv("doctor")
+    assert code == 0
+    for word in ("packages", "torch ", "decoders", "pyav", "device", "dtype", "models that load offline"):
+        assert word in out
+    assert out.rstrip().splitlines()[-1].startswith("Ready")
+
+
+def test_olmv_mini_is_honest_about_itself(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "model.safetensors").touch()
+    monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", here)
+    out = olmv("doctor")[1]
+    assert "knows drawings, not footage" in out
+    assert "--model olmv-mini runs now, on drawings only" in out
+
+
+def test_a_missing_package_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = diagnosis._version
+    monkeypatch.setattr(diagnosis, "_version", lambda name: None if name == "av" else version(name))
+    code, out, _ = olmv("doctor")
+    assert code == 1
+    assert "Not ready: av missing. Run: pip install --upgrade olmv" in out
+
+
+def test_a_decoder_that_is_not_usable_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olmv.video.readers.available_decoders", lambda: {"pyav": None, "decord": None})
+    code, out, _ = olmv("doctor")
+    assert code == 1
+    assert "Not ready: pyav: not usable here" in out
+
+
+def test_cached_models_load_offline(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from olmv.models.hub import DEFAULT_MODEL
+
+    monkeypatch.setattr(diagnosis, "offline_open_clip_models", lambda: [DEFAULT_MODEL])
+    out = olmv("doctor")[1]
+    assert f"{DEFAULT_MODEL}  in the cache; the default" in out
+    assert "Ready, also offline. Try: olmv predict" in out
+
+
+def test_the_cache_is_looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    asked: list[tuple[str, str]] = []
+
+    def cached(repo: str, file: str) -> str | None:
+        asked.append((repo, file))
+        return "/cache/file" if repo == "timm/vit_base_patch32_clip_224.openai" else None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", cached)
+    found = diagnosis.offline_open_clip_models()
+    assert "ViT-B-32/openai" in found
+    assert "ViT-L-14/openai" not in found
+    assert all(repo and file for repo, file in asked)
