@@ -276,8 +276,7 @@ class JsonlJournal:
             row = None
         if not isinstance(row, dict):
             raise OutputError(
-                f"{self.path} line {number} is not a row that olmv wrote; "
-                "move the file away or choose another output"
+                f"{self.path} line {number} is not a row that olmv wrote; move the file away or choose another output"
             )
         return row
 
@@ -287,9 +286,7 @@ class JsonlJournal:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise OutputError(
-                f"another run is writing {self.path}; wait for it or choose another output"
-            ) from None
+            raise OutputError(f"another run is writing {self.path}; wait for it or choose another output") from None
         except OSError:
             pass  # some network file systems know no locks; a run is worth more than this guard
 

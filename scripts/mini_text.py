@@ -21,6 +21,7 @@ from olmv.models.towers import MiniTowers
 TEMPLATES = ("a video of {}.", "a photo of {}.", "a video of a {}.", "a picture of the {}.", "{} in a video")
 # how often a text of each kind is drawn
 SHARES = {"names": 0.25, "nouns": 0.45, "pairs": 0.1, "glosses": 0.1, "sentences": 0.1}
+SHARES_LATER = {"names": 0.12, "nouns": 0.63, "pairs": 0.1, "glosses": 0.1, "sentences": 0.05}
 
 
 def corpus(wordnet: WordNet) -> dict[str, list[str]]:
@@ -141,6 +142,13 @@ def text_towers(final: Path) -> MiniTowers:
 
 def train_text(work: Path, minutes: float, batch: int = 384) -> None:
     data = prepare(work)
+    shares = SHARES
+    if (work / "vision_final.pt").exists():
+        # an image tower has been trained against the names: they stay where they are while words are learned on
+        with torch.inference_mode():
+            names = text_towers(work / "text_final.pt").text(data["texts"]["names"])
+        data["vectors"]["names"] = F.normalize(names, dim=-1).clone()
+        shares = SHARES_LATER
     tokenizer = Tokenizer.from_str(data["tokenizer"])
     config = MiniConfig(vocab_size=tokenizer.get_vocab_size())
     torch.manual_seed(2)
@@ -159,7 +167,7 @@ def train_text(work: Path, minutes: float, batch: int = 384) -> None:
         rng = random.Random(step)
         loss = torch.zeros(())
         # one pass per kind: texts of a kind are about as long as each other, so little of a batch is padding
-        for kind, share in SHARES.items():
+        for kind, share in shares.items():
             count = int(batch * share)
             rows = [rng.randrange(len(data["texts"][kind])) for _ in range(count)]
             lines = [data["texts"][kind][i] for i in rows]

@@ -42,9 +42,7 @@ def write_tokenizer(path: Path) -> Path:
     return path
 
 
-def tiny_model(
-    *, seed: int = 0, temporal: str = "mean", name: str = "tiny", templates: str = "none"
-) -> VideoCLIP:
+def tiny_model(*, seed: int = 0, temporal: str = "mean", name: str = "tiny", templates: str = "none") -> VideoCLIP:
     """olmv-mini's classes, a few kilobytes; the same weights for the same seed."""
     with tempfile.NamedTemporaryFile(suffix=".json", delete=False) as file:
         tokenizer = write_tokenizer(Path(file.name))
@@ -77,7 +75,5 @@ def write_open_clip_folder(folder: Path, *, siglip: bool = False, seed: int = 0)
     (folder / "open_clip_config.json").write_text(json.dumps(described), encoding="utf-8")
     torch.manual_seed(seed)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-    save_file(
-        {k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors"
-    )
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
     return folder

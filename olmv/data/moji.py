@@ -93,11 +93,7 @@ class Scene:
     @property
     def scene_labels(self) -> tuple[str, ...]:
         """Background and weather labels that are true of the clip."""
-        kind = (
-            f"{self.colour_names[0]} background"
-            if self.background == "plain"
-            else f"{self.background} background"
-        )
+        kind = f"{self.colour_names[0]} background" if self.background == "plain" else f"{self.background} background"
         return (kind, *((self.weather,) if self.weather != "none" else ()))
 
     @property
@@ -231,17 +227,13 @@ def sample_scene(
     for name, corner in zip(chosen, corners, strict=True):
         held_out = [is_held_out_pairing(name, m) for m in motions]
         wanted = {"training": False, "held-out": True}.get(pairings)
-        allowed = [
-            m for m, h in zip(motions, held_out, strict=True) if wanted is None or h == wanted
-        ] or list(motions)
+        allowed = [m for m, h in zip(motions, held_out, strict=True) if wanted is None or h == wanted] or list(motions)
         motion = allowed[int(rng.integers(len(allowed)))]
         spread = 0.06 if count > 1 else 0.14
         centre = (0.5, 0.5) if count == 1 else (0.29 + 0.42 * (corner % 2), 0.29 + 0.42 * (corner // 2))
         x, y = (c + rng.uniform(-spread, spread) for c in centre)
         size = float(rng.uniform(0.36, 0.56))
-        actors.append(
-            Actor(name, motion, float(x), float(y), size, float(rng.random()), float(rng.uniform(0.8, 1.2)))
-        )
+        actors.append(Actor(name, motion, float(x), float(y), size, float(rng.random()), float(rng.uniform(0.8, 1.2))))
     background = str(rng.choice(BACKGROUNDS, p=(0.4, 0.15, 0.15, 0.15, 0.15)))
     palette = list(COLOURS)
     first, second = (palette[int(i)] for i in rng.choice(len(palette), size=2, replace=False))

@@ -61,9 +61,7 @@ class Renderer:
                 small.append(size * self.size < self.levels[1].shape[-1] * 1.1)
         if drawn:
             sprites = torch.empty(len(drawn), 4, self.size, self.size)
-            grid = F.affine_grid(
-                torch.tensor(theta, dtype=torch.float32), list(sprites.shape), align_corners=False
-            )
+            grid = F.affine_grid(torch.tensor(theta, dtype=torch.float32), list(sprites.shape), align_corners=False)
             is_small = torch.tensor(small)
             for level, which in ((self.levels[0], ~is_small), (self.levels[1], is_small)):
                 if which.any():
@@ -105,15 +103,13 @@ class Renderer:
                 mix[which] = (a * b > 0).float()
             else:
                 cells = [
-                    np.random.default_rng([scenes[i].seed, scenes[i].index, 1]).random(
-                        (1, 21, 21), np.float32
-                    )
+                    np.random.default_rng([scenes[i].seed, scenes[i].index, 1]).random((1, 21, 21), np.float32)
                     for i in which
                 ]
                 noise = torch.from_numpy(np.stack(cells))
-                mix[which] = F.interpolate(
-                    noise, size=(self.size, self.size), mode="bilinear", align_corners=False
-                )[:, 0]
+                mix[which] = F.interpolate(noise, size=(self.size, self.size), mode="bilinear", align_corners=False)[
+                    :, 0
+                ]
         return first * (1 - mix[:, None]) + second * mix[:, None]
 
     def _weather(self, picture: torch.Tensor, scenes: Sequence[Scene], progress: Sequence[float]) -> None:
@@ -122,9 +118,7 @@ class Renderer:
             ix = [i for i, s in enumerate(scenes) if s.weather == name]
             if not ix:
                 continue
-            drops = np.stack(
-                [np.random.default_rng([scenes[i].seed, scenes[i].index, 2]).random((28, 2)) for i in ix]
-            )
+            drops = np.stack([np.random.default_rng([scenes[i].seed, scenes[i].index, 2]).random((28, 2)) for i in ix])
             p = np.array([progress[i] for i in ix])[:, None]
             fall, drift = (2.5, 0.3) if name == "rain" else (0.9, 0.15 * np.sin(6 * p + 6 * drops[..., 1]))
             x = torch.from_numpy((drops[..., 0] - drift * p) % 1.0).float()
@@ -138,18 +132,14 @@ class Renderer:
                     radius = 0.008
                 else:
                     distance, radius = dx.square() + dy.square(), 0.018
-                cover = torch.maximum(
-                    cover, torch.sigmoid((radius - (distance + 1e-9).sqrt()) * self.size * 1.5)
-                )
+                cover = torch.maximum(cover, torch.sigmoid((radius - (distance + 1e-9).sqrt()) * self.size * 1.5))
             colour = torch.tensor((0.70, 0.80, 0.95) if name == "rain" else (1.0, 1.0, 1.0))[:, None, None]
             alpha = (0.85 * cover)[:, None]
             at = torch.tensor(ix)
             picture[at] = picture[at] * (1 - alpha) + colour * alpha
 
 
-def render_clip(
-    scene: Scene, *, frames: int = 16, size: int = 64, renderer: Renderer | None = None
-) -> torch.Tensor:
+def render_clip(scene: Scene, *, frames: int = 16, size: int = 64, renderer: Renderer | None = None) -> torch.Tensor:
     """All frames of a clip, [T, 3, S, S] uint8; frame t stands at progress (t + 0.5) / T."""
     renderer = renderer or Renderer(size)
     return renderer([scene] * frames, [(t + 0.5) / frames for t in range(frames)])

@@ -58,9 +58,7 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
                 raise VocabularyError(f"attributes of {label!r} must be a list of texts, not one text")
             entry = given if isinstance(given, BookEntry) else BookEntry(attributes=tuple(given))
             what = f"attribute of {label!r}"
-            cleaned = dict.fromkeys(
-                clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in entry.attributes
-            )
+            cleaned = dict.fromkeys(clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in entry.attributes)
             self._entries[label] = entry.model_copy(update={"attributes": tuple(cleaned)})
 
     @classmethod
@@ -87,9 +85,7 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
         Raises:
             OutputError: it cannot be written there.
         """
-        entries = {
-            label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._entries.items()
-        }
+        entries = {label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._entries.items()}
         document = {"format": FORMAT, **self._extra, "labels": entries}
         write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
@@ -134,9 +130,7 @@ def load_document(path: str | Path, known: str, *, what: str) -> dict[str, Any]:
         raise VocabularyError(f"{path} is not valid JSON ({failure}); an {what} is needed here") from failure
     found = document.get("format") if isinstance(document, dict) else None
     if found != known:
-        raise VocabularyError(
-            f"{path} is not an {what} that this version reads (format {found!r}, needed {known!r})"
-        )
+        raise VocabularyError(f"{path} is not an {what} that this version reads (format {found!r}, needed {known!r})")
     assert isinstance(document, dict)
     return document
 

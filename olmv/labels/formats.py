@@ -85,9 +85,7 @@ def _as_path(source: str | Path) -> Path | None:
     path = Path(source)
     try:
         if path.is_dir():
-            raise VocabularyError(
-                f"{source} is a folder, not a label file; for a label of this name write '{source},'"
-            )
+            raise VocabularyError(f"{source} is a folder, not a label file; for a label of this name write '{source},'")
         if path.exists() or isinstance(source, Path):
             return path
     except (OSError, ValueError):  # a long list is no possible file name
@@ -127,9 +125,7 @@ def _table(text: str, delimiter: str, notes: list[str]) -> list[Label]:
     try:
         header = [name.strip().lower() for name in next(reader, [])]
         if "label" not in header:
-            raise VocabularyError(
-                f"the first row must name the columns, one of them `label`; it has {header}"
-            )
+            raise VocabularyError(f"the first row must name the columns, one of them `label`; it has {header}")
         for row in reader:
             where = f"line {reader.line_num}"
             if not any(field.strip() for field in row):
@@ -141,9 +137,7 @@ def _table(text: str, delimiter: str, notes: list[str]) -> list[Label]:
             fields: dict[str, Any] = dict(zip(header, row, strict=False))
             labels.append(_at(where, fields))
     except csv.Error as failure:
-        raise VocabularyError(
-            f"line {reader.line_num} is not valid csv ({failure}); check its quotes"
-        ) from failure
+        raise VocabularyError(f"line {reader.line_num} is not valid csv ({failure}); check its quotes") from failure
     _note_unknown(header, notes)
     return labels
 

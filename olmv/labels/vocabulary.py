@@ -37,9 +37,7 @@ def clean_text(text: object, *, what: str, limit: int) -> str:
     if not text:
         raise VocabularyError(f"{what} is empty; write it out or take the line away")
     if len(text) > limit:
-        raise VocabularyError(
-            f"{what} {text[:40]!r}... has {len(text)} characters; keep it under {limit + 1}"
-        )
+        raise VocabularyError(f"{what} {text[:40]!r}... has {len(text)} characters; keep it under {limit + 1}")
     if found := _REFUSED.search(text):
         raise VocabularyError(
             f"{what} {text[:80]!r} has the control character U+{ord(found[0]):04X}; take it out of the file"
@@ -78,11 +76,7 @@ class Label:
             object.__setattr__(self, field, tuple(cleaned))
         if self.threshold is not None:
             threshold = self.threshold
-            if (
-                isinstance(threshold, bool)
-                or not isinstance(threshold, int | float)
-                or not 0 <= threshold <= 1
-            ):
+            if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
                 raise VocabularyError(f"threshold of {name!r} is {threshold!r}; give a number from 0 to 1")
             object.__setattr__(self, "threshold", float(threshold))
 
@@ -100,9 +94,7 @@ class Vocabulary(Sequence[Label]):
 
     def __init__(self, labels: Iterable[Label | str], *, notes: Iterable[str] = ()) -> None:
         if isinstance(labels, str):
-            raise VocabularyError(
-                f"a list of labels is needed, not one text; use Vocabulary.load({labels[:40]!r})"
-            )
+            raise VocabularyError(f"a list of labels is needed, not one text; use Vocabulary.load({labels[:40]!r})")
         first: dict[str, Label] = {}
         dropped: list[str] = []
         for item in labels:
@@ -161,16 +153,11 @@ class Vocabulary(Sequence[Label]):
         Raises:
             VocabularyError: an attribute cannot be used.
         """
-        labels = [
-            replace(label, attributes=(*label.attributes, *book.get(label.name, ())))
-            for label in self._labels
-        ]
+        labels = [replace(label, attributes=(*label.attributes, *book.get(label.name, ()))) for label in self._labels]
         bare = [label.name for label in labels if not label.attributes]
         notes = self._notes
         if bare:
-            notes += (
-                f"{_count(len(bare), 'label')} without attributes, scored by name alone: {_some(bare)}",
-            )
+            notes += (f"{_count(len(bare), 'label')} without attributes, scored by name alone: {_some(bare)}",)
         return Vocabulary(labels, notes=notes)
 
     @property

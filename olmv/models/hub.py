@@ -21,7 +21,7 @@ from torch import Tensor
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError
 from olmv.models.mini import MiniConfig
-from olmv.models.network import fetching
+from olmv.models.network import fetching, quiet
 from olmv.models.temporal import TEMPORALS
 from olmv.models.towers import MiniTowers, OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
@@ -123,9 +123,7 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
 
     config = read_config(folder)
     try:
-        preprocess = Preprocess.from_dict(
-            json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
-        )
+        preprocess = Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text(encoding="utf-8")))
         saved: dict[str, Tensor] = load_file(folder / "model.safetensors")
         towers = _build_towers(config, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -150,7 +148,8 @@ def _build_towers(config: dict[str, Any], folder: Path) -> Any:
     import open_clip
 
     source = f"local-dir:{folder}"
-    made = open_clip.create_model(source, load_weights=False)
+    with quiet():  # it warns that the weights are random; ours are loaded next
+        made = open_clip.create_model(source, load_weights=False)
     return OpenClipTowers(made, open_clip.get_tokenizer(source), open_clip.get_model_config(source) or {})
 
 
@@ -176,9 +175,7 @@ def _load_open_clip(name: str, *, temporal: str) -> VideoCLIP:
             f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
         ) from None
     preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
-    return VideoCLIP(
-        OpenClipTowers(model, tokenizer, config), name=name, preprocess=preprocess, temporal=temporal
-    )
+    return VideoCLIP(OpenClipTowers(model, tokenizer, config), name=name, preprocess=preprocess, temporal=temporal)
 
 
 def _quick_gelu(architecture: str, pretrained: str) -> bool:
@@ -239,9 +236,7 @@ def model_info(name: str | Path) -> ModelInfo:
             made.get("embed_dim"), made.get("context_length"), text == MINI, config.get("description", ""),
         )  # fmt: skip
     if text.startswith("hf-hub:"):
-        return ModelInfo(
-            text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub"
-        )
+        return ModelInfo(text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub")
     if text.startswith("local-dir:"):
         path = folder / "open_clip_config.json"
         if not path.is_file():

@@ -103,9 +103,7 @@ class MiniTextTower(nn.Module):
         self.tokens = nn.Embedding(config.vocab_size, config.token_dim)
         self.widen = nn.Linear(config.token_dim, config.text_width)
         self.positions = nn.Parameter(torch.randn(1, config.context_length, config.text_width) * 0.02)
-        self.blocks = nn.ModuleList(
-            Block(config.text_width, config.text_heads) for _ in range(config.text_layers)
-        )
+        self.blocks = nn.ModuleList(Block(config.text_width, config.text_heads) for _ in range(config.text_layers))
         self.ln_final = nn.LayerNorm(config.text_width)
         self.proj = nn.Linear(config.text_width, config.embed_dim)
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlparse
 
-__all__ = ["fetching", "is_online"]
+__all__ = ["fetching", "is_online", "quiet"]
 
 PATIENCE_S = 3.0
 
@@ -30,20 +30,28 @@ def is_online() -> bool:
 
 
 @contextlib.contextmanager
-def fetching() -> Iterator[None]:
-    """While weights are fetched: without a network only the cache is asked, at once.
-
-    The hub's client retries for 45 s when a name does not resolve, and logs every try; the caller tells the user
-    once, so its log is held back.
-    """
-    from huggingface_hub import constants
-
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = not is_online()
+def quiet() -> Iterator[None]:
+    """Holds back the log while a library does what the caller reports itself."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
         yield
     finally:
         logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def fetching() -> Iterator[None]:
+    """While weights are fetched: without a network only the cache is asked, at once.
+
+    The hub's client retries for 45 s when a name does not resolve, and logs every try; the caller tells the user once.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = not is_online()
+    try:
+        with quiet():
+            yield
+    finally:
         constants.HF_HUB_OFFLINE = before

@@ -68,9 +68,7 @@ def save_pretrained(
         write_atomic(folder / "open_clip_config.json", json.dumps(described, indent=1) + "\n")
     write_atomic(folder / "preprocess.json", preprocess)
     _write_weights(model, folder / "model.safetensors", dtype)
-    write_atomic(
-        folder / "README.md", card or f"# {model.name}\n\nA video CLIP saved by olmv. {description}\n"
-    )
+    write_atomic(folder / "README.md", card or f"# {model.name}\n\nA video CLIP saved by olmv. {description}\n")
     write_atomic(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
@@ -78,11 +76,7 @@ def _write_weights(model: VideoCLIP, path: Path, dtype: torch.dtype | None) -> N
     from safetensors.torch import save_file
 
     state = {
-        name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t)
-        .detach()
-        .cpu()
-        .contiguous()
-        .clone()
+        name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).detach().cpu().contiguous().clone()
         for name, t in model.state_dict().items()
     }
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -114,10 +114,7 @@ def _write(cache: sqlite3.Connection | None, rows: Sequence[tuple[str, np.ndarra
         with cache:
             cache.executemany(
                 "INSERT OR REPLACE INTO texts VALUES (?, ?)",
-                [
-                    (_key(text), np.ascontiguousarray(vector, dtype=np.float32).tobytes())
-                    for text, vector in rows
-                ],
+                [(_key(text), np.ascontiguousarray(vector, dtype=np.float32).tobytes()) for text, vector in rows],
             )
     except sqlite3.Error as error:  # disk full, read-only, locked: the run goes on without
         log.warning("the text cache cannot be written: %s", error)

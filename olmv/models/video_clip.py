@@ -120,9 +120,7 @@ class VideoCLIP(nn.Module):
             for name, weight in self.towers.text_parameters():
                 flat = weight.detach().flatten()
                 sums = (float(flat.sum(dtype=torch.float64)), float(flat.square().sum(dtype=torch.float64)))
-                digest.update(
-                    f"{name} {tuple(weight.shape)} {sums} {flat[:4].tolist()} {flat[-4:].tolist()}".encode()
-                )
+                digest.update(f"{name} {tuple(weight.shape)} {sums} {flat[:4].tolist()} {flat[-4:].tolist()}".encode())
         return digest.hexdigest()[:32]
 
     def __repr__(self) -> str:

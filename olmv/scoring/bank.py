@@ -45,9 +45,7 @@ class TextBank:
         if rows == 0 or falls_or_skips or int(self.label_index[-1]) != len(self.labels) - 1:
             raise ValueError("label_index must run through all labels in order, each with at least one text")
         if self.null is not None and (self.null.ndim != 2 or self.null.shape[1] != self.embeddings.shape[1]):
-            raise ValueError(
-                f"null {list(self.null.shape)} does not fit embeddings {list(self.embeddings.shape)}"
-            )
+            raise ValueError(f"null {list(self.null.shape)} does not fit embeddings {list(self.embeddings.shape)}")
 
     @classmethod
     def from_texts(cls, texts: LabelTexts, embeddings: Tensor, *, null: Tensor | None = None) -> "TextBank":
@@ -78,9 +76,7 @@ class TextBank:
     def to(self, device: torch.device | str) -> "TextBank":
         """The same bank on another device."""
         null = None if self.null is None else self.null.to(device)
-        return TextBank(
-            self.embeddings.to(device), self.label_index.to(device), self.texts, self.labels, null
-        )
+        return TextBank(self.embeddings.to(device), self.label_index.to(device), self.texts, self.labels, null)
 
     @cached_property
     def counts(self) -> Tensor:

@@ -139,18 +139,14 @@ def _shares(
         weights = _text_weights(video, texts, pooling=pooling, top_k=top_k, temperature=temperature)
         averaged: Tensor = weights * similarity / length
         return averaged
-    shares = similarity * _text_weights(
-        similarity, texts, pooling=pooling, top_k=top_k, temperature=temperature
-    )
+    shares = similarity * _text_weights(similarity, texts, pooling=pooling, top_k=top_k, temperature=temperature)
     per_frame = shares.sum(dim=1)[None, :, None]
     attention = frame_weights(per_frame, pooling=frame_pooling, temperature=frame_temperature)
     attended: Tensor = shares * attention[0]
     return attended
 
 
-def _text_weights(
-    similarity: Tensor, texts: Tensor, *, pooling: Pooling, top_k: int, temperature: float
-) -> Tensor:
+def _text_weights(similarity: Tensor, texts: Tensor, *, pooling: Pooling, top_k: int, temperature: float) -> Tensor:
     """The weight of every text: similarity `[M, n]` -> `[M, n]`."""
     if pooling == "mean":
         length = torch.linalg.vector_norm(texts.sum(dim=0)).clamp_min(1e-12)

@@ -63,9 +63,7 @@ class Thresholds(Mapping[str, float]):
                 try:
                     given = LabelThreshold(threshold=given)
                 except ValidationError:
-                    raise VocabularyError(
-                        f"threshold of {label!r} is {given!r}; give a number from 0 to 1"
-                    ) from None
+                    raise VocabularyError(f"threshold of {label!r} is {given!r}; give a number from 0 to 1") from None
             self._labels[label] = given
 
     @classmethod
@@ -88,9 +86,7 @@ class Thresholds(Mapping[str, float]):
         Raises:
             OutputError: it cannot be written there.
         """
-        labels = {
-            label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._labels.items()
-        }
+        labels = {label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._labels.items()}
         document = {"format": FORMAT, "model": self.model, "labels": labels}
         write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
@@ -116,8 +112,7 @@ class Thresholds(Mapping[str, float]):
         unknown = [name for name in vocabulary.names if name not in self]
         if unknown:
             notes.append(
-                f"{len(unknown)} of {len(vocabulary)} labels are not in the thresholds file, "
-                f"{unknown[0]!r} for one"
+                f"{len(unknown)} of {len(vocabulary)} labels are not in the thresholds file, {unknown[0]!r} for one"
             )
         return notes
 
@@ -157,6 +152,4 @@ def thresholds_for(
     if threshold is not None:
         return [float(threshold)] * len(vocabulary)
     found = thresholds if thresholds is not None else {}
-    return [
-        found.get(label.name, default if label.threshold is None else label.threshold) for label in vocabulary
-    ]
+    return [found.get(label.name, default if label.threshold is None else label.threshold) for label in vocabulary]

@@ -84,9 +84,7 @@ def test_motions_move_as_their_names_say() -> None:
 
 def one(name: str, motion: str) -> Scene:
     actor = Actor(name, motion, 0.5, 0.5, 0.5, 0.5, 1.0)
-    return Scene(
-        3, 0, (actor,), "plain", ((0.1, 0.2, 0.9), (0.0, 0.0, 0.0)), ("blue", "black"), 0.0, 4.0, "none"
-    )
+    return Scene(3, 0, (actor,), "plain", ((0.1, 0.2, 0.9), (0.0, 0.0, 0.0)), ("blue", "black"), 0.0, 4.0, "none")
 
 
 def test_pixels_do_not_depend_on_the_batch(renderer: Renderer) -> None:

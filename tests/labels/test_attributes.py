@@ -79,9 +79,7 @@ def test_bad_content(tmp_path: Path, labels: object, message: str) -> None:
 
 @pytest.mark.parametrize("kind", ["olmv-attributes/2", None, "olmv-thresholds/1"])
 def test_unknown_format(tmp_path: Path, kind: object) -> None:
-    message = (
-        rf"is not an attribute book that this version reads \(format {kind!r}, needed 'olmv-attributes/1'\)"
-    )
+    message = rf"is not an attribute book that this version reads \(format {kind!r}, needed 'olmv-attributes/1'\)"
     with pytest.raises(VocabularyError, match=message):
         AttributeBook.load(write(tmp_path, {}, kind=kind))
 

@@ -222,8 +222,7 @@ def test_bad_inline(source: str, message: str) -> None:
 
 def test_ten_thousand_labels_are_quick(tmp_path: Path) -> None:
     vocabulary = Vocabulary(
-        Label(f"label {number}", attributes=tuple(f"{kind} {number}" for kind in range(8)))
-        for number in range(10_000)
+        Label(f"label {number}", attributes=tuple(f"{kind} {number}" for kind in range(8))) for number in range(10_000)
     )
     for suffix in (".json", ".yaml", ".csv"):
         vocabulary.save(tmp_path / f"labels{suffix}")
@@ -275,9 +274,7 @@ def test_with_attributes() -> None:
 
 def test_save_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
     for label in (Label("dog", threshold=0.3), Label("#dog")):
-        with pytest.raises(
-            VocabularyError, match=r"a \.txt file cannot hold all of label .*; save as \.json"
-        ):
+        with pytest.raises(VocabularyError, match=r"a \.txt file cannot hold all of label .*; save as \.json"):
             Vocabulary([label]).save(tmp_path / "labels.txt")
     with pytest.raises(VocabularyError, match=r"no label file ends with '\.xml'; use \.txt, \.csv"):
         Vocabulary(["dog"]).save(tmp_path / "labels.xml")

@@ -79,11 +79,9 @@ def test_unknown_names_name_close_matches() -> None:
         load_model("zzzzzz")
 
 
-def test_weights_that_cannot_be_fetched_name_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_weights_that_cannot_be_fetched_name_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(network, "is_online", lambda: False)
-    with pytest.raises(WeightsUnavailableError, match="cannot be had .* use --model olmv-mini"):
+    with pytest.raises(WeightsUnavailableError, match=r"cannot be had .* use --model olmv-mini"):
         load_model("hf-hub:nobody/has-this-model-0000")
 
 

@@ -47,9 +47,7 @@ def test_a_broken_cache_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(encode_texts_cached(model, ["dog"]), first)
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "file"))
     assert encode_texts_cached(tiny_model(), ["dog"]).shape == (1, 16)

@@ -104,9 +104,7 @@ def slow_score(
     seed=seeds,
 )
 @quick
-def test_score_is_what_the_definitions_say(
-    pooling, frame_pooling, counts, lengths, chunk, seed, **how
-) -> None:
+def test_score_is_what_the_definitions_say(pooling, frame_pooling, counts, lengths, chunk, seed, **how) -> None:
     bank = make_bank(counts, seed=seed)
     frames = unit(len(lengths), max(lengths), 6, seed=seed + 2)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
@@ -284,9 +282,7 @@ def test_one_half_means_more_like_the_label_than_like_nothing() -> None:
 
 def test_logits_of_sigmoid_models_and_of_a_single_label() -> None:
     similarity = torch.tensor([[0.1, 0.3]])
-    torch.testing.assert_close(
-        to_logits(similarity, None, scale=10.0, bias=-2.0), torch.tensor([[-1.0, 1.0]])
-    )
+    torch.testing.assert_close(to_logits(similarity, None, scale=10.0, bias=-2.0), torch.tensor([[-1.0, 1.0]]))
     single = to_logits(similarity, None, scale=10.0, bias=-2.0, mode="single-label")
     torch.testing.assert_close(single, torch.tensor([[1.0, 3.0]]))
     assert to_probabilities(single, mode="single-label").sum().item() == pytest.approx(1)

@@ -42,15 +42,11 @@ def test_it_names_what_raised_the_score() -> None:
     bank = TextBank(torch.stack([tail, nose]), torch.tensor([0, 0]), ("a tail", "a nose"), ("dog",))
     frames = torch.stack([street, street, tail, street])
     for pooling, frame_pooling in product(POOLINGS, FRAME_POOLINGS):
-        (item,) = explain(
-            frames, bank, times_s=[0.0, 1.5, 3.0, 4.5], pooling=pooling, frame_pooling=frame_pooling
-        )
+        (item,) = explain(frames, bank, times_s=[0.0, 1.5, 3.0, 4.5], pooling=pooling, frame_pooling=frame_pooling)
         assert item.texts[0].text == "a tail"
         assert item.frames[0][:2] == (2, 3.0)
         assert item.texts[0].contribution > 0
-    (item,) = explain(
-        frames, bank, times_s=range(4), pooling="max", frame_pooling="max", top_texts=1, top_frames=1
-    )
+    (item,) = explain(frames, bank, times_s=range(4), pooling="max", frame_pooling="max", top_texts=1, top_frames=1)
     assert item.texts == (TextContribution("a tail", 1.0),)
     assert item.frames == (FrameContribution(2, 2.0, 1.0),)
 

@@ -53,9 +53,7 @@ def test_provenance_is_kept(tmp_path: Path) -> None:
     assert thresholds.entry("dog").support == 12
     assert repr(thresholds) == "Thresholds(1 labels, model='olmv-mini')"
     thresholds.save(tmp_path / "again.json")
-    assert json.loads((tmp_path / "again.json").read_text()) == json.loads(
-        (tmp_path / "thresholds.json").read_text()
-    )
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads((tmp_path / "thresholds.json").read_text())
     assert Thresholds({"a": LabelThreshold(threshold=1)})["a"] == 1.0
 
 
