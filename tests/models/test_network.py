@@ -1,0 +1,47 @@
+import logging
+import socket
+
+import pytest
+from huggingface_hub import constants
+
+from olmv.models import network
+
+
+def unreachable(*_: object, **__: object) -> socket.socket:
+    raise OSError("no route")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+def test_without_a_network_only_the_cache_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    assert not network.is_online()
+    with network.fetching():
+        assert constants.HF_HUB_OFFLINE
+    assert not constants.HF_HUB_OFFLINE
+
+
+def test_behind_a_proxy_only_a_request_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    assert network.is_online()
+
+
+def test_the_users_own_offline_switch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert not network.is_online()
+    with network.fetching():
+        assert constants.HF_HUB_OFFLINE
+    assert constants.HF_HUB_OFFLINE
+
+
+def test_logs_are_held_back_and_come_back(caplog: pytest.LogCaptureFixture) -> None:
+    with network.quiet():
+        logging.getLogger("somebody").warning("noise")
+    logging.getLogger("somebody").warning("news")
+    assert [r.message for r in caplog.records] == ["news"]
