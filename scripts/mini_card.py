@@ -34,7 +34,8 @@ names.
 
 The text tower was distilled from the sentence encoder all-MiniLM-L6-v2 (Apache-2.0) over WordNet 3.0's nouns and
 glosses, adjective-noun pairs, the objects' names and sentences of the world. Vectors of a WordNet noun were drawn
-towards the synonyms of its most frequent sense. So the words of the paraphrase list may be known as words (they were never
+towards the synonyms of its most frequent sense. So the words of the paraphrase list may be known as words (they
+were never
 paired with a picture, and the list itself was not trained on).
 
 ## Recipe
