@@ -12,7 +12,8 @@ Arms, one after the other in this process, threads as the libraries choose them:
     floor          decode-only + encode-only with olmv's workers and dtype (with a GPU: the larger of the two)
 
 Figures: speedup_* are seconds of the other arm over seconds of olmv; over_floor is olmv's seconds over the floor,
-over all three parts of the corpus; rss_growth is the peak memory of 1,000 clips over that of 100, less one.
+over all three parts of the corpus; rss_growth is the peak memory of 1,000 clips (2 frames each, to be
+short) over that of 100, less one.
 """
 
 import argparse
@@ -139,10 +140,10 @@ def transformers_parts() -> tuple[Any, Any]:
     return CLIPModel(config).eval(), CLIPImageProcessor()
 
 
-def run_olmv(classifier: Classifier, paths: Iterable[str], **options: Any) -> None:
+def run_olmv(classifier: Classifier, paths: Iterable[str], *, frames: int = FRAMES, **options: Any) -> None:
     failed = [
         p.video
-        for p in classifier.predict(paths, Vocabulary.from_names(LABELS), frames=FRAMES, **options)
+        for p in classifier.predict(paths, Vocabulary.from_names(LABELS), frames=frames, **options)
         if p.status != "ok"
     ]
     if failed:
@@ -172,7 +173,7 @@ def _peak_child(folder: str, path: str, count: int, queue: Any) -> None:
     import resource
 
     classifier = Classifier.from_pretrained(folder)
-    run_olmv(classifier, (path for _ in range(count)))
+    run_olmv(classifier, (path for _ in range(count)), frames=2)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     queue.put((own, workers))

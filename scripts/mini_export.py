@@ -17,7 +17,7 @@ def export(work: Path, output: Path) -> None:
     """Write the shipped folder from `work`'s final checkpoints. The card is kept if there is one."""
     vision = torch.load(work / "vision_final.pt", weights_only=True)
     output.mkdir(parents=True, exist_ok=True)
-    towers = text_towers(work / "text_final.pt")
+    towers = text_towers(work / "text_final.pt", memory=vision["labels"].float())
     state: dict[str, Tensor] = {
         f"visual.{k.removeprefix('tower.')}": v for k, v in vision["state"].items() if k.startswith("tower.")
     }

@@ -130,13 +130,15 @@ def prepare(work: Path) -> dict[str, Any]:
     return data
 
 
-def text_towers(final: Path) -> MiniTowers:
-    """olmv-mini with the trained text tower and a fresh image tower."""
+def text_towers(final: Path, memory: Tensor | None = None) -> MiniTowers:
+    """olmv-mini with the trained text tower and a fresh image tower; `memory` [M, D] as in `MiniTextTower`."""
     saved = torch.load(final, weights_only=True)
     tokenizer_file = final.with_name("tokenizer.json")
     tokenizer_file.write_text(saved["tokenizer"], encoding="utf-8")
-    towers = MiniTowers(MiniConfig(vocab_size=saved["vocab_size"]), tokenizer_file)
-    towers.textual.load_state_dict({k: v.detach().float() for k, v in saved["state"].items()})
+    size = 0 if memory is None else len(memory)
+    towers = MiniTowers(MiniConfig(vocab_size=saved["vocab_size"], memory_size=size), tokenizer_file)
+    state = {k: v.detach().float() for k, v in saved["state"].items()}
+    towers.textual.load_state_dict({**state, "memory": towers.textual.memory if memory is None else memory})
     return towers.eval()
 
 

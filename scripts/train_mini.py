@@ -180,10 +180,8 @@ def train_vision(work: Path, minutes: float, batch: int) -> None:
             save(path, {"trainer": trainer.state(), "step": step, "seconds": time.perf_counter() - started})
     save(path, {"trainer": trainer.state(), "step": step, "seconds": time.perf_counter() - started})
     names = [n for n, _ in both.named_parameters()]
-    save(
-        work / "vision_final.pt",
-        {"state": dict(zip(names, trainer.average, strict=True)), "steps": step, "batch": batch},
-    )
+    state = dict(zip(names, trainer.average, strict=True))
+    save(work / "vision_final.pt", {"state": state, "labels": targets, "steps": step, "batch": batch})
     (work / "vision.json").write_text(json.dumps({"losses": seen, "steps": step, "batch": batch, "minutes": minutes}))
 
 

@@ -30,6 +30,9 @@ class MiniConfig:
     text_layers: int = 3
     text_heads: int = 4
     context_length: int = 40
+    memory_size: int = 0  # label vectors that the text tower reads at its end; 0 for none
+    memory_strength: float = 2.0
+    memory_temperature: float = 0.03
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,10 +99,22 @@ class MiniVisionTower(nn.Module):
 
 
 class MiniTextTower(nn.Module):
-    """Token ids [A, L] with padding -> embeddings [A, D], not normalised; mean over the real tokens."""
+    """Token ids [A, L] with padding -> embeddings [A, D], not normalised; mean over the real tokens.
+
+    The last layer is an attention over a memory of the label vectors [M, D] that the image tower was trained to hit:
+
+        out = t + strength * softmax(<t, memory> / temperature) memory,    t a unit vector
+
+    Pictures live where those vectors are, while a word such as "porpoise" lands beside its neighbours there; the
+    layer moves it towards them. It hardly moves a trained label, whose nearest neighbour is itself.
+    """
+
+    memory: Tensor
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
+        self.strength, self.temperature = config.memory_strength, config.memory_temperature
+        self.register_buffer("memory", torch.zeros(config.memory_size, config.embed_dim))
         self.tokens = nn.Embedding(config.vocab_size, config.token_dim)
         self.widen = nn.Linear(config.token_dim, config.text_width)
         self.positions = nn.Parameter(torch.randn(1, config.context_length, config.text_width) * 0.02)
@@ -116,4 +131,8 @@ class MiniTextTower(nn.Module):
         x = self.ln_final(x)
         weights = mask[..., None].to(x.dtype)
         out: Tensor = self.proj((x * weights).sum(1) / weights.sum(1).clamp(min=1))
-        return out
+        if len(self.memory) == 0:
+            return out
+        unit = F.normalize(out.float(), dim=-1)
+        memory = self.memory.float()
+        return (unit + self.strength * (unit @ memory.T / self.temperature).softmax(-1) @ memory).to(out.dtype)

@@ -134,4 +134,4 @@ class MiniTowers(nn.Module):
         return [len(e.ids) for e in self.tokenizer.encode_batch(list(texts))]
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
-        return list(self.textual.named_parameters())
+        return [*self.textual.named_parameters(), ("memory", self.textual.memory)]

@@ -92,8 +92,8 @@ class Run:
         with self._lock:
             if self._closed:
                 return
+            self._closed = True  # before the wake-up, which the pump may read at once
             os.write(self._wake_writer, b".")
-            self._closed = True
             self._lock.notify_all()
         self._thread.join()
         os.close(self._wake_reader)
