@@ -148,8 +148,8 @@ def train_text(work: Path, minutes: float, batch: int = 384) -> None:
     if (work / "vision_final.pt").exists():
         # an image tower has been trained against the names: they stay where they are while words are learned on
         with torch.inference_mode():
-            names = text_towers(work / "text_final.pt").text(data["texts"]["names"])
-        data["vectors"]["names"] = F.normalize(names, dim=-1).clone()
+            kept = text_towers(work / "text_final.pt").text(data["texts"]["names"])
+        data["vectors"]["names"] = F.normalize(kept, dim=-1).clone()
         shares = SHARES_LATER
     tokenizer = Tokenizer.from_str(data["tokenizer"])
     config = MiniConfig(vocab_size=tokenizer.get_vocab_size())
