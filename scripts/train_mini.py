@@ -34,7 +34,7 @@ def save(path: Path, data: dict[str, object]) -> None:
 
 
 class BF16Trainer:
-    """AdamW on fp32 copies of a module whose forward and backward run in bf16 (1.5x faster on avx512_bf16)."""
+    """AdamW on fp32 copies of a module whose forward and backward run in bf16."""
 
     def __init__(self, module: nn.Module, *, lr: float, weight_decay: float) -> None:
         self.module, self.lr = module, lr
