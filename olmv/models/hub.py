@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 FORMAT = "olmv-model/1"
 MINI = "olmv-mini"
 MINI_FOLDER = Path(__file__).parent / MINI
-# Of what open_clip offers, Meta's Perception Encoder (arXiv 2504.13181) is the family that was also trained on captioned
+# Of what open_clip offers, Meta's Perception Encoder (arXiv 2504.13181) is the one also trained on captioned
 # videos; its authors report it ahead of SigLIP2 and InternVideo2 zero-shot. Not run here: no weights to be had.
 DEFAULT_MODEL = "PE-Core-L-14-336/meta"
 
