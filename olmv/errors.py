@@ -9,6 +9,7 @@
      │         ├── ModelNotFoundError       no such name; close matches are named
      │         └── WeightsUnavailableError  the name is right, the weights cannot be had
      ├── MissingDependencyError     an optional package is not installed (exit code 2)
+     ├── LLMUnavailableError        no language model answers (exit code 2; 1 if some work was done)
      └── VideoError                 one video cannot be read; costs one row, never the run
           ├── NotAVideoError        not a video container, or one that is not allowed
           ├── NoVideoStreamError    audio only
@@ -19,10 +20,13 @@
 Messages are one line and end with what to do about it, where something can be done.
 """
 
+import re
+
 __all__ = [
     "DecodeError",
     "DecodeTimeoutError",
     "InputError",
+    "LLMUnavailableError",
     "MissingDependencyError",
     "ModelError",
     "ModelNotFoundError",
@@ -35,6 +39,7 @@ __all__ = [
     "VocabularyError",
     "WeightsUnavailableError",
     "WorkerCrashedError",
+    "reason",
 ]
 
 
@@ -74,6 +79,10 @@ class MissingDependencyError(OlmvError):
     """An optional package is not installed; the message names the extra to install."""
 
 
+class LLMUnavailableError(OlmvError):
+    """The language model cannot be loaded, or its server does not answer."""
+
+
 class VideoError(OlmvError):
     """One video cannot be read; costs one row, never the run."""
 
@@ -96,3 +105,10 @@ class DecodeTimeoutError(VideoError):
 
 class WorkerCrashedError(VideoError):
     """The process that decoded the file died (memory cap, codec crash)."""
+
+
+def reason(failure: BaseException) -> str:
+    """Why something failed, in one sentence of at most 200 characters: for the end of our own messages."""
+    text = " ".join(str(failure).split()) or type(failure).__name__
+    sentence = re.split(r"(?<=[a-z)'\"])\. ", text, maxsplit=1)[0].rstrip(".")
+    return sentence if len(sentence) <= 200 else sentence[:197] + "..."

@@ -5,10 +5,10 @@ labels are somebody else's text: what is not printable is escaped, so that none 
 """
 
 import sys
-import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from olmv.cli.progress import Progress, printable
 from olmv.predictions import LabelPrediction, VideoPrediction
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 LABELS_SHOWN = 5
 # Rows on the screen when the results also go to a file.
 ROWS_BESIDE_FILE = 20
-PLAIN_EVERY_S = 10.0
-
-
-def printable(text: str) -> str:
-    """`text` with control characters, odd bytes and other invisible things as backslash escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 class PredictView:
@@ -37,17 +31,14 @@ class PredictView:
     def __init__(self, *, quiet: bool, to_file: bool, explain: bool) -> None:
         from rich.console import Console
 
-        self._quiet, self._to_file, self._explain = quiet, to_file, explain
+        self._to_file, self._explain = to_file, explain
         self._show_rows = not (quiet and to_file)
         self._out = Console(highlight=False)
         # Bar and table share a terminal only if they share a console.
         both = sys.stdout.isatty() and sys.stderr.isatty()
         self._err = self._out if both else Console(stderr=True, highlight=False)
-        self._progress: Any = None
-        self._bar: Any = None
-        self._texts: Any = None
-        self._total = self._done = self._earlier = self._rows = 0
-        self._begun = self._told = time.monotonic()
+        self._progress = Progress("videos", self._err, quiet=quiet)
+        self._rows = 0
 
     def __enter__(self) -> "PredictView":
         return self
@@ -55,70 +46,29 @@ class PredictView:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        self._progress.stop()
 
     def note(self, text: str) -> None:
         """A remark on its own line."""
-        if not self._quiet:
-            self._say(f"note: {text}")
+        self._progress.say(f"note: {text}")
 
     def started(self, *, total: int, done: int) -> None:
         """Put up the progress bar."""
-        self._total, self._done, self._earlier = total, done, done
-        self._begun = self._told = time.monotonic()
-        if self._quiet:
-            return
-        if done:
-            self._say(f"{done} of {total} videos were done before; going on with the rest")
-        if self._err.is_terminal and done < total:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-            )
-            self._progress = Progress(*columns, console=self._err, transient=True)
-            self._progress.start()
-            self._bar = self._progress.add_task("videos", total=total, completed=done, rate="")
+        self._progress.start(total=total, done=done)
 
     def encoding_texts(self, done: int, total: int) -> None:
         """Text encoding comes once per label list and can take a while."""
-        if self._progress is None:
-            return
-        if self._texts is None:
-            self._texts = self._progress.add_task("label texts", total=total, rate="")
-        self._progress.update(self._texts, completed=done, visible=done < total)
+        self._progress.side("label texts", done, total)
 
     def predicted(self, prediction: VideoPrediction) -> None:
         """Show one more row, and how far the run is."""
-        self._done += 1
-        if self._done == self._earlier + 1:
-            self._begun = self._told = time.monotonic()  # loading the model is not part of the rate
         if self._show_rows:
             self._show(prediction)
-        if self._quiet:
-            return
-        since_first = self._done - self._earlier - 1
-        rate = since_first / max(time.monotonic() - self._begun, 1e-9)
-        if self._progress is not None:
-            shown = f"{rate:.1f} videos/s" if since_first else ""
-            self._progress.update(self._bar, completed=self._done, rate=shown)
-        elif time.monotonic() - self._told > PLAIN_EVERY_S and self._done < self._total:
-            self._told = time.monotonic()
-            left = (self._total - self._done) / rate
-            self._say(f"{self._done} of {self._total} videos, {rate:.1f} videos/s, {left:.0f} s left")
+        self._progress.step()
 
     def finished(self, summary: "Summary") -> None:
         """The last lines: what was done, what failed, what was written."""
-        self.__exit__(None, None, None)
-        if self._quiet:
-            return
+        self._progress.stop()
         done = summary.ok + summary.failed
         parts = [f"{summary.ok} videos" if summary.ok != 1 else "1 video"]
         if summary.failed:
@@ -128,21 +78,18 @@ class PredictView:
             parts.append(f"{summary.earlier} from before{failed}")
         if done and summary.seconds > 0:
             parts.append(f"{summary.seconds:.1f} s, {done / summary.seconds:.1f} videos/s")
-        self._say(", ".join(parts))
+        self._progress.say(", ".join(parts))
         for path in summary.written:
-            self._say(f"wrote {path}")
+            self._progress.say(f"wrote {path}")
         # On the screen the rows have told already.
         if summary.failures and self._to_file and not self._rows_complete(done):
             for video, message in summary.failures:
-                self._say(f"failed: {video}: {message}")
+                self._progress.say(f"failed: {video}: {message}")
             if summary.failed > len(summary.failures):
-                self._say(f"and {summary.failed - len(summary.failures)} more; their rows say why")
+                self._progress.say(f"and {summary.failed - len(summary.failures)} more; their rows say why")
 
     def _rows_complete(self, done: int) -> bool:
         return self._show_rows and self._rows >= done
-
-    def _say(self, text: str) -> None:
-        self._err.print(printable(text), markup=False, style="dim" if self._err.is_terminal else None, soft_wrap=True)
 
     def _show(self, prediction: VideoPrediction) -> None:
         if self._to_file and self._out.is_terminal and self._rows >= ROWS_BESIDE_FILE:

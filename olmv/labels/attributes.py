@@ -1,7 +1,7 @@
 """The attribute book: what an LLM, or a person, wrote about every label."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,14 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
         entries = {label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._entries.items()}
         document = {"format": FORMAT, **self._extra, "labels": entries}
         write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+
+    def with_entries(self, entries: Mapping[str, BookEntry], *, order: Iterable[str] = ()) -> "AttributeBook":
+        """The same book with some entries new or replaced: first the labels of `order`, then the others."""
+        merged = {**self._entries, **entries}
+        first = [label for label in dict.fromkeys(order) if label in merged]
+        book = AttributeBook({label: merged[label] for label in (*first, *merged)})
+        book._extra = self._extra
+        return book
 
     def entry(self, label: str) -> BookEntry:
         """The attributes of a label with their provenance.

@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from olmv.devices import Placement, choose
-from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError
+from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
 from olmv.models.mini import MiniConfig
 from olmv.models.network import fetching, quiet
 from olmv.models.temporal import TEMPORALS
@@ -127,7 +127,7 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
         saved: dict[str, Tensor] = load_file(folder / "model.safetensors")
         towers = _build_towers(config, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"the model folder '{folder}' cannot be loaded: {_first_line(error)}") from None
+        raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}") from None
     wanted = temporal or config["temporal"]
     model = VideoCLIP(
         towers, name=name, preprocess=preprocess, temporal=wanted, templates=config.get("templates", "video")
@@ -138,7 +138,7 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
     try:
         model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in saved.items()})
     except RuntimeError as error:
-        raise ModelError(f"the weights in '{folder}' do not fit its config: {_first_line(error)}") from None
+        raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}") from None
     return model
 
 
@@ -171,7 +171,7 @@ def _load_open_clip(name: str, *, temporal: str) -> VideoCLIP:
             config["quick_gelu"] = _quick_gelu(architecture, pretrained) or config.get("quick_gelu", False)
     except Exception as error:  # hub, network, file and format errors have no common class
         raise WeightsUnavailableError(
-            f"the weights of '{name}' cannot be had ({_first_line(error)}); "
+            f"the weights of '{name}' cannot be had ({reason(error)}); "
             f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
         ) from None
     preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
@@ -204,11 +204,6 @@ def _open_clip_names() -> tuple[str, ...]:
     import open_clip
 
     return tuple(f"{architecture}/{pretrained}" for architecture, pretrained in open_clip.list_pretrained())
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:200]
 
 
 def list_models() -> list[ModelInfo]:

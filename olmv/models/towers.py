@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 
-__all__ = ["MiniTowers", "OpenClipTowers", "Towers"]
+__all__ = ["MiniTowers", "OpenClipTowers", "Towers", "open_clip_token_counts"]
 
 
 class Towers(Protocol):
@@ -81,13 +81,18 @@ class OpenClipTowers(nn.Module):
         return out
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        inner = getattr(self.tokenizer, "tokenizer", None)
-        if inner is not None:  # a Hugging Face tokenizer
-            return [len(ids) for ids in inner(list(texts), padding=False, truncation=False).input_ids]
-        return [len(self.tokenizer.encode(t)) + 2 for t in texts]
+        return open_clip_token_counts(self.tokenizer, texts)
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         return [(n, p) for n, p in self.model.named_parameters() if not n.startswith(("visual.", "logit_"))]
+
+
+def open_clip_token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Tokens of every text before cutting, special tokens included, by either of open_clip's kinds of tokenizer."""
+    inner = getattr(tokenizer, "tokenizer", None)
+    if inner is not None:  # a Hugging Face tokenizer
+        return [len(ids) for ids in inner(list(texts), padding=False, truncation=False).input_ids]
+    return [len(tokenizer.encode(t)) + 2 for t in texts]
 
 
 class MiniTowers(nn.Module):

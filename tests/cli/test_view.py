@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from olmv.cli.view import ROWS_BESIDE_FILE, PredictView, plain_line, printable
+from olmv.cli.progress import printable
+from olmv.cli.view import ROWS_BESIDE_FILE, PredictView, plain_line
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
 from olmv.report.job import Summary
 

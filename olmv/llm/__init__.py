@@ -1,0 +1,1 @@
+"""Language models: one protocol, three ways to run one, and prompts that are files."""

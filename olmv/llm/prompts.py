@@ -1,0 +1,173 @@
+"""Prompts as files: what a language model is told, in versioned YAML.
+
+    format: olmv-prompt/1
+    name: general
+    version: 1
+    about: one line for people
+    system: what the model is (jinja2)
+    user: one question (jinja2)
+    retry: what is said after an answer that cannot be used (jinja2)
+    schema: the JSON schema of the answer
+    examples:
+      - input: {label: "..."}
+        answer: {...}
+
+Variables are data from strangers. Whatever a `{{ }}` prints that is text is written as a JSON string with `<` and
+`>` escaped, so that a label can neither end its fence nor look like a turn of the conversation.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from olmv.errors import UsageError
+from olmv.files import read_text, sha256_json, share_dir
+from olmv.llm.chat import Message
+
+__all__ = ["FORMAT", "Prompt", "load_prompt", "shipped_prompts"]
+
+FORMAT = "olmv-prompt/1"
+
+
+class _Example(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: dict[str, Any]
+    answer: dict[str, Any]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    format: str
+    name: str
+    version: int
+    about: str = ""
+    system: str
+    user: str
+    retry: str = ""
+    schema_: dict[str, Any]
+    examples: tuple[_Example, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt file, ready to be filled in.
+
+    Args:
+        document: the checked content of the file.
+        source: where it was read from, for errors.
+    """
+
+    document: _Document
+    source: str
+
+    @property
+    def title(self) -> str:
+        """`general/1`: its name and version."""
+        return f"{self.document.name}/{self.document.version}"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of everything the model is told; a comment in the file does not change it."""
+        return sha256_json(self.document.model_dump(mode="json", exclude={"about"}))
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of an answer."""
+        return self.document.schema_
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The names that the system and user texts mention."""
+        found: set[str] = set()
+        for text in (self.document.system, self.document.user):
+            found |= meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
+        return frozenset(found)
+
+    def conversation(self, **variables: Any) -> list[Message]:
+        """The system turn, the examples as earlier turns, and the question.
+
+        Raises:
+            UsageError: the prompt mentions a variable that is not given.
+        """
+        turns = [Message("system", self._fill(self.document.system, variables))]
+        for example in self.document.examples:
+            filled = {**variables, **example.input}
+            turns.append(Message("user", self._fill(self.document.user, filled)))
+            turns.append(Message("assistant", json.dumps(example.answer, ensure_ascii=False)))
+        return [*turns, Message("user", self._fill(self.document.user, variables))]
+
+    def retry(self, **variables: Any) -> Message:
+        """What is said after an answer that cannot be used.
+
+        Raises:
+            UsageError: the prompt mentions a variable that is not given.
+        """
+        return Message("user", self._fill(self.document.retry, variables))
+
+    def _fill(self, text: str, variables: Mapping[str, Any]) -> str:
+        try:
+            return _ENVIRONMENT.from_string(text).render(variables).strip()
+        except TemplateError as failure:
+            raise UsageError(f"prompt {self.source} cannot be filled in: {failure.message}") from None
+
+
+def _quoted(value: object) -> object:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e")
+    if isinstance(value, Sequence):
+        return ", ".join(str(_quoted(item)) for item in value)
+    return value
+
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, finalize=_quoted, autoescape=False, trim_blocks=True, lstrip_blocks=True
+)
+
+
+def shipped_prompts() -> dict[str, Path]:
+    """The prompts that olmv ships, by name."""
+    return {path.stem: path for path in sorted(share_dir("prompts").glob("*.yaml"))}
+
+
+def load_prompt(name: str | Path) -> Prompt:
+    """Read a prompt: one that ships, by its name, or the user's own, by its path.
+
+    Raises:
+        UsageError: no such prompt, or it is not a prompt file; what is wrong is named.
+    """
+    path = Path(name)
+    if str(name) in (shipped := shipped_prompts()):
+        path = shipped[str(name)]
+    elif not path.suffix and not path.exists():
+        raise UsageError(f"no prompt is called {str(name)!r}; there are {', '.join(shipped)}, or give a .yaml file")
+    text = read_text(path)
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:
+        raise UsageError(f"{path} is not valid YAML ({' '.join(str(failure).split())})") from None
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        found = tree.get("format") if isinstance(tree, dict) else None
+        raise UsageError(f"{path} is not a prompt that this version reads (format {found!r}, needed {FORMAT!r})")
+    if "schema" in tree:
+        tree["schema_"] = tree.pop("schema")
+    try:
+        document = _Document.model_validate(tree)
+        for part in (document.system, document.user, document.retry):
+            _ENVIRONMENT.parse(part)
+    except ValidationError as failure:
+        first = failure.errors()[0]
+        where = ".".join(str(part).rstrip("_") for part in first["loc"])
+        raise UsageError(f"{path}: {where}: {first['msg']}; see prompts/README.md") from None
+    except TemplateError as failure:
+        raise UsageError(f"{path} is not a valid jinja2 text: {failure.message}") from None
+    return Prompt(document, str(path))

@@ -1,0 +1,57 @@
+"""How long a text a model's text tower reads, without loading its weights."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from olmv.errors import ModelError, WeightsUnavailableError, reason
+from olmv.labels.quality import TextLimit
+from olmv.models.hub import DEFAULT_MODEL, MINI, MINI_FOLDER, model_info, read_config
+from olmv.models.network import fetching
+from olmv.models.towers import open_clip_token_counts
+
+__all__ = ["text_limit"]
+
+
+def text_limit(name: str | Path = DEFAULT_MODEL) -> TextLimit:
+    """The text limit of a model by name or folder (names as for `olmv.load_model`).
+
+    Raises:
+        ModelNotFoundError: no such name; close matches are named.
+        ModelError: a folder that holds no usable model.
+        WeightsUnavailableError: its tokenizer is not here and cannot be fetched.
+    """
+    info = model_info(name)
+    text = str(name)
+    folder = MINI_FOLDER if text == MINI else Path(text)
+    templates = "video"
+    if (folder / "config.json").is_file():
+        config = read_config(folder)
+        templates = config.get("templates", templates)
+        if info.family == "olmv":
+            assert info.context_length is not None
+            return TextLimit(text, info.context_length, templates, _mini_counter(folder / "tokenizer.json"))
+        text = f"local-dir:{folder}"
+    import open_clip
+
+    source = text if text.startswith(("hf-hub:", "local-dir:")) else info.architecture
+    try:
+        with fetching():
+            tokenizer = open_clip.get_tokenizer(source)
+            config = open_clip.get_model_config(source) or {}
+    except Exception as error:  # hub, network, file and format errors have no common class
+        raise WeightsUnavailableError(
+            f"the tokenizer of '{name}' cannot be had ({reason(error)}); get on line once, or name another --model"
+        ) from None
+    context = getattr(tokenizer, "context_length", None) or config.get("text_cfg", {}).get("context_length", 77)
+    return TextLimit(str(name), int(context), templates, lambda texts: open_clip_token_counts(tokenizer, texts))
+
+
+def _mini_counter(file: Path) -> Callable[[Sequence[str]], list[int]]:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(json.loads(file.read_text(encoding="utf-8"))))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"{file} cannot be read as a tokenizer: {reason(error)}") from None
+    return lambda texts: [len(encoded.ids) for encoded in tokenizer.encode_batch(list(texts))]
