@@ -44,7 +44,8 @@ class Progress:
         if self._quiet:
             return
         if done:
-            self.say(f"{done} of {total} {self._noun} were done before; going on with the rest")
+            rest = "; going on with the rest" if done < total else ""
+            self.say(f"{done} of {total} {self._noun} were done before{rest}")
         if self._console.is_terminal and done < total:
             from rich import progress
 

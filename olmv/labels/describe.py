@@ -127,7 +127,7 @@ def describe_labels(
         try:
             answers = ask(waiting, chat, questions=questions, gate=gate, sampling=sampling, retries=retries)
             with closing(answers):
-                for answer in answers:
+                for answer in answers if waiting else ():  # with nothing to ask the model need not even be there
                     draft.add(answer, provenance)
                     summary.count(answer, questions.count)
                     if listener is not None:

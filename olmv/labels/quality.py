@@ -47,7 +47,8 @@ _ARTICLES = frozenset(("a", "an", "the"))
 # language the remaining checks still hold. A false alarm costs one more question, never the label.
 _NOT_VISUAL = {
     "says what is absent": r"not|no|without|never|neither|nor|lacks?|lacking|\w+n['’]t|absence of",
-    "is about sound": r"sounds? (?:of|like)|noises?|noisy|loud(?:ly)?|audible|(?:is|are|be) heard|silence|silent(?:ly)?",
+    "is about sound": r"sounds? (?:of|like)|noises?|noisy|loud(?:ly)?|audible|(?:is|are|be) heard|silence"
+    r"|silent(?:ly)?",
     "is about smell or taste": r"smell(?:s|ing|y)?|scents?|odou?rs?|aromas?|fragran\w+|tast(?:e|es|y|ing)|delicious"
     r"|flavou?rs?",
     "is about what is felt": r"feels?|feelings?|emotions?|soft to the touch",

@@ -93,7 +93,7 @@ def test_text_progress_comes_and_goes(screen: io.StringIO) -> None:
 
 def test_plain_progress_is_rare(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 4))
-    monkeypatch.setattr("olmv.cli.view.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("olmv.cli.progress.time.monotonic", lambda: float(next(clock)))
     shown = view()
     shown.started(total=50, done=10)
     for number in range(40):
