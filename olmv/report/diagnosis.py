@@ -13,7 +13,9 @@ REQUIRED = (
 OPTIONAL = {
     "decord": "a second decoder",
     "torchcodec": "a third decoder: pip install 'olmv[torchcodec]'",
-    "vllm": "writes attribute books fast: pip install 'olmv[vllm]'",
+    "openai": "describe-labels through a server: pip install 'olmv[openai]'",
+    "llguidance": "describe-labels with transformers: pip install 'olmv[transformers]'",
+    "vllm": "describe-labels with vLLM's own engine: pip install 'olmv[vllm]'",
 }
 
 
