@@ -1,0 +1,163 @@
+"""Against a real vLLM: its server, its offline engine, and `olmv describe-labels` with both. See scripts/test_vllm."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import olmv
+from olmv.llm.chat import Conversation, Message, Sampling, open_chat
+
+URL = os.environ.get("OLMV_TEST_VLLM_URL", "")
+MODEL = os.environ.get("OLMV_TEST_VLLM_MODEL", "")
+PYTHON = os.environ.get("OLMV_TEST_VLLM_PYTHON", "")
+
+pytestmark = [
+    pytest.mark.skipif(not (URL and MODEL and PYTHON), reason="needs a vLLM server and environment: scripts/test_vllm"),
+    pytest.mark.slow,
+    # on a busy machine the engine alone may take minutes to load
+    pytest.mark.timeout(600),
+]
+
+LABELS = ("dog", "guitar", "rain", "penguin in the snow", 'Müller\'s <b>"café"</b>', "犬")
+ENGINE = {"enforce_eager": "true", "max_model_len": "4096"}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "attributes": {"type": "array", "items": {"type": "string", "minLength": 8}, "minItems": 3, "maxItems": 3}
+    },
+    "required": ["attributes"],
+    "additionalProperties": False,
+}
+
+
+def questions(count: int) -> list[Conversation]:
+    return [[Message("system", "be brief"), Message("user", "describe a " + "red " * k)] for k in range(count)]
+
+
+def check_answer(text: str) -> None:
+    attributes = json.loads(text)["attributes"]
+    assert len(attributes) == 3
+    assert all(isinstance(attribute, str) and len(attribute) >= 8 for attribute in attributes)
+
+
+@pytest.fixture
+def label_file(tmp_path: Path) -> Path:
+    file = tmp_path / "labels.txt"
+    file.write_text("\n".join(LABELS), encoding="utf-8")
+    return file
+
+
+def describe(command: list[str], labels: Path, book: Path, llm: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `olmv describe-labels` from a folder that is not the checkout."""
+    asked = ["describe-labels", str(labels), "-o", str(book), "--llm", llm, "--model", "olmv-mini", *options]
+    return subprocess.run(
+        [*command, *asked], capture_output=True, text=True, check=False, timeout=500, cwd=labels.parent
+    )
+
+
+def check_book(book: Path, llm: str) -> None:
+    loaded = olmv.AttributeBook.load(book)
+    for label in LABELS:
+        entry = loaded.entry(label)
+        assert 1 <= len(entry.attributes) <= 8
+    described = json.loads(book.read_text(encoding="utf-8"))["labels"]
+    assert {entry["llm"] for entry in described.values()} == {llm}
+    assert all(entry["prompt_sha256"] for entry in described.values())
+
+
+def console_script(python: str) -> str:
+    """Beside the interpreter; the link that a virtual environment's python is must not be followed."""
+    return str(Path(python).with_name("olmv"))
+
+
+def test_the_server_answers_in_the_schema() -> None:
+    chat = open_chat(f"openai:{MODEL}@{URL}", concurrency=8)
+    try:
+        answers = dict(chat.complete(questions(16), schema=SCHEMA, sampling=Sampling(max_tokens=400)))
+        counted = chat.count_tokens(questions(2))
+    finally:
+        chat.close()
+    assert sorted(answers) == list(range(16))
+    for answer in answers.values():
+        assert answer.finish_reason == "stop", answer
+        check_answer(answer.text)
+    assert counted is None or counted == [answers[k].prompt_tokens for k in range(2)]
+
+
+def test_describe_labels_with_the_server(label_file: Path, tmp_path: Path) -> None:
+    book, llm = tmp_path / "book.json", f"openai:{MODEL}@{URL}"
+    done = describe([console_script(sys.executable)], label_file, book, llm)
+    assert done.returncode == 0, done.stderr
+    check_book(book, llm)
+
+
+def test_describe_labels_with_the_engine(label_file: Path, tmp_path: Path) -> None:
+    book, llm = tmp_path / "book.json", f"vllm:{MODEL}"
+    options = [part for name, value in ENGINE.items() for part in ("--llm-option", f"{name}={value}")]
+    done = describe([console_script(PYTHON)], label_file, book, llm, *options)
+    assert done.returncode == 0, done.stderr
+    check_book(book, llm)
+    assert done.stdout == ""
+    # one line comes from builds of vLLM for CPUs, before its log is set up
+    assert not [line for line in done.stderr.splitlines() if "INFO" in line or "WARNING" in line]
+
+
+def test_the_engine_directly(tmp_path: Path) -> None:
+    """Schema, counting, a prompt that is too long, a seed, closing."""
+    script = tmp_path / "direct.py"
+    script.write_text(DIRECT, encoding="utf-8")
+    done = subprocess.run(
+        [PYTHON, str(script), f"vllm:{MODEL}", json.dumps(ENGINE), json.dumps(SCHEMA)],
+        capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["finished"] == ["stop"] * 64 + ["error"] + ["stop"]
+    for text in told["texts"]:
+        check_answer(text)
+    assert "maximum context length" in told["error"]
+    assert told["prompt_tokens"] == told["counted"]
+    assert told["again"] == told["texts"][:4]
+    assert told["children"] == 0
+
+
+DIRECT = """
+import json, sys
+import psutil
+from olmv.llm.chat import Message, Sampling, open_chat
+
+if __name__ == "__main__":
+    spec, options, schema = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    ask = lambda words: [Message("system", "be brief"), Message("user", "describe a " + "red " * words)]
+    chat = open_chat(spec, options=options)
+    asked = [ask(k) for k in range(64)]
+    counted = chat.count_tokens(asked)
+    sampling = Sampling(max_tokens=400)
+    answers = dict(chat.complete(iter([*asked, ask(9000), ask(3)]), schema=schema, sampling=sampling))
+    again = dict(chat.complete(asked[:4], schema=schema, sampling=sampling))
+    chat.close()
+    told = {
+        "finished": [answers[k].finish_reason for k in range(66)],
+        "texts": [answers[k].text for k in range(64)],
+        "error": answers[64].error,
+        "prompt_tokens": [answers[k].prompt_tokens for k in range(64)],
+        "counted": counted,
+        "again": [again[k].text for k in range(4)],
+        "children": sum("EngineCore" in child.name() for child in psutil.Process().children(recursive=True)),
+    }
+    print(json.dumps(told))
+"""
+
+
+def test_a_wrong_option_is_one_line(label_file: Path, tmp_path: Path) -> None:
+    done = describe(
+        [console_script(PYTHON)], label_file, tmp_path / "book.json", f"vllm:{MODEL}", "--llm-option", "max_modellen=1"
+    )
+    assert done.returncode == 2
+    assert "vLLM has no option 'max_modellen'; did you mean max_model_len?" in done.stderr
+    assert not (tmp_path / "book.json").exists()
