@@ -120,6 +120,8 @@ def healthy(port: int) -> bool:
 
 def environment() -> dict[str, str]:
     quiet = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    # the threads of so small a model would mostly wait for each other, and take the cores from the server's other half
+    quiet |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     return {**os.environ, **quiet, "PYTHONPATH": str(REPO), "HF_HUB_OFFLINE": "1"}
 
 

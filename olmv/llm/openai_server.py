@@ -15,7 +15,7 @@ import openai
 import yaml
 
 from olmv.errors import LLMUnavailableError, UsageError, reason
-from olmv.llm.chat import Completion, Conversation, FinishReason, Sampling
+from olmv.llm.chat import Completion, Conversation, FinishReason, Sampling, seed_of
 
 __all__ = ["OpenAIChat"]
 
@@ -184,7 +184,7 @@ class OpenAIChat:
         body: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": sampling.seed,
+            "seed": seed_of(conversation, sampling.seed),
             dialect.limit_name: sampling.max_tokens,
         }
         body = {field: value for field, value in body.items() if field not in dialect.left_out}

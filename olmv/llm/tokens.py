@@ -1,22 +1,18 @@
 """What the two backends that hold a model themselves share: its chat template, its options, batches of work."""
 
 import difflib
-import os
-import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import yaml
 
 from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.llm.chat import Conversation, Message
+from olmv.network import is_online
 
-__all__ = ["ChatTokenizer", "batches", "hub_answers", "parse_options", "unavailable"]
-
-PATIENCE_S = 3.0
+__all__ = ["ChatTokenizer", "batches", "parse_options", "unavailable"]
 
 # What a hexadecimal revision or a name would lose as a YAML number.
 _TEXTS = frozenset({"revision", "code_revision", "tokenizer_revision", "tokenizer", "hf_token"})
@@ -37,7 +33,7 @@ class ChatTokenizer:
     def __init__(self, model: str, *, revision: str | None = None) -> None:
         from transformers import AutoTokenizer
 
-        self.local_only = Path(model).is_dir() or not hub_answers()
+        self.local_only = Path(model).is_dir() or not is_online()
         """Whether only what is on this machine can be asked; the weights' loader needs to know it too."""
         try:
             self.hf: Any = AutoTokenizer.from_pretrained(
@@ -122,24 +118,6 @@ def parse_options(options: Mapping[str, str], known: Collection[str], what: str)
         except yaml.YAMLError:
             raise UsageError(f"option {name}={text!r} is not a value; quote it as in YAML") from None
     return values
-
-
-def hub_answers() -> bool:
-    """Whether the model hub can be reached, known within 3 s; its own client would retry for 45 s."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return False
-    # behind a proxy only a real request can tell
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True
-    address = urlparse(constants.ENDPOINT)
-    port = address.port or (80 if address.scheme == "http" else 443)
-    try:
-        with socket.create_connection((address.hostname or "", port), timeout=PATIENCE_S):
-            return True
-    except OSError:
-        return False
 
 
 def unavailable(model: str, failure: BaseException, *, local_only: bool) -> LLMUnavailableError:

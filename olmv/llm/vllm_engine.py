@@ -5,12 +5,11 @@ import dataclasses
 import gc
 import importlib
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from olmv.errors import LLMUnavailableError
-from olmv.llm.chat import Completion, Conversation, FinishReason, Sampling
+from olmv.llm.chat import Completion, Conversation, FinishReason, Sampling, seed_of
 from olmv.llm.tokens import TEMPLATE_OPTIONS, ChatTokenizer, batches, parse_options
 from olmv.llm.vllm_log import EngineLog, why
 
@@ -81,7 +80,7 @@ class VLLMChat:
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 max_tokens=sampling.max_tokens,
-                seed=_seed(conversation, sampling.seed),
+                seed=seed_of(conversation, sampling.seed),
                 structured_outputs=constraint,
             )
 
@@ -149,12 +148,6 @@ class VLLMChat:
             half = len(asked) // 2
             return self._answer(engine, asked[:half]) + self._answer(engine, asked[half:])
         return [_completion(output) for output in outputs]
-
-
-def _seed(conversation: Conversation, seed: int) -> int:
-    """The same for the same prompt; with one seed for all, every label would be drawn with the same luck."""
-    text = "\0".join(f"{turn.role}\0{turn.content}" for turn in conversation)
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"), seed & 0xFFFFFFFF)
 
 
 def _completion(output: Any) -> Completion:

@@ -21,10 +21,10 @@ from torch import Tensor
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
 from olmv.models.mini import MiniConfig
-from olmv.models.network import fetching, quiet
 from olmv.models.temporal import TEMPORALS
 from olmv.models.towers import MiniTowers, OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
+from olmv.network import fetching, quiet
 from olmv.video.transforms import Preprocess
 
 __all__ = [

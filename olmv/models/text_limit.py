@@ -7,8 +7,8 @@ from pathlib import Path
 from olmv.errors import ModelError, WeightsUnavailableError, reason
 from olmv.labels.quality import TextLimit
 from olmv.models.hub import DEFAULT_MODEL, MINI, MINI_FOLDER, model_info, read_config
-from olmv.models.network import fetching
 from olmv.models.towers import open_clip_token_counts
+from olmv.network import fetching
 
 __all__ = ["text_limit"]
 

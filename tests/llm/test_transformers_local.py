@@ -182,7 +182,7 @@ def test_a_model_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     gone = TransformersChat(str(tmp_path / "gone"), name="gone", batch_size=1, options={})
     with pytest.raises(LLMUnavailableError, match=r"no such folder: .*gone"):
         list(gone.complete(questions(1), sampling=GREEDY))
-    monkeypatch.setattr("olmv.llm.tokens.hub_answers", lambda: False)
+    monkeypatch.setattr("olmv.llm.tokens.is_online", lambda: False)
     remote = TransformersChat("nobody/nothing", name="remote", batch_size=1, options={})
     with pytest.raises(LLMUnavailableError, match="neither a folder nor in the hub's cache, and the hub does not"):
         remote.count_tokens(questions(1))

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from olmv import network
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError, WeightsUnavailableError
-from olmv.models import network
 from olmv.models.hub import DEFAULT_MODEL, list_models, load_model, model_info
 from olmv.models.saving import save_pretrained
 from tests.tiny import tiny_model, write_open_clip_folder

@@ -4,7 +4,7 @@ import socket
 import pytest
 from huggingface_hub import constants
 
-from olmv.models import network
+from olmv import network
 
 
 def unreachable(*_: object, **__: object) -> socket.socket:
