@@ -27,7 +27,8 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 LABELS, LABELS_ONE_BY_ONE = 500, 500
 QUICK_LABELS, QUICK_ONE_BY_ONE = 60, 20
-CONCURRENCY = 64
+# as many as the offline engine takes at once
+CONCURRENCY = 256
 ATTRIBUTES = 8
 ENGINE_OPTIONS = {"max_model_len": "4096", "enforce_eager": "true"}
 UP_S = 180

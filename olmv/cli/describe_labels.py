@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   olmv describe-labels labels.txt -o book.json --llm openai:llama@http://127.0.0.1:8000/v1
-  olmv describe-labels "band marching, cardioversion" --dry-run --llm transformers:meta-llama/Llama-3.2-1B-Instruct
+  olmv describe-labels "cardioversion, suturing" --domain "hospital training videos" --dry-run
 """
 
 FAILURES_SHOWN = 20

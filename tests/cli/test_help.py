@@ -5,14 +5,23 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.conftest import COMMAND
+from tests.llm_stub import StubServer
 
-COMMANDS = ["predict", "doctor", "models list", "models info"]
+COMMANDS = ["predict", "describe-labels", "doctor", "models list", "models info"]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
 
 
 def examples(text: str) -> list[list[str]]:
@@ -23,13 +32,13 @@ def examples(text: str) -> list[list[str]]:
 def test_help_names_every_command(olmv: Any) -> None:
     code, out, _ = olmv("--help")
     assert code == 0
-    for command in ("predict", "doctor", "models"):
+    for command in ("predict", "describe-labels", "doctor", "models"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_two_examples_that_run(
-    olmv: Any, here: Path, model: str, monkeypatch: pytest.MonkeyPatch, command: str
+    olmv: Any, here: Path, model: str, monkeypatch: pytest.MonkeyPatch, stack: ExitStack, command: str
 ) -> None:
     code, out, _ = olmv(*command.split(), "--help")
     assert code == 0
@@ -40,11 +49,13 @@ def test_every_command_has_two_examples_that_run(
     monkeypatch.setattr("olmv.models.hub.DEFAULT_MODEL", model)
     monkeypatch.setattr("olmv.models.hub.list_models", list)
     monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
+    server = stack.enter_context(StubServer())
     for words in found:
         assert words[: 1 + len(command.split())] == ["olmv", *command.split()]
         arguments = words[1:]
         if ">" in arguments:  # the shell's part
             arguments = arguments[: arguments.index(">")]
+        arguments = [word.replace("openai:llama@http://127.0.0.1:8000/v1", server.spec) for word in arguments]
         code, _, err = olmv(*arguments)
         assert code == 0, err
     if command == "predict":
