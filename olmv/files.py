@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
@@ -33,6 +33,7 @@ __all__ = [
 SHARED = ("prompts", "configs")
 MAX_TEXT_BYTES = 256 * 2**20
 """Nobody writes a label file of this size; somebody will pass a video in its place."""
+_PIECE_BYTES = 2**16
 
 
 def share_dir(name: str) -> Path:
@@ -103,8 +104,10 @@ def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:
         ) from failure
 
 
-def write_atomic(path: str | Path, data: bytes | str) -> None:
+def write_atomic(path: str | Path, data: bytes | str | Iterable[str]) -> None:
     """Write a whole file, or leave what was there: a temporary file beside it, fsync, then replace.
+
+    Pieces of text are written as they come, so that a large file is never in memory whole.
 
     A link stays a link (the file it leads to is replaced); an existing file keeps its mode. A device or a
     pipe (`/dev/stdout`) is written to directly.
@@ -112,7 +115,7 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
     Raises:
         OutputError: the folder is missing, not writable or full, or `path` is a folder.
     """
-    payload = data.encode("utf-8") if isinstance(data, str) else data
+    pieces = [data] if isinstance(data, bytes | str) else data
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
@@ -121,7 +124,7 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if mode is not None and not stat.S_ISREG(mode):
             with target.open("wb", buffering=0) as file:
-                _write_all(file.fileno(), payload)
+                _write_pieces(file.fileno(), pieces)
             return
         temporary = target.parent / f".olmv-{secrets.token_hex(6)}.tmp"
         # created by os.open, not mkstemp, so that the user's umask decides who may read a new file
@@ -129,7 +132,7 @@ def write_atomic(path: str | Path, data: bytes | str) -> None:
         try:
             if mode is not None:
                 os.fchmod(descriptor, stat.S_IMODE(mode))
-            _write_all(descriptor, payload)
+            _write_pieces(descriptor, pieces)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -203,25 +206,46 @@ class JsonlJournal:
         Raises:
             OutputError: a whole line is not a JSON object (this is not our file), or it cannot be read.
         """
-        whole = 0
+        for begin, row in self._walk():
+            if row is not None:
+                yield row
+            elif repair:  # not before here: only a file whose every whole line is ours may be cut
+                try:
+                    os.truncate(self.path, begin)
+                except OSError as failure:
+                    _raise_output(self.path, failure)
+
+    def offsets(self, key: str) -> dict[str, int]:
+        """Where in the file the last row with each value of `key` begins, for `row_at`. Rows without it are skipped.
+
+        Raises:
+            OutputError: as `rows`.
+        """
+        return {str(row[key]): begin for begin, row in self._walk() if row is not None and key in row}
+
+    def row_at(self, offset: int) -> dict[str, Any]:
+        """The row that begins there.
+
+        Raises:
+            OutputError: as `rows`.
+        """
+        _, row = next(self._walk(offset), (0, None))
+        if row is None:
+            raise OutputError(f"{self.path} has no row at byte {offset}; was it changed by hand?")
+        return row
+
+    def _walk(self, begin: int = 0) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """(offset, row) of every line; a torn last one has no row."""
         try:
             with self.path.open("rb") as file:
+                file.seek(begin)
                 for number, line in enumerate(file, start=1):
-                    if not line.endswith(b"\n"):
-                        break
-                    yield self._parse(line, number)
-                    whole += len(line)
-                torn = file.seek(0, os.SEEK_END) > whole
+                    yield begin, self._parse(line, number) if line.endswith(b"\n") else None
+                    begin += len(line)
         except FileNotFoundError:
             return
         except OSError as failure:
             raise OutputError(f"cannot read {self.path}: {_reason(failure)}") from failure
-        # not before here: only a file whose every whole line is ours may be cut
-        if torn and repair:
-            try:
-                os.truncate(self.path, whole)
-            except OSError as failure:
-                _raise_output(self.path, failure)
 
     def read(self) -> list[dict[str, Any]]:
         """All rows; a torn last line is cut off the file. See `rows`, which needs no memory for them.
@@ -313,7 +337,17 @@ def _ends_with_newline(descriptor: int) -> bool:
     return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
 
 
-def _write_all(descriptor: int, payload: bytes) -> None:
+def _write_pieces(descriptor: int, pieces: Iterable[bytes | str]) -> None:
+    waiting = bytearray()
+    for piece in pieces:
+        waiting += piece.encode("utf-8") if isinstance(piece, str) else piece
+        if len(waiting) >= _PIECE_BYTES:
+            _write_all(descriptor, waiting)
+            waiting = bytearray()
+    _write_all(descriptor, waiting)
+
+
+def _write_all(descriptor: int, payload: bytes | bytearray) -> None:
     rest = memoryview(payload)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

@@ -4,6 +4,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -327,3 +328,43 @@ def test_journal_refuses_what_json_cannot_say(tmp_path: Path) -> None:
     with JsonlJournal(tmp_path / "j.jsonl") as journal, pytest.raises(ValueError, match="not JSON compliant"):
         journal.append({"similarity": float("nan")})
     assert journal.read() == []
+
+
+def test_rows_are_found_again_by_where_they_begin(tmp_path: Path) -> None:
+    with JsonlJournal(tmp_path / "j.jsonl", durable=True) as journal:
+        assert journal.offsets("label") == {}
+        for row in ({"label": "犬", "n": 1}, {"other": 2}, {"label": "cat", "n": 3}, {"label": "犬", "n": 4}):
+            journal.append(row)
+        with journal.path.open("ab") as file:
+            file.write(b'{"label": "torn')
+        places = journal.offsets("label")
+        assert list(places) == ["犬", "cat"]
+        assert journal.row_at(places["犬"]) == {"label": "犬", "n": 4}  # the last one counts
+        assert journal.row_at(places["cat"])["n"] == 3
+        assert journal.path.read_bytes().endswith(b"torn")
+        with pytest.raises(OutputError, match="has no row at byte 10000; was it changed by hand"):
+            journal.row_at(10_000)
+
+
+def test_looking_at_rows_leaves_a_torn_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a"')
+    assert list(JsonlJournal(path).rows(repair=False)) == [{"a": 1}]
+    assert path.read_bytes() == b'{"a": 1}\n{"a"'
+    assert list(JsonlJournal(path).rows()) == [{"a": 1}]
+    assert path.read_bytes() == b'{"a": 1}\n'
+
+
+def test_pieces_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    write_atomic(path, (f"é{number}\n" for number in range(50_000)))
+    assert path.read_text("utf-8").splitlines()[-1] == "é49999"
+
+    def breaks() -> Iterator[str]:
+        yield "new" * 100_000
+        raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        write_atomic(path, breaks())
+    assert path.read_text("utf-8").endswith("é49999\n")
+    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]

@@ -11,7 +11,7 @@ from olmv.errors import VocabularyError
 from olmv.files import read_text, write_atomic
 from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, clean_text
 
-__all__ = ["FORMAT", "AttributeBook", "BookEntry", "load_document", "one_line"]
+__all__ = ["FORMAT", "AttributeBook", "BookEntry", "load_document", "one_line", "write_book"]
 
 FORMAT = "olmv-attributes/1"
 
@@ -85,17 +85,12 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
         Raises:
             OutputError: it cannot be written there.
         """
-        entries = {label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._entries.items()}
-        document = {"format": FORMAT, **self._extra, "labels": entries}
-        write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        write_book(path, self._entries.items(), extra=self._extra)
 
-    def with_entries(self, entries: Mapping[str, BookEntry], *, order: Iterable[str] = ()) -> "AttributeBook":
-        """The same book with some entries new or replaced: first the labels of `order`, then the others."""
-        merged = {**self._entries, **entries}
-        first = [label for label in dict.fromkeys(order) if label in merged]
-        book = AttributeBook({label: merged[label] for label in (*first, *merged)})
-        book._extra = self._extra
-        return book
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """What else stands in the file beside the labels."""
+        return self._extra
 
     def entry(self, label: str) -> BookEntry:
         """The attributes of a label with their provenance.
@@ -116,6 +111,28 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
 
     def __repr__(self) -> str:
         return f"AttributeBook({len(self)} labels, {sum(map(len, self.values()))} attributes)"
+
+
+def write_book(
+    path: str | Path, entries: Iterable[tuple[str, BookEntry]], *, extra: Mapping[str, Any] | None = None
+) -> None:
+    """Write a book label by label, so that a large one is never in memory; whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written there.
+    """
+
+    def pieces() -> Iterator[str]:
+        head = json.dumps({"format": FORMAT, **(extra or {})}, ensure_ascii=False, indent=1)
+        yield head.removesuffix("\n}") + ',\n "labels": {'
+        separator = "\n"
+        for label, entry in entries:
+            told = json.dumps(entry.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=1)
+            yield f"{separator}  {json.dumps(label, ensure_ascii=False)}: {told.replace(chr(10), chr(10) + '  ')}"
+            separator = ",\n"
+        yield "\n }\n}\n"
+
+    write_atomic(path, pieces())
 
 
 def load_document(path: str | Path, known: str, *, what: str) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from olmv.errors import LLMUnavailableError, OutputError, UsageError
 from olmv.files import JsonlJournal, check_writable
 from olmv.labels.asking import Answer, Questions, ask
-from olmv.labels.attributes import AttributeBook, BookEntry
+from olmv.labels.attributes import AttributeBook, BookEntry, write_book
 from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.llm.chat import ChatModel, Sampling
@@ -195,34 +197,40 @@ class _Draft:
     @cached_property
     def _fresh(self) -> bool:
         """Whether what the book says does not count: a run that started over and was killed is still one."""
-        return self._restart or any(row.get("fresh") for row in self._rows())
+        return self._restart or any(row.get("fresh") for row in self._journal.rows(repair=False))
 
     def waiting(self, vocabulary: Vocabulary) -> list[Label]:
         """The labels without attributes so far."""
-        done = set() if self._restart else {label for label, _ in self._entries()}
+        done = set() if self._restart else set(self._written())
         book = self._book()
         done.update(label for label in book if self._kept(book.entry(label)))
         return [label for label in vocabulary if label.name not in done]
 
     def notes(self, vocabulary: Vocabulary, provenance: Mapping[str, Any]) -> Iterator[str]:
         """Of what is kept, how much was changed by hand, and how much was written under other settings."""
-        book = self._book()
-        kept = [book.entry(name) for name in vocabulary.names if name in book and self._kept(book.entry(name))]
-        by_hand = sum(_by_hand(entry) for entry in kept)
+        book, written = self._book(), self._written()
+        by_hand = other = 0
+        for name in vocabulary.names:
+            if name in book and self._kept(book.entry(name)):
+                entry = book.entry(name)
+            elif name in written:
+                entry = self._row(written[name])
+            else:
+                continue
+            if _by_hand(entry):
+                by_hand += 1
+            else:
+                known = entry.model_dump()
+                other += any(known.get(key) != provenance.get(key) for key in ("llm", "prompt_sha256", "domain"))
         if by_hand:
             yield f"{_labels(by_hand)} written or changed by hand: kept as they are"
-        same = ("llm", "prompt_sha256", "domain")
-        written = [entry.model_dump() for entry in kept if not _by_hand(entry)] + [
-            entry.model_dump() for _, entry in self._entries()
-        ]
-        other = sum(any(entry.get(key) != provenance.get(key) for key in same) for entry in written)
         if other:
             yield f"{_labels(other)} from another model or prompt: kept; --no-resume asks for them anew"
 
     def add(self, answer: Answer, provenance: Mapping[str, Any]) -> None:
         """One durable row."""
         if answer.error is not None:
-            self._journal.append({"label": answer.label.name, "error": answer.error})
+            self._journal.append({"failed": answer.label.name, "error": answer.error})
             return
         entry = {
             "attributes": list(answer.attributes),
@@ -237,12 +245,12 @@ class _Draft:
         """Rows into the book. The book is read again: a person may have changed it meanwhile."""
         if self._fresh and not complete:
             return  # half a new book would look like a whole old one
-        book = self._book()
-        entries = {
-            name: entry for name, entry in self._entries() if name not in book or not self._kept(book.entry(name))
-        }
-        if entries:
-            book.with_entries(entries, order=vocabulary.names).save(self._output)
+        book, written = self._book(), self._written()
+        new = {name for name in written if name not in book or not self._kept(book.entry(name))}
+        order = dict.fromkeys((*(name for name in vocabulary.names if name in new or name in book), *book, *new))
+        if new:
+            entries = ((name, self._row(written[name]) if name in new else book.entry(name)) for name in order)
+            write_book(self._output, entries, extra=book.extra)
         self._path.unlink(missing_ok=True)
 
     def _kept(self, entry: BookEntry) -> bool:
@@ -251,16 +259,15 @@ class _Draft:
     def _book(self) -> AttributeBook:
         return AttributeBook.load(self._output) if self._output.is_file() else AttributeBook({})
 
-    def _entries(self) -> Iterator[tuple[str, BookEntry]]:
-        for row in self._rows():
-            if isinstance(row.get("entry"), dict):
-                yield str(row["label"]), BookEntry.model_validate(row["entry"])
+    def _written(self) -> dict[str, int]:
+        """Label -> where its row is: only that, so that memory stays flat."""
+        return self._journal.offsets("label")
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
+    def _row(self, offset: int) -> BookEntry:
         try:
-            yield from self._journal.rows(repair=False)
-        except OutputError:
-            raise OutputError(f"{self._path} is not what olmv wrote there; move it away") from None
+            return BookEntry.model_validate(self._journal.row_at(offset).get("entry"))
+        except ValidationError:
+            raise OutputError(f"{self._path} holds a row that olmv did not write; move the file away") from None
 
 
 def _by_hand(entry: BookEntry) -> bool:

@@ -119,10 +119,11 @@ class Gate:
     def __init__(self, vocabulary: Vocabulary, *, templates: Sequence[str], limit: TextLimit | None = None) -> None:
         self._limit = limit
         self._longest = max(templates, key=lambda template: _tokens(limit, apply(template, "")))
-        self._owners: dict[str, set[str]] = {}
+        self._owners: dict[str, tuple[str, ...]] = {}
         for label in vocabulary:
             for name in (label.name, *label.aliases):
-                self._owners.setdefault(normalized(name), set()).add(label.name)
+                key = normalized(name)
+                self._owners[key] = (*self._owners.get(key, ()), label.name)
         self._owners.pop("", None)
         self._longest_name = max((key.count(" ") + 1 for key in self._owners), default=0)
 

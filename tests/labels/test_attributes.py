@@ -1,4 +1,5 @@
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olmv.errors import OutputError, VocabularyError
-from olmv.labels.attributes import AttributeBook, BookEntry
+from olmv.labels.attributes import AttributeBook, BookEntry, write_book
 from tests.labels.test_vocabulary import words
 
 
@@ -111,3 +112,18 @@ def test_missing_and_not_writable(tmp_path: Path) -> None:
         AttributeBook({}).save(tmp_path / "missing" / "book.json")
     with pytest.raises(VocabularyError, match="attributes of 'dog' must be a list of texts"):
         AttributeBook({"dog": "a tail"})
+
+
+@given(
+    labels=st.dictionaries(words, st.lists(words, max_size=3), max_size=4),
+    extra=st.dictionaries(words, words, max_size=2),
+)
+def test_a_book_written_label_by_label_is_json(labels: dict[str, list[str]], extra: dict[str, str]) -> None:
+    extra.pop("format", None), extra.pop("labels", None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "b.json"
+        write_book(path, ((label, BookEntry(attributes=tuple(found))) for label, found in labels.items()), extra=extra)
+        document = json.loads(path.read_text("utf-8"))
+    assert document == {
+        "format": "olmv-attributes/1", **extra, "labels": {label: {"attributes": f} for label, f in labels.items()}
+    }  # fmt: skip

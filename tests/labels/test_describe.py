@@ -210,8 +210,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.slow
 def test_twenty_thousand_labels_in_flat_memory(tmp_path: Path) -> None:
-    """Asking takes no memory per label; the merge at the end holds the book once, some kB a label."""
+    """Rows go to the disk and from there into the book; what stays is where each row begins. Measured: 10 MiB."""
     command = [sys.executable, "-c", MEMORY, "20000", str(tmp_path / "b.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(done.stdout) / 1024 < 150
+    assert int(done.stdout) / 1024 < 40
     assert len(json.loads((tmp_path / "b.json").read_text())["labels"]) == 20_000
