@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from olmv import _torchvision_guard
 from olmv.errors import (
+    CaptionerUnavailableError,
     DecodeError,
     DecodeTimeoutError,
     InputError,
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AttributeBook",
+    "CaptionerUnavailableError",
     "Classifier",
     "DecodeError",
     "DecodeTimeoutError",

@@ -10,6 +10,7 @@
      │         └── WeightsUnavailableError  the name is right, the weights cannot be had
      ├── MissingDependencyError     an optional package is not installed (exit code 2)
      ├── LLMUnavailableError        no language model answers (exit code 2; 1 if some work was done)
+     ├── CaptionerUnavailableError  the captioning model cannot be loaded (exit code 2)
      └── VideoError                 one video cannot be read; costs one row, never the run
           ├── NotAVideoError        not a video container, or one that is not allowed
           ├── NoVideoStreamError    audio only
@@ -23,6 +24,7 @@ Messages are one line and end with what to do about it, where something can be d
 import re
 
 __all__ = [
+    "CaptionerUnavailableError",
     "DecodeError",
     "DecodeTimeoutError",
     "InputError",
@@ -81,6 +83,10 @@ class MissingDependencyError(OlmvError):
 
 class LLMUnavailableError(OlmvError):
     """The language model cannot be loaded, or its server does not answer."""
+
+
+class CaptionerUnavailableError(OlmvError):
+    """The captioning model cannot be loaded."""
 
 
 class VideoError(OlmvError):

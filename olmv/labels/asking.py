@@ -1,21 +1,18 @@
 """One label after the other, asked of a language model until its attributes can be used."""
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from olmv.errors import LLMUnavailableError, UsageError
+from olmv.errors import UsageError
 from olmv.labels.quality import Gate, parse_answer
 from olmv.labels.vocabulary import MAX_LABEL_CHARS, Label, clean_text
-from olmv.llm.chat import ChatModel, Completion, Message, Sampling
+from olmv.llm import asking
+from olmv.llm.chat import ChatModel, Message, Sampling
 from olmv.llm.prompts import Prompt
 
 __all__ = ["Answer", "Questions", "ask"]
 
-ERRORS_IN_A_ROW = 20
-"""So many conversations that fail one after the other mean that the model is gone, not that labels are odd."""
-MAX_QUOTED = 4000
 MAX_PROBLEMS = 12
 
 
@@ -92,22 +89,34 @@ class Questions:
         return self.prompt.conversation(**given)
 
 
-@dataclass
-class _Open:
-    """A label that waits for an answer."""
+class _LabelQuestion:
+    """Asks for the attributes of one label; keeps those that pass the gate."""
 
-    label: Label
-    accepted: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    text: str | None = None
-    asked: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    def __init__(self, label: Label, questions: Questions, gate: Gate) -> None:
+        self.label, self._questions, self._gate = label, questions, gate
+        self.accepted: list[str] = []
 
-    def answer(self, error: str | None = None) -> Answer:
-        return Answer(
-            self.label, tuple(self.accepted), error, self.asked, self.prompt_tokens, self.completion_tokens
-        )  # fmt: skip
+    def conversation(self) -> list[Message]:
+        return self._questions.conversation(self.label)
+
+    def again(self, problems: list[str]) -> Message:
+        return self._questions.prompt.retry(
+            label=self.label.name,
+            count=self._questions.count,
+            problems=problems[:MAX_PROBLEMS],
+            accepted=self.accepted,
+        )
+
+    def take(self, text: str) -> list[str]:
+        found = parse_answer(text)
+        if isinstance(found, str):
+            return [found]
+        count = self._questions.count
+        good, problems = self._gate.accept(self.label, found, self.accepted)
+        self.accepted.extend(good[: count - len(self.accepted)])
+        if len(self.accepted) >= count:
+            return []
+        return problems or [f"{len(self.accepted)} attributes are good, {count} are needed"]
 
 
 def ask(
@@ -121,107 +130,19 @@ def ask(
 ) -> Generator[Answer]:
     """Ask for every label, in whatever order the answers come; every label gives exactly one `Answer`.
 
-    An answer that is short of good attributes is asked for again, with the reasons and up to `retries` times;
-    what was good is kept. Labels are read as they are needed, so memory does not grow with their number.
+    An answer that is short of good attributes is asked for again; what was good is kept.
 
     Raises:
         LLMUnavailableError: the model is gone; labels not yet answered are lost to this call only.
     """
-    fresh = iter(labels)
-    again: deque[_Open] = deque()
-    failures = 0
-    while True:
-        under_way: dict[int, _Open] = {}
-        stream = _Stream(fresh, again, under_way, questions)
-        for number, completion in chat.complete(stream, schema=questions.schema, sampling=sampling):
-            waiting = under_way.pop(number)
-            failures = failures + 1 if completion.finish_reason == "error" else 0
-            if failures >= ERRORS_IN_A_ROW:
-                raise LLMUnavailableError(f"{failures} answers in a row failed, the last with: {completion.error}")
-            _take(waiting, completion, gate, questions.count)
-            if len(waiting.accepted) >= questions.count:
-                yield waiting.answer()
-            elif waiting.asked <= retries:
-                again.append(waiting)
-            elif waiting.accepted:
-                yield waiting.answer()
-            else:
-                yield waiting.answer(_why(waiting, completion, sampling))
-        if not again and stream.exhausted:
-            return
-
-
-class _Stream:
-    """The conversations that the model reads: labels to ask again before new ones."""
-
-    def __init__(
-        self, fresh: Iterator[Label], again: deque[_Open], under_way: dict[int, _Open], questions: Questions
-    ) -> None:
-        self._fresh, self._again, self._under_way, self._questions = fresh, again, under_way, questions
-        self._number = 0
-        self.exhausted = False
-
-    def __iter__(self) -> Iterator[list[Message]]:
-        while True:
-            if self._again:
-                waiting = self._again.popleft()
-            else:
-                label = next(self._fresh, None)
-                if label is None:
-                    self.exhausted = True
-                    return
-                waiting = _Open(label)
-            self._under_way[self._number] = waiting
-            self._number += 1
-            yield self._conversation(waiting)
-
-    def _conversation(self, waiting: _Open) -> list[Message]:
-        turns = self._questions.conversation(waiting.label)
-        if waiting.text is None:
-            return turns
-        # the model's own text goes back as its turn, never into ours
-        turns.append(Message("assistant", waiting.text[:MAX_QUOTED] or "(empty)"))
-        turns.append(
-            self._questions.prompt.retry(
-                label=waiting.label.name,
-                count=self._questions.count,
-                problems=waiting.problems[:MAX_PROBLEMS],
-                accepted=waiting.accepted,
-            )
+    waiting = (_LabelQuestion(label, questions, gate) for label in labels)
+    for asked in asking.ask(waiting, chat, schema=questions.schema, sampling=sampling, retries=retries):
+        question = asked.question
+        yield Answer(
+            label=question.label,
+            attributes=tuple(question.accepted),
+            error=None if question.accepted else asked.why(sampling),
+            asked=asked.times,
+            prompt_tokens=asked.prompt_tokens,
+            completion_tokens=asked.completion_tokens,
         )
-        return turns
-
-
-def _take(waiting: _Open, completion: Completion, gate: Gate, count: int) -> None:
-    """Add what is good in an answer to what was good before, and note what is wrong with the rest."""
-    waiting.asked += 1
-    waiting.prompt_tokens += completion.prompt_tokens
-    waiting.completion_tokens += completion.completion_tokens
-    if completion.finish_reason == "error":
-        waiting.problems, waiting.text = [completion.error or "the model failed"], None
-        return
-    waiting.text = completion.text
-    if completion.finish_reason == "refusal":
-        waiting.problems = [f"the answer was a refusal ({completion.error or 'no reason given'})"]
-        return
-    found = parse_answer(completion.text)
-    if isinstance(found, str):
-        cut = completion.finish_reason == "length"
-        waiting.problems = ["the answer was cut off, write shorter attributes" if cut else found]
-        return
-    good, problems = gate.accept(waiting.label, found, waiting.accepted)
-    waiting.accepted.extend(good[: count - len(waiting.accepted)])
-    waiting.problems = problems or [f"{len(waiting.accepted)} attributes are good, {count} are needed"]
-
-
-def _why(waiting: _Open, completion: Completion, sampling: Sampling) -> str:
-    """The last problem, with what the user can do where that is known."""
-    problem = waiting.problems[0]
-    if completion.finish_reason == "length":
-        return f"the answer was cut off at {sampling.max_tokens} tokens; raise --max-tokens"
-    if completion.finish_reason in ("error", "refusal"):
-        return problem
-    if not problem.startswith('"'):
-        said = " ".join((waiting.text or "").split())
-        return f"{problem}: {said[:80]!r}" if said else problem
-    return f"{len(waiting.problems)} attributes refused, such as {problem}"

@@ -16,8 +16,8 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.predictions import VideoPrediction
 from olmv.report.html import ReportInfo, write_report
 from olmv.report.pictures import PictureStore
-from olmv.report.resume import RunJournal
 from olmv.report.rows import check_format, write_rows
+from olmv.run_journal import RunJournal
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier

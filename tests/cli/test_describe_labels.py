@@ -136,7 +136,7 @@ TOLD = {
     "an empty answer": "the answer was empty",
     "another object": 'the answer had no list "attributes"',
     "numbers": "the attributes were not texts",
-    "bad attributes": '4 attributes refused, such as "dog" has 1 words; write 3 to 20',
+    "bad attributes": '4 refused, such as "dog" has 1 words; write 3 to 20',
     "no choices": "the server's answer cannot be read",
     "no JSON at all": "the server's answer cannot be read",
 }

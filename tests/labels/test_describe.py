@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from olmv.errors import LLMUnavailableError, UsageError, VocabularyError
-from olmv.labels.asking import ERRORS_IN_A_ROW, Answer, Questions, ask
+from olmv.labels.asking import Answer, Questions, ask
 from olmv.labels.describe import describe_labels, waiting_labels
 from olmv.labels.preview import preview
 from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.llm.asking import ERRORS_IN_A_ROW
 from olmv.llm.chat import Completion, Sampling
 from olmv.llm.prompts import load_prompt
 from tests.llm_stub import StubChat, attributes, completion, label_of

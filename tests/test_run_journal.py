@@ -8,7 +8,7 @@ import pytest
 
 from olmv.errors import OutputError, UsageError
 from olmv.report.pictures import Pictures, PictureStore
-from olmv.report.resume import RunJournal
+from olmv.run_journal import RunJournal
 
 SETTINGS: dict[str, Any] = {"labels": [["dog", [], []]], "model": "olmv-mini", "frames": 8}
 
