@@ -41,7 +41,6 @@ __all__ = [
     "VocabularyError",
     "WeightsUnavailableError",
     "WorkerCrashedError",
-    "reason",
 ]
 
 
