@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
@@ -103,6 +104,7 @@ class Classifier:
         workers: int | None = None,
         batch_size: int | None = None,
         thumbnails: bool = False,
+        embeddings: bool = False,
         timeout_s: float = 60.0,
         text_progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[VideoPrediction]:
@@ -128,6 +130,7 @@ class Classifier:
             workers: decoding processes; None for one per core, 0 to decode in this process.
             batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
             thumbnails: also return the sampled frames as small JPEGs.
+            embeddings: also return the embedding of each video.
             timeout_s: seconds that one file may take to decode.
             text_progress: called with (done, all) while texts are encoded.
 
@@ -152,6 +155,7 @@ class Classifier:
             frame_pooling=frame_pooling or "mean",
             top_k=top_k,
             explain=explain,
+            embeddings=embeddings,
         )
         loader = FrameLoader(
             paths,
@@ -176,6 +180,18 @@ class Classifier:
         embeddings = encode_texts_cached(self.model, prompts + nulls, progress=progress).to(self.model.device)
         null = embeddings[len(prompts) :] if nulls else None
         return TextBank.from_texts(texts, embeddings[: len(prompts)], null=null)
+
+    @torch.inference_mode()
+    def embed_video(self, pixels: Tensor) -> Tensor:
+        """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
+        resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
+        if self.model.yields_video_embedding:
+            return self._encode_videos([resized], len(resized))[0].cpu()
+        return _video_embedding(self._encode_frames(resized, len(resized)))
+
+    def similarity(self, embedding: Tensor, text: str) -> float:
+        """The cosine of a video's embedding [D] and a text, such as its caption."""
+        return float(embedding.float() @ self.model.encode_texts([text])[0])
 
     def truncated_texts(
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
@@ -257,6 +273,7 @@ class _Scoring:
     frame_pooling: FramePooling
     top_k: int | None
     explain: bool
+    embeddings: bool
 
     def prediction(self, video: VideoFrames, embedding: Tensor | None, bank: TextBank) -> VideoPrediction:
         common: dict[str, Any] = {
@@ -281,6 +298,7 @@ class _Scoring:
             explanations=tuple(self._explain(embedding, bank, explained, video)),
             thumbnails=tuple(video.thumbnails),
             times_s=tuple(float(time) for time in video.times_s),
+            embedding=_video_embedding(embedding) if self.embeddings else None,
             **common,
         )
 
@@ -319,6 +337,12 @@ class _Scoring:
             pooling=self.pooling,
             frame_pooling=self.frame_pooling,
         )
+
+
+def _video_embedding(embedding: Tensor) -> Tensor:
+    """[T, D] or [D] -> [D], L2-normalised, on the CPU."""
+    mean = embedding if embedding.ndim == 1 else embedding.mean(0)
+    return functional.normalize(mean.float(), dim=0).cpu()
 
 
 def _batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:

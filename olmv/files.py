@@ -104,10 +104,10 @@ def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:
         ) from failure
 
 
-def write_atomic(path: str | Path, data: bytes | str | Iterable[str]) -> None:
+def write_atomic(path: str | Path, data: bytes | str | Iterable[bytes | str]) -> None:
     """Write a whole file, or leave what was there: a temporary file beside it, fsync, then replace.
 
-    Pieces of text are written as they come, so that a large file is never in memory whole.
+    Pieces are written as they come, so that a large file is never in memory whole.
 
     A link stays a link (the file it leads to is replaced); an existing file keeps its mode. A device or a
     pipe (`/dev/stdout`) is written to directly.

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from olmv.scoring.explain import Explanation
 
 
@@ -55,6 +57,7 @@ class VideoPrediction:
         explanations: when asked for, of the labels with the highest probabilities, best first.
         thumbnails: the sampled frames as small JPEGs when asked for.
         times_s: the presentation time of every decoded frame, in seconds.
+        embedding: [D], L2-normalised, of the whole video (the mean over frames), when asked for.
     """
 
     video: str
@@ -67,6 +70,7 @@ class VideoPrediction:
     explanations: tuple["Explanation", ...] = ()
     thumbnails: tuple[bytes, ...] = field(default=(), repr=False)
     times_s: tuple[float, ...] = ()
+    embedding: "Tensor | None" = field(default=None, repr=False, compare=False)
 
     @property
     def positives(self) -> list[str]:

@@ -9,14 +9,14 @@ goes on from there; with other settings it refuses, because one file must not ho
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from olmv.errors import OutputError, UsageError
-from olmv.files import JsonlJournal, sha256_json, write_atomic
+from olmv.files import JsonlJournal, encode_row, sha256_json, write_atomic
 
 FORMAT = "olmv-run/1"
 
@@ -28,9 +28,10 @@ class RunJournal:
         output: the file that the user asked for; names the journal and the settings file.
         settings: everything that a row depends on, as plain data.
         resume: go on from what is there; False starts over.
+        finished: whether a row needs no more work; by default every row. Of several rows of a video the last counts.
 
     Attributes:
-        done: the videos that already have a row.
+        done: the videos that already have a finished row.
         failed: those of them whose row is an error.
 
     Raises:
@@ -38,7 +39,15 @@ class RunJournal:
         OutputError: a file cannot be read or written, or another run is writing it.
     """
 
-    def __init__(self, output: Path, settings: Mapping[str, Any], *, resume: bool = True) -> None:
+    def __init__(
+        self,
+        output: Path,
+        settings: Mapping[str, Any],
+        *,
+        resume: bool = True,
+        finished: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+    ) -> None:
+        self._finished = finished
         self.path = output if output.suffix.lower() == ".jsonl" else _beside(output, ".journal.jsonl")
         self.settings_path = _beside(output, ".run.json")
         self._journal = JsonlJournal(self.path)
@@ -84,6 +93,26 @@ class RunJournal:
         """All rows, one at a time, also those of earlier runs."""
         return self._journal.rows()
 
+    def offsets(self) -> dict[str, int]:
+        """Video -> where its last row is, for `row_at`."""
+        return self._journal.offsets("video")
+
+    def row_at(self, offset: int) -> dict[str, Any]:
+        """The row that begins there."""
+        return self._journal.row_at(offset)
+
+    def compact(self, order: Iterable[str], clean: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Keep the last row of every video only, cleaned: first the videos of `order`, then others. Closes the journal.
+
+        Raises:
+            OutputError: it cannot be written; the rows are as before.
+        """
+        places = self.offsets()
+        names = [name for name in dict.fromkeys((*order, *places)) if name in places]
+        rows = (encode_row(clean(self.row_at(places[name]))) for name in names)
+        write_atomic(self.path, rows)
+        self._journal.close()
+
     def _take_up(self, output: Path) -> None:
         changed = _changes(self._earlier_settings(output), self._settings)
         if changed:
@@ -96,9 +125,12 @@ class RunJournal:
 
     def _count(self, row: Mapping[str, Any]) -> None:
         video = str(row.get("video"))
-        self.done.add(video)
-        if row.get("status") == "error":
-            self.failed.add(video)
+        self.done.discard(video)
+        self.failed.discard(video)
+        if self._finished(row):
+            self.done.add(video)
+            if row.get("status") == "error":
+                self.failed.add(video)
 
     def _earlier_settings(self, output: Path) -> Mapping[str, Any]:
         with suppress(OSError, ValueError):

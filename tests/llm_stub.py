@@ -48,6 +48,14 @@ def good(body: dict[str, Any], _: int) -> tuple[int, Any]:
     return 200, answer({"attributes": attributes(label_of(body["messages"]), count)})
 
 
+def tells(body: dict[str, Any], _: int) -> tuple[int, Any]:
+    """A server that writes captions and names labels."""
+    captions = re.findall(r'^"(.*)"$', body["messages"][-1]["content"], re.MULTILINE)
+    if "labels" in body["response_format"]["json_schema"]["schema"]["properties"]:
+        return 200, answer({"labels": ["A Dog", "dogs", "running", "video"]})
+    return 200, answer({"caption": f"The video shows {len(captions)} things, the first of them {captions[0]}."})
+
+
 class StubServer:
     """An OpenAI-compatible server on 127.0.0.1 that answers as `respond` says: (body, number) -> status and body.
 

@@ -116,7 +116,7 @@ def describe_labels(
     if output is not None and not dry_run:
         check_writable(output)
     waiting = waiting_labels(vocabulary, output, resume=resume)
-    options = dict(_option(text) for text in llm_option or ())
+    options = key_values(llm_option, "--llm-option")
     view = _View(quiet=quiet)
     for note in vocabulary.notes:
         view.note(note)
@@ -147,11 +147,19 @@ def describe_labels(
         raise typer.Exit(1)
 
 
-def _option(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--llm-option {text!r} is not KEY=VALUE")
-    return key.strip().replace("-", "_"), value.strip()
+def key_values(texts: list[str] | None, flag: str) -> dict[str, str]:
+    """The options of a repeated `--flag KEY=VALUE`.
+
+    Raises:
+        UsageError: one is not KEY=VALUE.
+    """
+    found = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"{flag} {text!r} is not KEY=VALUE")
+        found[key.strip().replace("-", "_")] = value.strip()
+    return found
 
 
 def _gate(vocabulary: "Vocabulary", model: str | None, templates: str | None) -> "Gate":

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 import olmv
+from olmv.data.manifests import read_manifest
 from olmv.llm.chat import Conversation, Message, Sampling, open_chat
+from tests.captions.tiny_blip2 import build as build_blip2
+from tests.samples import write_clip
 
 URL = os.environ.get("OLMV_TEST_VLLM_URL", "")
 MODEL = os.environ.get("OLMV_TEST_VLLM_MODEL", "")
@@ -161,3 +164,21 @@ def test_a_wrong_option_is_one_line(label_file: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "vLLM has no option 'max_modellen'; did you mean max_model_len?" in done.stderr
     assert not (tmp_path / "book.json").exists()
+
+
+def test_captions_with_the_server(tmp_path: Path) -> None:
+    """A tiny BLIP-2 says something of every frame, the real server makes a sentence and labels of it."""
+    clips = [str(write_clip(tmp_path / f"{seed}.mp4", seed=seed)) for seed in range(4)]
+    command = [console_script(sys.executable), "caption", *clips, "-o", "c.jsonl", "--frames", "4"]
+    command += ["--captioner", f"blip2:{build_blip2(tmp_path / 'blip2')}", "--llm", f"openai:{MODEL}@{URL}"]
+    command += ["--extract-labels", "labels.jsonl", "--model", "olmv-mini", "--retries", "9"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in (tmp_path / "c.jsonl").read_text("utf-8").splitlines()]
+    assert [row["video"] for row in rows] == clips
+    for row in rows:
+        assert row["caption"].startswith("The video shows ")
+        assert 1 <= len(row["frame_captions"]) <= 4
+        assert -1 <= row["similarity"] <= 1
+        assert row["labels"]
+    assert [row.labels for row in read_manifest(tmp_path / "labels.jsonl")]

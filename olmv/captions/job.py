@@ -1,0 +1,116 @@
+"""What an `olmv caption` run is asked to do, who watches it, and what it did."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from olmv.errors import UsageError
+from olmv.files import check_writable
+from olmv.llm.chat import Sampling
+
+__all__ = ["CaptionJob", "CaptionListener", "CaptionSummary"]
+
+LABELS = "labels:"
+
+
+class CaptionListener(Protocol):
+    """Who watches a run: the command line, or a test."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know; one line."""
+
+    def started(self, *, total: int, done: int) -> None:
+        """`total` videos, of which `done` need no more work."""
+
+    def captioned(self, done: int, total: int) -> None:
+        """Frame captions of `done` videos are there (stage one)."""
+
+    def told(self, row: dict[str, Any]) -> None:
+        """A video has its row (stage two), a good one or an error."""
+
+
+@dataclass(frozen=True)
+class CaptionJob:
+    """What to caption, by which models, and where to write it."""
+
+    inputs: list[str]
+    output: Path
+    captioner: str
+    llm: str | None = None
+    prompt: str = "summary"
+    labels: str | None = None
+    model: str | None = None
+    min_similarity: float | None = None
+    extract_labels: Path | None = None
+    frames: int = 16
+    sampling: str = "uniform"
+    batch_size: int | None = None
+    sampling_of_llm: Sampling = field(default_factory=lambda: Sampling(temperature=0.2, max_tokens=160))
+    retries: int = 3
+    concurrency: int = 32
+    llm_timeout_s: float = 120.0
+    llm_options: dict[str, str] = field(default_factory=dict)
+    captioner_options: dict[str, str] = field(default_factory=dict)
+    resume: bool = True
+    decoder: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    workers: int | None = None
+    timeout_s: float = 60.0
+
+    @property
+    def by_labels(self) -> bool:
+        """Whether the classifier itself tells what it sees."""
+        return self.captioner.startswith(LABELS)
+
+    def check(self) -> None:
+        """Whether the words of the command make sense, before anything is loaded.
+
+        Raises:
+            UsageError: they do not.
+            OutputError: an output cannot be written.
+        """
+        if self.output.suffix.lower() != ".jsonl":
+            raise UsageError(f"captions are rows of JSON; end {self.output} in .jsonl")
+        check_writable(self.output)
+        if self.extract_labels is not None:
+            if self.extract_labels.suffix.lower() != ".jsonl":
+                raise UsageError(f"the manifest is rows of JSON; end {self.extract_labels} in .jsonl")
+            if self.extract_labels.resolve() == self.output.resolve():
+                raise UsageError("--extract-labels and -o name the same file; give the manifest a name of its own")
+            check_writable(self.extract_labels)
+        if not self.by_labels and self.llm is None:
+            raise UsageError(
+                "--llm is needed to make one caption out of frame captions; or use --captioner labels:MODEL"
+            )
+        if self.min_similarity is not None and self.model is None and not self.by_labels:
+            raise UsageError("--min-similarity compares captions with videos: name the CLIP that does, --model NAME")
+
+
+@dataclass
+class CaptionSummary:
+    """What a run did.
+
+    Args:
+        total: videos.
+        earlier: of these, finished before.
+        ok: captioned by this run.
+        failed: without a caption; their rows say why.
+        frames_captioned: videos that went through stage one in this run.
+        labels: different labels in the manifest; None if none was asked for.
+        stopped: why the sentences ended early; None if they did not.
+    """
+
+    total: int
+    earlier: int
+    ok: int = 0
+    failed: int = 0
+    frames_captioned: int = 0
+    asked: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    labels: int | None = None
+    stopped: str | None = None
+    seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)

@@ -1,0 +1,186 @@
+"""`olmv caption`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from olmv.cli.describe_labels import key_values
+from olmv.cli.predict import Decoder, Sampling
+from olmv.cli.progress import Progress, printable
+
+if TYPE_CHECKING:
+    from olmv.captions.job import CaptionSummary
+
+EPILOG = """\b
+Examples:
+  olmv caption clips/ -o captions.jsonl --captioner labels:olmv-mini
+  olmv caption clips/ -o blip.jsonl --captioner blip2:Salesforce/blip2-opt-2.7b --llm openai:llama@http://127.0.0.1:8000/v1
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("caption", epilog=EPILOG)(caption)
+
+
+def caption(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
+            "paths on standard input.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="captions.jsonl", help="A row a video.")],
+    captioner: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="blip2:MODEL, hf:MODEL (a vision language model), or labels:MODEL (the labels of olmv predict, told "
+            "as a sentence; nothing to download with labels:olmv-mini).",
+        ),
+    ],
+    llm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC", help="Makes one caption of the frames': vllm:MODEL, openai:MODEL@URL or transformers:MODEL."
+        ),
+    ] = None,
+    prompt: Annotated[str, typer.Option(metavar="NAME|FILE", help="How the LLM is asked.")] = "summary",
+    labels: Annotated[
+        str | None, typer.Option("--labels", "-l", help="What labels:MODEL may say; not needed for olmv-mini.")
+    ] = None,
+    extract_labels: Annotated[
+        Path | None,
+        typer.Option(metavar="MANIFEST.jsonl", help="Also list the things and actions named, for training."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="A CLIP that compares caption and video.")
+    ] = None,
+    min_similarity: Annotated[
+        float | None, typer.Option(metavar="S", help="Captions below are marked, and stay out of the manifest.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames to caption in a video.")] = 16,
+    sampling: Annotated[Sampling, typer.Option(help="Which frames.")] = Sampling.uniform,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Frames captioned at once.  [default: 128, on a CPU 16]", show_default=False
+        ),
+    ] = None,
+    retries: Annotated[int, typer.Option(min=0, metavar="N", help="Ask again so often after a bad answer.")] = 3,
+    temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the LLM.")] = 0.2,
+    max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Of one answer of the LLM.")] = 160,
+    seed: Annotated[int, typer.Option(help="Of the LLM's sampling.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Requests to a server at once.")] = 32,
+    llm_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Passed on to the LLM.", show_default=False)
+    ] = None,
+    captioner_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Passed on to the captioner: device_map=auto ...", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the rows of an earlier run, or start over.")] = True,
+    decoder: Annotated[Decoder, typer.Option(help="What reads the files.")] = Decoder.auto,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.")] = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
+) -> None:
+    """Say in one sentence what each video shows."""
+    from olmv.captions.job import CaptionJob
+    from olmv.captions.run import run
+    from olmv.llm.chat import Sampling as Drawing
+
+    job = CaptionJob(
+        inputs=inputs,
+        output=output,
+        captioner=captioner,
+        llm=llm,
+        prompt=prompt,
+        labels=labels,
+        model=model,
+        min_similarity=min_similarity,
+        extract_labels=extract_labels,
+        frames=frames,
+        sampling=sampling.value,
+        batch_size=batch_size,
+        sampling_of_llm=Drawing(temperature=temperature, max_tokens=max_tokens, seed=seed),
+        retries=retries,
+        concurrency=concurrency,
+        llm_options=key_values(llm_option, "--llm-option"),
+        captioner_options=key_values(captioner_option, "--captioner-option"),
+        resume=resume,
+        decoder=decoder.value,
+        device=device,
+        dtype=dtype,
+        workers=workers,
+        timeout_s=timeout,
+    )
+    view = _View(quiet=quiet)
+    try:
+        summary = run(job, view)
+    finally:
+        view.progress.stop()
+    view.finished(summary)
+    if summary.failed or summary.stopped:
+        raise typer.Exit(1)
+
+
+class _View:
+    """Shows a run; see `olmv.captions.job.CaptionListener`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+
+        self.progress = Progress("videos", Console(stderr=True, highlight=False), quiet=quiet)
+        self._quiet = quiet
+
+    def note(self, text: str) -> None:
+        """A remark on its own line."""
+        self.progress.say(f"note: {text}")
+
+    def started(self, *, total: int, done: int) -> None:
+        """Put up the progress bar."""
+        self.progress.start(total=total, done=done)
+
+    def captioned(self, done: int, total: int) -> None:
+        """Stage one has a bar of its own."""
+        self.progress.side("frame captions", done, total)
+
+    def told(self, row: dict[str, Any]) -> None:
+        """One more row: results go to standard output."""
+        if not self._quiet:
+            said = (
+                row["caption"] if row["error"] is None else f"error: {row['error']['type']}: {row['error']['message']}"
+            )
+            print(f"{printable(row['video'])}\t{printable(said)}", flush=True)
+        self.progress.step()
+
+    def finished(self, summary: "CaptionSummary") -> None:
+        """The last lines: what was done, what failed, what was written."""
+        say = self.progress.say
+        parts = [f"{summary.ok} videos captioned" if summary.ok != 1 else "1 video captioned"]
+        if summary.earlier:
+            parts.append(f"{summary.earlier} from before")
+        if summary.failed:
+            parts.append(f"{summary.failed} failed")
+        if summary.asked:
+            parts.append(
+                f"{summary.asked} answers, {summary.prompt_tokens} prompt and {summary.completion_tokens} answer tokens"
+            )
+        say(f"{', '.join(parts)}, {summary.seconds:.1f} s")
+        for video, message in summary.failures:
+            say(f"failed: {video}: {message}")
+        if summary.stopped:
+            say(f"stopped: {summary.stopped}; frame captions are kept, the same command goes on from there")
+        for path in summary.written:
+            told = f" ({summary.labels} labels)" if summary.labels is not None and path == summary.written[-1] else ""
+            say(f"wrote {path}{told}")
