@@ -53,7 +53,7 @@ def tells(body: dict[str, Any], _: int) -> tuple[int, Any]:
     captions = re.findall(r'^"(.*)"$', body["messages"][-1]["content"], re.MULTILINE)
     if "labels" in body["response_format"]["json_schema"]["schema"]["properties"]:
         return 200, answer({"labels": ["A Dog", "dogs", "running", "video"]})
-    return 200, answer({"caption": f"The video shows {len(captions)} things, the first of them {captions[0]}."})
+    return 200, answer({"the_video_shows": f"{len(captions)} things, the first of them {captions[0]}."})
 
 
 class StubServer:

@@ -20,6 +20,8 @@ LIGHT_MODULES = [
     "olmv.labels.quality",
     "olmv.labels.describe",
     "olmv.labels.preview",
+    "olmv.captions.job",
+    "olmv.captions.rows",
     "olmv.llm.chat",
     "olmv.llm.prompts",
     "olmv.scoring.thresholds",

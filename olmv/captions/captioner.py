@@ -10,12 +10,14 @@ MODEL is a hub id or a folder; for `labels` a model name as for `olmv predict`.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from olmv.errors import UsageError
-from olmv.video.transforms import Preprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from olmv.video.transforms import Preprocess
 
 __all__ = ["FrameCaption", "FrameCaptioner", "clean_caption", "open_captioner"]
 
@@ -42,14 +44,14 @@ class FrameCaptioner(Protocol):
     """As the user wrote it; goes into every row."""
 
     @property
-    def preprocess(self) -> Preprocess:
+    def preprocess(self) -> "Preprocess":
         """How frames are resized before they come here; reads no weights.
 
         Raises:
             CaptionerUnavailableError: the model's files cannot be had.
         """
 
-    def caption(self, frames: Tensor) -> list[str]:
+    def caption(self, frames: "Tensor") -> list[str]:
         """frames uint8 [N, 3, S, S] -> N texts as the model wrote them, in order.
 
         Raises:

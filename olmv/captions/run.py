@@ -201,25 +201,25 @@ class _Run:
             yield CaptionQuestion(row, captioned.captions, self._prompt)
 
     def _by_labels(self) -> None:
-        from olmv.captions.from_labels import CAPTION_THRESHOLD, caption_of, moji_words, words_from
+        from olmv.captions.from_labels import CAPTION_FRAME_POOLING, caption_of, moji_vocabulary, moji_words, words_from
         from olmv.labels.vocabulary import Vocabulary
 
         if not self._todo:
             return
         assert self._classifier is not None
         if self.job.labels is not None:
-            words = words_from(Vocabulary.load(self.job.labels))
+            vocabulary = Vocabulary.load(self.job.labels)
+            words = words_from(vocabulary)
         elif "olmv-mini" in self.job.captioner:
-            words = moji_words()
+            vocabulary, words = moji_vocabulary(), moji_words()
         else:
             raise UsageError(f"--captioner {self.job.captioner} tells what its labels say: give them, --labels FILE")
         for prediction in self._classifier.predict(
             self._todo,
-            words.all,
-            threshold=CAPTION_THRESHOLD,
+            vocabulary,
             frames=self.job.frames,
             sampling=self.job.sampling,
-            frame_pooling="softmax",
+            frame_pooling=CAPTION_FRAME_POOLING,
             decoder=self.job.decoder,
             workers=self.job.workers,
             batch_size=self.job.batch_size,
@@ -237,7 +237,7 @@ class _Run:
                 continue
             caption, named = caption_of(prediction, words)
             if not caption:
-                message = f"no label reaches {CAPTION_THRESHOLD:g}: there is nothing to tell"
+                message = "no label reaches its threshold: there is nothing to tell"
                 self._write(told.failed(row, "CaptionError", message))
                 continue
             assert prediction.embedding is not None

@@ -18,8 +18,11 @@ from olmv.llm.prompts import Prompt
 
 __all__ = ["CaptionQuestion", "LabelsQuestion", "merge_captions", "normalize_label"]
 
+# The paper primes the answer with these words; as a key of the answer they need no trust in the model.
 OPENING = "The video shows "
-MIN_WORDS, MAX_WORDS = 6, 60
+ANSWER = "the_video_shows"
+_OPENED = re.compile(r"^(?:the video shows\s*)+", re.IGNORECASE)
+MIN_WORDS, MAX_WORDS = 3, 57
 SAME = 0.85
 MAX_LABEL_WORDS = 5
 MAX_LABELS = 12
@@ -65,17 +68,16 @@ class CaptionQuestion:
         return self.prompt.retry(problems=problems)
 
     def take(self, text: str) -> list[str]:
-        said = _field(text, "caption")
+        said = _field(text, ANSWER)
         if not isinstance(said, str):
-            return ['the answer had no text "caption"']
-        sentence = clean_caption(said)
-        words = len(sentence.split())
-        if not sentence.startswith(OPENING):
-            return [f'{_shown(sentence)} does not begin with "The video shows"']
+            return [f'the answer had no text "{ANSWER}"']
+        told = clean_caption(_OPENED.sub("", clean_caption(said)))
+        words = len(told.split())
         if not MIN_WORDS <= words <= MAX_WORDS:
-            return [f"{_shown(sentence)} has {words} words; write {MIN_WORDS} to 40"]
-        if re.search(r"[.!?]\s+\S", sentence):
-            return [f"{_shown(sentence)} is more than one sentence"]
+            return [f"{_shown(told)} has {words} words; write {MIN_WORDS} to 40"]
+        if re.search(r"[.!?]\s+\S", told):
+            return [f"{_shown(told)} is more than one sentence"]
+        sentence = OPENING + told
         self.caption = sentence if sentence[-1] in ".!?" else sentence + "."
         return []
 

@@ -210,10 +210,10 @@ def test_a_caption_with_instructions_in_it(olmv: Any, here: Path, captioner: Cap
         said = [turn["content"] for body in server.requests for turn in body["messages"]]
     assert not any("<|im_end|>" in text for text in said)
     assert all(text.count("</captions>") <= 1 for text in said)
-    with StubServer(lambda *_: (200, answer({"caption": "HACKED"}))) as server:
+    with StubServer(lambda *_: (200, answer({"the_video_shows": "HACKED"}))) as server:
         code, _, err = caption(olmv, server, "--no-resume", "--retries", "1")
     assert code == 1
-    assert '1 refused, such as "HACKED" does not begin with "The video shows"' in err
+    assert '1 refused, such as "HACKED" has 1 words; write 3 to 40' in err
     assert all(row["caption"] is None and len(row["frame_captions"]) == 4 for row in rows())
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+import olmv as package
 from tests.cli.conftest import COMMAND
-from tests.llm_stub import StubServer
+from tests.cli.test_caption import Captioner
+from tests.llm_stub import StubServer, good, tells
 
-COMMANDS = ["predict", "describe-labels", "doctor", "models list", "models info"]
+COMMANDS = ["predict", "describe-labels", "caption", "doctor", "models list", "models info"]
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def examples(text: str) -> list[list[str]]:
 def test_help_names_every_command(olmv: Any) -> None:
     code, out, _ = olmv("--help")
     assert code == 0
-    for command in ("predict", "describe-labels", "doctor", "models"):
+    for command in ("predict", "describe-labels", "caption", "doctor", "models"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
@@ -48,8 +50,13 @@ def test_every_command_has_two_examples_that_run(
     # The examples use the default model, whose weights are not here; everything else is as written.
     monkeypatch.setattr("olmv.models.hub.DEFAULT_MODEL", model)
     monkeypatch.setattr("olmv.models.hub.list_models", list)
-    monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
-    server = stack.enter_context(StubServer())
+    if command == "caption":  # olmv-mini has something to say of its own clips only
+        (here / "clips").unlink()
+        (here / "clips").symlink_to(Path(package.__file__).with_name("data") / "clips")
+    else:
+        monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
+    server = stack.enter_context(StubServer(tells if command == "caption" else good))
+    monkeypatch.setattr("olmv.captions.captioner.open_captioner", lambda *_, **__: Captioner())
     for words in found:
         assert words[: 1 + len(command.split())] == ["olmv", *command.split()]
         arguments = words[1:]
@@ -82,8 +89,6 @@ def test_help_is_quick() -> None:
 
 
 def test_version(olmv: Any) -> None:
-    import olmv as package
-
     assert olmv("--version")[:2] == (0, f"olmv {package.__version__}\n")
 
 
