@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from olmv.captions.hf_loading import OPTIONS, Source, answers, free, greedy, quiet
+from olmv.captions.hf_loading import OPTIONS, Source, answers, free, greedy
 from olmv.devices import choose
 from olmv.errors import CaptionerUnavailableError, OlmvError, UsageError, reason
-from olmv.llm.tokens import parse_options
+from olmv.llm.tokens import parse_options, quiet_transformers
 from olmv.video.transforms import Preprocess
 
 __all__ = ["Blip2Captioner", "ChatCaptioner"]
@@ -82,7 +82,7 @@ class _Captioner:
     def _halved(self, frames: Tensor) -> list[str]:
         """What is too large for the memory is done in halves."""
         try:
-            with torch.inference_mode(), quiet():
+            with torch.inference_mode(), quiet_transformers():
                 return self._answer(frames)
         except torch.OutOfMemoryError:
             if len(frames) == 1:

@@ -1,8 +1,6 @@
 """What both captioners do with transformers: load (offline at once, safetensors only, no foreign code) and decode."""
 
-import contextlib
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,9 @@ from olmv import network
 from olmv.devices import Placement
 from olmv.errors import CaptionerUnavailableError
 from olmv.llm import tokens
+from olmv.llm.tokens import quiet_transformers
 
-__all__ = ["OPTIONS", "Source", "answers", "free", "greedy", "quiet", "unavailable"]
+__all__ = ["OPTIONS", "Source", "answers", "free", "greedy", "unavailable"]
 
 OPTIONS = ("attn_implementation", "device_map", "max_memory", "offload_folder", "revision")
 """What `from_pretrained` takes from a user; device and dtype have words of their own."""
@@ -47,7 +46,7 @@ class Source:
             CaptionerUnavailableError: it cannot be had.
         """
         try:
-            with quiet(), network.quiet():
+            with quiet_transformers(), network.quiet():
                 return kind.from_pretrained(
                     self.model,
                     revision=self.revision,
@@ -170,24 +169,6 @@ def free() -> None:
     """Give back what torch still holds of a GPU's memory."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' progress bars and advice; what matters is raised."""
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _vocabulary(config: Any) -> int:

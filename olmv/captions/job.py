@@ -63,6 +63,11 @@ class CaptionJob:
         """Whether the classifier itself tells what it sees."""
         return self.captioner.startswith(LABELS)
 
+    @property
+    def knows_moji(self) -> bool:
+        """Whether the classifier is olmv-mini, which knows its own world's words."""
+        return self.captioner == f"{LABELS}olmv-mini"
+
     def check(self) -> None:
         """Whether the words of the command make sense, before anything is loaded.
 
@@ -83,6 +88,8 @@ class CaptionJob:
             raise UsageError(
                 "--llm is needed to make one caption out of frame captions; or use --captioner labels:MODEL"
             )
+        if self.by_labels and self.labels is None and not self.knows_moji:
+            raise UsageError(f"--captioner {self.captioner} tells what its labels say: give them, --labels FILE")
         if self.min_similarity is not None and self.model is None and not self.by_labels:
             raise UsageError("--min-similarity compares captions with videos: name the CLIP that does, --model NAME")
 

@@ -207,13 +207,13 @@ class _Run:
         if not self._todo:
             return
         assert self._classifier is not None
-        if self.job.labels is not None:
-            vocabulary = Vocabulary.load(self.job.labels)
-            words = words_from(vocabulary)
-        elif "olmv-mini" in self.job.captioner:
+        if self.job.knows_moji:
+            self.listener.note("olmv-mini knows drawings, not footage: of real video its captions mean nothing")
+        if self.job.labels is None:
             vocabulary, words = moji_vocabulary(), moji_words()
         else:
-            raise UsageError(f"--captioner {self.job.captioner} tells what its labels say: give them, --labels FILE")
+            vocabulary = Vocabulary.load(self.job.labels)
+            words = words_from(vocabulary)
         for prediction in self._classifier.predict(
             self._todo,
             vocabulary,

@@ -64,6 +64,9 @@ class Progress:
     def side(self, what: str, done: int, total: int) -> None:
         """Work beside the main bar, such as encoding the label texts; its bar goes when it is done."""
         if self._bars is None:
+            if time.monotonic() - self._told > PLAIN_EVERY_S and done < total:
+                self._told = time.monotonic()
+                self.say(f"{what}: {done} of {total}")
             return
         if what not in self._side:
             self._side[what] = self._bars.add_task(what, total=total, rate="")

@@ -1,6 +1,8 @@
 """What the two backends that hold a model themselves share: its chat template, its options, batches of work."""
 
+import contextlib
 import difflib
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,7 +14,7 @@ from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.llm.chat import Conversation, Message
 from olmv.network import is_online
 
-__all__ = ["ChatTokenizer", "batches", "parse_options", "unavailable"]
+__all__ = ["ChatTokenizer", "batches", "parse_options", "quiet_transformers", "unavailable"]
 
 # What a hexadecimal revision or a name would lose as a YAML number.
 _TEXTS = frozenset({"revision", "code_revision", "tokenizer_revision", "tokenizer", "hf_token"})
@@ -132,3 +134,21 @@ def unavailable(model: str, failure: BaseException, *, local_only: bool) -> LLMU
             "download it where there is a network (hf download), or name a folder"
         )
     return LLMUnavailableError(f"cannot load {model} from the hub: {reason(failure)}")
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Without transformers' progress bars and advice; what matters is raised."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,8 +1,6 @@
 """A language model in this process, by transformers' own `generate`: for small machines and small models."""
 
-import contextlib
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +10,7 @@ from olmv.devices import choose
 from olmv.errors import OlmvError, UsageError, reason
 from olmv.llm.chat import Completion, Conversation, Sampling
 from olmv.llm.grammar import SchemaProcessor
-from olmv.llm.tokens import ChatTokenizer, batches, parse_options, unavailable
+from olmv.llm.tokens import ChatTokenizer, batches, parse_options, quiet_transformers, unavailable
 
 __all__ = ["TransformersChat"]
 
@@ -90,7 +88,7 @@ class TransformersChat:
         given = dict(self._options)
         placement = choose(str(given.pop("device", "auto")), str(given.pop("dtype", "auto")))
         try:
-            with _quiet():
+            with quiet_transformers():
                 model = AutoModelForCausalLM.from_pretrained(
                     self._model_name,
                     dtype=placement.dtype,
@@ -205,7 +203,7 @@ class TransformersChat:
             matchers = [LLMatcher(self._grammar_tokenizer, grammar) for _ in prompts]
             processors.append(SchemaProcessor(matchers, start=longest, ends=settings.eos_token_id))
         gpus = list(range(torch.cuda.device_count())) if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=gpus), torch.inference_mode(), _quiet():
+        with torch.random.fork_rng(devices=gpus), torch.inference_mode(), quiet_transformers():
             torch.manual_seed(seed)
             out = self._model.generate(
                 input_ids=ids, attention_mask=mask, generation_config=settings, logits_processor=processors
@@ -219,21 +217,3 @@ class TransformersChat:
         used = len(tokens) if stop is None else stop + 1
         text = self._tokenizer.hf.decode(tokens[:used], skip_special_tokens=True)
         return Completion(text, "length" if stop is None else "stop", prompt_tokens, used)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars and advice; what matters is raised."""
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -15,6 +15,7 @@ from olmv.data.manifests import read_manifest
 from olmv.errors import CaptionerUnavailableError
 from olmv.video.transforms import Preprocess
 from tests.llm_stub import StubServer, answer, tells
+from tests.samples import write_clip
 
 WORDS = ("dog", "cat", "bird", "fish")
 
@@ -235,6 +236,26 @@ def test_labels_become_a_manifest(olmv: Any, here: Path, captioner: Captioner) -
     assert manifest[0].caption == rows()[0]["caption"]
 
 
+def test_labels_can_be_asked_for_later(olmv: Any, here: Path, captioner: Captioner) -> None:
+    with StubServer(tells) as server:
+        caption(olmv, server)
+        code, _, err = caption(olmv, server, "--extract-labels", "labels.jsonl")
+        assert len(server.requests) == 10
+    assert code == 0, err
+    assert sum(captioner.batches) == 20
+    assert len(read_manifest("labels.jsonl")) == 5
+
+
+def test_a_video_shorter_than_the_frames_asked_for(olmv: Any, here: Path, captioner: Captioner) -> None:
+    write_clip(here / "short.mp4", frames=5)
+    with StubServer(tells) as server:
+        code, _, err = caption(olmv, server, "--frames", "16", inputs="short.mp4")
+    assert code == 0, err
+    assert rows()[0]["frames"]["requested"] == 16
+    times = [item["time_s"] for item in rows()[0]["frame_captions"]]
+    assert len(times) == len(set(times)) == rows()[0]["frames"]["decoded"] == 5  # nothing is told twice
+
+
 def test_similarity_is_recorded_and_filters(olmv: Any, here: Path, captioner: Captioner, model: str) -> None:
     with StubServer(tells) as server:
         code, _, err = caption(
@@ -276,6 +297,7 @@ def test_a_captioner_that_is_not_there(olmv: Any, here: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["-o", "c.jsonl", "--captioner", "labels:x"], "--captioner labels:x tells what its labels say: give them"),
         (["-o", "c.csv", "--captioner", "labels:olmv-mini"], "end c.csv in .jsonl"),
         (["-o", "c.jsonl", "--captioner", "blip2:x"], "--llm is needed to make one caption out of frame captions"),
         (["-o", "c.jsonl", "--captioner", "git:x", "--llm", "openai:x@http://h"], "'git:x' is not blip2:MODEL"),
