@@ -104,10 +104,17 @@ class RunJournal:
     def compact(self, order: Iterable[str], clean: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Keep the last row of every video only, cleaned: first the videos of `order`, then others. Closes the journal.
 
+        Without a row, the files go.
+
         Raises:
             OutputError: it cannot be written; the rows are as before.
         """
         places = self.offsets()
+        if not places:
+            self._journal.close()
+            self.path.unlink(missing_ok=True)
+            self.settings_path.unlink(missing_ok=True)
+            return
         names = [name for name in dict.fromkeys((*order, *places)) if name in places]
         rows = (encode_row(clean(self.row_at(places[name]))) for name in names)
         write_atomic(self.path, rows)

@@ -132,3 +132,29 @@ def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
     store._file = Path("/dev/full").open("w+b")  # noqa: SIM115
     with pytest.raises(OutputError, match="No space left on device"):
         store.add("a.mp4", (), ())
+
+
+def test_the_last_row_of_a_video_counts_and_is_kept(tmp_path: Path) -> None:
+    settings = {"a": 1}
+    with RunJournal(tmp_path / "x.jsonl", settings, finished=lambda row: row["status"] != "half") as journal:
+        journal.begin()
+        for video, status in (("b", "half"), ("a", "ok"), ("b", "error"), ("c", "half")):
+            journal.append({"video": video, "status": status})
+        assert (journal.done, journal.failed) == ({"a", "b"}, {"b"})
+        assert journal.row_at(journal.offsets()["b"])["status"] == "error"
+        journal.append({"video": "b", "status": "half"})
+        assert (journal.done, journal.failed) == ({"a"}, set())
+        journal.compact(["c", "b"], lambda row: {**row, "clean": True})
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert [(row["video"], row["status"], row["clean"]) for row in rows] == [
+        ("c", "half", True),
+        ("b", "half", True),
+        ("a", "ok", True),
+    ]
+
+
+def test_without_a_row_no_file_stays(tmp_path: Path) -> None:
+    with RunJournal(tmp_path / "x.jsonl", {}) as journal:
+        journal.begin()
+        journal.compact([], dict)
+    assert list(tmp_path.iterdir()) == []

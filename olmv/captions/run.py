@@ -64,6 +64,7 @@ class _Run:
                 job.captioner, device=job.device, dtype=job.dtype, options=job.captioner_options
             )
             stack.enter_context(closing(self._captioner))
+            _ = self._captioner.preprocess  # a wrong model is told before anything is made
             self._chat = open_chat(
                 job.llm, concurrency=job.concurrency, timeout_s=job.llm_timeout_s, options=job.llm_options
             )
@@ -142,12 +143,19 @@ class _Run:
     def finish(self) -> None:
         """One row a video, in the order of the inputs, and the manifest."""
         job = self.job
-        if self.summary.stopped is not None:
-            self.summary.failed = len(self._todo) - self.summary.ok
-        self._journal.compact(
-            self.videos,
-            lambda row: told.clean_row(row, stopped=self.summary.stopped, min_similarity=job.min_similarity),
-        )
+        todo = set(self._todo)
+        failed = 0
+
+        def clean(row: dict[str, Any]) -> dict[str, Any]:
+            nonlocal failed
+            row = told.clean_row(row, stopped=self.summary.stopped, min_similarity=job.min_similarity)
+            failed += row["status"] == "error" and row["video"] in todo
+            return row
+
+        self._journal.compact(self.videos, clean)
+        self.summary.failed = failed
+        if not self._journal.path.exists():
+            return  # not one row: nothing was done
         self.summary.written.append(job.output)
         if job.extract_labels is not None:
             self.summary.labels = told.write_manifest(job.extract_labels, self._journal.rows)

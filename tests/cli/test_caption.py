@@ -292,6 +292,19 @@ def test_a_captioner_that_is_not_there(olmv: Any, here: Path, monkeypatch: pytes
         code, _, err = caption(olmv, server)
     assert code == 2
     assert "stub is neither a folder" in err
+    assert [path.name for path in here.iterdir()] == ["clips"]
+
+
+def test_a_captioner_whose_weights_cannot_be_loaded(olmv: Any, here: Path, captioner: Captioner) -> None:
+    def fails(_: int) -> str:
+        raise CaptionerUnavailableError("the weights are cut off")
+
+    captioner.says = fails
+    with StubServer(tells) as server:
+        code, _, err = caption(olmv, server, "--extract-labels", "m.jsonl")
+    assert code == 2
+    assert "the weights are cut off" in err
+    assert [path.name for path in here.iterdir()] == ["clips"]
 
 
 @pytest.mark.parametrize(

@@ -389,7 +389,10 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(olmv: Any, here: Path) -> N
         (["dog", "-o", "b.json", "--llm", "openai:@http://h/v1"], "is not openai:MODEL@URL, as in"),
         (["dog", "-o", "b.json", "--llm", "openai:x@http://h", "--llm-option", "a"], "'a' is not KEY=VALUE"),
         (["dog", "-o", "no/b.json", "--llm", "openai:x@http://h"], "its folder does not exist"),
-        (["dog", "--dry-run", "--prompt", "poems"], "no prompt is called 'poems'; there are actions, domain, entities, general"),
+        (
+            ["dog", "--dry-run", "--prompt", "poems"],
+            "no prompt is called 'poems'; there are actions, domain, entities, general",
+        ),
         (["dog", "--dry-run", "--prompt", "objects", "--domain", "x"], "'objects' has no place for a domain"),
         (["dog", "--dry-run", "--prompt", "domain"], "'domain' needs a domain: --domain"),
         (["missing.txt", "--dry-run"], "no such label file: missing.txt"),
