@@ -27,7 +27,9 @@ SAME = 0.85
 MAX_LABEL_WORDS = 5
 MAX_LABELS = 12
 _ARTICLE = re.compile(r"^(?:an?|the|some|several|two|three|many)\s+")
-_ABOUT_THE_VIDEO = frozenset(("video", "scene", "frame", "image", "picture", "clip", "photo", "caption", "close-up"))
+_NO_LABELS = frozenset(
+    ("a", "an", "the", "video", "scene", "frame", "image", "picture", "clip", "photo", "caption", "close-up")
+)
 
 
 def merge_captions(captions: Sequence[FrameCaption]) -> list[str]:
@@ -45,7 +47,7 @@ def normalize_label(text: str) -> str | None:
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip("\"'.,;:- ")
     text = _ARTICLE.sub("", text)
     words = text.split()
-    if not 1 <= len(words) <= MAX_LABEL_WORDS or len(text) > 60 or text in _ABOUT_THE_VIDEO:
+    if not 1 <= len(words) <= MAX_LABEL_WORDS or len(text) > 60 or text in _NO_LABELS:
         return None
     if not text.isprintable() or sum(char.isalpha() or char.isspace() for char in text) < 0.7 * len(text):
         return None
