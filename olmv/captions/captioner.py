@@ -93,7 +93,9 @@ def open_captioner(
 
 def clean_caption(text: str) -> str:
     """A caption as one line of data: no control characters, no endless repetition, at most 300 characters."""
-    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    # what is far too long is cut before the search for repetitions, which is slow on endless words
+    text = "".join(char if char.isprintable() else " " for char in text[: 10 * MAX_CAPTION_CHARS])
+    text = " ".join(text.split())
     text = _REPEATED.sub(r"\1", text)
     if len(text) <= MAX_CAPTION_CHARS:
         return text

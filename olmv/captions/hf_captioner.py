@@ -1,5 +1,6 @@
 """The two captioners that run in this process: BLIP-2, and any image-text-to-text model with a chat template."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ CHAT_SIZE = 448
 _INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
 
 
-class _Captioner:
+class _Captioner(ABC):
     """What both share: options, loading at the first caption, halving what is too large.
 
     Args:
@@ -106,19 +107,21 @@ class _Captioner:
         self._processor = self._read_processor(source, config)
         self._source = source
 
+    @abstractmethod
     def _check(self, config: Any) -> None:
         """Raises CaptionerUnavailableError for a model of another kind."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read_processor(self, source: Source, config: Any) -> Any:
-        raise NotImplementedError
+        """The processor of the model; no weights."""
 
+    @abstractmethod
     def _load(self, source: Source) -> Any:
-        raise NotImplementedError
+        """The model with its weights."""
 
+    @abstractmethod
     def _answer(self, frames: Tensor) -> list[str]:
         """The captions of one batch that fits."""
-        raise NotImplementedError
 
     def _device(self) -> torch.device:
         """Where inputs go. Weights that a device map put on disk have no device of their own."""

@@ -10,6 +10,7 @@ from olmv.captions.job import LABELS, CaptionJob, CaptionListener, CaptionSummar
 from olmv.captions.summarize import CaptionQuestion, LabelsQuestion
 from olmv.data.manifests import expand_inputs
 from olmv.errors import LLMUnavailableError, UsageError
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.asking import ask
 from olmv.llm.chat import ChatModel, open_chat
 from olmv.llm.prompts import Prompt, load_prompt
@@ -54,6 +55,7 @@ class _Run:
         self._prompt = load_prompt(job.prompt)
         if "captions" not in self._prompt.variables:
             raise UsageError(f"prompt {self._prompt.source} is not one for captions: it does not mention captions")
+        self._vocabulary = _vocabulary(job) if job.by_labels else None
         self._chat: ChatModel | None = None
         self._captioner: FrameCaptioner | None = None
         if not job.by_labels:
@@ -209,22 +211,18 @@ class _Run:
             yield CaptionQuestion(row, captioned.captions, self._prompt)
 
     def _by_labels(self) -> None:
-        from olmv.captions.from_labels import CAPTION_FRAME_POOLING, caption_of, moji_vocabulary, moji_words, words_from
-        from olmv.labels.vocabulary import Vocabulary
+        from olmv.captions.from_labels import CAPTION_FRAME_POOLING, caption_of, moji_words, words_from
 
         if not self._todo:
             return
         assert self._classifier is not None
+        assert self._vocabulary is not None
+        words = moji_words() if self.job.labels is None else words_from(self._vocabulary)
         if self.job.knows_moji:
             self.listener.note("olmv-mini knows drawings, not footage: of real video its captions mean nothing")
-        if self.job.labels is None:
-            vocabulary, words = moji_vocabulary(), moji_words()
-        else:
-            vocabulary = Vocabulary.load(self.job.labels)
-            words = words_from(vocabulary)
         for prediction in self._classifier.predict(
             self._todo,
-            vocabulary,
+            self._vocabulary,
             frames=self.job.frames,
             sampling=self.job.sampling,
             frame_pooling=CAPTION_FRAME_POOLING,
@@ -294,9 +292,19 @@ class _Run:
             "captioner": job.captioner,
             "llm": None if job.by_labels else job.llm,
             "prompt": None if job.by_labels else self._prompt.sha256,
-            "labels": job.labels,
+            # the words, not the file's name: it may say something else tomorrow
+            "labels": None if self._vocabulary is None else [[x.name, x.threshold] for x in self._vocabulary],
             "model": job.model,
             "frames": job.frames,
             "sampling": job.sampling,
             "decoder": job.decoder,
         }
+
+
+def _vocabulary(job: CaptionJob) -> Vocabulary:
+    """What `labels:` may say; read before anything is loaded or begun."""
+    if job.labels is not None:
+        return Vocabulary.load(job.labels)
+    from olmv.captions.from_labels import moji_vocabulary
+
+    return moji_vocabulary()

@@ -5,7 +5,6 @@ that begins "The video shows". Near-duplicate captions are merged before, which 
 """
 
 import difflib
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from olmv.captions.captioner import FrameCaption, clean_caption
+from olmv.llm.answers import first_json
 from olmv.llm.chat import Message
 from olmv.llm.prompts import Prompt
 
@@ -110,13 +110,10 @@ class LabelsQuestion:
 
 
 def _field(text: str, key: str) -> object:
-    """`key` of the first JSON object in an answer; None if there is none."""
-    start = text.find("{")
-    if start < 0:
-        return None
+    """`key` of the JSON object in an answer; None if there is none."""
     try:
-        tree, _ = json.JSONDecoder().raw_decode(text[start:])
-    except (ValueError, RecursionError):
+        tree = first_json(text)
+    except ValueError:
         return None
     return tree.get(key) if isinstance(tree, dict) else None
 

@@ -115,11 +115,11 @@ def describe_labels(
     )
     if output is not None and not dry_run:
         check_writable(output)
-    waiting = waiting_labels(vocabulary, output, resume=resume)
     options = key_values(llm_option, "--llm-option")
     view = _View(quiet=quiet)
     for note in vocabulary.notes:
         view.note(note)
+    waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []
     if llm is None:
         _show(preview(waiting, None, questions=questions, sampling=sampling), len(waiting))
         return

@@ -1,6 +1,5 @@
 """The gate every attribute of a language model passes before it may score a video."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -9,13 +8,12 @@ from dataclasses import dataclass
 from olmv.errors import VocabularyError
 from olmv.labels.templates import apply
 from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, Label, Vocabulary, clean_text
+from olmv.llm.answers import first_json
 
 __all__ = ["MAX_WORDS", "MIN_WORDS", "Gate", "TextLimit", "normalized", "parse_answer", "tidy"]
 
 MIN_WORDS = 3
 MAX_WORDS = 20
-MAX_ANSWER_CHARS = 100_000
-"""Of an answer no more is read; eight attributes take a thousandth of that."""
 MAX_CANDIDATES = 200
 """Of one answer no more attributes are looked at."""
 
@@ -58,7 +56,6 @@ _NOT_VISUAL = {
     "is not a description": r"i['’]m|i am|i can(?:no|['’])t|sorry|as an ai|language model|lorem ipsum|attributes?",
 }
 _REASONS = tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), why) for why, words in _NOT_VISUAL.items())
-_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _MARKUP = re.compile(r"https?:|www\.|[<>{}\[\]\\|`]|\?$")
 
 
@@ -68,16 +65,10 @@ def parse_answer(text: str) -> list[str] | str:
     A server without constrained decoding may wrap its JSON in prose or a code block, or leave out the object
     around the list; both are read.
     """
-    text = _THINKING.sub("", text[:MAX_ANSWER_CHARS])
-    if not text.strip():
-        return "the answer was empty"
-    start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
-    if start < 0:
-        return "the answer was not JSON"
     try:
-        tree, _ = json.JSONDecoder().raw_decode(text[start:])
-    except (ValueError, RecursionError):
-        return "the answer was not valid JSON"
+        tree = first_json(text)
+    except ValueError as failure:
+        return str(failure)
     found = tree.get("attributes") if isinstance(tree, dict) else tree
     if not isinstance(found, list):
         return 'the answer had no list "attributes"'

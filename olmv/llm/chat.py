@@ -71,7 +71,7 @@ class Completion:
 def seed_of(conversation: Conversation, seed: int) -> int:
     """The seed of one answer: the same for the same prompt, so that a label alone gets what it gets in a list.
 
-    With one seed for all, servers draw every answer with the same luck: 64 prompts gave 19 different answers.
+    With one seed for all, a server draws every answer with the same luck, and different labels get the same words.
     """
     text = "\0".join(f"{turn.role}\0{turn.content}" for turn in conversation)
     return zlib.crc32(text.encode("utf-8", "surrogatepass"), seed & 0xFFFFFFFF) & 0x7FFFFFFF

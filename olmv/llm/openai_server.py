@@ -162,7 +162,7 @@ class OpenAIChat:
             dialect = self._dialect
             body = self._request(conversation, schema, sampling, dialect)
             try:
-                # not chat.completions.create, which walks through every message to check types: a third of its time
+                # not chat.completions.create, which walks through every message to check types
                 response = await self._client.post("/chat/completions", cast_to=ChatCompletion, body=body)
                 return _completion(response)
             except (openai.AuthenticationError, openai.PermissionDeniedError):

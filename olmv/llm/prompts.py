@@ -19,12 +19,12 @@ Variables are data from strangers. Whatever a `{{ }}` prints that is text is wri
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -116,7 +116,7 @@ class Prompt:
 
     def _fill(self, text: str, variables: Mapping[str, Any]) -> str:
         try:
-            return _ENVIRONMENT.from_string(text).render(variables).strip()
+            return _template(text).render(variables).strip()
         except TemplateError as failure:
             raise UsageError(f"prompt {self.source} cannot be filled in: {failure.message}") from None
 
@@ -132,6 +132,12 @@ def _quoted(value: object) -> object:
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, finalize=_quoted, autoescape=False, trim_blocks=True, lstrip_blocks=True
 )
+
+
+@lru_cache(maxsize=64)
+def _template(text: str) -> Template:
+    """Compiled once, not for every label."""
+    return _ENVIRONMENT.from_string(text)
 
 
 def shipped_prompts() -> dict[str, Path]:

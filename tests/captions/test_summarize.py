@@ -39,6 +39,12 @@ def test_a_good_sentence(said: str) -> None:
     assert asked.caption == "The video shows a dog on a lawn with a ball."
 
 
+def test_thinking_is_not_the_answer() -> None:
+    asked = question("a dog")
+    assert asked.take('<think>{"the_video_shows": "no"}</think>{"the_video_shows": "a dog on a lawn"}') == []
+    assert asked.caption == "The video shows a dog on a lawn."
+
+
 def test_a_loop_is_cut_and_what_is_left_is_a_sentence() -> None:
     asked = question("a dog")
     assert asked.take(json.dumps({"the_video_shows": "dogs and cats " * 30})) == []

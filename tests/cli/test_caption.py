@@ -281,6 +281,23 @@ def test_labels_of_olmv_mini_need_no_language_model(olmv: Any, here: Path) -> No
     assert Path("c.jsonl").read_bytes() == before
 
 
+def test_a_label_file_is_read_before_old_rows_go(olmv: Any, here: Path) -> None:
+    shipped = Path(__file__).resolve().parents[2] / "olmv" / "data" / "clips" / "guitar.mp4"
+    Path("labels.txt").write_text("guitar\n")
+    command = ["caption", str(shipped), "-o", "c.jsonl", "--captioner", "labels:olmv-mini", "--labels", "labels.txt"]
+    assert olmv(*command)[0] == 0
+    before = Path("c.jsonl").read_bytes()
+    Path("labels.txt").write_text("\n")
+    code, _, err = olmv(*command, "--no-resume")
+    assert code == 2
+    assert "labels.txt holds no labels" in err
+    assert Path("c.jsonl").read_bytes() == before
+    Path("labels.txt").write_text("guitar\npiano\n")
+    code, _, err = olmv(*command)
+    assert code == 2
+    assert "was made with other settings (labels: 1 before, 2 now)" in err
+
+
 def test_a_captioner_that_is_not_there(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Missing(Captioner):
         @property
