@@ -185,8 +185,8 @@ class Classifier:
     def embed_video(self, pixels: Tensor) -> Tensor:
         """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
         resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
-        if self.model.yields_video_embedding:
-            return self._encode_videos([resized], len(resized))[0].cpu()
+        if self.model.yields_video_embedding or self.model.mixes_frames:
+            return _video_embedding(self._encode_videos([resized])[0])
         return _video_embedding(self._encode_frames(resized, len(resized)))
 
     def similarity(self, embedding: Tensor, text: str) -> float:
@@ -232,8 +232,8 @@ class Classifier:
         pixels = [video.pixels for video in videos if video.pixels is not None]
         if not pixels:
             return []
-        if self.model.yields_video_embedding:
-            return list(self._encode_videos(pixels, batch_size))
+        if self.model.yields_video_embedding or self.model.mixes_frames:
+            return self._encode_videos(pixels)
         packed = torch.cat(pixels)
         starts = range(0, len(packed), batch_size)
         encoded = torch.cat([self._encode_frames(packed[i : i + batch_size], batch_size) for i in starts])
@@ -245,13 +245,17 @@ class Classifier:
         filled = self._fill(pixels, batch_size)
         return self.model.encode_frames(self._normalize(filled).unsqueeze(1))[: len(pixels), 0].float()
 
-    def _encode_videos(self, pixels: Sequence[Tensor], batch_size: int) -> Tensor:
-        """uint8 [T_i, 3, S, S] each -> [B, D]."""
+    def _encode_videos(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+        """uint8 [T_i, 3, S, S] each -> [D] each, or [T_i, D] where frames are left to pool."""
         longest = max(len(part) for part in pixels)
         mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
+        mask = mask.to(self.model.device)
         padded = torch.stack([_fill_to(part, longest) for part in pixels])
         frames = self._normalize(padded.flatten(0, 1)).view(padded.shape)
-        return self.model.encode_video(frames, mask=mask.to(self.model.device)).float()
+        if self.model.yields_video_embedding:
+            return list(self.model.encode_video(frames, mask=mask).float())
+        encoded = self.model.encode_frames(frames, mask=mask).float()
+        return [video[: len(part)] for video, part in zip(encoded, pixels, strict=True)]
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         return self.model.preprocess.normalize(pixels, dtype=self.model.dtype, device=self.model.device)

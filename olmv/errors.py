@@ -11,6 +11,7 @@
      ├── MissingDependencyError     an optional package is not installed (exit code 2)
      ├── LLMUnavailableError        no language model answers (exit code 2; 1 if some work was done)
      ├── CaptionerUnavailableError  the captioning model cannot be loaded (exit code 2)
+     ├── TrainingError              a training run cannot go on (exit code 2); its last good checkpoint is kept
      └── VideoError                 one video cannot be read; costs one row, never the run
           ├── NotAVideoError        not a video container, or one that is not allowed
           ├── NoVideoStreamError    audio only
@@ -36,6 +37,7 @@ __all__ = [
     "NotAVideoError",
     "OlmvError",
     "OutputError",
+    "TrainingError",
     "UsageError",
     "VideoError",
     "VocabularyError",
@@ -86,6 +88,10 @@ class LLMUnavailableError(OlmvError):
 
 class CaptionerUnavailableError(OlmvError):
     """The captioning model cannot be loaded."""
+
+
+class TrainingError(OlmvError):
+    """A training run cannot go on; its last good checkpoint is kept."""
 
 
 class VideoError(OlmvError):

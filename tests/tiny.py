@@ -42,7 +42,14 @@ def write_tokenizer(path: Path) -> Path:
     return path
 
 
-def tiny_model(*, seed: int = 0, temporal: str = "mean", name: str = "tiny", templates: str = "none") -> VideoCLIP:
+def tiny_model(
+    *,
+    seed: int = 0,
+    temporal: str = "mean",
+    temporal_options: dict[str, Any] | None = None,
+    name: str = "tiny",
+    templates: str = "none",
+) -> VideoCLIP:
     """olmv-mini's classes, a few kilobytes; the same weights for the same seed."""
     with tempfile.NamedTemporaryFile(suffix=".json", delete=False) as file:
         tokenizer = write_tokenizer(Path(file.name))
@@ -55,12 +62,24 @@ def tiny_model(*, seed: int = 0, temporal: str = "mean", name: str = "tiny", tem
         interpolation="bilinear",
         resize_mode="shortest",
     )
-    model = VideoCLIP(towers, name=name, preprocess=preprocess, temporal=temporal, templates=templates)
+    model = VideoCLIP(
+        towers,
+        name=name,
+        preprocess=preprocess,
+        temporal=temporal,
+        temporal_options=temporal_options,
+        templates=templates,
+    )
     return model.eval().requires_grad_(False)
 
 
-def write_open_clip_folder(folder: Path, *, siglip: bool = False, seed: int = 0) -> Path:
-    """A folder that `local-dir:` reads: a tiny CLIP with OpenAI's tokenizer and random weights."""
+def write_open_clip_folder(
+    folder: Path, *, siglip: bool = False, vision: dict[str, Any] | None = None, seed: int = 0
+) -> Path:
+    """A folder that `local-dir:` reads: a tiny CLIP with OpenAI's tokenizer and random weights.
+
+    `vision` is the `vision_cfg` of another image tower.
+    """
     import open_clip
     from safetensors.torch import save_file
 
@@ -68,6 +87,8 @@ def write_open_clip_folder(folder: Path, *, siglip: bool = False, seed: int = 0)
     config = dict(OPEN_CLIP_CONFIG)
     if siglip:
         config |= {"init_logit_bias": -10.0}
+    if vision is not None:
+        config |= {"vision_cfg": vision}
     described = {
         "model_cfg": config,
         "preprocess_cfg": {"mean": [0.48, 0.46, 0.41], "std": [0.27, 0.26, 0.28]},

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,12 +56,14 @@ class ManifestRow:
         labels: what is true of the video; None where the manifest does not say.
         caption: a sentence about it, or None.
         split: the name of its split, or None.
+        number: where it stands in its file, for messages: the line of csv and jsonl, the row of parquet.
     """
 
     video: str
     labels: tuple[str, ...] | None = None
     caption: str | None = None
     split: str | None = None
+    number: int | None = field(default=None, compare=False)
 
 
 def expand_inputs(inputs: Sequence[str | Path], *, stdin: TextIO | None = None) -> list[str]:
@@ -212,6 +214,7 @@ def _manifest_row(manifest: Path, number: int, row: Any) -> ManifestRow:
         labels=_labels(manifest, number, row.get("labels")),
         caption=_text(row.get("caption")),
         split=_text(row.get("split")),
+        number=number,
     )
 
 

@@ -11,6 +11,7 @@ import difflib
 import json
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +20,9 @@ from typing import Any
 from torch import Tensor
 
 from olmv.devices import Placement, choose
-from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
+from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError, reason
 from olmv.models.mini import MiniConfig
-from olmv.models.temporal import TEMPORALS
+from olmv.models.temporal import check_temporal, is_temporal_key
 from olmv.models.towers import MiniTowers, OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.network import fetching, quiet
@@ -35,6 +36,7 @@ __all__ = [
     "list_models",
     "load_model",
     "model_info",
+    "random_model",
     "read_config",
 ]
 
@@ -67,6 +69,7 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     temporal: str | None = None,
+    temporal_options: Mapping[str, Any] | None = None,
 ) -> VideoCLIP:
     """Load a model by name or folder, ready for inference (see the module's docstring for names).
 
@@ -74,24 +77,63 @@ def load_model(
         name: `olmv-mini`, `ARCH/PRETRAINED`, `hf-hub:...`, `local-dir:...` or a folder that olmv saved.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        temporal: `mean` or `attention`; default: what the model was saved with, else `mean`.
+        temporal: `mean`, `attention`, `transformer`, `cross-frame` or `divided`; default: what the model was saved
+            with, else `mean`. A module other than the saved one, or with other options, starts from its first state.
+        temporal_options: of that module (see `VideoCLIP`); default: the saved ones for the saved module.
 
     Raises:
         ModelNotFoundError: no such name; close matches are named.
         WeightsUnavailableError: the weights are not here and cannot be fetched.
-        ModelError: a folder that holds no usable model.
-        UsageError: unknown temporal module, device or dtype.
+        ModelError: a folder that holds no usable model, or an image tower that the temporal module does not fit.
+        UsageError: unknown temporal module, option, device or dtype.
     """
-    if temporal is not None and temporal not in TEMPORALS:
-        raise UsageError(f"unknown temporal module '{temporal}'; choose from {', '.join(TEMPORALS)}")
+    if temporal is not None:
+        check_temporal(temporal, temporal_options)
     placement = choose(device, dtype)
     text = str(name)
     folder = MINI_FOLDER if text == MINI else Path(text)
     if text == MINI or (folder / "config.json").is_file():
-        model = _load_folder(folder, name=text, temporal=temporal)
+        model = _load_folder(folder, name=text, temporal=temporal, options=temporal_options)
     else:
-        model = _load_open_clip(text, temporal=temporal or "mean")
+        model = _load_open_clip(text, temporal=temporal or "mean", options=temporal_options)
     return _place(model, placement)
+
+
+def random_model(
+    architecture: str,
+    *,
+    device: str = "auto",
+    temporal: str | None = None,
+    temporal_options: Mapping[str, Any] | None = None,
+) -> VideoCLIP:
+    """An architecture of open_clip in float32 without its weights: for speed, parity and smoke runs. Needs no network.
+
+    Args:
+        architecture: such as `ViT-B-32-quickgelu`; `ARCH/PRETRAINED` is cut to its first part.
+        device, temporal, temporal_options: as in `load_model`.
+
+    Raises:
+        ModelNotFoundError: open_clip knows no such architecture; close matches are named.
+        ModelError, UsageError: as `load_model`.
+    """
+    import open_clip
+
+    name = architecture.partition("/")[0]
+    config = open_clip.get_model_config(name)
+    if config is None:
+        close = difflib.get_close_matches(name, open_clip.list_models(), n=4, cutoff=0.5)
+        hint = f"did you mean {', '.join(close)}?" if close else "`olmv models list` names them"
+        raise ModelNotFoundError(f"open_clip has no architecture '{name}'; {hint}")
+    with quiet():  # it warns that the weights are random
+        made = open_clip.create_model(name)
+    model = VideoCLIP(
+        OpenClipTowers(made, open_clip.get_tokenizer(name), config),
+        name=f"{name}/random",
+        preprocess=Preprocess.from_open_clip(made.visual.preprocess_cfg),
+        temporal=temporal or "mean",
+        temporal_options=temporal_options,
+    )
+    return _place(model, choose(device, "float32"))
 
 
 def _place(model: VideoCLIP, placement: Placement) -> VideoCLIP:
@@ -117,7 +159,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
+def _load_folder(folder: Path, *, name: str, temporal: str | None, options: Mapping[str, Any] | None) -> VideoCLIP:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -128,15 +170,25 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None) -> VideoCLIP:
         towers = _build_towers(config, folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}") from None
+    saved = {k: v.float() if v.is_floating_point() else v for k, v in saved.items()}
     wanted = temporal or config["temporal"]
-    model = VideoCLIP(
-        towers, name=name, preprocess=preprocess, temporal=wanted, templates=config.get("templates", "video")
-    )
-    if wanted != config["temporal"]:  # another temporal module starts from its first state
-        saved = {k: v for k, v in saved.items() if not k.startswith("pool.")}
-        saved |= {f"pool.{k}": v for k, v in model.pool.state_dict().items()}
+    kept = check_temporal(config["temporal"], config.get("temporal_options"))
+    if options is None and wanted == config["temporal"]:
+        options = kept
+    fresh = (wanted, check_temporal(wanted, options)) != (config["temporal"], kept)
     try:
-        model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in saved.items()})
+        if fresh:  # the towers first: the module's first state may be a copy of their weights
+            towers.load_state_dict({k[7:]: v for k, v in saved.items() if not is_temporal_key(k)})
+        model = VideoCLIP(
+            towers,
+            name=name,
+            preprocess=preprocess,
+            temporal=wanted,
+            temporal_options=options,
+            templates=config.get("templates", "video"),
+        )
+        if not fresh:
+            model.load_state_dict(saved)
     except RuntimeError as error:
         raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}") from None
     return model
@@ -153,7 +205,7 @@ def _build_towers(config: dict[str, Any], folder: Path) -> Any:
     return OpenClipTowers(made, open_clip.get_tokenizer(source), open_clip.get_model_config(source) or {})
 
 
-def _load_open_clip(name: str, *, temporal: str) -> VideoCLIP:
+def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | None) -> VideoCLIP:
     schema = name.startswith(("hf-hub:", "local-dir:"))
     if name.startswith("local-dir:") and not (Path(name[10:]) / "open_clip_config.json").is_file():
         raise ModelNotFoundError(f"no open_clip model in '{name[10:]}': open_clip_config.json is missing")
@@ -175,7 +227,8 @@ def _load_open_clip(name: str, *, temporal: str) -> VideoCLIP:
             f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
         ) from None
     preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
-    return VideoCLIP(OpenClipTowers(model, tokenizer, config), name=name, preprocess=preprocess, temporal=temporal)
+    towers = OpenClipTowers(model, tokenizer, config)
+    return VideoCLIP(towers, name=name, preprocess=preprocess, temporal=temporal, temporal_options=options)
 
 
 def _quick_gelu(architecture: str, pretrained: str) -> bool:

@@ -86,16 +86,25 @@ class MiniVisionTower(nn.Module):
         self.features = nn.Linear(width, config.pooled_width)
         self.proj = nn.Linear(2 * config.pooled_width, config.embed_dim)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, D]."""
+    def tokens(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, S, S] -> [N, (S / 8) ** 2, width], row by row."""
         x = self.stem[1](self.stem[0](pictures))
         x = x + self.stem[2](x)
-        x = self.stem[3](x).flatten(2).transpose(1, 2) + self.positions  # [N, tokens, width]
+        x = self.stem[3](x).flatten(2).transpose(1, 2) + self.positions
         for block in self.blocks:
             x = block(x)
-        x = F.gelu(self.features(self.ln_post(x)))
+        out: Tensor = x
+        return out
+
+    def head(self, tokens: Tensor) -> Tensor:
+        """tokens [N, (S / 8) ** 2, width] -> [N, D]."""
+        x = F.gelu(self.features(self.ln_post(tokens)))
         out: Tensor = self.proj(torch.cat([x.amax(1), x.mean(1)], dim=-1))
         return out
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, S, S] -> [N, D]."""
+        return self.head(self.tokens(pictures))
 
 
 class MiniTextTower(nn.Module):

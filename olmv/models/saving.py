@@ -49,6 +49,7 @@ def save_pretrained(
     config: dict[str, Any] = {
         "format": FORMAT,
         "temporal": model.temporal,
+        "temporal_options": model.temporal_options,
         "templates": model.templates,
         "embed_dim": model.embed_dim,
         "description": description,

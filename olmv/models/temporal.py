@@ -1,10 +1,56 @@
-"""From frame embeddings to one video embedding."""
+"""Temporal modules: how the frames of a video come together.
+
+    mean          the mean of the frames' unit vectors: the published baseline
+    attention     a weighted mean, the weights from a learned query
+    transformer   a light transformer over the frames' embeddings, before the mean
+    cross-frame   attention to the neighbouring frames in every layer of the image tower (`olmv.models.attention`)
+    divided       a second attention, over time, in every layer of the image tower (`olmv.models.attention`)
+
+All but `cross-frame` start as frame averaging: their gates are zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import adaptive_avg_pool2d, gelu, normalize
 
-__all__ = ["TEMPORALS", "AttentionPool", "MeanPool", "build_temporal"]
+from olmv.errors import ModelError, UsageError
+from olmv.models.attention import EDGES
+from olmv.models.mini import Block
+from olmv.models.positions import TABLE_SIZE, time_positions
+
+__all__ = [
+    "TEMPORALS",
+    "AttentionPool",
+    "FrameFeatures",
+    "FrameTransformer",
+    "MeanPool",
+    "build_context",
+    "build_pool",
+    "check_temporal",
+    "is_temporal_key",
+    "new_parameters",
+]
+
+TEMPORALS = ("mean", "attention", "transformer", "cross-frame", "divided")
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "transformer": {"layers": 2, "heads": 4, "width": None, "layout": 0, "cell": 8},
+    "cross-frame": {"edges": "zero"},
+}
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """What the image tower gives for the frames of B videos, before any temporal module outside of it.
+
+    embeddings [B, T, D], not normalised; tokens [B, T, G * G, W] where a layout of G x G cells is asked for.
+    """
+
+    embeddings: Tensor
+    tokens: Tensor | None = None
 
 
 class MeanPool(nn.Module):
@@ -46,17 +92,136 @@ class AttentionPool(nn.Module):
         return normalize(pooled, dim=-1)
 
 
-TEMPORALS = ("mean", "attention")
+class FrameTransformer(nn.Module):
+    """A light pre-norm transformer over the frames of a video, residual, with a gate that starts at zero.
 
+        x_t = in(frame_t) + position(t) [+ layout(tokens_t)]      out_t = frame_t + gate * proj(LN(blocks(x)_t))
 
-def build_temporal(name: str, dim: int) -> nn.Module:
-    """The temporal module of this name for embeddings of size `dim`.
+    A CLIP embedding forgets where in the picture things are, and motion is where things go. So with `layout` = G
+    every frame also brings its patch tokens, averaged down to a grid of G x G cells, a few features of each.
+
+    Args:
+        dim: D, of the frame embeddings.
+        layers, heads: of the transformer.
+        width: of the transformer; None for D.
+        layout: G; 0 for none.
+        cell: features of a cell.
+        token_width: W, of the patch tokens; needed where there is a layout.
 
     Raises:
-        ValueError: unknown name.
+        UsageError: the width is no multiple of the heads.
     """
-    if name == "mean":
-        return MeanPool()
-    if name == "attention":
-        return AttentionPool(dim)
-    raise ValueError(f"unknown temporal module '{name}'; choose from {', '.join(TEMPORALS)}")
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        layers: int = 2,
+        heads: int = 4,
+        width: int | None = None,
+        layout: int = 0,
+        cell: int = 8,
+        token_width: int = 0,
+    ) -> None:
+        super().__init__()
+        width = width or dim
+        if width % heads:
+            raise UsageError(f"a transformer of width {width} cannot have {heads} heads; choose a divisor of its width")
+        self.enter = nn.Linear(dim, width)
+        self.positions = nn.Parameter(torch.randn(TABLE_SIZE, width) * 0.02)
+        self.layout: nn.Module | None = None
+        if layout:
+            self.layout = nn.ModuleDict(
+                {
+                    "norm": nn.LayerNorm(token_width),
+                    "cell": nn.Linear(token_width, cell),
+                    "out": nn.Linear(layout * layout * cell, width),
+                }
+            )
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.proj = nn.Linear(width, dim)
+        self.gate = nn.Parameter(torch.zeros(()))
+
+    def forward(self, frames: Tensor, tokens: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """frames [B, T, D], tokens [B, T, G * G, W], mask [B, T] True for real frames -> [B, T, D]."""
+        x = self.enter(frames) + time_positions(self.positions, frames.shape[1], mask)
+        if isinstance(self.layout, nn.ModuleDict) and tokens is not None:
+            cells = gelu(self.layout["cell"](self.layout["norm"](tokens)))  # [B, T, G * G, cell]
+            x = x + self.layout["out"](cells.flatten(2))
+        padding = None if mask is None else ~mask
+        for block in self.blocks:
+            x = block(x, padding)
+        out: Tensor = frames + self.gate * self.proj(self.norm(x))
+        return out
+
+
+def to_cells(tokens: Tensor, layout: int) -> Tensor:
+    """Patch tokens [N, side * side, W] -> [N, layout * layout, W], each the mean of the patches in its cell."""
+    count, patches, width = tokens.shape
+    side = round(patches**0.5)
+    pictures = tokens.transpose(1, 2).reshape(count, width, side, side)
+    return adaptive_avg_pool2d(pictures, layout).flatten(2).transpose(1, 2)
+
+
+def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All options of the temporal module, the given ones and the defaults of the others.
+
+    Raises:
+        UsageError: unknown module or option, or a value out of range.
+    """
+    if name not in TEMPORALS:
+        raise UsageError(f"unknown temporal module '{name}'; choose from {', '.join(TEMPORALS)}")
+    defaults = _DEFAULTS.get(name, {})
+    given = dict(options or {})
+    for key in given:
+        if key not in defaults:
+            allowed = f"choose from {', '.join(defaults)}" if defaults else "it has none, so leave it out"
+            raise UsageError(f"unknown option '{key}' of temporal module '{name}'; {allowed}")
+    resolved = defaults | given
+    if name == "cross-frame" and resolved["edges"] not in EDGES:
+        raise UsageError(f"edges is '{resolved['edges']}'; choose from {', '.join(EDGES)}")
+    if name == "transformer":
+        for key, value in resolved.items():
+            least = 0 if key == "layout" else 1
+            if not (key == "width" and value is None) and (type(value) is not int or value < least):
+                raise UsageError(f"{key} of the temporal transformer is {value!r}; give a whole number from {least} up")
+    return resolved
+
+
+def build_pool(temporal: str, dim: int) -> nn.Module:
+    """Frame embeddings [B, T, D] to [B, D]: what is left to do after the tower and the context."""
+    return AttentionPool(dim) if temporal == "attention" else MeanPool()
+
+
+def build_context(temporal: str, options: Mapping[str, Any], towers: Any) -> FrameTransformer | None:
+    """The module between the image tower and the pool; only `transformer` has one.
+
+    Raises:
+        ModelError: a layout is asked for and the tower has no grid of patches, or a coarser one.
+        UsageError: sizes that do not go together.
+    """
+    if temporal != "transformer":
+        return None
+    layout = options["layout"]
+    if layout and not towers.grid_side:
+        raise ModelError(
+            f"the image tower {towers.architecture} has no square grid of patch tokens; "
+            "use the temporal transformer with layout 0"
+        )
+    if layout > (towers.grid_side or 0):
+        raise ModelError(
+            f"a layout of {layout} x {layout} is finer than the {towers.grid_side} x {towers.grid_side} patches of "
+            f"{towers.architecture}; choose a layout of at most {towers.grid_side}"
+        )
+    return FrameTransformer(towers.embed_dim, token_width=towers.token_width or 0, **options)
+
+
+def is_temporal_key(name: str) -> bool:
+    """Whether this name in a `VideoCLIP`'s state dict belongs to its temporal module and not to the original."""
+    return name.startswith(("pool.", "context.")) or ".temporal." in name
+
+
+def new_parameters(model: nn.Module) -> list[str]:
+    """Names, as in `model.named_parameters()`, of a `VideoCLIP`'s parameters that the original did not have."""
+    return [name for name, _ in model.named_parameters() if is_temporal_key(name)]

@@ -18,6 +18,9 @@ class Towers(Protocol):
     embed_dim: int
     image_size: int
     context_length: int
+    architecture: str  # of the image tower, for messages
+    grid_side: int | None  # patch tokens a side; None where there is no square grid of them
+    token_width: int | None  # W, of a patch token
 
     @property
     def logit_scale(self) -> Tensor:
@@ -29,6 +32,15 @@ class Towers(Protocol):
 
     def image(self, pictures: Tensor) -> Tensor:
         """pictures [N, 3, S, S] -> [N, D], not normalised."""
+
+    def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """pictures [N, 3, S, S] -> [N, D] and the patch tokens after the last block [N, grid_side ** 2, W].
+
+        Only where `grid_side` is not None.
+        """
+
+    def image_blocks(self) -> list[nn.Module]:
+        """The transformer blocks of the image tower, each with an attention `attn`; empty where it has none."""
 
     def text(self, texts: Sequence[str]) -> Tensor:
         """A texts -> [A, D], not normalised; texts past the context are cut."""
@@ -53,6 +65,20 @@ class OpenClipTowers(nn.Module):
         self.image_size: int = int(size[0] if isinstance(size, tuple | list) else size)
         self.context_length: int = int(getattr(tokenizer, "context_length", None) or model.context_length)
         self.embed_dim: int = self._embed_dim()
+        trunk = self._trunk
+        self.architecture = type(trunk).__name__
+        self.grid_side: int | None = None
+        self.token_width: int | None = None
+        grid = getattr(trunk, "grid_size", None) or getattr(getattr(trunk, "patch_embed", None), "grid_size", None)
+        if self.image_blocks() and grid and grid[0] == grid[1]:
+            self.grid_side = int(grid[0])
+            width = trunk.embed_dim if hasattr(trunk, "embed_dim") else trunk.transformer.width
+            self.token_width = int(width)
+
+    @property
+    def _trunk(self) -> Any:
+        """The image tower itself, where open_clip wraps one of timm's."""
+        return getattr(self.model.visual, "trunk", self.model.visual)
 
     def _embed_dim(self) -> int:
         found = getattr(self.model.visual, "output_dim", None)
@@ -71,9 +97,29 @@ class OpenClipTowers(nn.Module):
         bias: Tensor | None = getattr(self.model, "logit_bias", None)
         return bias
 
+    def add_bias(self, value: float) -> None:
+        """Give a softmax-trained model the bias of a sigmoid-trained one, for fine-tuning with a sigmoid loss."""
+        self.model.logit_bias = nn.Parameter(torch.full_like(self.model.logit_scale.detach(), value))
+        self.config["init_logit_bias"] = value
+
     def image(self, pictures: Tensor) -> Tensor:
         out: Tensor = self.model.encode_image(pictures)
         return out
+
+    def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        visual = self.model.visual
+        if visual is self._trunk:
+            found = visual.forward_intermediates(pictures, indices=1, output_fmt="NLC")
+            return found["image_features"], found["image_intermediates"][0]
+        tokens = visual.trunk.forward_features(pictures)
+        embedded: Tensor = visual.head(visual.trunk.forward_head(tokens))
+        return embedded, tokens[:, visual.trunk.num_prefix_tokens :]
+
+    def image_blocks(self) -> list[nn.Module]:
+        trunk = self._trunk
+        if hasattr(trunk, "num_prefix_tokens"):  # timm's vision transformers, and none of its other models
+            return [b for b in getattr(trunk, "blocks", []) if hasattr(b, "attn")]
+        return list(getattr(getattr(trunk, "transformer", None), "resblocks", []))
 
     def text(self, texts: Sequence[str]) -> Tensor:
         tokens = self.tokenizer(list(texts)).to(self.model.logit_scale.device)
@@ -116,6 +162,8 @@ class MiniTowers(nn.Module):
             config.image_size,
             config.context_length,
         )
+        self.architecture, self.token_width = "olmv-mini", config.vision_width
+        self.grid_side = config.image_size // 8
 
     @property
     def logit_scale(self) -> Tensor:
@@ -124,6 +172,13 @@ class MiniTowers(nn.Module):
     def image(self, pictures: Tensor) -> Tensor:
         out: Tensor = self.visual(pictures)
         return out
+
+    def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.visual.tokens(pictures)
+        return self.visual.head(tokens), tokens
+
+    def image_blocks(self) -> list[nn.Module]:
+        return list(self.visual.blocks)
 
     def text(self, texts: Sequence[str]) -> Tensor:
         rows = [e.ids[: self.context_length] for e in self.tokenizer.encode_batch(list(texts))]

@@ -1,7 +1,7 @@
 """A video CLIP: image tower on every frame, a temporal module over frames, text tower for labels."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from olmv.models.temporal import build_temporal
+from olmv.models.attention import Clip, attach, refuse_attached
+from olmv.models.temporal import FrameFeatures, build_context, build_pool, check_temporal, to_cells
 from olmv.models.towers import Towers
 from olmv.video.transforms import Preprocess
 
@@ -23,8 +24,15 @@ class VideoCLIP(nn.Module):
         towers: the image and text encoders.
         name: as the user wrote it; goes into every prediction row.
         preprocess: how a decoded frame becomes the tower's input.
-        temporal: `mean` or `attention` (see `olmv.models.temporal`).
+        temporal: `mean`, `attention`, `transformer`, `cross-frame` or `divided` (see `olmv.models.temporal`). The
+            last two change the blocks of the image tower; a copy of weights is made from the towers as they are now.
+        temporal_options: of that module; for `transformer` layers, heads, width, layout and cell, for `cross-frame`
+            edges (`zero` or `mask`).
         templates: the template set this model was made for, the default of `Classifier`.
+
+    Raises:
+        UsageError: unknown temporal module or option.
+        ModelError: the temporal module cannot work with this image tower.
 
     Shapes: B videos, T frames, A texts, D embedding, S pixels a side.
     """
@@ -36,6 +44,7 @@ class VideoCLIP(nn.Module):
         name: str,
         preprocess: Preprocess,
         temporal: str = "mean",
+        temporal_options: Mapping[str, Any] | None = None,
         templates: str = "video",
     ) -> None:
         super().__init__()
@@ -43,8 +52,14 @@ class VideoCLIP(nn.Module):
         self.name = name
         self.preprocess = preprocess
         self.temporal = temporal
+        self.temporal_options = check_temporal(temporal, temporal_options)
         self.templates = templates
-        self.pool = build_temporal(temporal, towers.embed_dim)
+        self.clip = Clip()
+        refuse_attached(towers)
+        if temporal in ("cross-frame", "divided"):
+            attach(towers, temporal, self.temporal_options, self.clip)
+        self.context = build_context(temporal, self.temporal_options, towers)
+        self.pool = build_pool(temporal, towers.embed_dim)
 
     @property
     def embed_dim(self) -> int:
@@ -70,7 +85,12 @@ class VideoCLIP(nn.Module):
     @property
     def yields_video_embedding(self) -> bool:
         """Whether the temporal module makes one embedding a video, so that no frame pooling is left to do."""
-        return self.temporal != "mean"
+        return self.temporal == "attention"
+
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether a frame's embedding depends on the other frames, so that a video is encoded as a whole."""
+        return self.temporal in ("transformer", "cross-frame", "divided")
 
     @property
     def device(self) -> torch.device:
@@ -80,18 +100,48 @@ class VideoCLIP(nn.Module):
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 
-    def encode_frames(self, frames: Tensor) -> Tensor:
-        """frames [B, T, 3, S, S], normalised pixels -> [B, T, D], L2-normalised, in the model's dtype."""
+    def encode_stills(self, frames: Tensor, mask: Tensor | None = None) -> FrameFeatures:
+        """What the image tower gives; of a frozen tower it can be kept instead of computed again.
+
+        Args:
+            frames: [B, T, 3, S, S], normalised pixels.
+            mask: [B, T] True for real frames, which come first; used by `cross-frame` and `divided`, which act
+                inside the tower.
+
+        Returns:
+            Embeddings [B, T, D], not normalised; for a transformer with a layout also tokens [B, T, G * G, W].
+        """
         batch, time = frames.shape[:2]
-        embedded = self.towers.image(frames.flatten(0, 1))
-        return normalize(embedded, dim=-1).view(batch, time, -1)
+        pictures = frames.flatten(0, 1)
+        layout = self.temporal_options.get("layout", 0)
+        with self.clip.frames(time, mask):
+            if not layout:
+                return FrameFeatures(self.towers.image(pictures).view(batch, time, -1))
+            embedded, tokens = self.towers.image_and_tokens(pictures)
+        cells = to_cells(tokens, layout)
+        return FrameFeatures(embedded.view(batch, time, -1), cells.view(batch, time, *cells.shape[1:]))
+
+    def contextualise(self, features: FrameFeatures, mask: Tensor | None = None) -> Tensor:
+        """What `encode_stills` gave, mask [B, T] True for real frames -> [B, T, D], L2-normalised."""
+        frames = normalize(features.embeddings, dim=-1)
+        if self.context is None:
+            return frames
+        return normalize(self.context(frames, features.tokens, mask), dim=-1)
+
+    def encode_frames(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """frames [B, T, 3, S, S], normalised pixels -> [B, T, D], L2-normalised, in the model's dtype.
+
+        mask [B, T] is True for real frames, which come first; padded frames influence no real one. Where the model
+        `mixes_frames`, an embedding already knows of the video's other frames.
+        """
+        return self.contextualise(self.encode_stills(frames, mask), mask)
 
     def encode_video(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
         """frames [B, T, 3, S, S], mask [B, T] True for real frames -> [B, D], L2-normalised."""
-        return self.pool_frames(self.encode_frames(frames), mask)
+        return self.pool_frames(self.encode_frames(frames, mask), mask)
 
     def pool_frames(self, embeddings: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Frame embeddings [B, T, D] through the temporal module -> [B, D], L2-normalised."""
+        """What `encode_frames` gave [B, T, D] -> [B, D], L2-normalised: the mean, or that of `attention`."""
         out: Tensor = self.pool(embeddings, mask)
         return out
 

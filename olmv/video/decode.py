@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import torch
 
 from olmv.errors import DecodeError, VideoError
-from olmv.video.frames import Floats, PickedFrame, Pixels, VideoInfo
+from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo, VideoReader
 from olmv.video.readers import open_reader, pick_indices
 from olmv.video.transforms import Preprocess
 
@@ -57,15 +59,35 @@ class VideoFrames:
     thumbnails: list[bytes] = field(default_factory=list)
 
 
-def decode_video(path: str, settings: DecodeSettings, *, index: int = 0) -> VideoFrames:
+def decode_video(
+    path: str,
+    settings: DecodeSettings,
+    *,
+    index: int = 0,
+    pick: Callable[[VideoReader], Indices] | None = None,
+    resize: Callable[[Pixels], torch.Tensor] | None = None,
+) -> VideoFrames:
     """Opens, samples, decodes and resizes one file; only one full-size frame is held at a time.
+
+    Args:
+        path: the file.
+        settings: what to do with it.
+        index: goes into the result.
+        pick: chooses the frames in place of `settings.sampling`; may name one twice.
+        resize: [H, W, 3] uint8 -> [1, 3, h, w] uint8, in place of `settings.preprocess.resize`; every frame of a
+            file must come out in the same size.
 
     Raises:
         VideoError: the file cannot be read, or none of its picked frames can be decoded.
     """
     reader = open_reader(path, decoder=settings.decoder)
     try:
-        indices = pick_indices(reader, frames=settings.frames, sampling=settings.sampling)
+        if pick is None:
+            indices = pick_indices(reader, frames=settings.frames, sampling=settings.sampling)
+        else:
+            indices = pick(reader)
+        repeats = Counter(indices.tolist())
+        resize = resize or settings.preprocess.resize
         kept: list[tuple[PickedFrame, torch.Tensor, bytes]] = []
         corrupt = 0
         for picked in reader.frames(indices):
@@ -73,9 +95,9 @@ def decode_video(path: str, settings: DecodeSettings, *, index: int = 0) -> Vide
             if picked.pixels is None:
                 continue
             jpeg = thumbnail(picked.pixels) if settings.thumbnails else b""
-            small = settings.preprocess.resize(picked.pixels)
+            small = resize(picked.pixels)
             slim = PickedFrame(picked.wanted, picked.index, picked.time_s, None, picked.corrupt)
-            kept.append((slim, small, jpeg))
+            kept += [(slim, small, jpeg)] * repeats[picked.wanted]
             del picked
         if not kept:
             raise DecodeError(f"{path}: none of {len(indices)} frames could be decoded; copy or download it again")

@@ -1,6 +1,7 @@
 """Which frames to look at: pure functions from times (or changes) to frame indices.
 
-All return distinct, increasing indices, [min(frames, N)] of them at most: nothing is repeated to fill up a short video.
+All but `window` return distinct, increasing indices, [min(frames, N)] of them at most: nothing is repeated to fill up
+a short video.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,17 @@ import numpy as np
 
 from olmv.video.frames import Floats, Indices, Pixels
 
-__all__ = ["SAMPLINGS", "adaptive", "changes", "check_sampling", "dense", "keyframes", "uniform"]
+__all__ = [
+    "SAMPLINGS",
+    "adaptive",
+    "changes",
+    "check_sampling",
+    "dense",
+    "keyframes",
+    "random_segments",
+    "uniform",
+    "window",
+]
 
 SAMPLINGS = ("uniform", "dense", "adaptive", "keyframes")
 # A frame's share of the whole change that it gets for nothing, so that a still video is sampled evenly.
@@ -46,6 +57,70 @@ def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
     centres = (np.arange(frames) + 0.5) * (max(end_s, 0.0) / frames)
     picked = np.searchsorted(timestamps_s, centres + CLOCK_S, side="right") - 1
     return _spread(np.clip(picked, 0, count - 1), count)
+
+
+def random_segments(timestamps_s: Floats, *, end_s: float, frames: int, rng: np.random.Generator) -> Indices:
+    """The frames shown at one random moment in each of `frames` equal segments of [0, end_s), for training.
+
+    Temporal Segment Networks (Wang et al., ECCV 2016) and X-CLIP (Ni et al., ECCV 2022). `uniform` is its centre.
+
+    Args:
+        timestamps_s: [N] increasing presentation times.
+        end_s: when the last frame ends.
+        frames: how many, T.
+        rng: draws T numbers, however long the video.
+
+    Returns:
+        [min(T, N)] indices.
+    """
+    count = len(timestamps_s)
+    places = rng.random(frames)
+    if frames >= count:
+        return np.arange(count, dtype=np.int64)
+    moments = (np.arange(frames) + places) * (max(end_s, 0.0) / frames)
+    picked = np.searchsorted(timestamps_s, moments + CLOCK_S, side="right") - 1
+    return _spread(np.clip(picked, 0, count - 1), count)
+
+
+def window(
+    timestamps_s: Floats,
+    *,
+    end_s: float,
+    frames: int,
+    stride: int = 16,
+    fps: float = 30.0,
+    rng: np.random.Generator | None = None,
+) -> Indices:
+    """`frames` frames, `stride` apart as if the video had `fps` frames per second, from a random start.
+
+    Open-VCLIP (Weng et al., ICML 2023): 8 frames of stride 16 at 30 fps see 4.27 s. A video shorter than that starts
+    at 0, and its last frame stands in for what is missing: here, as published, indices may repeat.
+
+    Args:
+        timestamps_s: [N] increasing presentation times.
+        end_s: when the last frame ends.
+        frames: how many, T.
+        stride: distance between them, in frames of `fps`.
+        fps: target rate, per second.
+        rng: draws the start; None puts the window in the middle.
+
+    Returns:
+        [T] indices, not decreasing; none for a video without frames.
+
+    Raises:
+        ValueError: stride or fps out of range.
+    """
+    if stride < 1:
+        raise ValueError(f"stride is {stride}; use at least 1")
+    if not 0 < fps < np.inf:
+        raise ValueError(f"fps is {fps}; use a positive number")
+    if len(timestamps_s) == 0:
+        return np.zeros(0, np.int64)
+    room = max(end_s - frames * stride / fps, 0.0)
+    start = room * (0.5 if rng is None else rng.random())
+    moments = start + np.arange(frames) * (stride / fps)
+    picked = np.searchsorted(timestamps_s, moments + CLOCK_S, side="right") - 1
+    return np.clip(picked, 0, len(timestamps_s) - 1).astype(np.int64)
 
 
 def dense(timestamps_s: Floats, *, frames: int, stride: int = 4, clips: int | None = None) -> Indices:

@@ -84,21 +84,28 @@ class Preprocess:
         Returns:
             [T, 3, S, S] uint8 (T = 1 for a single frame).
         """
-        pixels = torch.as_tensor(frames)
-        if pixels.ndim == 3:
-            pixels = pixels[None]
-        if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:
-            raise ValueError(f"frames are {pixels.dtype} {list(pixels.shape)}; expected uint8 [T, H, W, 3]")
-        if len(pixels) == 0:
+        picture = _channels_first(frames)
+        if len(picture) == 0:
             return torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
-        # the permuted view is channels-last in memory, which torch resizes fastest
-        picture = pixels.permute(0, 3, 1, 2)
-        height, width = self._resized(picture.shape[-2], picture.shape[-1])
-        if (height, width) != tuple(picture.shape[-2:]):
-            picture = functional.interpolate(
-                picture, size=(height, width), mode=self.interpolation, antialias=True, align_corners=False
-            )
-        return self._crop_or_pad(picture).contiguous()
+        size = self._resized(picture.shape[-2], picture.shape[-1])
+        return self._crop_or_pad(self._interpolated(picture, size)).contiguous()
+
+    def shrink(self, frames: Any, size: tuple[int, int]) -> torch.Tensor:
+        """Resizes whole frames, without a crop: what is kept to be cropped later.
+
+        Args:
+            frames: [T, H, W, 3] or [H, W, 3] uint8, numpy or torch.
+            size: (h, w) in pixels.
+
+        Returns:
+            [T, 3, h, w] uint8 (T = 1 for a single frame).
+        """
+        return self._interpolated(_channels_first(frames), size).contiguous()
+
+    def _interpolated(self, picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        if size == tuple(picture.shape[-2:]):
+            return picture
+        return functional.interpolate(picture, size=size, mode=self.interpolation, antialias=True, align_corners=False)
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         size = self.size
@@ -139,3 +146,13 @@ class Preprocess:
         std = torch.tensor(self.std, device=moved.device).view(3, 1, 1)
         mean = torch.tensor(self.mean, device=moved.device).view(3, 1, 1)
         return moved.float().mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype)
+
+
+def _channels_first(frames: Any) -> torch.Tensor:
+    """[T, H, W, 3] or [H, W, 3] uint8 -> [T, 3, H, W], a view: channels-last in memory, which torch resizes fastest."""
+    pixels = torch.as_tensor(frames)
+    if pixels.ndim == 3:
+        pixels = pixels[None]
+    if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:
+        raise ValueError(f"frames are {pixels.dtype} {list(pixels.shape)}; expected uint8 [T, H, W, 3]")
+    return pixels.permute(0, 3, 1, 2)

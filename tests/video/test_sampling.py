@@ -106,3 +106,66 @@ def test_keyframes_without_any() -> None:
     none = np.zeros(0, np.int64)
     assert sampling.keyframes(none, np.arange(5.0), end_s=5, frames=3).tolist() == [0]
     assert sampling.keyframes(none, np.zeros(0), end_s=0, frames=3).tolist() == []
+
+
+seeds = st.integers(0, 2**32)
+
+
+@given(steps, counts, seeds)
+def test_random_segments_are_distinct_complete_and_repeatable(gaps: list[float], frames: int, seed: int) -> None:
+    times, end = times_of(gaps)
+    rng, again = np.random.default_rng(seed), np.random.default_rng(seed)
+    picked = sampling.random_segments(times, end_s=end, frames=frames, rng=rng)
+    check(picked, len(times), frames)
+    assert len(picked) == min(frames, len(times))
+    assert (sampling.random_segments(times, end_s=end, frames=frames, rng=again) == picked).all()
+    again.random()
+    rng.random()
+    assert rng.random() == again.random()
+
+
+@given(st.integers(1, 50), st.integers(1, 16), seeds)
+def test_random_segments_take_one_frame_of_each(per_segment: int, frames: int, seed: int) -> None:
+    count = per_segment * frames
+    times = np.arange(count) / 25
+    rng = np.random.default_rng(seed)
+    picked = sampling.random_segments(times, end_s=count / 25, frames=frames, rng=rng)
+    # a moment just before a frame means that frame, see CLOCK_S
+    assert np.abs(picked // per_segment - np.arange(frames)).max() <= (1 if per_segment > 1 else 0)
+    assert (np.abs(picked - (np.arange(frames) + 0.5) * per_segment) <= per_segment / 2).all()
+
+
+@given(steps, counts, st.integers(1, 32), st.one_of(st.none(), seeds))
+def test_windows_have_every_frame_and_repeat_only_the_last(
+    gaps: list[float], frames: int, stride: int, seed: int | None
+) -> None:
+    times, end = times_of(gaps)
+    rng = None if seed is None else np.random.default_rng(seed)
+    picked = sampling.window(times, end_s=end, frames=frames, stride=stride, rng=rng)
+    assert len(picked) == frames
+    assert (np.diff(picked) >= 0).all()
+    assert picked.min() >= 0
+    assert picked.max() < len(times)
+
+
+def test_windows_as_published() -> None:
+    times = np.arange(300) / 30
+    middle = sampling.window(times, end_s=10.0, frames=8)
+    assert (np.diff(middle) == 16).all()
+    assert middle[0] == (300 - 128) // 2
+    starts = [sampling.window(times, end_s=10.0, frames=8, rng=np.random.default_rng(s))[0] for s in range(300)]
+    assert min(starts) < 10
+    assert 160 < max(starts) <= 172
+    # 60 per second: every 32nd; a video of 2 s: its last frame stands in
+    fast = sampling.window(np.arange(600) / 60, end_s=10.0, frames=8)
+    assert (np.diff(fast) == 32).all()
+    short = sampling.window(np.arange(60) / 30, end_s=2.0, frames=8)
+    assert short.tolist() == [0, 16, 32, 48, 59, 59, 59, 59]
+    assert len(sampling.window(np.zeros(0), end_s=0.0, frames=8)) == 0
+
+
+def test_windows_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match=r"stride is 0; use at least 1"):
+        sampling.window(np.zeros(1), end_s=1.0, frames=8, stride=0)
+    with pytest.raises(ValueError, match=r"fps is 0; use a positive number"):
+        sampling.window(np.zeros(1), end_s=1.0, frames=8, fps=0)

@@ -97,3 +97,11 @@ def test_shapes_and_dtypes() -> None:
     out = ours.normalize(torch.zeros(2, 5, 3, 32, 32, dtype=torch.uint8), dtype=torch.bfloat16)
     assert out.shape == (2, 5, 3, 32, 32)
     assert out.dtype == torch.bfloat16
+
+
+def test_shrink_keeps_the_whole_frame() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    small = Preprocess(size=8).shrink(frame, (20, 30))
+    assert small.shape == (1, 3, 20, 30)
+    assert small.dtype == torch.uint8
+    assert torch.equal(Preprocess(size=8).shrink(frame, (40, 60))[0], torch.from_numpy(frame).permute(2, 0, 1))

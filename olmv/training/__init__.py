@@ -1,0 +1,1 @@
+"""Training: data, objectives, interpolation of weights, and the loop over them."""

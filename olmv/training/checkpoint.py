@@ -1,0 +1,201 @@
+"""Checkpoints of a run: one folder each, written whole or not at all, without pickles.
+
+    checkpoints/step_000120/  weights.safetensors  optimizer.safetensors  average.safetensors  state.json
+
+A checkpoint is written beside its place and renamed: a kill or a full disk leaves the older ones as they were.
+Data order, frames, augmentation, interpolation ratios and dropout follow from (seed, epoch, step) alone, so the
+step number is all that a resumed run needs beside the numbers here.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from olmv.errors import ModelError, OutputError, reason
+
+__all__ = ["Checkpoint", "latest_checkpoint", "load_tensors", "read_checkpoint", "save_tensors", "write_checkpoint"]
+
+FORMAT = "olmv-checkpoint/1"
+_NAME = re.compile(r"step_(\d+)")
+
+
+@dataclass
+class Checkpoint:
+    """Everything that a run needs to go on.
+
+    Attributes:
+        step: optimizer steps done.
+        epoch: the epoch that the next step belongs to.
+        batch: batches of this epoch that are done.
+        weights: trainable weights, by name.
+        optimizer: the optimizer's state, see `Trainer.optimizer_state`.
+        average: running mean of checkpoints, and how many it holds.
+        counts: videos failed and seen in this epoch, and whatever else the trainer counts.
+    """
+
+    step: int
+    epoch: int
+    batch: int
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    average: dict[str, Tensor] = field(default_factory=dict)
+    averaged: int = 0
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file and flush it to disk.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path, {"format": "pt"})
+        with path.open("rb") as written:
+            os.fsync(written.fileno())
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write '{path}': {reason(error)}; free some space and run it again") from None
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ModelError: it is missing or broken.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        loaded: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {reason(error)}; delete its folder to go on from an older one"
+        ) from None
+    return loaded
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> Path:
+    """Save into `folder`, then delete all but the newest `keep`.
+
+    Raises:
+        OutputError: it cannot be written; what was there before is untouched.
+    """
+    target = folder / f"step_{checkpoint.step:06d}"
+    temporary = folder / f".{target.name}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        save_tensors(temporary / "weights.safetensors", checkpoint.weights)
+        save_tensors(temporary / "optimizer.safetensors", checkpoint.optimizer)
+        if checkpoint.average:
+            save_tensors(temporary / "average.safetensors", checkpoint.average)
+        state = {k: v for k, v in _fields(checkpoint).items() if not _is_tensors(v)}
+        with (temporary / "state.json").open("w", encoding="utf-8") as file:
+            file.write(json.dumps({"format": FORMAT, **state}, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        shutil.rmtree(target, ignore_errors=True)  # the same step, saved twice
+        temporary.replace(target)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write '{target}': {error.strerror or error}; free some space, run it again"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(temporary, ignore_errors=True)
+    for _, old in _checkpoints(folder)[:-keep] if keep else []:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def _fields(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Fields by name, tensors not copied."""
+    return {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
+
+
+def _is_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and (not value or isinstance(next(iter(value.values())), Tensor))
+
+
+def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    if not folder.is_dir():
+        return []
+    found = [
+        (int(m[1]), p) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name)) and (p / "state.json").is_file()
+    ]
+    return sorted(found)
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint, or None."""
+    found = _checkpoints(folder)
+    return found[-1][1] if found else None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """The inverse of `write_checkpoint`.
+
+    Raises:
+        ModelError: a file is missing or broken.
+    """
+    try:
+        state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        known = state.pop("format") == FORMAT
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path} is no checkpoint: {reason(error)}; delete it to go on from an older one") from None
+    if not known:
+        raise ModelError(f"{path} is not of format {FORMAT}; delete it to go on from an older one")
+    average = path / "average.safetensors"
+    return Checkpoint(
+        weights=load_tensors(path / "weights.safetensors"),
+        optimizer=load_tensors(path / "optimizer.safetensors"),
+        average=load_tensors(average) if average.exists() else {},
+        counts=state.pop("counts", {}),
+        **{k: v for k, v in state.items() if k in ("step", "epoch", "batch", "averaged")},
+    )
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
+    """AdamW's moments and step counts as flat tensors: `NAME/exp_avg`, ... (`names`: id of parameter -> name)."""
+    flat: dict[str, Tensor] = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                flat[f"{names[id(parameter)]}/{key}"] = torch.as_tensor(value)
+    return flat
+
+
+def load_optimizer_tensors(
+    optimizer: torch.optim.Optimizer, names: Mapping[int, str], saved: Mapping[str, Tensor]
+) -> None:
+    """Put back what `optimizer_tensors` took.
+
+    Raises:
+        ModelError: a weight's state is missing.
+    """
+    by_name: dict[str, dict[str, Tensor]] = {}
+    for flat, value in saved.items():
+        name, _, key = flat.rpartition("/")
+        by_name.setdefault(name, {})[key] = value
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            if name not in by_name:
+                continue  # it never had a gradient
+            state = optimizer.state[parameter]
+            for key, value in by_name[name].items():
+                state[key] = value.clone() if key == "step" else value.to(parameter.device, parameter.dtype)

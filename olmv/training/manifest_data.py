@@ -1,0 +1,181 @@
+"""Training clips from video files: a manifest or other rows, a vocabulary, and a reader in worker processes."""
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from olmv.data.manifests import ManifestRow, read_manifest
+from olmv.errors import InputError, OutputError, UsageError
+from olmv.files import check_writable
+from olmv.labels.vocabulary import Vocabulary
+from olmv.training.augment import AugmentConfig, speaks_of_sides
+from olmv.training.clip_reader import ClipReader, Task
+from olmv.training.dataset import AHEAD, Failed, Sample, VideoDataset
+from olmv.video.decode import DecodeSettings
+from olmv.video.loader import FrameLoader
+from olmv.video.readers import check_decoder
+from olmv.video.transforms import Preprocess
+
+__all__ = ["ManifestDataset"]
+
+
+class ManifestDataset(VideoDataset):
+    """Video files with labels, captions, or both.
+
+    Args:
+        source: a csv, jsonl or parquet manifest, or rows (see `olmv.data.hub_rows.hf_rows`).
+        labels: the vocabulary; None takes all labels of the source (every split), in order of first appearance.
+        split: use the rows of this split only.
+        preprocess: the model's input.
+        frames: T, of a clip.
+        sampling: `uniform` (whole video) or `window` (a few seconds of it).
+        augment: how clips are varied; None for validation: centres of segments, centre crop, no chance.
+        seed: of everything random.
+        cache: folder for decoded frames; made if it is missing. Only with `uniform` sampling.
+        cache_frames: frames kept of each video; 4 * T by default.
+        decoder: what reads the files.
+        name: of the source in messages; its path by default.
+
+    Raises:
+        InputError: a bad manifest, an unknown split, a row with an unknown label, or with neither label nor caption.
+        OutputError: the cache folder cannot be written.
+        UsageError, MissingDependencyError: `window` with a cache; a decoder that is not there.
+        ValueError: a count below 1, or an unknown sampling.
+    """
+
+    def __init__(
+        self,
+        source: str | Path | Sequence[ManifestRow],
+        labels: Vocabulary | None = None,
+        *,
+        preprocess: Preprocess,
+        split: str | None = None,
+        frames: int = 8,
+        sampling: Literal["uniform", "window"] = "uniform",
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+        cache: str | Path | None = None,
+        cache_frames: int | None = None,
+        decoder: str = "auto",
+        name: str | None = None,
+    ) -> None:
+        if sampling not in ("uniform", "window"):
+            raise ValueError(f"unknown sampling {sampling!r}; use uniform or window")
+        kept = 4 * frames if cache_frames is None else cache_frames
+        if frames < 1 or kept < 1:
+            raise ValueError(f"frames is {frames}, cache_frames {kept}; ask for at least 1")
+        check_decoder(decoder)
+        if cache is not None:
+            _prepare_cache(Path(cache), sampling)
+        if isinstance(source, str | Path):
+            name, rows = name or os.fspath(source), read_manifest(source)
+        else:
+            rows = list(source)
+        self._name = name or "the data"
+        self.frames = frames
+        self.labels = _names(rows) if labels is None else labels.names
+        self._rows = _of_split(rows, split, self._name)
+        self._targets = self._indices()
+        self._flip = not speaks_of_sides(self.labels)
+        self._settings = DecodeSettings(preprocess=preprocess, frames=frames, decoder=decoder)
+        self._reader = ClipReader(
+            seed=seed,
+            sampling=sampling,
+            augment=augment,
+            cache=None if cache is None else os.fspath(cache),
+            cache_frames=kept,
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def video(self, index: int) -> str:
+        return self._rows[index].video
+
+    def load(self, index: int, epoch: int) -> Sample:
+        pixels = self._reader(self._task(index, epoch), self._settings).pixels
+        assert pixels is not None  # a failure is raised
+        return self._sample(index, pixels)
+
+    def stream(
+        self, order: Sequence[int], epoch: int, *, batch_size: int, workers: int | None, timeout_s: float
+    ) -> Generator[Sample | Failed, None, None]:
+        """The clips of `order`, decoded in worker processes with a time limit and a memory cap for each file."""
+        loader = FrameLoader(
+            (self._task(index, epoch) for index in order),
+            preprocess=self._settings.preprocess,
+            frames=self.frames,
+            decoder=self._settings.decoder,
+            workers=workers,
+            timeout_s=timeout_s,
+            prefetch=AHEAD * batch_size + 8,
+            _decode=self._reader,
+        )
+        with closing(loader):
+            for index, clip in zip(order, loader, strict=True):
+                if clip.pixels is None:
+                    yield Failed(self._rows[index].video, str(clip.error))
+                else:
+                    yield self._sample(index, clip.pixels)
+
+    def _task(self, index: int, epoch: int) -> Task:
+        row = self._rows[index]
+        may_flip = self._flip and not (row.caption and speaks_of_sides([row.caption]))
+        return Task(row.video, index, epoch, may_flip)
+
+    def _sample(self, index: int, pixels: Tensor) -> Sample:
+        row = self._rows[index]
+        return Sample(row.video, pixels, self._targets[index], row.caption, labelled=bool(row.labels))
+
+    def _indices(self) -> list[tuple[int, ...]]:
+        """For each row, its labels as indices into the vocabulary."""
+        known = {_key(label): index for index, label in enumerate(self.labels)}
+        found = []
+        for place, row in enumerate(self._rows, start=1):
+            where = f"{self._name} row {place if row.number is None else row.number}"
+            if not row.labels and not row.caption:
+                raise InputError(f"{where} has neither labels nor a caption; fill one in, or take the row out")
+            for label in row.labels or ():
+                if _key(label) not in known:
+                    close = difflib.get_close_matches(label, self.labels, n=1)
+                    hint = f"did you mean {close[0]!r}?" if close else "add it there, or take it out of the row"
+                    raise InputError(f"{where} has the label {label!r}, which is not in the vocabulary; {hint}")
+            found.append(tuple(dict.fromkeys(known[_key(label)] for label in row.labels or ())))
+        return found
+
+
+def _names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
+    labels = [label for row in rows for label in row.labels or ()]
+    return Vocabulary(labels).names if labels else ()
+
+
+def _key(label: str) -> str:
+    """Labels that look the same are the same, as in `Vocabulary`."""
+    return unicodedata.normalize("NFC", label.strip())
+
+
+def _of_split(rows: Sequence[ManifestRow], split: str | None, name: str) -> list[ManifestRow]:
+    chosen = [row for row in rows if split is None or row.split == split]
+    if not chosen:
+        if split is None:
+            raise InputError(f"{name} has no rows; name a source that has some")
+        there = ", ".join(dict.fromkeys(row.split for row in rows if row.split))
+        cure = f"it has {there}" if there else "it has no 'split' column, so leave the split out"
+        raise InputError(f"{name} has no rows of the split {split!r}; {cure}")
+    return chosen
+
+
+def _prepare_cache(folder: Path, sampling: str) -> None:
+    if sampling == "window":
+        raise UsageError("a window needs frames close together, which the cache does not keep; leave one of them out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the cache folder {folder}: {error.strerror}; choose another one") from None
+    check_writable(folder / "probe.npy")

@@ -1,0 +1,90 @@
+"""The motion stage of `train_mini.py`: words for motions, then `olmv train configs/moji_motions.yaml`."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from olmv.data.moji import MOTIONS
+from olmv.models.hub import load_model
+from olmv.models.saving import save_pretrained
+from olmv.models.towers import MiniTowers
+from olmv.models.video_clip import VideoCLIP
+
+CONFIG = Path(__file__).parent.parent / "configs" / "moji_motions.yaml"
+
+
+def motion_vectors(stills: VideoCLIP) -> Tensor:
+    """Unit vectors [14, D] for the motions' rows of the text tower's memory, at right angles to each other.
+
+    A sentence encoder puts "moving left" and "moving right" almost into one place (cosine 0.9); pictures of them
+    must be told apart. The rows are the orthonormal set that is nearest to the words' own vectors, so that each
+    word still finds its own row.
+    """
+    tower = stills.towers.textual
+    memory = tower.memory
+    tower.memory = memory[:0]
+    words = F.normalize(stills.encode_texts(MOTIONS), dim=-1)
+    tower.memory = memory
+    left, _, right = torch.linalg.svd(words, full_matrices=False)
+    return left @ right
+
+
+def with_motion_words(source: Path, target: Path) -> None:
+    """The model in `source` with motions in the memory of its text tower; nothing else changes."""
+    stills = load_model(source, device="cpu", dtype="float32", temporal="mean")
+    towers = stills.towers
+    rows = motion_vectors(stills)
+    config = replace(towers.config, memory_size=len(towers.textual.memory) + len(rows))
+    made = MiniTowers(config, towers.tokenizer_file)
+    state = dict(towers.state_dict())
+    state["textual.memory"] = torch.cat([state["textual.memory"], rows])
+    made.load_state_dict(state)
+    model = VideoCLIP(made, name="olmv-mini", preprocess=stills.preprocess, templates=stills.templates)
+    before, after = (m.encode_texts(MOTIONS) for m in (stills, model))
+    off = ~torch.eye(len(MOTIONS), dtype=torch.bool)
+    print(f"most alike motions: cosine {(before @ before.T)[off].max():.2f}, now {(after @ after.T)[off].max():.2f}")
+    shutil.rmtree(target, ignore_errors=True)
+    save_pretrained(model, target)
+
+
+class _Plain:
+    """Prints what a run says."""
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+    def start(self, *, total: int, done: int) -> None:
+        print(f"{done} of {total} steps done", flush=True)
+
+    def side(self, what: str, done: int, total: int) -> None:
+        if done % 1600 == 0 or done == total:
+            print(f"{what}: {done} of {total}", flush=True)
+
+    def advance(self, **_: object) -> None:
+        pass
+
+
+def train_motions(work: Path, output: Path, overrides: list[str]) -> None:
+    """Stills in `work/stills` -> motions in `work/motions` -> the shipped folder, float16."""
+    from olmv.training.config import load_config
+    from olmv.training.job import train
+
+    base = work / "stills_with_words"
+    if not (base / "config.json").exists():
+        with_motion_words(work / "stills", base)
+    config = load_config(CONFIG, [f"model.name={base}", *overrides])
+    train(config, work / "motions", view=_Plain())
+    model = load_model(work / "motions" / "model", device="cpu", dtype="float32")
+    card = output / "README.md"
+    save_pretrained(
+        model,
+        output,
+        card=card.read_text(encoding="utf-8") if card.exists() else None,
+        description=config.description,
+        dtype=torch.float16,
+    )
+    print(f"{output}: {sum(f.stat().st_size for f in output.iterdir()) / 1e6:.1f} MB")
