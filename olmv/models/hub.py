@@ -21,6 +21,7 @@ from torch import Tensor
 
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError, reason
+from olmv.models.label_embeddings import load_label_embeddings
 from olmv.models.mini import MiniConfig
 from olmv.models.temporal import check_temporal, is_temporal_key
 from olmv.models.towers import MiniTowers, OpenClipTowers
@@ -191,6 +192,7 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None, options: Mapp
             model.load_state_dict(saved)
     except RuntimeError as error:
         raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}") from None
+    model.label_embeddings = load_label_embeddings(folder)
     return model
 
 

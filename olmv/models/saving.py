@@ -12,6 +12,7 @@ import torch
 from olmv.errors import OutputError
 from olmv.files import write_atomic
 from olmv.models.hub import FORMAT
+from olmv.models.label_embeddings import LABEL_FILES, save_label_embeddings
 from olmv.models.towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
 
@@ -28,8 +29,9 @@ def save_pretrained(
 ) -> None:
     """Write `config.json`, `model.safetensors`, `preprocess.json`, `README.md` and the tokenizer into `folder`.
 
-    `load_model(folder)` reads it back. Every file is written whole or not at all, the config last, so that a
-    folder with a config is complete.
+    A model with label embeddings also writes these; those of an earlier model there are deleted. `load_model(folder)`
+    reads it back. Every file is written whole or not at all, the config last, so that a folder with a config is
+    complete.
 
     Args:
         model: the model.
@@ -69,8 +71,20 @@ def save_pretrained(
         write_atomic(folder / "open_clip_config.json", json.dumps(described, indent=1) + "\n")
     write_atomic(folder / "preprocess.json", preprocess)
     _write_weights(model, folder / "model.safetensors", dtype)
+    _write_labels(model, folder)
     write_atomic(folder / "README.md", card or f"# {model.name}\n\nA video CLIP saved by olmv. {description}\n")
     write_atomic(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def _write_labels(model: VideoCLIP, folder: Path) -> None:
+    if (stored := model.label_embeddings) is not None:
+        save_label_embeddings(folder, stored.labels, stored.embeddings, source=stored.source)
+        return
+    try:
+        for name in LABEL_FILES:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot delete '{folder / name}': {error.strerror}; save into another folder") from None
 
 
 def _write_weights(model: VideoCLIP, path: Path, dtype: torch.dtype | None) -> None:

@@ -162,8 +162,9 @@ class MiniTowers(nn.Module):
             config.image_size,
             config.context_length,
         )
-        self.architecture, self.token_width = "olmv-mini", config.vision_width
-        self.grid_side = config.image_size // 8
+        self.architecture = "olmv-mini"
+        self.grid_side: int | None = config.image_size // 8
+        self.token_width: int | None = config.vision_width
 
     @property
     def logit_scale(self) -> Tensor:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from olmv.errors import ModelError
 from olmv.models.attention import Clip, attach, refuse_attached
+from olmv.models.label_embeddings import LabelEmbeddings
 from olmv.models.temporal import FrameFeatures, build_context, build_pool, check_temporal, to_cells
 from olmv.models.towers import Towers
 from olmv.video.transforms import Preprocess
@@ -54,6 +56,7 @@ class VideoCLIP(nn.Module):
         self.temporal = temporal
         self.temporal_options = check_temporal(temporal, temporal_options)
         self.templates = templates
+        self._label_embeddings: LabelEmbeddings | None = None
         self.clip = Clip()
         refuse_attached(towers)
         if temporal in ("cross-frame", "divided"):
@@ -65,6 +68,23 @@ class VideoCLIP(nn.Module):
     def embed_dim(self) -> int:
         """D."""
         return int(self.towers.embed_dim)
+
+    @property
+    def label_embeddings(self) -> LabelEmbeddings | None:
+        """Embeddings of labels that are not those of their names, such as from soft attributes.
+
+        Setting raises ModelError where they are not of dimension D.
+        """
+        return self._label_embeddings
+
+    @label_embeddings.setter
+    def label_embeddings(self, stored: LabelEmbeddings | None) -> None:
+        if stored is not None and stored.embeddings.shape[1] != self.embed_dim:
+            raise ModelError(
+                f"label embeddings of dimension {stored.embeddings.shape[1]} do not fit '{self.name}', which has "
+                f"{self.embed_dim}; compute them with this model"
+            )
+        self._label_embeddings = stored
 
     @property
     def context_length(self) -> int:

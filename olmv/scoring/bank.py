@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.labels.texts import LabelTexts
+from olmv.models.label_embeddings import LabelEmbeddings
 
 __all__ = ["TextBank"]
 
@@ -48,13 +49,21 @@ class TextBank:
             raise ValueError(f"null {list(self.null.shape)} does not fit embeddings {list(self.embeddings.shape)}")
 
     @classmethod
-    def from_texts(cls, texts: LabelTexts, embeddings: Tensor, *, null: Tensor | None = None) -> "TextBank":
+    def from_texts(
+        cls,
+        texts: LabelTexts,
+        embeddings: Tensor,
+        *,
+        null: Tensor | None = None,
+        stored: LabelEmbeddings | None = None,
+    ) -> "TextBank":
         """The bank of a vocabulary: the templates of every phrase are averaged, one row stays per phrase.
 
         Args:
             texts: what was encoded.
             embeddings: `[len(texts.texts), D]`, in that order; normalised here.
             null: `[N, D]` embeddings of the null prompts; normalised here.
+            stored: a model's own embeddings of labels, which take the place of those of the labels' names.
 
         Raises:
             ValueError: there are not as many embeddings as texts.
@@ -65,8 +74,13 @@ class TextBank:
         phrase_of_text = torch.tensor(texts.phrase_of_text, device=device)
         unit = normalize(embeddings.float(), dim=-1)
         sums = unit.new_zeros(len(texts.phrases), unit.shape[1]).index_add_(0, phrase_of_text, unit)
+        rows = normalize(sums, dim=-1)
+        if stored is not None:
+            known, found = (part.to(device) for part in stored.lookup(texts.phrases))
+            names = torch.tensor([kind == "name" for kind in texts.kind_of_phrase], device=device)
+            rows = torch.where((known & names)[:, None], found, rows)
         return cls(
-            embeddings=normalize(sums, dim=-1),
+            embeddings=rows,
             label_index=torch.tensor(texts.label_of_phrase, device=device),
             texts=texts.phrases,
             labels=texts.labels,

@@ -37,9 +37,9 @@ class Checkpoint:
         epoch: the epoch that the next step belongs to.
         batch: batches of this epoch that are done.
         weights: trainable weights, by name.
-        optimizer: the optimizer's state, see `Trainer.optimizer_state`.
+        optimizer: the optimizer's state, see `optimizer_tensors`.
         average: running mean of checkpoints, and how many it holds.
-        counts: videos failed and seen in this epoch, and whatever else the trainer counts.
+        counts: the trainer's of this epoch, as JSON: videos seen and failed.
     """
 
     step: int
@@ -117,7 +117,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> 
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(temporary, ignore_errors=True)
-    for _, old in _checkpoints(folder)[:-keep] if keep else []:
+    for _, old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -182,20 +182,13 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]
 def load_optimizer_tensors(
     optimizer: torch.optim.Optimizer, names: Mapping[int, str], saved: Mapping[str, Tensor]
 ) -> None:
-    """Put back what `optimizer_tensors` took.
-
-    Raises:
-        ModelError: a weight's state is missing.
-    """
+    """Put back what `optimizer_tensors` took; a weight that never had a gradient has no state."""
     by_name: dict[str, dict[str, Tensor]] = {}
     for flat, value in saved.items():
         name, _, key = flat.rpartition("/")
         by_name.setdefault(name, {})[key] = value
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            name = names[id(parameter)]
-            if name not in by_name:
-                continue  # it never had a gradient
             state = optimizer.state[parameter]
-            for key, value in by_name[name].items():
+            for key, value in by_name.get(names[id(parameter)], {}).items():
                 state[key] = value.clone() if key == "step" else value.to(parameter.device, parameter.dtype)

@@ -5,15 +5,17 @@
 Every key has its meaning and unit beside it here; an unknown one is refused with the nearest known one.
 """
 
+import copy
 import dataclasses
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from olmv.errors import InputError, UsageError
@@ -37,7 +39,16 @@ __all__ = [
     "parse_config",
 ]
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+GUARD = "guard"  # the validation source that limits the ratio, see `Sweep`
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -45,9 +56,9 @@ class SoftAttributesConfig:
     """A frozen language model that is prompted to describe labels (see `olmv.models.soft_attributes`)."""
 
     llm: str  # folder or Hugging Face id
-    prefixes: int = 16
-    queries: int = 8
-    labels_per_step: int = 64  # all true ones and others at random: each costs a pass of the language model
+    prefixes: Count = 16
+    queries: Count = 8
+    labels_per_step: Count = 64  # all true ones and others at random: each costs a pass of the language model
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -71,11 +82,17 @@ class Model:
 class MojiSource:
     """Clips of the Moji world, drawn as they are needed."""
 
-    seed: int
-    clips: int  # an epoch
-    objects: str = "seen"  # `seen`, `unseen`, or a slice of either: `seen[:200]`
-    labels: tuple[Literal["objects", "scenes", "motions"], ...] = ("objects", "scenes", "motions")
-    counts: tuple[int, ...] = (1, 2, 3)
+    seed: Natural
+    clips: Count  # an epoch
+    objects: str | tuple[str, ...] = (
+        "seen"  # names, or `seen`, `unseen`, or a slice of either: `seen[:200]`, `seen[::5]`
+    )
+    labels: Annotated[tuple[Literal["objects", "scenes", "motions"], ...], Field(min_length=1)] = (
+        "objects",
+        "scenes",
+        "motions",
+    )
+    counts: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 3)
     motions: tuple[str, ...] | None = None  # None: all
     pairings: Literal["training", "held-out", "all"] = "training"
     fresh: bool = False  # other clips in every epoch
@@ -103,8 +120,8 @@ class Augmentation:
     """What happens to training clips; every frame of a clip is treated alike."""
 
     crop: Literal["random", "random-resized", "centre"] = "random"
-    flip: float = 0.5  # probability; off where labels speak of left and right
-    colour_jitter: float = 0.0  # strength
+    flip: Share = 0.5  # probability; off where labels speak of left and right
+    colour_jitter: NonNegative = 0.0  # strength
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -115,13 +132,13 @@ class Data:
     validation: dict[str, Source] = field(default_factory=dict)  # by name; `guard` is special, see Sweep
     labels: Path | None = None  # label file; None: all labels of the training source
     attributes: Path | None = None  # attribute book
-    frames: int = 8
+    frames: Count = 8
     sampling: Literal["uniform", "window"] = "uniform"
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: Path | None = None  # folder for decoded frames
     # folder for what a frozen image tower gives, encoded once instead of in every epoch (model.train: new)
     feature_cache: Path | None = None
-    workers: int | None = None  # decoding processes; None: one per core
+    workers: Natural | None = None  # decoding processes; None: one per core
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -129,46 +146,38 @@ class Objective:
     """The loss."""
 
     label: Literal["bce", "asymmetric", "cross-entropy"] = "bce"
-    label_weight: float = 1.0
-    caption_weight: float = 0.0  # Open-VCLIP++ uses 4.0
-    frame_pooling: Literal["mean", "max", "softmax"] = "mean"
+    label_weight: NonNegative = 1.0
+    caption_weight: NonNegative = 0.0  # Open-VCLIP++ uses 4.0
+    # as in predict; `logits` is Open-VCLIP's: the mean of the frames' logits, so that frames that disagree count less
+    frame_pooling: Literal["mean", "max", "softmax", "logits"] = "mean"
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Regularization:
     """What keeps the model near the original."""
 
-    iwr: float = 0.0  # strength C of interpolated weight regularisation; Open-VCLIP: 0.5
-    iwr_max_ratio: float = 0.6  # R: the original's weight is drawn from U(0, R)
-    l2: float = 0.0  # weight of the squared distance to the original
-    swa_start: int | None = None  # average the checkpoints of the epochs after this one; None: the last weights
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.iwr_max_ratio < 1:
-            raise ValueError(f"iwr_max_ratio is {self.iwr_max_ratio}; it must be at least 0 and below 1")
+    iwr: NonNegative = 0.0  # strength C of interpolated weight regularisation; Open-VCLIP: 0.5
+    iwr_max_ratio: Momentum = 0.6  # R: the original's weight is drawn from U(0, R)
+    l2: NonNegative = 0.0  # weight of the squared distance to the original
+    swa_start: Natural | None = None  # average the checkpoints of the epochs after this one; None: the last weights
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Optimizer:
     """AdamW with a linear warm-up and a cosine decay."""
 
-    lr: float = 3.33e-6
-    new_lr: float | None = None  # of weights that the original did not have; None: lr
-    weight_decay: float = 0.01  # not on biases, norms and other vectors
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    epochs: int = 22
-    warmup_epochs: float = 2.0
-    warmup_start: float = 0.01  # fraction of lr
-    end: float = 0.01  # fraction of lr
-    batch_size: int = 8  # clips per process and forward pass
-    accumulate: int = 1  # forward passes per step
-    clip_norm: float = 1.0  # of the gradient, global L2
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+    lr: Positive = 3.33e-6
+    new_lr: Positive | None = None  # of weights that the original did not have; None: lr
+    weight_decay: NonNegative = 0.01  # not on biases, norms and other vectors
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    epochs: Count = 22
+    warmup_epochs: NonNegative = 2.0
+    warmup_start: Share = 0.01  # fraction of lr
+    end: Share = 0.01  # fraction of lr
+    batch_size: Count = 8  # clips per process and forward pass
+    accumulate: Count = 1  # forward passes per step
+    clip_norm: Positive = 1.0  # of the gradient, global L2
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -181,24 +190,24 @@ class Sweep:
     the best.
     """
 
-    ratios: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-    tolerance: float = 0.01
-    ratio: float | None = None  # None: by the rule; a number: as published, the curve is still drawn
+    ratios: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    tolerance: NonNegative = 0.01
+    ratio: Share | None = None  # None: by the rule; a number: as published, the curve is still drawn
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Run:
     """How the run behaves."""
 
-    seed: int = 0
+    seed: Natural = 0
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    steps: int | None = None  # stop after so many optimizer steps, whatever the epochs say
-    checkpoint_minutes: float = 10.0  # also at the end of every epoch
-    keep_checkpoints: int = 2
-    log_every: int = 10  # steps
-    validate_every: int = 1  # epochs; 0: only at the end
-    max_failed: float = 0.05  # of an epoch's videos; more stop the run
+    steps: Count | None = None  # stop after so many optimizer steps, whatever the epochs say
+    checkpoint_minutes: NonNegative = 10.0  # also at the end of every epoch
+    keep_checkpoints: Count = 2
+    log_every: Count = 10  # steps
+    validate_every: Natural = 1  # epochs; 0: only at the end
+    max_failed: Share = 0.05  # of an epoch's videos; more stop the run
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -213,6 +222,16 @@ class TrainConfig:
     sweep: Sweep | None = None
     run: Run = field(default_factory=Run)
     description: str = ""
+
+    def __post_init__(self) -> None:  # what would otherwise be told after hours of training
+        if self.sweep is None or self.sweep.ratio is not None:
+            return
+        if not set(self.data.validation) - {GUARD}:
+            raise ValueError(
+                "sweep has nothing to choose its ratio by; add a data.validation source, or set sweep.ratio"
+            )
+        if GUARD in self.data.validation and 1.0 not in self.sweep.ratios:
+            raise ValueError("sweep.ratios lacks 1.0, at which the guard's own score is measured; add it")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as `config.yaml` of a run folder holds it."""
@@ -261,7 +280,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = (), *, smoke: bool 
         UsageError: unknown keys, bad values, bad overrides, or no smoke mode.
     """
     try:
-        values = yaml.safe_load(read_text(path, error=InputError))
+        values = yaml.load(read_text(path, error=InputError), _Loader)
     except yaml.YAMLError as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path} is not YAML: {told}") from None
@@ -284,35 +303,26 @@ def parse_config(
     Raises:
         UsageError: unknown keys, bad values or bad overrides.
     """
-    merged = _copy(values)
+    merged = copy.deepcopy(dict(values))
     for item in overrides:
         key, sign, text = item.partition("=")
         if not sign or not key.strip():
             raise UsageError(f"--set {item!r} is not key=value; write for example --set optimizer.epochs=3")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _Loader)
         except yaml.YAMLError:
             raise UsageError(f"--set {item!r}: the value is not YAML; put it in quotes") from None
-        _put(merged, key.strip().split("."), _number(value))
+        _put(merged, key.strip().split("."), value)
     return TrainConfig.from_dict(merged, source=source)
 
 
-def _number(value: Any) -> Any:
+class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads 1e-4 as text; people mean a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
-def _copy(values: Any) -> Any:
-    if isinstance(values, Mapping):
-        return {key: _copy(value) for key, value in values.items()}
-    if isinstance(values, list):
-        return [_copy(value) for value in values]
-    return _number(values) if isinstance(values, str) and values[:1] in "0123456789.-+" else values
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
 
 
 def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -342,11 +352,12 @@ def _explain(error: ValidationError) -> str:
 
 def _keys_at(cls: Any, place: list[str]) -> list[str]:
     """The field names of the dataclass that stands at this place of the config."""
-    for part in place:
-        hints = {f.name: f.type for f in dataclasses.fields(cls)}
-        if part in hints:
-            found = _dataclass_in(hints[part])
-            cls = found if found is not None else cls
+    parts = iter(place)
+    for part in parts:
+        hint = {f.name: f.type for f in dataclasses.fields(cls)}.get(part)
+        cls = _dataclass_in(hint) or cls
+        if get_origin(hint) is dict:
+            next(parts, None)  # the user's own name of an entry
     return [f.name for f in dataclasses.fields(cls)]
 
 

@@ -9,6 +9,7 @@ same frames and crops (those of epoch 0). Runs with the same data and the same i
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ class FeatureStore:
             )
         self._model, self._dataset = model, dataset
         self._layout: int = model.temporal_options.get("layout", 0)
-        key = [_tower_fingerprint(model), identity, len(dataset), dataset.frames, list(dataset.labels), self._layout]
+        videos = [dataset.video(index) for index in range(len(dataset))]
+        key = [_tower_fingerprint(model), identity, videos, dataset.frames, list(dataset.labels), self._layout]
         self._folder = folder / sha256_json(key)[:24]
         self._clips: list[dict[str, Any]] = []
 
@@ -184,9 +186,13 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> Any:
             there = np.load(path, mmap_mode="r+")
             if there.shape == shape:
                 return there
-        except ValueError:
+        except (ValueError, EOFError):
             pass  # cut off in its first moments
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a disk that is full says so here; later it would kill the process
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return made
 
 
 def _tower_fingerprint(model: VideoCLIP) -> str:

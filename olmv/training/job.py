@@ -1,8 +1,9 @@
 """`olmv train`: a config in, a run folder with a trained model out."""
 
+import hashlib
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,23 @@ from torch import Tensor, nn
 from olmv.devices import choose
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.models.hub import load_model, random_model
+from olmv.models.label_embeddings import LabelEmbeddings
+from olmv.models.language_model import load_language_model
 from olmv.models.saving import save_pretrained
-from olmv.models.soft_attributes import SoftAttributes, load_language_model, save_label_embeddings
+from olmv.models.soft_attributes import SoftAttributes
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
 from olmv.training.card import model_card
 from olmv.training.checkpoint import load_tensors, save_tensors
-from olmv.training.config import Source, TrainConfig
+from olmv.training.config import GUARD, Source, TrainConfig
 from olmv.training.dataset import VideoDataset, batches
 from olmv.training.features import FeatureStore
+from olmv.training.interpolation import interpolate
 from olmv.training.objectives import initial_bias
 from olmv.training.run_folder import RunFolder
 from olmv.training.sources import Labelled, open_sources
 from olmv.training.sweep import Curve, sweep_ratios, write_curve
-from olmv.training.trainable import Output, Trainable, label_bank, select_weights
+from olmv.training.trainable import Output, Trainable, embedded_bank, label_bank, select_weights
 from olmv.training.trainer import Trainer, View, load_weights
 from olmv.training.validation import macro_map, score_videos, top1
 
@@ -119,15 +123,16 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
     if trainer.average.count:
         tuned = {n: w.to(tuned[n].device, tuned[n].dtype) for n, w in trainer.average.weights.items()}
     return _finish(
-        config, folder, trainable, training, weights, original, tuned, validate if validation else None, view
-    )
+        config, folder, trainable, [training, *validation.values()], weights, original, tuned,
+        validate if validation else None, view,
+    )  # fmt: skip
 
 
 def _finish(
     config: TrainConfig,
     folder: RunFolder,
     trainable: Trainable,
-    training: Labelled,
+    sources: Sequence[Labelled],
     weights: Mapping[str, nn.Parameter],
     original: Mapping[str, Tensor],
     tuned: Mapping[str, Tensor],
@@ -140,24 +145,24 @@ def _finish(
     curve = None
     if config.sweep is not None and validate is not None:
         view.say(f"measuring {len(config.sweep.ratios)} ratios between the original and the tuned model")
-        seen = next(name for name in config.data.validation)
+        seen = next(name for name in config.data.validation if name != GUARD)
         metric = "top1" if config.objective.label == "cross-entropy" else "map"
         curve = sweep_ratios(weights, original, tuned, validate, config.sweep, metric=metric, seen=seen)
         write_curve(curve, folder.path)
         view.say(f"ratio {curve.ratio:g} ({curve.rule}); the curve is {folder.path / 'curve.png'}")
         figures = curve.points[curve.ratio]
     else:
-        load_weights(weights, tuned)
+        ratio = config.sweep.ratio if config.sweep is not None else None
+        load_weights(weights, interpolate(original, tuned, ratio or 0.0))
         figures = validate() if validate is not None else {}
     model = trainable.model
     model.templates = config.model.templates or model.templates
     staged = folder.path / ".model.tmp"
     shutil.rmtree(staged, ignore_errors=True)
     if trainable.soft_attributes is not None:
-        soft: SoftAttributes = trainable.soft_attributes
-        names = training.dataset.labels
-        save_label_embeddings(staged, names, soft.precompute(names), source=soft.source)
-        soft.save(staged / "soft_attributes")
+        # of validation too, so that the saved model gives the figures of its card
+        model.label_embeddings = _label_embeddings(trainable.soft_attributes, sources)
+        trainable.soft_attributes.save(staged / "soft_attributes")
     card = model_card(config, figures, curve, versions_file=folder.path / "versions.json")
     save_pretrained(model, staged, card=card, description=config.description)
     try:
@@ -186,7 +191,10 @@ def _features(
 
     def kept(source: Source, dataset: VideoDataset, *, train: bool) -> FeatureStore:
         store = FeatureStore(
-            Path(str(data.feature_cache)), model, dataset, [str(source), shared if train else shared[:2]]
+            Path(str(data.feature_cache)),
+            model,
+            dataset,
+            [str(source), _digest(source), shared if train else shared[:2]],
         )
         if accelerator.is_main_process:
             store.prepare(lambda done, total: view.side("clips encoded", done, total))
@@ -200,6 +208,14 @@ def _features(
     }
 
 
+def _digest(source: Source) -> str | None:
+    """Of a manifest: its labels may change."""
+    try:
+        return None if source.manifest is None else hashlib.sha256(source.manifest.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read '{source.manifest}': {error.strerror}") from None
+
+
 def _figures(
     trainable: Trainable,
     sources: Mapping[str, Labelled],
@@ -209,13 +225,15 @@ def _figures(
 ) -> dict[str, float]:
     """`SOURCE/map`, `SOURCE/top1` where only one label is true of a video, and `SOURCE/KIND_map`."""
     found: dict[str, float] = {}
+    if trainable.soft_attributes is not None:  # every label goes through the language model once
+        soft = _label_embeddings(trainable.soft_attributes, sources.values())
+        banks = {
+            name: embedded_bank(bank.labels, soft.lookup(bank.labels)[1].to(trainable.model.device))
+            for name, bank in banks.items()
+        }
     for name, source in sources.items():
-        bank = banks[name]
-        labels = bank.labels if trainable.soft_attributes is not None else None
         size = 2 * config.optimizer.batch_size
-        scores = score_videos(
-            trainable, videos[name], bank, batch_size=size, workers=config.data.workers, labels=labels
-        )
+        scores = score_videos(trainable, videos[name], banks[name], batch_size=size, workers=config.data.workers)
         if len(scores.targets) == 0:
             raise InputError(f"no video of the validation source '{name}' can be read; mend its paths")
         found[f"{name}/map"] = macro_map(scores)
@@ -258,10 +276,12 @@ def _model(config: TrainConfig, device: torch.device) -> VideoCLIP:
         plain = None if asked.temporal is None else "mean"
         model = load_model(asked.name, device=str(device), dtype="float32", temporal=plain)
     if asked.temporal is not None:
+        stored = model.label_embeddings
         model = VideoCLIP(
             model.towers, name=model.name, preprocess=model.preprocess, templates=model.templates,
             temporal=asked.temporal, temporal_options=asked.temporal_options,
         ).to(device).eval().requires_grad_(False)  # fmt: skip
+        model.label_embeddings = stored
     elif asked.temporal_options:
         raise UsageError("model.temporal_options go with a new module; name it in model.temporal")
     if asked.gradient_checkpointing:
@@ -277,7 +297,16 @@ def _soft_attributes(config: TrainConfig, model: VideoCLIP) -> SoftAttributes | 
     if asked is None:
         return None
     language_model = load_language_model(asked.llm, device=model.device)
-    return SoftAttributes(model.towers, language_model, n_prefix=asked.prefixes, n_query=asked.queries)
+    templates = config.model.templates or model.templates
+    return SoftAttributes(
+        model.towers, language_model, templates=templates, n_prefix=asked.prefixes, n_query=asked.queries
+    )
+
+
+def _label_embeddings(soft: SoftAttributes, sources: Iterable[Labelled]) -> LabelEmbeddings:
+    """All labels of the sources, with the present weights."""
+    labels = tuple(dict.fromkeys(label for source in sources for label in source.texts.labels))
+    return LabelEmbeddings(labels, soft.precompute(labels), soft.source)
 
 
 def _prepare_bias(
@@ -294,6 +323,8 @@ def _prepare_bias(
     trainable.new_bias = True
     if known:  # the run's original holds it
         return
+    if trainable.soft_attributes is not None:
+        bank = embedded_bank(bank.labels, trainable.soft_attributes.precompute(bank.labels).to(trainable.model.device))
     order = range(min(len(training.dataset), config.optimizer.batch_size))
     for batch in batches(training.dataset, order, 0, batch_size=len(order) or 1, workers=config.data.workers):
         if batch.pixels is None:
@@ -301,8 +332,7 @@ def _prepare_bias(
         device = trainable.model.device
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
         with torch.inference_mode():
-            labels = bank.labels if trainable.soft_attributes is not None else None
-            found = Output(*trainable(batch.pixels.to(device), mask, bank, labels))
+            found = Output(*trainable(batch.pixels.to(device), mask, bank))
         towers.add_bias(initial_bias(found.similarity.cpu(), batch.targets, float(found.scale)))
         return
 
@@ -320,15 +350,18 @@ def _original(folder: RunFolder, weights: Mapping[str, nn.Parameter], *, main: b
 
 
 def _clear(folder: RunFolder) -> None:
-    """Delete what an earlier run wrote, and nothing else."""
+    """Delete what an earlier run wrote, and nothing else; a folder without a run is left as it is."""
+    if not (folder.path / "config.yaml").is_file():
+        return
     for name in ("checkpoints", "tensorboard", "model", ".model.tmp"):
         shutil.rmtree(folder.path / name, ignore_errors=True)
     for name in (
-        "config.yaml",
+        "versions.json",
         "metrics.jsonl",
         "original.safetensors",
         "tuned.safetensors",
         "curve.json",
         "curve.png",
+        "config.yaml",  # last: it is what makes the folder a run
     ):
         (folder.path / name).unlink(missing_ok=True)

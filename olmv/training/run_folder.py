@@ -74,7 +74,8 @@ class RunFolder:
         """Write config and versions; a folder of another run is refused.
 
         Raises:
-            UsageError: the folder holds a run with other settings; the first difference is named.
+            UsageError: the folder holds a run with other settings; the first difference is named. Or it holds things
+                that are not of a run and would be overwritten.
         """
         path = self.path / "config.yaml"
         if path.is_file():
@@ -84,6 +85,10 @@ class RunFolder:
                     f"'{self.path}' holds a run with another {different}; "
                     "choose another folder with -o, or start over with --no-resume"
                 )
+        elif self.checkpoints.exists() or self.model.exists():
+            raise UsageError(
+                f"'{self.path}' holds checkpoints or a model but no config.yaml of a run; choose another -o"
+            )
         write_atomic(path, yaml.safe_dump(config.to_dict(), sort_keys=False))
         write_atomic(self.path / "versions.json", json.dumps(versions(device), indent=1) + "\n")
 

@@ -19,7 +19,7 @@ from olmv.video.transforms import Preprocess
 
 __all__ = ["Labelled", "open_sources"]
 
-_OBJECTS = re.compile(r"(seen|unseen)(?:\[(\d*):(\d*)\])?")
+_OBJECTS = re.compile(r"(seen|unseen)(?:\[(\d*):(\d*)(?::(\d+))?\])?")
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,17 @@ def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool
     )
 
 
-def _objects(text: str) -> tuple[str, ...]:
-    """`seen`, `unseen`, or a slice of either such as `seen[200:300]`."""
+def _objects(text: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Names as they are; or `seen`, `unseen`, or a slice of either such as `seen[200:300]` or `seen[::5]`."""
+    if not isinstance(text, str):
+        if unknown := set(text) - {*object_names("seen"), *object_names("unseen")}:
+            raise UsageError(f"the Moji world has no object '{min(unknown)}'; see olmv/data/moji_objects.json")
+        return text
     found = _OBJECTS.fullmatch(text)
     names: tuple[str, ...] = ()
     if found:
-        start, stop = (int(n) if n else None for n in (found[2], found[3]))
-        names = object_names("seen" if found[1] == "seen" else "unseen")[start:stop]
+        place = slice(*(int(n) if n else None for n in found.groups()[1:]))
+        names = object_names("seen" if found[1] == "seen" else "unseen")[place]
     if not names:
         raise UsageError(f"moji objects {text!r} are none; write seen, unseen, or a slice such as seen[:200]")
     return names

@@ -13,13 +13,11 @@ from torch import Tensor, nn
 
 from olmv.errors import UsageError
 from olmv.files import write_atomic
-from olmv.training.config import Sweep
+from olmv.training.config import GUARD, Sweep
 from olmv.training.interpolation import interpolate
 from olmv.training.trainer import load_weights
 
 __all__ = ["GUARD", "Curve", "choose_ratio", "sweep_ratios", "write_curve"]
-
-GUARD = "guard"
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,16 @@ def sweep_ratios(
         original, tuned: both ends.
         validate: figures at the present weights.
         options: ratios and rule.
-        metric: `map` or `top1`.
+        metric: `map`, or `top1` where it was measured (one label true of every video).
         seen: the validation source with the training labels.
     """
     points: dict[float, dict[str, float]] = {}
     for ratio in sorted({*options.ratios, *([options.ratio] if options.ratio is not None else [])}):
         load_weights(weights, interpolate(original, tuned, ratio))
         points[ratio] = validate()
-    ratio, rule = choose_ratio(points, options, seen=f"{seen}/{metric}", guard=f"{GUARD}/{metric}")
+    first = next(iter(points.values()))
+    names = {source: f"{source}/{metric if f'{source}/{metric}' in first else 'map'}" for source in (seen, GUARD)}
+    ratio, rule = choose_ratio(points, options, seen=names[seen], guard=names[GUARD])
     load_weights(weights, interpolate(original, tuned, ratio))
     return Curve(points, ratio, rule)
 

@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from olmv.errors import UsageError
 from olmv.labels.texts import LabelTexts
@@ -17,7 +16,7 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
 from olmv.scoring.ensemble import FramePooling, score
 
-__all__ = ["Output", "Trainable", "label_bank", "select_weights"]
+__all__ = ["Output", "Trainable", "embedded_bank", "label_bank", "select_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,13 @@ class Output:
 
 def label_bank(model: VideoCLIP, texts: LabelTexts) -> TextBank:
     """The embeddings of all labels, encoded once: the text tower is frozen."""
-    return TextBank.from_texts(texts, encode_texts_cached(model, texts.texts).to(model.device))
+    encoded = encode_texts_cached(model, texts.texts).to(model.device)
+    return TextBank.from_texts(texts, encoded, stored=model.label_embeddings)
+
+
+def embedded_bank(labels: Sequence[str], embeddings: Tensor) -> TextBank:
+    """C labels with one embedding each, [C, D] float32, L2-normalised."""
+    return TextBank(embeddings, torch.arange(len(labels), device=embeddings.device), tuple(labels), tuple(labels))
 
 
 class Trainable(nn.Module):
@@ -54,7 +59,7 @@ class Trainable(nn.Module):
 
     Args:
         model: what is trained.
-        frame_pooling: `mean`, `max` or `softmax`, as `olmv predict --frame-pooling`.
+        frame_pooling: `mean`, `max` or `softmax`, as `olmv predict --frame-pooling`; `logits`: the mean of logits.
         frozen_tower: the image tower gets no gradient (and keeps no activations).
         soft_attributes: a `SoftAttributes`, which then gives the label embeddings.
     """
@@ -63,7 +68,7 @@ class Trainable(nn.Module):
         self,
         model: VideoCLIP,
         *,
-        frame_pooling: FramePooling = "mean",
+        frame_pooling: FramePooling | Literal["logits"] = "mean",
         frozen_tower: bool = False,
         soft_attributes: nn.Module | None = None,
     ) -> None:
@@ -83,8 +88,8 @@ class Trainable(nn.Module):
 
         Args:
             pixels, mask: the clips; of a frozen tower also what it gave for them.
-            bank: the label texts; not used with soft attributes.
-            labels: the labels to describe softly; needed with soft attributes only.
+            bank: the label texts, used as they are unless there are `labels`.
+            labels: what to describe softly, with gradient, instead of the bank; only with soft attributes.
         """
         model = self.model
         if isinstance(pixels, FrameFeatures):
@@ -97,18 +102,24 @@ class Trainable(nn.Module):
             embeddings = model.encode_frames(model.preprocess.normalize(pixels, dtype=model.dtype), mask)
         embeddings = embeddings.float()
         video = model.pool_frames(embeddings, mask)
-        if self.soft_attributes is not None:
-            assert labels is not None, "soft attributes need the labels' words"
-            soft = self.soft_attributes(labels).float()
-            bank = TextBank(
-                normalize(soft, dim=-1), torch.arange(len(labels), device=soft.device), tuple(labels), tuple(labels)
-            )
+        if labels is not None:
+            bank = embedded_bank(labels, self.soft_attributes(labels))
         if model.yields_video_embedding:
             similarity = score(video, None, bank)
+        elif self.frame_pooling == "logits":
+            similarity = _mean(embeddings, mask) @ bank.means.T
         else:
             similarity = score(embeddings, mask, bank, frame_pooling=self.frame_pooling)
         bias = model.towers.logit_bias
         return similarity, video, model.towers.logit_scale.float(), None if bias is None else bias.float()
+
+
+def _mean(frames: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of the real frames [B, T, D] -> [B, D], not normalised."""
+    if mask is None:
+        return frames.mean(1)
+    weights = mask.to(frames.dtype)[..., None]
+    return (frames * weights).sum(1) / weights.sum(1)
 
 
 def select_weights(trainable: Trainable, which: str) -> tuple[dict[str, nn.Parameter], set[str]]:

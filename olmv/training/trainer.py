@@ -12,14 +12,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from olmv.errors import InputError, TrainingError
+from olmv.errors import TrainingError
 from olmv.models.text_cache import encode_texts_cached
 from olmv.scoring.bank import TextBank
 from olmv.training.checkpoint import (
@@ -115,8 +115,8 @@ class Trainer:
         )
         self.trainable = trainable
         self.module, self.optimizer = accelerator.prepare(trainable, optimizer)
-        per_epoch = math.ceil(len(dataset) / accelerator.num_processes / options.batch_size)
-        self.steps_per_epoch = math.ceil(per_epoch / options.accumulate)
+        self.batches_per_epoch = math.ceil(len(dataset) / accelerator.num_processes / options.batch_size)
+        self.steps_per_epoch = math.ceil(self.batches_per_epoch / options.accumulate)
         self.total = min(self.steps_per_epoch * options.epochs, config.run.steps or 1 << 60)
 
     # -- the loop ------------------------------------------------------------------------------------------
@@ -145,7 +145,6 @@ class Trainer:
         self.module.train()
         _freeze_statistics(self.trainable)
         waiting: list[Batch | FeatureBatch] = []
-        started = self.batch
         for batch in self._batches():
             self.batch += 1
             self._count(batch)
@@ -155,12 +154,10 @@ class Trainer:
                 waiting = []
                 if self.step >= self.total:
                     break
-                if time.monotonic() - self._saved_at > 60 * self.config.run.checkpoint_minutes:
+                if self.batch < self.batches_per_epoch and self._due():  # the end of the epoch saves anyway
                     self._save()
         if waiting and self.step < self.total:
             self._step(waiting)
-        if self.batch == started and self.step < self.total:
-            raise InputError("the training data has no videos; add rows to the manifest")
         self._end_of_epoch()
 
     def _end_of_epoch(self) -> None:
@@ -221,6 +218,8 @@ class Trainer:
                 told[name] = told.get(name, 0.0) + value / len(parts)
         self._check_finite(told)
         told["gradient"] = float(self.accelerator.clip_grad_norm_(list(self.weights.values()), options.clip_norm))
+        if self.accelerator.scaler is None:  # fp16's scaler looks for itself, and leaves such a step out
+            self._check_finite({"gradient": told["gradient"]})
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
@@ -351,6 +350,14 @@ class Trainer:
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint; processes agree, as saving waits for all of them."""
+        late = time.monotonic() - self._saved_at > 60 * self.config.run.checkpoint_minutes
+        if self.accelerator.num_processes == 1:
+            return late
+        flag = torch.tensor(float(late and self.accelerator.is_main_process), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
     def _save(self) -> None:
         self._saved_at = time.monotonic()
         self.accelerator.wait_for_everyone()
@@ -366,7 +373,7 @@ class Trainer:
                 optimizer=optimizer_tensors(self.optimizer.optimizer, self._names),
                 average=self.average.weights,
                 averaged=self.average.count,
-                counts={"seen": self.counts.seen, "failed": self.counts.failed},
+                counts=asdict(self.counts),
             ),
             keep=self.config.run.keep_checkpoints,
         )
@@ -380,7 +387,7 @@ class Trainer:
         load_optimizer_tensors(self.optimizer.optimizer, self._names, saved.optimizer)
         self.step, self.epoch, self.batch = saved.step, saved.epoch, saved.batch
         self.average.weights, self.average.count = saved.average, saved.averaged
-        self.counts = _Counts(seen=int(saved.counts.get("seen", 0)), failed=int(saved.counts.get("failed", 0)))
+        self.counts = _Counts(**saved.counts)
         self.view.say(f"going on after step {self.step} of {self.total} ({path.name})")
 
     def _log(self, kind: str, values: Mapping[str, Any]) -> None:

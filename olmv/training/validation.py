@@ -38,7 +38,6 @@ def score_videos(
     *,
     batch_size: int = 16,
     workers: int | None = None,
-    labels: Sequence[str] | None = None,
 ) -> Scores:
     """Logits of every video of a data set, in order; the model is left in training or evaluation as it was."""
     training = trainable.training
@@ -55,7 +54,7 @@ def score_videos(
         if batch.pixels is None:
             continue
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
-        output = Output(*trainable(on_device(batch.pixels, device), mask, bank, labels))
+        output = Output(*trainable(on_device(batch.pixels, device), mask, bank))
         logits.append(output.logits.float().cpu())
         targets.append(batch.targets.cpu())
     trainable.train(training)

@@ -1,7 +1,9 @@
 """A tiny model of every kind of image tower that olmv knows, random weights."""
 
+import copy
 import tempfile
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +56,23 @@ def tiny_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("timm.create_model", _timm_model)
 
 
-def make(
-    kind: str, *, temporal: str = "mean", options: dict[str, Any] | None = None, folder: Path | None = None
-) -> VideoCLIP:
+@lru_cache(maxsize=len(_VISION))
+def _plain(kind: str) -> VideoCLIP:
+    with tempfile.TemporaryDirectory() as made:
+        source = write_open_clip_folder(Path(made) / "m", vision=_VISION[kind], siglip=kind == "siglip")
+        return load_model(f"local-dir:{source}", device="cpu", dtype="float32")
+
+
+def make(kind: str, *, temporal: str = "mean", options: dict[str, Any] | None = None) -> VideoCLIP:
     """float32 on the CPU, without gradients; the same tower for the same kind. Needs the fixture `tiny_timm`."""
     if kind == "mini":
         return tiny_model(temporal=temporal, temporal_options=options)
-    with tempfile.TemporaryDirectory() as made:
-        source = write_open_clip_folder(Path(made) / "m", vision=_VISION[kind], siglip=kind == "siglip")
-        torch.manual_seed(1)
-        return load_model(
-            f"local-dir:{source}", device="cpu", dtype="float32", temporal=temporal, temporal_options=options
-        )
+    plain = _plain(kind)
+    tokenizer = plain.towers.tokenizer
+    towers = copy.deepcopy(plain.towers, {id(tokenizer): tokenizer})
+    torch.manual_seed(1)
+    model = VideoCLIP(towers, name=kind, preprocess=plain.preprocess, temporal=temporal, temporal_options=options)
+    return model.eval().requires_grad_(False)
 
 
 def clips(batch: int = 2, time: int = 3, size: int = 32, seed: int = 0) -> torch.Tensor:

@@ -145,6 +145,7 @@ def test_another_module_or_other_options_start_afresh(tmp_path: Path, temporal: 
         block = model.towers.image_blocks()[0]
         assert torch.equal(block.temporal.attn.in_proj_weight, block.attn.in_proj_weight)
     same = load_model(tmp_path, device="cpu", dtype="float32", temporal="transformer", temporal_options={"layers": 2})
+    assert same.context is not None
     assert same.context.gate == 1
 
 
@@ -162,13 +163,14 @@ def test_gradients_reach_every_new_parameter(temporal: str, options: dict[str, A
     model = randomise(make("open_clip", temporal=temporal, options=options)).requires_grad_(True)
     own = new_parameters(model)
     assert bool(own) == (temporal not in ("mean", "cross-frame"))
-    (model.encode_video(clips(1, 3)) @ torch.randn(16)).sum().backward()
+    torch.autograd.backward((model.encode_video(clips(1, 3)) @ torch.randn(16)).sum())
     named = dict(model.named_parameters())
     for name in own:
-        assert named[name].grad is not None, name
-    assert all(named[name].grad.abs().sum() > 0 for name in own if name.endswith(("gate", "positions")))
+        gradient = named[name].grad
+        assert gradient is not None, name
+        assert gradient.abs().sum() > 0 or not name.endswith(("gate", "positions")), name
     fresh = make("open_clip", temporal=temporal, options=options).requires_grad_(True)
-    (fresh.encode_video(clips(1, 3)) @ torch.randn(16)).sum().backward()
+    torch.autograd.backward((fresh.encode_video(clips(1, 3)) @ torch.randn(16)).sum())
     gates = [p for n, p in fresh.named_parameters() if n in own and n.endswith("gate")]
     assert all(gate.grad is not None and gate.grad != 0 for gate in gates)
 

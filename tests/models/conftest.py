@@ -1,0 +1,44 @@
+"""Language models and text towers for the tests of soft attributes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olmv.models.hub import load_model
+from olmv.models.language_model import LanguageModel, load_language_model
+from olmv.models.video_clip import VideoCLIP
+from tests.models.text_towers import custom_text_clip, siglip
+from tests.tiny import tiny_model, write_open_clip_folder
+from tests.tiny_lm import write_language_model
+
+
+@pytest.fixture(scope="module")
+def lm_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("lm")
+    return {kind: write_language_model(root / kind, kind) for kind in ("llama", "bert", "t5")}
+
+
+@pytest.fixture(scope="module", params=["llama", "bert"])
+def lm(request: pytest.FixtureRequest, lm_folders: dict[str, Path]) -> LanguageModel:
+    return load_language_model(lm_folders[request.param])
+
+
+@pytest.fixture(scope="module")
+def llama(lm_folders: dict[str, Path]) -> LanguageModel:
+    return load_language_model(lm_folders["llama"])
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> VideoCLIP:
+    folder = write_open_clip_folder(tmp_path_factory.mktemp("clip") / "oc")
+    return load_model(f"local-dir:{folder}", device="cpu", dtype="float32")
+
+
+@pytest.fixture(params=["mini", "clip", "custom", "siglip"])
+def towers(request: pytest.FixtureRequest, clip: VideoCLIP) -> Any:
+    make: dict[str, Callable[[], Any]] = {
+        "mini": lambda: tiny_model().towers, "clip": lambda: clip.towers, "custom": custom_text_clip, "siglip": siglip,
+    }  # fmt: skip
+    return make[request.param]()
