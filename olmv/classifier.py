@@ -23,6 +23,7 @@ from olmv.labels.templates import NULL_PROMPTS
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.hub import DEFAULT_MODEL, load_model
+from olmv.models.temporal import FrameFeatures
 from olmv.models.text_cache import encode_texts_cached
 from olmv.models.video_clip import VideoCLIP
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
@@ -188,9 +189,7 @@ class Classifier:
     def embed_video(self, pixels: Tensor) -> Tensor:
         """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
         resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
-        if self.model.yields_video_embedding or self.model.mixes_frames:
-            return _video_embedding(self._encode_videos([resized])[0])
-        return _video_embedding(self._encode_frames(resized, len(resized)))
+        return _video_embedding(self._encode_pixels([resized], len(resized))[0])
 
     def similarity(self, embedding: Tensor, text: str) -> float:
         """The cosine of a video's embedding [D] and a text, such as its caption."""
@@ -232,31 +231,39 @@ class Classifier:
     @torch.inference_mode()
     def _encode(self, videos: Sequence[VideoFrames], batch_size: int) -> list[Tensor]:
         """Per video its frame embeddings [T, D], or its one embedding [D]; float32."""
-        pixels = [video.pixels for video in videos if video.pixels is not None]
+        return self._encode_pixels([video.pixels for video in videos if video.pixels is not None], batch_size)
+
+    def _encode_pixels(self, pixels: Sequence[Tensor], batch_size: int) -> list[Tensor]:
+        """uint8 [T_i, 3, S, S] each -> [D] each, or [T_i, D] where frames are left to pool; float32."""
         if not pixels:
             return []
-        if self.model.yields_video_embedding or self.model.mixes_frames:
-            return self._encode_videos(pixels)
-        packed = torch.cat(pixels)
-        starts = range(0, len(packed), batch_size)
-        encoded = torch.cat([self._encode_frames(packed[i : i + batch_size], batch_size) for i in starts])
+        if not self.model.encodes_stills:
+            return self._encode_clips(pixels)
+        packed = torch.cat(list(pixels))
+        parts = [self._encode_stills(packed[i : i + batch_size], batch_size) for i in range(0, len(packed), batch_size)]
+        stills = FrameFeatures.join(parts)
         ends = list(accumulate(len(part) for part in pixels))
-        return [encoded[end - len(part) : end] for part, end in zip(pixels, ends, strict=True)]
+        return [
+            self._encode_video(stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)
+        ]
 
-    def _encode_frames(self, pixels: Tensor, batch_size: int) -> Tensor:
-        """uint8 [N, 3, S, S] -> [N, D]."""
+    def _encode_stills(self, pixels: Tensor, batch_size: int) -> FrameFeatures:
+        """uint8 [N, 3, S, S] -> features of N videos of one frame."""
         filled = self._fill(pixels, batch_size)
-        return self.model.encode_frames(self._normalize(filled).unsqueeze(1))[: len(pixels), 0].float()
+        return self.model.encode_stills(self._normalize(filled).unsqueeze(1)).first(len(pixels))
 
-    def _encode_videos(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        """uint8 [T_i, 3, S, S] each -> [D] each, or [T_i, D] where frames are left to pool."""
+    def _encode_video(self, features: FrameFeatures) -> Tensor:
+        """Features of one video -> [D], or [T, D] where frames are left to pool. By itself: no padding, no mates."""
+        frames = self.model.contextualise(features)
+        return (self.model.pool_frames(frames) if self.model.yields_video_embedding else frames)[0].float()
+
+    def _encode_clips(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+        """uint8 [T_i, 3, S, S] each -> [T_i, D] each, for towers whose layers look at several frames."""
         longest = max(len(part) for part in pixels)
         mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
         mask = mask.to(self.model.device)
         padded = torch.stack([_fill_to(part, longest) for part in pixels])
         frames = self._normalize(padded.flatten(0, 1)).view(padded.shape)
-        if self.model.yields_video_embedding:
-            return list(self.model.encode_video(frames, mask=mask).float())
         encoded = self.model.encode_frames(frames, mask=mask).float()
         return [video[: len(part)] for video, part in zip(encoded, pixels, strict=True)]
 

@@ -14,6 +14,7 @@ Figures:
     swa_update_steps          one update of the weight average / a step
     swa_step_ratio            an epoch of 100 steps and one update / the 100 steps, from these medians
     checkpoint_step_ratio     writing a checkpoint, weight average included / a step
+    checkpoint_copies         its bytes / bytes of the trainable weights
     TEMPORAL_forward_ratio    forward pass of a batch of clips through a temporal module / frame mean, same tower
     text_encodings_per_step   texts that the text tower encodes after the first step / steps, labels only; and
     .../captions              with the caption loss, in an epoch where every caption is new
@@ -28,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -40,12 +40,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.devices import choose
-from olmv.errors import VideoError
 from olmv.models.hub import load_model, random_model
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
-from olmv.training.config import Run, TrainConfig, find_config, load_config, parse_config
-from olmv.training.dataset import Batch, Sample, VideoDataset, batches
+from olmv.training.config import TrainConfig, find_config, load_config, parse_config
+from olmv.training.dataset import Batch, batches
 from olmv.training.features import FeatureBatch, FeatureStore
 from olmv.training.interpolation import InterpolatedWeights
 from olmv.training.run_folder import RunFolder
@@ -58,28 +57,6 @@ LABELS = 400  # as many as Kinetics-400 has
 STEPS = 100  # of the epoch that an update of the average is set against
 TEMPORALS = ("cross-frame", "divided", "transformer", "attention")
 FOREVER = 1_000_000  # epochs and steps: no run ends and no row is logged while it is measured
-
-
-class RandomClips(VideoDataset):
-    """Clips of noise, each with one label."""
-
-    def __init__(self, clips: int, frames: int, size: int) -> None:
-        self.labels = tuple(f"label {i}" for i in range(LABELS))
-        self.frames, self._clips, self._size = frames, clips, size
-
-    def __len__(self) -> int:
-        return self._clips
-
-    def video(self, index: int) -> str:
-        return f"noise {index}"
-
-    def load(self, index: int, epoch: int) -> Sample:
-        if not 0 <= index < self._clips:
-            raise VideoError(f"there is no clip {index}; use 0 to {self._clips - 1}")
-        made = torch.Generator().manual_seed(epoch * self._clips + index)
-        shape = (self.frames, 3, self._size, self._size)
-        pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=made)
-        return Sample(self.video(index), pixels, (index % LABELS,), None)
 
 
 class Watcher:
@@ -109,15 +86,9 @@ class Watcher:
 
 
 def make_trainer(
-    config: TrainConfig,
-    model: VideoCLIP,
-    dataset: VideoDataset | FeatureStore,
-    bank: TextBank,
-    folder: Path,
-    *,
-    accelerator: Any,
+    config: TrainConfig, model: VideoCLIP, dataset: Any, bank: TextBank, folder: Path, accelerator: Any,
     view: Watcher | None = None,
-) -> Trainer:
+) -> Trainer:  # fmt: skip
     """As `olmv.training.job.train` makes it; in training mode."""
     frozen = config.model.train == "new"
     trainable = Trainable(model, frame_pooling=config.objective.frame_pooling, frozen_tower=frozen)
@@ -137,19 +108,16 @@ def step(trainer: Trainer, batch: Batch | FeatureBatch, iwr: InterpolatedWeights
     trainer._step([batch])
 
 
-def time_in_turns(
-    arms: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True
-) -> dict[str, list[float]]:
-    """Seconds of every arm in every round; every second round runs them backwards."""
+def time_in_turns(arms: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every arm in every round, without warm-up; every second round runs them backwards."""
     took: dict[str, list[float]] = {name: [] for name in arms}
-    for turn in range(-1 if warm else 0, rounds):
-        for name in list(arms)[:: 1 if turn % 2 else -1]:
+    for turn in range(rounds):
+        for name in list(arms)[:: -1 if turn % 2 else 1]:
             _synchronize()
             started = time.perf_counter()
             arms[name]()
             _synchronize()
-            if turn >= 0:
-                took[name].append(time.perf_counter() - started)
+            took[name].append(time.perf_counter() - started)
     return took
 
 
@@ -164,11 +132,11 @@ def ratio(took: Mapping[str, Sequence[float]], name: str, base: str) -> float:
 
 
 def live_bytes(without: Iterable[Tensor] = ()) -> int:
-    """Bytes of all tensors that Python can reach, each storage once."""
+    """Bytes of all tensors that Python can reach, each storage once, scalars (such as losses) left out."""
     gc.collect()
     found = {}
     for thing in gc.get_objects():
-        if issubclass(type(thing), Tensor) and thing.device.type != "meta":
+        if issubclass(type(thing), Tensor) and thing.ndim and thing.device.type != "meta":
             storage = thing.untyped_storage()
             found[storage.data_ptr()] = storage.nbytes()
     for tensor in without:
@@ -176,7 +144,7 @@ def live_bytes(without: Iterable[Tensor] = ()) -> int:
     return sum(found.values())
 
 
-def most_alive(trainer: Trainer, batch: Batch, iwr: InterpolatedWeights | None) -> int:
+def most_alive(trainer: Trainer, batch: Batch, iwr: InterpolatedWeights | None = None) -> int:
     """Bytes alive at the beginning of a forward pass of a step, the most of its passes; gradients left out."""
     seen: list[int] = []
 
@@ -191,64 +159,67 @@ def most_alive(trainer: Trainer, batch: Batch, iwr: InterpolatedWeights | None) 
 
 
 def steps_of_vit(
-    frames: int, clips: int, rounds: int, checkpoints: int, folder: Path, accelerator: Any
+    model: VideoCLIP, frames: int, clips: int, rounds: int, checkpoints: int, folder: Path, accelerator: Any
 ) -> dict[str, float]:
     """IWR, averaging and checkpoints."""
-    model = random_model(ARCHITECTURE, device=str(accelerator.device))
-    dataset = RandomClips(STEPS * clips, frames, model.preprocess.size)
-    vectors = normalize(torch.randn(LABELS, model.embed_dim, device=accelerator.device), dim=-1)
-    index = torch.arange(LABELS, device=accelerator.device)
-    bank = TextBank(vectors, index, dataset.labels, dataset.labels)
+    moji = {"seed": 0, "clips": STEPS * clips, "objects": f"seen[:{LABELS}]", "labels": ["objects"]}
     config = parse_config({
-        "data": {"train": {"moji": {"seed": 0, "clips": 1}}, "frames": frames},  # replaced by the random clips
+        "data": {"train": {"moji": moji}, "frames": frames},  # for its size and labels; not a clip of it is drawn
         "objective": {"label": "cross-entropy"},
         "optimizer": {"batch_size": clips, "epochs": FOREVER},
         "run": {"log_every": FOREVER},
     })  # fmt: skip
-    batch = next(batches(dataset, range(clips), 0, batch_size=clips, workers=0))
+    dataset = open_sources(config.data, preprocess=model.preprocess, templates="none", seed=0)[0].dataset
+    vectors = normalize(torch.randn(LABELS, model.embed_dim, device=accelerator.device), dim=-1)
+    index = torch.arange(LABELS, device=accelerator.device)
+    bank = TextBank(vectors, index, dataset.labels, dataset.labels)
+    size = model.preprocess.size
+    batch = Batch(
+        pixels=torch.randint(0, 256, (clips, frames, 3, size, size), dtype=torch.uint8),
+        mask=torch.ones(clips, frames, dtype=torch.bool), targets=torch.eye(LABELS)[:clips],
+        labelled=torch.ones(clips, dtype=torch.bool), captions=[None] * clips, videos=["noise"] * clips, failed=[],
+    )  # fmt: skip
     before = live_bytes()
-    trainer = make_trainer(config, model, dataset, bank, folder, accelerator=accelerator)
+    trainer = make_trainer(config, model, dataset, bank, folder, accelerator)
     assert trainer.steps_per_epoch == STEPS
-    weights = sum(weight.nbytes for weight in trainer.weights.values())
+    weights = sum(weight.nbytes for weight in trainer.weights.values() if weight.ndim)
     figures = {"original_copies": (live_bytes() - before) / weights}
-    step(trainer, batch)  # AdamW's moments are there from now on
-    plain = most_alive(trainer, batch, None)
+
+    step(trainer, batch)  # from now on AdamW's moments are there
+    plain = most_alive(trainer, batch)
     iwr = InterpolatedWeights(trainer.weights, trainer.original)
     figures["iwr_extra_copies"] = (most_alive(trainer, batch, iwr) - plain) / weights
 
-    took = time_in_turns(
-        {
-            "plain": partial(step, trainer, batch),
-            "iwr": partial(step, trainer, batch, iwr),
-            "swa": lambda: trainer.average.update(trainer.weights),
-        },
-        rounds,
-    )
-    writing = time_in_turns(
-        {"plain": partial(step, trainer, batch), "checkpoint": trainer._save}, checkpoints, warm=False
-    )
+    update = partial(trainer.average.update, trainer.weights)
+    update()  # the first one copies
+    without = partial(step, trainer, batch)
+    took = time_in_turns({"plain": without, "iwr": partial(step, trainer, batch, iwr), "swa": update}, rounds)
+    writing = time_in_turns({"plain": without, "checkpoint": trainer._save}, checkpoints)
     figures["iwr_step_ratio"] = ratio(took, "iwr", "plain")
     figures["swa_update_steps"] = ratio(took, "swa", "plain")
     figures["swa_step_ratio"] = 1 + figures["swa_update_steps"] / STEPS
     figures["checkpoint_step_ratio"] = ratio(writing, "checkpoint", "plain")
-    written = next(trainer.folder.checkpoints.iterdir())
-    figures["checkpoint_mb"] = sum(file.stat().st_size for file in written.iterdir()) / 1e6
+    figures["checkpoint_copies"] = _folder_bytes(next(trainer.folder.checkpoints.iterdir())) / weights
     figures["seconds_checkpoint"] = median(writing["checkpoint"])
     return figures | {f"seconds_step_{name}": median(took[name]) for name in ("plain", "iwr")}
 
 
-def forwards_of_vit(frames: int, clips: int, rounds: int) -> dict[str, float]:
+def _folder_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def forwards_of_vit(base: VideoCLIP, frames: int, clips: int, rounds: int) -> dict[str, float]:
     """Every temporal module over frame mean, in the dtype that `olmv predict` takes here."""
-    placement = choose()
-    base = random_model(ARCHITECTURE).to(placement.dtype)
-    arms: dict[str, Callable[[], object]] = {}
+    base = base.to(choose().dtype).eval().requires_grad_(False)
     size = base.preprocess.size
     noise = torch.randn(clips, frames, 3, size, size, device=base.device, dtype=base.dtype)
+    arms: dict[str, Callable[[], object]] = {}
     for temporal in ("mean", *TEMPORALS):
         towers = deepcopy(base.towers) if temporal in ("cross-frame", "divided") else base.towers  # these change it
         made = VideoCLIP(towers, name=temporal, preprocess=base.preprocess, temporal=temporal)
         arms[temporal] = partial(made.to(base.device, base.dtype).eval().encode_video, noise)
     with torch.inference_mode():
+        time_in_turns(arms, 1)  # warm-up
         took = time_in_turns(arms, rounds)
     figures = {f"{name.replace('-', '_')}_forward_ratio": ratio(took, name, "mean") for name in TEMPORALS}
     return figures | {"seconds_forward_mean": median(took["mean"])}
@@ -266,41 +237,32 @@ def text_encodings(folder: Path, accelerator: Any, *, caption_weight: float) -> 
     view = Watcher()
     view.watch(model)
     bank = label_bank(model, source.texts)
-    make_trainer(config, model, source.dataset, bank, folder, accelerator=accelerator, view=view).run()
+    make_trainer(config, model, source.dataset, bank, folder, accelerator, view).run()
     return view.texts / (view.steps - 1)
 
 
 def features_speedup(clips: int, rounds: int, folder: Path, accelerator: Any) -> float:
     """Steps of the shipped config of olmv-mini on pixels over steps on kept features."""
-    config = load_config(find_config("moji_motions"))
-    config = replace(
-        config,
-        optimizer=replace(config.optimizer, batch_size=clips, epochs=FOREVER),
-        run=Run(log_every=FOREVER),
-    )
-    moji = config.data.train.moji
-    assert moji is not None, "the shipped config draws its clips"
-    data = replace(config.data, train=replace(config.data.train, moji=replace(moji, clips=clips)), validation={})
-    asked = config.model
-    device = str(accelerator.device)
+    changed = {"data.train.moji.clips": clips, "optimizer.batch_size": clips, "optimizer.epochs": FOREVER}
+    changed["run.log_every"] = FOREVER
+    config = load_config(find_config("moji_motions"), [f"{key}={value}" for key, value in changed.items()])
+    asked, device = config.model, str(accelerator.device)
     model = load_model(
         asked.name, device=device, dtype="float32", temporal=asked.temporal, temporal_options=asked.temporal_options
     )
-    source, _ = open_sources(data, preprocess=model.preprocess, templates=model.templates, seed=0)
+    source, _ = open_sources(config.data, preprocess=model.preprocess, templates=model.templates, seed=0)
     bank = label_bank(model, source.texts)
     store = FeatureStore(folder / "features", model, source.dataset, "bench")
     store.prepare()
-    trainer = make_trainer(config, model, source.dataset, bank, folder, accelerator=accelerator)
+    trainer = make_trainer(config, model, source.dataset, bank, folder, accelerator)
     order = range(clips)
     pixels = next(batches(source.dataset, order, 0, batch_size=clips, workers=0))
-    took = time_in_turns(
-        {
-            "pixels": partial(step, trainer, pixels),
-            "features": lambda: step(trainer, next(store.batches(order, batch_size=clips))),
-        },
-        rounds,
-    )
-    return ratio(took, "pixels", "features")
+    arms: dict[str, Callable[[], object]] = {
+        "pixels": partial(step, trainer, pixels),
+        "features": lambda: step(trainer, next(store.batches(order, batch_size=clips))),
+    }
+    time_in_turns(arms, 1)  # warm-up
+    return ratio(time_in_turns(arms, rounds), "pixels", "features")
 
 
 def main() -> None:
@@ -319,14 +281,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         os.environ["OLMV_CACHE"] = str(folder / "cache")  # no text is known before
-        figures = steps_of_vit(frames, clips, rounds, checkpoints, folder / "vit", accelerator)
-        gc.collect()
-        figures |= forwards_of_vit(frames, clips, rounds)
-        gc.collect()
-        figures["text_encodings_per_step"] = text_encodings(folder / "labels", accelerator, caption_weight=0.0)
-        figures["text_encodings_per_step/captions"] = text_encodings(
-            folder / "captions", accelerator, caption_weight=4.0
-        )
+        vit = random_model(ARCHITECTURE, device=str(accelerator.device))
+        figures = steps_of_vit(vit, frames, clips, rounds, checkpoints, folder / "vit", accelerator)
+        figures |= forwards_of_vit(vit, frames, clips, rounds)
+        for name, weight in (("", 0.0), ("/captions", 4.0)):
+            encoded = text_encodings(folder / f"texts{name}", accelerator, caption_weight=weight)
+            figures[f"text_encodings_per_step{name}"] = encoded
         figures["frozen_features_speedup"] = features_speedup(mini_clips, rounds, folder / "mini", accelerator)
     settings = {
         "architecture": ARCHITECTURE, "frames": frames, "clips": clips, "mini_clips": mini_clips, "labels": LABELS,

@@ -6,7 +6,7 @@ Figures (macro mean average precision over labels that occur, unless said otherw
     seen_map         objects seen in training, 1-3 a clip
     scene_map        backgrounds and weather
     paraphrase_map   the same clips, 165 objects under names never paired with a picture
-    motion_map       motions (olmv-mini is not trained on them yet; chance is motion_chance)
+    motion_map       motions (chance is motion_chance)
     pairing_map      objects in pairings of object and motion that training never showed
     brief_map        objects shown in a quarter of the frames; one figure per frame pooling
     unseen_top1      objects never drawn in training, one a clip, ranked among the unseen (unseen_chance)
@@ -44,7 +44,7 @@ def embed(model: VideoCLIP, scenes: Sequence[Scene], renderer: Renderer, batch: 
             part = scenes[k : k + batch]
             pictures = renderer([s for s in part for _ in moments], moments * len(part))
             pixels = model.preprocess.normalize(pictures, dtype=model.dtype, device=model.device)
-            out.append(model.encode_frames(pixels[None])[0].float().cpu().view(len(part), FRAMES, -1))
+            out.append(model.encode_frames(pixels.unflatten(0, (len(part), FRAMES))).float().cpu())
     return torch.cat(out)
 
 

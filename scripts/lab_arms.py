@@ -58,7 +58,7 @@ class Lab:
         result = train(load_config(CONFIGS / f"{config}.yaml", items), folder, view=Plain(quiet=True))
         if result is None:  # killed between the end of the run and the next line
             raise SystemExit(f"delete {folder} and start again")
-        figures = dict(result.figures)
+        figures = dict(result.figures) | {f"last/{name}": value for name, value in result.last.items()}
         if result.curve is not None:
             figures["ratio"] = result.curve.ratio
             for end, ratio in (("tuned", 0.0), ("original", 1.0)):
@@ -111,41 +111,44 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
 def forgetting(lab: Lab, seed: int) -> dict[str, float]:
     """(b) A fifth of the objects is trained (`seen`); another fifth tells what was forgotten (`unseen`).
 
-    `plain`, `l2`, `frozen tower` and `iwr` are the last weights of a run; `swa` and `iwr+swa` are means of its epochs
-    and are mixed with the original at the ratio that the guard (a third fifth) chooses.
+    `plain`, `l2`, `frozen tower` and `iwr` are the last weights of a run; `swa` and `iwr+swa` are the means of the
+    epochs of those of `plain` and `iwr`, mixed with the original at the ratio that the guard (a third fifth) chooses.
     """
     shared: dict[str, Any] = {
-        "data.train.moji.clips": lab.count(3200, 128),
-        **{f"data.validation.{name}.moji.clips": lab.count(300) for name in ("seen", "guard", "unseen")},
+        "data.train.moji.clips": lab.count(1600, 128),
+        **{f"data.validation.{name}.moji.clips": lab.count(500) for name in ("seen", "guard", "unseen")},
+        "optimizer.epochs": 5 if lab.size == 1 else 2,
     }
     if lab.size < 1:
-        shared |= {"sweep.ratios": [0.0, 0.5, 1.0], "optimizer.batch_size": 32, "optimizer.epochs": 2}
-    last = {"regularization.swa_start": None}
+        shared |= {"sweep.ratios": [0.0, 0.5, 1.0], "optimizer.batch_size": 32}
     arms: dict[str, dict[str, Any]] = {
-        "plain": {"regularization.iwr": 0.0, **last},
-        "l2": {"regularization.iwr": 0.0, "regularization.l2": 0.05, **last},
-        "frozen tower": {
-            "regularization.iwr": 0.0, "model.train": "new", "model.temporal": "transformer",
-            "model.temporal_options": {"width": 256}, "optimizer.lr": 1e-3,
-            "data.feature_cache": str(lab.work / "features"), **last,
-        },
-        "iwr": {**last},
         "swa": {"regularization.iwr": 0.0},
         "iwr+swa": {},
+        "l2": {"regularization.iwr": 0.0, "regularization.l2": 0.05, "regularization.swa_start": None},
+        "frozen tower": {
+            "regularization.iwr": 0.0, "model.train": "new", "model.temporal": "transformer",
+            "model.temporal_options": {"width": 256}, "optimizer.lr": 1e-3, "sweep": None,
+            "data.feature_cache": str(lab.work / "features"), "regularization.swa_start": None,
+        },
     }  # fmt: skip
+    found = {
+        arm: lab.run("forgetting", arm.replace(" ", "-"), seed, "moji_iwr", {**shared, **options})
+        for arm, options in arms.items()
+    }
     figures: dict[str, float] = {}
-    for arm, options in arms.items():
-        found = lab.run("forgetting", arm.replace(" ", "-"), seed, "moji_iwr", {**shared, **options})
-        mixed = arm in ("swa", "iwr+swa")
-        for kind in ("seen", "unseen"):
-            figures[f"{arm}/{kind}_map"] = found[f"{kind}/map" if mixed else f"tuned/{kind}/map"]
-            if arm == "plain":
-                figures[f"original/{kind}_map"] = found[f"original/{kind}/map"]
-            if mixed:
-                figures[f"{arm}, not mixed/{kind}_map"] = found[f"tuned/{kind}/map"]
-        if mixed:
-            figures[f"{arm}/ratio"] = found["ratio"]
-    return figures
+    for kind in ("seen", "unseen"):
+        figures |= {
+            f"original/{kind}_map": found["swa"][f"original/{kind}/map"],
+            f"plain/{kind}_map": found["swa"][f"last/{kind}/map"],
+            f"l2/{kind}_map": found["l2"][f"tuned/{kind}/map"],
+            f"frozen tower/{kind}_map": found["frozen tower"][f"{kind}/map"],
+            f"iwr/{kind}_map": found["iwr+swa"][f"last/{kind}/map"],
+            f"swa, ratio 0/{kind}_map": found["swa"][f"tuned/{kind}/map"],
+            f"swa/{kind}_map": found["swa"][f"{kind}/map"],
+            f"iwr+swa, ratio 0/{kind}_map": found["iwr+swa"][f"tuned/{kind}/map"],
+            f"iwr+swa/{kind}_map": found["iwr+swa"][f"{kind}/map"],
+        }
+    return figures | {f"{arm}/ratio": found[arm]["ratio"] for arm in ("swa", "iwr+swa")}
 
 
 def captions(lab: Lab, seed: int) -> dict[str, float]:

@@ -67,8 +67,9 @@ beside it.
 
 ## Limits
 
-Drawings only; 64 px, so small objects are lost; near twins (a bus and a minibus) are confused; a turn, a shake
-or a bounce between two of eight frames goes unseen; a label far from any drawn object gets a probability all the same. The text tower reads 40 tokens of English.
+Drawings only; 64 px, so small objects are lost; near twins (a bus and a minibus) are confused; a turn, a shake or a
+bounce between two of eight frames goes unseen; a label far from any drawn object gets a probability all the same. The
+text tower reads 40 tokens of English.
 """
 MEANING = {
     "seen_map": "objects seen in training, 1-3 a clip, all {seen} as labels",

@@ -9,7 +9,7 @@
 All but `cross-frame` start as frame averaging: their gates are zero.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,21 @@ class FrameFeatures:
 
     embeddings: Tensor
     tokens: Tensor | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["FrameFeatures"]) -> "FrameFeatures":
+        """Videos of several batches together."""
+        tokens = [part.tokens for part in parts if part.tokens is not None]
+        return cls(torch.cat([part.embeddings for part in parts]), torch.cat(tokens) if tokens else None)
+
+    def first(self, count: int) -> "FrameFeatures":
+        """Those of the first `count` videos."""
+        return FrameFeatures(self.embeddings[:count], None if self.tokens is None else self.tokens[:count])
+
+    def as_video(self, start: int, stop: int) -> "FrameFeatures":
+        """Of N videos of one frame, those from `start` to `stop` as one video [1, stop - start, ...]."""
+        tokens = None if self.tokens is None else self.tokens[start:stop].transpose(0, 1)
+        return FrameFeatures(self.embeddings[start:stop].transpose(0, 1), tokens)
 
 
 class MeanPool(nn.Module):

@@ -113,6 +113,11 @@ class VideoCLIP(nn.Module):
         return self.temporal in ("transformer", "cross-frame", "divided")
 
     @property
+    def encodes_stills(self) -> bool:
+        """Whether the image tower looks at one frame at a time, so that frames of several videos can be packed."""
+        return self.temporal not in ("cross-frame", "divided")
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 

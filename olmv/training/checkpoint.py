@@ -155,7 +155,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         state: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
         known = state.pop("format") == FORMAT
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} is no checkpoint: {reason(error)}; delete it to go on from an older one") from None
     if not known:
         raise ModelError(f"{path} is not of format {FORMAT}; delete it to go on from an older one")

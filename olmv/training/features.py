@@ -58,7 +58,7 @@ class FeatureStore:
     """
 
     def __init__(self, folder: Path, model: VideoCLIP, dataset: VideoDataset, identity: Any) -> None:
-        if model.temporal in ("cross-frame", "divided"):
+        if not model.encodes_stills:
             raise UsageError(
                 f"the temporal module '{model.temporal}' works inside the image tower, so its features cannot be kept; "
                 "leave data.feature_cache out"

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,13 @@ class TrainResult:
         model: folder of the saved model.
         figures: of the validation sources with the saved weights.
         curve: of the ratio sweep, if there was one.
+        last: of the last weights before averaging and mixing, where checkpoints were averaged.
     """
 
     model: Path
     figures: dict[str, float]
     curve: Curve | None
+    last: dict[str, float] = field(default_factory=dict)
 
 
 def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool = True) -> TrainResult | None:
@@ -142,6 +144,8 @@ def _finish(
     """Choose the ratio, save curve and model."""
     trainable.eval()
     save_tensors(folder.path / "tuned.safetensors", tuned)
+    averaged = config.regularization.swa_start is not None
+    last = validate() if validate is not None and averaged else {}
     curve = None
     if config.sweep is not None and validate is not None:
         view.say(f"measuring {len(config.sweep.ratios)} ratios between the original and the tuned model")
@@ -170,7 +174,7 @@ def _finish(
         staged.replace(folder.model)
     except OSError as error:
         raise OutputError(f"cannot write '{folder.model}': {error.strerror}") from None
-    return TrainResult(folder.model, figures, curve)
+    return TrainResult(folder.model, figures, curve, last)
 
 
 def _features(
@@ -187,14 +191,14 @@ def _features(
         return training.dataset, {name: source.dataset for name, source in validation.items()}
     if config.model.train != "new":
         raise UsageError("data.feature_cache needs a frozen image tower; set model.train=new or leave the cache out")
-    shared = [data.frames, data.sampling, str(data.augmentation), config.run.seed]
+    shared = [data.frames, data.sampling, str(data.augmentation), config.run.seed]  # of files; drawn clips are as drawn
 
     def kept(source: Source, dataset: VideoDataset, *, train: bool) -> FeatureStore:
         store = FeatureStore(
             Path(str(data.feature_cache)),
             model,
             dataset,
-            [str(source), _digest(source), shared if train else shared[:2]],
+            [str(source), _digest(source), train, shared if train and source.moji is None else shared[:2]],
         )
         if accelerator.is_main_process:
             store.prepare(lambda done, total: view.side("clips encoded", done, total))
@@ -331,7 +335,7 @@ def _prepare_bias(
             continue
         device = trainable.model.device
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
-        with torch.inference_mode():
+        with torch.no_grad():  # what the bank keeps for later is needed in training too
             found = Output(*trainable(batch.pixels.to(device), mask, bank))
         towers.add_bias(initial_bias(found.similarity.cpu(), batch.targets, float(found.scale)))
         return

@@ -94,7 +94,7 @@ class Trainable(nn.Module):
         model = self.model
         if isinstance(pixels, FrameFeatures):
             embeddings = model.contextualise(pixels, mask)
-        elif self.frozen_tower and model.temporal not in ("cross-frame", "divided"):
+        elif self.frozen_tower and model.encodes_stills:
             with torch.no_grad():
                 features = model.encode_stills(model.preprocess.normalize(pixels, dtype=model.dtype), mask)
             embeddings = model.contextualise(features, mask)

@@ -241,7 +241,9 @@ class Trainer:
             targets = targets[:, columns]
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
         output = Output(*self.module(on_device(batch.pixels, device), mask, self.bank, labels))
-        logits = output.scale * output.similarity if rule.label == "cross-entropy" else output.logits
+        logits = output.logits
+        if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
+            logits = output.scale * output.similarity + 0.0 * output.bias
         told = batch.labelled.to(device)  # of other clips only the caption is known
         label = LABEL_OBJECTIVES[rule.label](logits[told], targets[told]) if bool(told.any()) else logits.sum() * 0.0
         loss, figures = rule.label_weight * label, {"label": label.item()}

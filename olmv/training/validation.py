@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision
+from torchmetrics.functional.classification import binary_average_precision
 
 from olmv.scoring.bank import TextBank
 from olmv.training.dataset import Batch, VideoDataset, batches
@@ -30,7 +30,7 @@ class Scores:
     failed: int
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def score_videos(
     trainable: Trainable,
     dataset: VideoDataset | FeatureStore,
@@ -66,12 +66,14 @@ def score_videos(
 
 def average_precisions(scores: Scores) -> Tensor:
     """Average precision of every label [C]; NaN where no video has it."""
+    found = torch.full((scores.targets.shape[1],), torch.nan)
     if len(scores.targets) == 0:
-        return torch.full((scores.targets.shape[1],), torch.nan)
-    found: Tensor = multilabel_average_precision(
-        scores.logits, scores.targets.long(), num_labels=scores.targets.shape[1], average="none"
-    )
-    return torch.where(scores.targets.sum(0) > 0, found, torch.nan)
+        return found
+    low, high = scores.logits.aminmax()
+    ranked = (scores.logits - low) / (high - low).clamp(min=1e-12)  # torchmetrics would squash logits, into ties
+    for column in scores.targets.sum(0).nonzero().flatten().tolist():
+        found[column] = binary_average_precision(ranked[:, column], scores.targets[:, column].long())
+    return found
 
 
 def macro_map(scores: Scores, columns: Sequence[int] | None = None) -> float:

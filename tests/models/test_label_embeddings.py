@@ -7,8 +7,19 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from olmv.errors import ModelError
-from olmv.models.label_embeddings import LabelEmbeddings, load_label_embeddings, save_label_embeddings
+from olmv.classifier import Classifier
+from olmv.errors import ModelError, OutputError
+from olmv.labels.texts import build_texts
+from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.models.hub import load_model
+from olmv.models.label_embeddings import (
+    LABEL_FILES,
+    LabelEmbeddings,
+    load_label_embeddings,
+    save_label_embeddings,
+)
+from olmv.models.saving import save_pretrained
+from tests.tiny import tiny_model
 
 
 def test_label_embeddings_round_trip(tmp_path: Path) -> None:
@@ -64,3 +75,60 @@ def test_broken_label_files(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(ModelError, match=r"cannot be read: .*; write it again"):
         load_label_embeddings(tmp_path)
+
+
+# ---------------------------------------------------------------- in a model
+
+
+def stored(dim: int = 16) -> LabelEmbeddings:
+    return LabelEmbeddings(("dog", "rain"), torch.eye(dim)[:2], {"made": "by hand"})
+
+
+def test_a_model_keeps_them_in_its_folder(tmp_path: Path) -> None:
+    model = tiny_model()
+    assert model.label_embeddings is None
+    model.label_embeddings = stored()
+    save_pretrained(model, tmp_path)
+    again = load_model(tmp_path, device="cpu", dtype="bfloat16").label_embeddings
+    assert again is not None
+    assert again.labels == ("dog", "rain")
+    assert torch.equal(again.embeddings, stored().embeddings)
+    assert again.source == {"made": "by hand"}
+    assert {file.name for file in tmp_path.iterdir()} >= set(LABEL_FILES)
+    model.label_embeddings = None
+    save_pretrained(model, tmp_path)
+    assert not {file.name for file in tmp_path.iterdir()} & set(LABEL_FILES)
+    assert load_model(tmp_path, device="cpu", dtype="float32").label_embeddings is None
+
+
+def test_a_model_refuses_those_of_another(tmp_path: Path) -> None:
+    model = tiny_model(name="mine")
+    with pytest.raises(ModelError, match="dimension 8 do not fit 'mine', which has 16; compute them with this model"):
+        model.label_embeddings = stored(8)
+    assert model.label_embeddings is None
+    save_pretrained(model, tmp_path)
+    save_label_embeddings(tmp_path, ["dog"], torch.eye(8)[:1])
+    with pytest.raises(ModelError, match="dimension 8 do not fit"):
+        load_model(tmp_path, device="cpu", dtype="float32")
+
+
+def test_old_ones_that_cannot_be_deleted(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").mkdir()
+    with pytest.raises(OutputError, match=r"cannot delete '.*labels\.json': .*; save into another folder"):
+        save_pretrained(tiny_model(), tmp_path)
+
+
+def test_the_text_bank_has_them_for_names_only() -> None:
+    """An attribute or an alias that reads like a known label keeps its text's embedding."""
+    words = Vocabulary(
+        (Label("dog", aliases=("hound",)), Label("weather", aliases=("rain",)), Label("Rain"), Label("cat"))
+    )
+    for templates in ("none", "video"):
+        texts = build_texts(words, templates)
+        model = tiny_model()
+        plain = Classifier(model).text_bank(texts)
+        model.label_embeddings = stored()
+        bank = Classifier(model).text_bank(texts)
+        assert bank.texts == ("dog", "hound", "weather", "rain", "Rain", "cat")
+        assert torch.equal(bank.embeddings[0], stored().embeddings[0])
+        assert torch.equal(bank.embeddings[1:], plain.embeddings[1:])
