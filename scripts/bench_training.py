@@ -23,11 +23,9 @@ Figures:
 """
 
 import argparse
-import gc
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -36,6 +34,7 @@ from typing import Any
 
 import torch
 from bench_common import report
+from bench_turns import live_bytes, ratio, time_in_turns
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -106,42 +105,6 @@ def step(trainer: Trainer, batch: Batch | FeatureBatch, iwr: InterpolatedWeights
     """The trainer's own step on one batch, with interpolated weights or without."""
     trainer.iwr = iwr
     trainer._step([batch])
-
-
-def time_in_turns(arms: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every arm in every round, without warm-up; every second round runs them backwards."""
-    took: dict[str, list[float]] = {name: [] for name in arms}
-    for turn in range(rounds):
-        for name in list(arms)[:: -1 if turn % 2 else 1]:
-            _synchronize()
-            started = time.perf_counter()
-            arms[name]()
-            _synchronize()
-            took[name].append(time.perf_counter() - started)
-    return took
-
-
-def _synchronize() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def ratio(took: Mapping[str, Sequence[float]], name: str, base: str) -> float:
-    """Median over rounds of one arm's seconds over another's."""
-    return median(a / b for a, b in zip(took[name], took[base], strict=True))
-
-
-def live_bytes(without: Iterable[Tensor] = ()) -> int:
-    """Bytes of all tensors that Python can reach, each storage once, scalars (such as losses) left out."""
-    gc.collect()
-    found = {}
-    for thing in gc.get_objects():
-        if issubclass(type(thing), Tensor) and thing.ndim and thing.device.type != "meta":
-            storage = thing.untyped_storage()
-            found[storage.data_ptr()] = storage.nbytes()
-    for tensor in without:
-        found.pop(tensor.untyped_storage().data_ptr(), None)
-    return sum(found.values())
 
 
 def most_alive(trainer: Trainer, batch: Batch, iwr: InterpolatedWeights | None = None) -> int:
@@ -285,7 +248,7 @@ def main() -> None:
         figures = steps_of_vit(vit, frames, clips, rounds, checkpoints, folder / "vit", accelerator)
         figures |= forwards_of_vit(vit, frames, clips, rounds)
         for name, weight in (("", 0.0), ("/captions", 4.0)):
-            encoded = text_encodings(folder / f"texts{name}", accelerator, caption_weight=weight)
+            encoded = text_encodings(folder / f"run{weight}", accelerator, caption_weight=weight)
             figures[f"text_encodings_per_step{name}"] = encoded
         figures["frozen_features_speedup"] = features_speedup(mini_clips, rounds, folder / "mini", accelerator)
     settings = {

@@ -261,10 +261,10 @@ def best_threshold(probability: Tensor, truth: Tensor) -> Tensor:
     """The threshold with the best F1; 0.5 for a label without a positive. probability [N], truth [N] bool."""
     if not bool(truth.any()):
         return torch.tensor(0.5)
-    order = probability.argsort(descending=True)
-    hits = truth[order].cumsum(0)
-    scores = 2 * hits / (torch.arange(1, len(order) + 1) + truth.sum())
-    return probability[order[scores.argmax()]]
+    ranked, order = probability.sort(descending=True)
+    scores = 2 * truth[order].cumsum(0) / (torch.arange(1, len(order) + 1) + truth.sum())
+    whole = torch.cat([ranked[1:] < ranked[:-1], torch.tensor([True])])  # equal probabilities fall together
+    return ranked[scores.masked_fill(~whole, -1.0).argmax()]
 
 
 def _bank(model: VideoCLIP, vocabulary: Vocabulary) -> TextBank:

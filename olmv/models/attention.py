@@ -190,7 +190,7 @@ def attach(towers: Any, temporal: str, options: Mapping[str, Any], clip: Clip) -
     if not blocks or not all(can_take_apart(block.attn) for block in blocks):
         raise ModelError(
             f"temporal module '{temporal}' works inside vision transformers, and the image tower {towers.architecture}"
-            " is none that it knows; use --temporal transformer or attention, which work with every tower"
+            " is none that it knows; use the temporal module transformer or attention, which work with every tower"
         )
     for block in blocks:
         if temporal == "cross-frame":

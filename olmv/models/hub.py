@@ -62,6 +62,7 @@ class ModelInfo:
     context_length: int | None
     ships_with_olmv: bool
     description: str
+    temporal: str = "mean"  # as saved
 
 
 def load_model(
@@ -284,6 +285,7 @@ def model_info(name: str | Path) -> ModelInfo:
         return ModelInfo(
             text, "olmv" if config["family"] == "olmv-mini" else "open_clip", config["family"], size,
             made.get("embed_dim"), made.get("context_length"), text == MINI, config.get("description", ""),
+            config["temporal"],
         )  # fmt: skip
     if text.startswith("hf-hub:"):
         return ModelInfo(text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub")

@@ -46,7 +46,7 @@ def open_sources(
 
     Raises:
         InputError, VocabularyError: a bad manifest, data set, label file or attribute book.
-        UsageError: bad objects of a Moji source.
+        UsageError: bad objects, counts or motions of a Moji source.
     """
     book = None if data.attributes is None else AttributeBook.load(data.attributes)
     vocabulary = None if data.labels is None else Vocabulary.load(str(data.labels))
@@ -98,14 +98,22 @@ def _videos(
 
 
 def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool) -> VideoDataset:
+    names, motions = _objects(source.objects), source.motions or MOTIONS
+    if max(source.counts) > len(names):
+        raise UsageError(
+            f"moji counts has {max(source.counts)}, but objects {source.objects!r} are {len(names)}; "
+            "draw fewer at a time, or name more objects"
+        )
+    if unknown := [motion for motion in motions if motion not in MOTIONS]:
+        raise UsageError(f"unknown moji motion {unknown[0]!r}; choose from {', '.join(MOTIONS)}")
     return MojiDataset(
         source.seed,
         source.clips,
         frames=data.frames,
         labels=source.labels,
-        names=_objects(source.objects),
+        names=names,
         counts=source.counts,
-        motions=source.motions or MOTIONS,
+        motions=motions,
         pairings=source.pairings,
         size=preprocess.size,
         fresh=source.fresh and train,

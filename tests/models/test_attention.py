@@ -184,7 +184,7 @@ def test_a_tower_on_its_own_and_a_copy(temporal: str) -> None:
 @pytest.mark.parametrize("temporal", ["cross-frame", "divided"])
 @pytest.mark.parametrize(("kind", "name"), [("resnet", "ModifiedResNet"), ("convnext", "ConvNeXt")])
 def test_towers_without_attention_are_refused(kind: str, name: str, temporal: str) -> None:
-    with pytest.raises(ModelError, match=f"image tower {name} .* use --temporal transformer or attention"):
+    with pytest.raises(ModelError, match=f"image tower {name} .* use the temporal module transformer or attention"):
         make(kind, temporal=temporal)
     assert make(kind, temporal="transformer").encode_frames(clips()).shape == (2, 3, 16)
 

@@ -88,7 +88,7 @@ def test_short_and_broken_videos(tmp_path: Path) -> None:
 
 def test_a_cached_run_is_an_uncached_one(tmp_path: Path) -> None:
     name = save_tiny(tmp_path / "tiny")
-    source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions]}}"
+    source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
     losses, tuned = [], []
     for run, cache in (("plain", "null"), ("kept", str(tmp_path / "features")), ("again", str(tmp_path / "features"))):
         overrides = f"data.feature_cache={cache}", "optimizer.epochs=1", f"data.validation.seen={source}"

@@ -15,8 +15,8 @@ from olmv.training.interpolation import interpolate
 from tests.samples import write_clip
 from tests.training.runs import MOJI, equal, go, save_tiny, settings
 
-SEEN = "data.validation.seen={moji: {seed: 2, clips: 6, objects: 'seen[:3]', labels: [objects, motions]}}"
-GUARD = "data.validation.guard={moji: {seed: 3, clips: 6, objects: 'seen[3:6]', labels: [objects]}}"
+SEEN = "data.validation.seen={moji: {seed: 2, clips: 6, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
+GUARD = "data.validation.guard={moji: {seed: 3, clips: 6, objects: 'seen[3:6]', labels: [objects], counts: [1]}}"
 
 
 @pytest.fixture(autouse=True)

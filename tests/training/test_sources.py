@@ -27,7 +27,7 @@ def manifest(path: Path, *rows: str) -> str:
 
 
 def test_moji() -> None:
-    moji = {"seed": 1, "clips": 3, "objects": "seen[:2]"}
+    moji = {"seed": 1, "clips": 3, "objects": "seen[:2]", "counts": [1, 2]}
     training, validation = opened(
         train={"moji": moji},
         validation={
@@ -58,6 +58,18 @@ def test_objects() -> None:
     for text in ("all", "seen[3]", "seen[3:3]", "seen[a:]", "seen[99999:]"):
         with pytest.raises(UsageError, match=r"moji objects .* are none; write seen, unseen, or a slice such as seen"):
             _objects(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"counts": [1, 3]}, r"moji counts has 3, but objects 'seen\[:2\]' are 2; draw fewer at a time, or name more"),
+        ({"counts": [1], "motions": ["spining"]}, r"unknown moji motion 'spining'; choose from .*spinning"),
+    ],
+)
+def test_worlds_that_cannot_be_drawn(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        opened(train={"moji": {"seed": 1, "clips": 3, "objects": "seen[:2]", **changes}})
 
 
 def test_manifests_share_the_training_vocabulary(tmp_path: Path) -> None:

@@ -359,7 +359,7 @@ def test_texts_are_encoded_once(tiny: str, tmp_path: Path, monkeypatch: pytest.M
         return real(self, texts)
 
     monkeypatch.setattr(MiniTowers, "text", counting)
-    source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions]}}"
+    source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
     config = settings(tiny, "objective.caption_weight=4", f"data.validation.seen={source}", "optimizer.epochs=3")
     go(config, tmp_path / "run")
     assert encoded
@@ -453,7 +453,7 @@ def test_two_processes(kind: str, tiny: str, tmp_path: Path) -> None:
         "cross-entropy": ["objective.label=cross-entropy", "model.temporal=divided"],
         "new": ["model={temporal: transformer, train: new}", f"data.feature_cache={tmp_path / 'features'}"],
     }[kind]
-    source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions]}}"
+    source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
     config = settings(
         tiny, *special, "optimizer.batch_size=2", "run.checkpoint_minutes=0", f"data.validation.seen={source}",
         "sweep.ratios=[0, 1]",
