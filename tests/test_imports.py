@@ -22,6 +22,7 @@ LIGHT_MODULES = [
     "olmv.labels.preview",
     "olmv.captions.job",
     "olmv.captions.rows",
+    "olmv.training.config",
     "olmv.llm.chat",
     "olmv.llm.prompts",
     "olmv.scoring.thresholds",

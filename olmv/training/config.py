@@ -92,7 +92,7 @@ class MojiSource:
         "scenes",
         "motions",
     )
-    counts: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 2, 3)
+    counts: Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], Field(min_length=1)] = (1, 2, 3)
     motions: tuple[str, ...] | None = None  # None: all
     pairings: Literal["training", "held-out", "all"] = "training"
     fresh: bool = False  # other clips in every epoch

@@ -7,17 +7,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import olmv as package
+from olmv.models.saving import save_pretrained
+from tests import tiny
 from tests.cli.conftest import COMMAND
 from tests.cli.test_caption import Captioner
 from tests.llm_stub import StubServer, good, tells
 
-COMMANDS = ["predict", "describe-labels", "caption", "doctor", "models list", "models info"]
+COMMANDS = ["predict", "describe-labels", "caption", "train", "doctor", "models list", "models info"]
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def examples(text: str) -> list[list[str]]:
 def test_help_names_every_command(olmv: Any) -> None:
     code, out, _ = olmv("--help")
     assert code == 0
-    for command in ("predict", "describe-labels", "caption", "doctor", "models"):
+    for command in ("predict", "describe-labels", "caption", "train", "doctor", "models"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
@@ -53,6 +56,10 @@ def test_every_command_has_two_examples_that_run(
     if command == "caption":  # olmv-mini has something to say of its own clips only
         (here / "clips").unlink()
         (here / "clips").symlink_to(Path(package.__file__).with_name("data") / "clips")
+    elif command == "train":  # of olmv-mini's shape
+        monkeypatch.setattr("tests.tiny.CONFIG", replace(tiny.CONFIG, image_size=64))
+        save_pretrained(tiny.tiny_model(), here / "mini")
+        monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", here / "mini")
     else:
         monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
     server = stack.enter_context(StubServer(tells if command == "caption" else good))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from olmv.data.moji import object_names
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
@@ -33,7 +34,8 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def moji(clips: int = 5) -> MojiDataset:
-    return MojiDataset(1, clips, frames=3, size=32, names=("dog", "cat"), labels=("objects",))
+    names = object_names("seen")[:3]
+    return MojiDataset(1, clips, frames=3, size=32, names=names, counts=(1, 2), labels=("objects",))
 
 
 def model(temporal: str = "transformer", **options: Any) -> VideoCLIP:
