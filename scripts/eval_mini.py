@@ -44,7 +44,7 @@ def embed(model: VideoCLIP, scenes: Sequence[Scene], renderer: Renderer, batch: 
             part = scenes[k : k + batch]
             pictures = renderer([s for s in part for _ in moments], moments * len(part))
             pixels = model.preprocess.normalize(pictures, dtype=model.dtype, device=model.device)
-            out.append(model.encode_frames(pixels.unflatten(0, (len(part), FRAMES))).float().cpu())
+            out.append(model.encode_frames(pixels.view(len(part), FRAMES, *pixels.shape[1:])).float().cpu())
     return torch.cat(out)
 
 

@@ -191,7 +191,7 @@ def naming(lab: Lab, seed: int) -> dict[str, float]:
     described = bare.with_attributes(book)
     figures = {"bare names/unseen_names_map": measured(_bank(model, bare))}
     for pooling in ("mean", "topk"):
-        figures[f"attributes, {pooling}/unseen_names_map"] = measured(_bank(model, described), pooling)  # type: ignore[arg-type]
+        figures[f"attributes, {pooling}/unseen_names_map"] = measured(_bank(model, described), pooling)
     encoder = _sentence_encoder()
     if encoder is None:
         return figures

@@ -30,7 +30,8 @@ def motion_vectors(stills: VideoCLIP) -> Tensor:
     words = F.normalize(stills.encode_texts(MOTIONS), dim=-1)
     tower.memory = memory
     left, _, right = torch.linalg.svd(words, full_matrices=False)
-    return left @ right
+    rows: Tensor = left @ right
+    return rows
 
 
 def with_motion_words(source: Path, target: Path) -> None:

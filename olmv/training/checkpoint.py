@@ -50,6 +50,7 @@ class Checkpoint:
     average: dict[str, Tensor] = field(default_factory=dict)
     averaged: int = 0
     counts: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -165,7 +166,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         optimizer=load_tensors(path / "optimizer.safetensors"),
         average=load_tensors(average) if average.exists() else {},
         counts=state.pop("counts", {}),
-        **{k: v for k, v in state.items() if k in ("step", "epoch", "batch", "averaged")},
+        **{k: v for k, v in state.items() if k in ("step", "epoch", "batch", "averaged", "scaler")},
     )
 
 

@@ -12,6 +12,7 @@ RUN/model/           the result, for `--model RUN/model`
 import importlib.metadata
 import json
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -69,6 +70,23 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return (self.model / "config.json").is_file()
+
+    def clear(self) -> None:
+        """Delete what an earlier run wrote, and nothing else; a folder without a run is left as it is."""
+        if not (self.path / "config.yaml").is_file():
+            return
+        for name in ("checkpoints", "tensorboard", "model", ".model.tmp"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in (
+            "versions.json",
+            "metrics.jsonl",
+            "original.safetensors",
+            "tuned.safetensors",
+            "curve.json",
+            "curve.png",
+            "config.yaml",  # last: it is what makes the folder a run
+        ):
+            (self.path / name).unlink(missing_ok=True)
 
     def begin(self, config: TrainConfig, *, device: str) -> None:
         """Write config and versions; a folder of another run is refused.

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from olmv.errors import TrainingError
-from olmv.models.text_cache import encode_texts_cached
 from olmv.scoring.bank import TextBank
 from olmv.training.checkpoint import (
     Checkpoint,
@@ -32,11 +31,11 @@ from olmv.training.checkpoint import (
 )
 from olmv.training.config import TrainConfig
 from olmv.training.dataset import Batch, VideoDataset, batches, epoch_order
-from olmv.training.features import FeatureBatch, FeatureStore, on_device
+from olmv.training.features import FeatureBatch, FeatureStore
 from olmv.training.interpolation import InterpolatedWeights, WeightAverage, distance_to
-from olmv.training.objectives import LABEL_OBJECTIVES, caption_contrast
+from olmv.training.losses import BatchLoss
 from olmv.training.run_folder import MetricsLog, RunFolder
-from olmv.training.trainable import Output, Trainable
+from olmv.training.trainable import Trainable
 
 __all__ = ["Trainer", "View"]
 
@@ -100,7 +99,6 @@ class Trainer:
         self.counts = _Counts()
         self.average = WeightAverage()
         self._names = {id(p): name for name, p in self.weights.items()}
-        self._captions: dict[str, Tensor] = {}
         rule, options = config.regularization, config.optimizer
         self.iwr = (
             InterpolatedWeights(self.weights, self.original, strength=rule.iwr, max_ratio=rule.iwr_max_ratio)
@@ -115,6 +113,7 @@ class Trainer:
         )
         self.trainable = trainable
         self.module, self.optimizer = accelerator.prepare(trainable, optimizer)
+        self.loss = BatchLoss(config, self.module, trainable, bank, accelerator)
         self.batches_per_epoch = math.ceil(len(dataset) / accelerator.num_processes / options.batch_size)
         self.steps_per_epoch = math.ceil(self.batches_per_epoch / options.accumulate)
         self.total = min(self.steps_per_epoch * options.epochs, config.run.steps or 1 << 60)
@@ -205,10 +204,10 @@ class Trainer:
             if self.iwr is not None:
                 ratio = self.iwr.draw(run.seed, self.step, self.accelerator.process_index)
                 with self.iwr.at(ratio), self._no_sync():
-                    loss, _ = self._loss(part)
+                    loss, _ = self.loss(part, self.step)
                     self.accelerator.backward(loss * (self.iwr.strength / len(parts)))
             with nullcontext() if part is parts[-1] else self._no_sync():
-                loss, figures = self._loss(part)
+                loss, figures = self.loss(part, self.step)
                 if self.config.regularization.l2 > 0:
                     distance = distance_to(self.weights, self.original)
                     loss = loss + self.config.regularization.l2 * distance
@@ -229,76 +228,6 @@ class Trainer:
             videos = sum(len(part.videos) for part in parts) * self.accelerator.num_processes
             rate = self.optimizer.param_groups[0]["lr"]
             self._log("train", {**told, "lr": rate, "videos_per_s": videos / seconds, "epoch": self.epoch})
-
-    def _loss(self, batch: Batch | FeatureBatch) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch at the present weights, and its parts for the log."""
-        rule, device = self.config.objective, self.accelerator.device
-        if batch.pixels is None:  # every video failed; other processes still wait for this one's gradients
-            return self._nothing(), {"loss": 0.0}
-        targets = batch.targets.to(device)
-        labels, columns = self._labels_of(targets)
-        if columns is not None:
-            targets = targets[:, columns]
-        mask = None if bool(batch.mask.all()) else batch.mask.to(device)
-        output = Output(*self.module(on_device(batch.pixels, device), mask, self.bank, labels))
-        logits = output.logits
-        if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
-            logits = output.scale * output.similarity + 0.0 * output.bias
-        told = batch.labelled.to(device)  # of other clips only the caption is known
-        label = LABEL_OBJECTIVES[rule.label](logits[told], targets[told]) if bool(told.any()) else logits.sum() * 0.0
-        loss, figures = rule.label_weight * label, {"label": label.item()}
-        if rule.caption_weight > 0:
-            caption = self._caption_loss(output, batch.captions)
-            loss, figures["caption"] = loss + rule.caption_weight * caption, caption.item()
-        return loss, {"loss": loss.item(), **figures}
-
-    def _nothing(self) -> Tensor:
-        """A zero that depends on every trained weight."""
-        size = self.trainable.model.preprocess.size
-        black = torch.zeros(1, 1, 3, size, size, dtype=torch.uint8, device=self.accelerator.device)
-        labels = self.bank.labels[:1] if self.trainable.soft_attributes is not None else None
-        output = Output(*self.module(black, None, self.bank, labels))
-        return (output.logits.sum() + output.video.sum()) * 0.0
-
-    def _labels_of(self, targets: Tensor) -> tuple[Sequence[str] | None, Tensor | None]:
-        """With soft attributes: this step's labels (all true ones, others at random) and their columns."""
-        soft = self.config.model.soft_attributes
-        if soft is None or self.trainable.soft_attributes is None:
-            return None, None
-        names = self.bank.labels
-        if len(names) <= soft.labels_per_step:
-            return names, None
-        true = targets.any(0).cpu().numpy()
-        rng = np.random.default_rng([self.config.run.seed, self.step, self.accelerator.process_index, 0x50F7])
-        others = rng.permutation(np.flatnonzero(~true))[: max(0, soft.labels_per_step - int(true.sum()))]
-        columns = np.sort(np.concatenate([np.flatnonzero(true), others]))
-        return [names[i] for i in columns], torch.from_numpy(columns).to(targets.device)
-
-    def _caption_loss(self, output: Output, captions: Sequence[str | None]) -> Tensor:
-        told = [i for i, caption in enumerate(captions) if caption]
-        if len(told) < 2 and self.accelerator.num_processes == 1:
-            return output.video.sum() * 0.0  # nothing to tell it from
-        texts = [captions[i] or "" for i in told]
-        if fresh := [t for t in dict.fromkeys(texts) if t not in self._captions]:
-            encoded = encode_texts_cached(self.trainable.model, fresh)
-            self._captions |= {text: row.half() for text, row in zip(fresh, encoded, strict=True)}
-        mine = (
-            torch.stack([self._captions[t] for t in texts]).float() if texts else torch.zeros(0, output.video.shape[1])
-        )
-        mine, first = self._from_all(mine.to(output.video.device))
-        if not told or len(mine) < 2:
-            return output.video.sum() * 0.0
-        return caption_contrast(output.video[told], nn.functional.normalize(mine, dim=-1), output.scale, first=first)
-
-    def _from_all(self, captions: Tensor) -> tuple[Tensor, int]:
-        """Caption embeddings [B, D] of all processes, and the row where this process's begin."""
-        if self.accelerator.num_processes == 1:
-            return captions, 0
-        from accelerate.utils import gather_object
-
-        everyone: list[Tensor] = gather_object([captions.cpu()])
-        first = sum(len(c) for c in everyone[: self.accelerator.process_index])
-        return torch.cat(everyone).to(captions.device), first
 
     def _no_sync(self) -> Any:
         return self.accelerator.no_sync(self.module)
@@ -376,6 +305,7 @@ class Trainer:
                 average=self.average.weights,
                 averaged=self.average.count,
                 counts=asdict(self.counts),
+                scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             ),
             keep=self.config.run.keep_checkpoints,
         )
@@ -390,11 +320,14 @@ class Trainer:
         self.step, self.epoch, self.batch = saved.step, saved.epoch, saved.batch
         self.average.weights, self.average.count = saved.average, saved.averaged
         self.counts = _Counts(**saved.counts)
+        if self.accelerator.scaler is not None and saved.scaler:
+            self.accelerator.scaler.load_state_dict(saved.scaler)
         self.view.say(f"going on after step {self.step} of {self.total} ({path.name})")
 
     def _log(self, kind: str, values: Mapping[str, Any]) -> None:
-        if self._metrics is not None:
-            self._metrics.write(kind, self.step, values)
+        if self._metrics is not None:  # fp16 leaves out a step whose gradient overflows; JSON has no number for it
+            told = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+            self._metrics.write(kind, self.step, told)
 
 
 def load_weights(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:

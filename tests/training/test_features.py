@@ -17,9 +17,9 @@ from olmv.training.checkpoint import load_tensors
 from olmv.training.config import Source
 from olmv.training.dataset import batches
 from olmv.training.features import FeatureStore
-from olmv.training.job import _digest
 from olmv.training.manifest_data import ManifestDataset
 from olmv.training.moji_data import MojiDataset
+from olmv.training.setup import file_digest
 from olmv.training.trainable import Trainable, label_bank
 from tests.tiny import tiny_model
 from tests.training.runs import go, save_tiny, settings, write_manifest
@@ -116,13 +116,13 @@ def test_runs_share_and_others_do_not(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_changed_manifest_is_another(tmp_path: Path) -> None:
     path = write_manifest(tmp_path, count=2)
-    before = _digest(Source(manifest=path))
-    assert before == _digest(Source(manifest=path))
+    before = file_digest(Source(manifest=path))
+    assert before == file_digest(Source(manifest=path))
     path.write_text(path.read_text().replace("cat", "dog"))
-    assert before != _digest(Source(manifest=path))
-    assert _digest(Source(dataset="x")) is None
+    assert before != file_digest(Source(manifest=path))
+    assert file_digest(Source(dataset="x")) is None
     with pytest.raises(InputError, match=r"cannot read '.*missing\.csv': No such file"):
-        _digest(Source(manifest=tmp_path / "missing.csv"))
+        file_digest(Source(manifest=tmp_path / "missing.csv"))
 
 
 def test_a_killed_preparation_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

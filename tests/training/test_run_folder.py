@@ -8,7 +8,6 @@ import yaml
 
 from olmv.errors import OutputError, UsageError
 from olmv.training.config import parse_config
-from olmv.training.job import _clear
 from olmv.training.run_folder import MetricsLog, RunFolder
 
 LEAST = {"data": {"train": {"moji": {"seed": 1, "clips": 2}}}}
@@ -57,7 +56,7 @@ def test_starting_over_deletes_what_a_run_wrote_and_nothing_else(tmp_path: Path)
     folder = RunFolder(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "curve.png").write_text("mine")
-    _clear(folder)  # no run was here
+    folder.clear()  # no run was here
     assert {path.name for path in tmp_path.iterdir()} == {"model", "curve.png"}
     (tmp_path / "model").rmdir()
     folder.begin(parse_config(LEAST), device="cpu")
@@ -66,7 +65,7 @@ def test_starting_over_deletes_what_a_run_wrote_and_nothing_else(tmp_path: Path)
         (tmp_path / name / "file").write_text("")
     for name in ("metrics.jsonl", "original.safetensors", "tuned.safetensors", "curve.json", "my.txt", "labels.csv"):
         (tmp_path / name).write_text("")
-    _clear(folder)
+    folder.clear()
     assert {path.name for path in tmp_path.iterdir()} == {"notes", "my.txt", "labels.csv"}
 
 
