@@ -55,7 +55,7 @@ def draw_curves(lab: Lab, seeds: int) -> Path:
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for arm in ("swa", "iwr+swa", "l2"):
+    for arm in ("swa", "iwr+swa"):
         runs = [curve(lab, arm, seed) for seed in range(seeds)]
         mean = [
             {key: statistics.mean(run[i][key] for run in runs) for key in ("ratio", "seen/map", "unseen/map")}

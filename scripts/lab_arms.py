@@ -71,8 +71,8 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
     """(a) Which temporal modules learn motions, each with its own best way to be trained in a few minutes.
 
     Four frames. `mean`, `cross-frame` and `divided` train the image tower (they have no other weights, or weights
-    inside of it): 64 steps of 32 clips. `attention` and `transformer` stand on a frozen tower whose features are kept:
-    12 epochs over 3,000 clips. Motions are the only labels.
+    inside of it): 32 steps of 32 clips. `attention` and `transformer` stand on a frozen tower whose features are kept:
+    12 epochs over 3,000 clips, about as long. Motions are the only labels.
     """
     arms: dict[str, dict[str, Any]] = {
         "mean": {"model.temporal": "mean"},
@@ -91,6 +91,7 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
         "data.feature_cache": str(lab.work / "features"),
         "objective.frame_pooling": "mean",
         "optimizer.epochs": 12 if lab.size == 1 else 2,
+        "optimizer.batch_size": 32,
         "run.validate_every": 0,
         "run.log_every": 20,
         "run.checkpoint_minutes": 60,
@@ -99,10 +100,8 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
     for arm, options in arms.items():
         overrides = {**shared, "model.temporal_options": {}, **options}
         if arm in ("mean", "cross-frame", "divided"):
-            overrides |= {
-                "model.train": "visual", "data.feature_cache": None, "optimizer.batch_size": 32,
-                "optimizer.lr": 3e-4, "run.steps": lab.count(64, 2),
-            }  # fmt: skip
+            overrides |= {"model.train": "visual", "data.feature_cache": None}
+            overrides |= {"optimizer.lr": 3e-4, "run.steps": lab.count(32, 2)}
         found = lab.run("temporal", arm.replace(", ", "-").replace(" ", "-"), seed, "moji_motions", overrides)
         figures[f"{arm}/motion_map"] = found["motions/map"]
     return figures
@@ -115,8 +114,8 @@ def forgetting(lab: Lab, seed: int) -> dict[str, float]:
     epochs of those of `plain` and `iwr`, mixed with the original at the ratio that the guard (a third fifth) chooses.
     """
     shared: dict[str, Any] = {
-        "data.train.moji.clips": lab.count(1600, 128),
-        **{f"data.validation.{name}.moji.clips": lab.count(500) for name in ("seen", "guard", "unseen")},
+        "data.train.moji.clips": lab.count(1280, 128),
+        **{f"data.validation.{name}.moji.clips": lab.count(400) for name in ("seen", "guard", "unseen")},
         "optimizer.epochs": 5 if lab.size == 1 else 2,
     }
     if lab.size < 1:
@@ -124,7 +123,7 @@ def forgetting(lab: Lab, seed: int) -> dict[str, float]:
     arms: dict[str, dict[str, Any]] = {
         "swa": {"regularization.iwr": 0.0},
         "iwr+swa": {},
-        "l2": {"regularization.iwr": 0.0, "regularization.l2": 0.05, "regularization.swa_start": None},
+        "l2": {"regularization.iwr": 0.0, "regularization.l2": 0.05, "regularization.swa_start": None, "sweep": None},
         "frozen tower": {
             "regularization.iwr": 0.0, "model.train": "new", "model.temporal": "transformer",
             "model.temporal_options": {"width": 256}, "optimizer.lr": 1e-3, "sweep": None,
@@ -140,7 +139,7 @@ def forgetting(lab: Lab, seed: int) -> dict[str, float]:
         figures |= {
             f"original/{kind}_map": found["swa"][f"original/{kind}/map"],
             f"plain/{kind}_map": found["swa"][f"last/{kind}/map"],
-            f"l2/{kind}_map": found["l2"][f"tuned/{kind}/map"],
+            f"l2/{kind}_map": found["l2"][f"{kind}/map"],
             f"frozen tower/{kind}_map": found["frozen tower"][f"{kind}/map"],
             f"iwr/{kind}_map": found["iwr+swa"][f"last/{kind}/map"],
             f"swa, ratio 0/{kind}_map": found["swa"][f"tuned/{kind}/map"],
@@ -219,7 +218,7 @@ def soft_label_embeddings(
         "data.frames": 1,
         "data.feature_cache": str(lab.work / "features"),
         "optimizer.lr": 5e-4,
-        "optimizer.epochs": 5 if lab.size == 1 else 1,
+        "optimizer.epochs": 3 if lab.size == 1 else 1,
         "run.checkpoint_minutes": 60,
     }
     lab.run("naming", "soft", seed, "moji_motions", overrides)
@@ -233,7 +232,7 @@ def thresholds(lab: Lab, seed: int) -> dict[str, float]:
     model = load_model("olmv-mini", dtype="float32")
     names = [*object_names("seen")[::8], *scene_labels(), *MOTIONS]
     drawn = object_names("seen")[::8]
-    scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(lab.count(1200, 64))]
+    scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(lab.count(800, 64))]
     similarity = score(embed(model, scenes, Renderer(64)), None, bank_of(model, names), frame_pooling="softmax")
     probability = to_logits(similarity, None, scale=model.logit_scale, bias=model.logit_bias).sigmoid()
     truth = truth_of(scenes, names).bool()

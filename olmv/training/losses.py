@@ -48,6 +48,8 @@ class BatchLoss:
         """
         rule, device = self.config.objective, self.accelerator.device
         if batch.pixels is None:  # every video failed; other processes still wait for this one's gradients
+            if rule.caption_weight > 0:  # and for its captions
+                self._from_all(torch.zeros(0, self.trainable.model.embed_dim))
             return self._nothing(), {"loss": 0.0}
         targets = batch.targets.to(device)
         labels, columns = self._labels_of(targets, step)

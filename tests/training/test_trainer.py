@@ -451,7 +451,7 @@ def test_two_processes(kind: str, tiny: str, tmp_path: Path) -> None:
     special = {
         "bce": ["objective.caption_weight=1", "regularization.iwr=0.5", "optimizer.accumulate=2"],
         "cross-entropy": ["objective.label=cross-entropy", "model.temporal=divided"],
-        "new": ["model={temporal: transformer, train: new}", f"data.feature_cache={tmp_path / 'features'}"],
+        "new": ["model.temporal=transformer", "model.train=new", f"data.feature_cache={tmp_path / 'features'}"],
     }[kind]
     source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
     config = settings(
