@@ -9,16 +9,19 @@ goes on. The curves of (b) are drawn into WORK/curves.png.
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from bench_common import report
-from lab_arms import Lab, captions, curve, forgetting, naming, temporal, thresholds
-from rich.console import Console
-from rich.table import Table
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `olmv train`, before torch comes
+
+import torch  # noqa: E402
+from bench_common import report  # noqa: E402
+from lab_arms import Lab, captions, curve, forgetting, naming, temporal, thresholds  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
 
 GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
     "temporal": temporal,

@@ -1,5 +1,6 @@
 """`olmv train`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +49,9 @@ def train(
     """Fine-tune a model on labelled videos without forgetting; several GPUs: accelerate launch -m olmv train ..."""
     from olmv.training.config import find_config, load_config
 
+    # before torch comes: drawing and decoding run beside the training; OpenMP threads that spin while they wait
+    # would take the cores from each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     path = find_config(config)
     loaded = load_config(path, set_ or [], smoke=smoke)
     folder = output or Path("runs") / (path.stem + ("_smoke" if smoke else ""))
@@ -66,8 +70,6 @@ class _View:
     """Shows a run; see `olmv.training.trainer.View`."""
 
     def __init__(self, *, quiet: bool) -> None:
-        import os
-
         from rich.console import Console
 
         others = os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes only one talks
