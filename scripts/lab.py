@@ -17,11 +17,11 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `olmv train`, before torch comes
 
-import torch  # noqa: E402
-from bench_common import report  # noqa: E402
-from lab_arms import Lab, captions, curve, forgetting, naming, temporal, thresholds  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import torch
+from bench_common import report
+from lab_arms import Lab, captions, curve, forgetting, naming, temporal, thresholds
+from rich.console import Console
+from rich.table import Table
 
 GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
     "temporal": temporal,
