@@ -58,6 +58,10 @@ class FrameFeatures:
         tokens = [part.tokens for part in parts if part.tokens is not None]
         return cls(torch.cat([part.embeddings for part in parts]), torch.cat(tokens) if tokens else None)
 
+    def frames(self, indices: Tensor) -> "FrameFeatures":
+        """Those of these frames of every video."""
+        return FrameFeatures(self.embeddings[:, indices], None if self.tokens is None else self.tokens[:, indices])
+
     def first(self, count: int) -> "FrameFeatures":
         """Those of the first `count` videos."""
         return FrameFeatures(self.embeddings[:count], None if self.tokens is None else self.tokens[:count])

@@ -133,6 +133,7 @@ class Data:
     labels: Path | None = None  # label file; None: all labels of the training source
     attributes: Path | None = None  # attribute book
     frames: Count = 8
+    vary_frames: bool = False  # now and then a half, a quarter or one of them: for use with any number of frames
     sampling: Literal["uniform", "window"] = "uniform"
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: Path | None = None  # folder for decoded frames

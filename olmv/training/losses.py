@@ -56,7 +56,11 @@ class BatchLoss:
         if columns is not None:
             targets = targets[:, columns]
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
-        output = Output(*self.module(on_device(batch.pixels, device), mask, self.bank, labels))
+        pixels = on_device(batch.pixels, device)
+        if self.config.data.vary_frames and mask is None:
+            kept = self._some_frames(batch.mask.shape[1], step).to(device)
+            pixels = pixels[:, kept] if isinstance(pixels, Tensor) else pixels.frames(kept)
+        output = Output(*self.module(pixels, mask, self.bank, labels))
         logits = output.logits
         if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
             logits = output.scale * output.similarity + 0.0 * output.bias
@@ -75,6 +79,12 @@ class BatchLoss:
         labels = self.bank.labels[:1] if self.trainable.soft_attributes is not None else None
         output = Output(*self.module(black, None, self.bank, labels))
         return (output.logits.sum() + output.video.sum()) * 0.0
+
+    def _some_frames(self, frames: int, step: int) -> Tensor:
+        """The frames of this step [T'], evenly spread: all of them, or now and then a half, a quarter, or one."""
+        rng = np.random.default_rng([self.config.run.seed, step, self.accelerator.process_index, 0xF2])
+        count = int(rng.choice([frames, max(1, frames // 2), max(1, frames // 4), 1], p=[0.55, 0.15, 0.15, 0.15]))
+        return ((torch.arange(count) + 0.5) * frames / count).long()
 
     def _labels_of(self, targets: Tensor, step: int) -> tuple[Sequence[str] | None, Tensor | None]:
         """With soft attributes: this step's labels (all true ones, others at random) and their columns."""
