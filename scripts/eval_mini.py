@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="olmv-mini")
     parser.add_argument("--clips", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=1000, help="of the evaluation's clips; 1 and 9 were trained on")
+    parser.add_argument("--seed", type=int, default=1000, help="of the evaluation's clips; 1, 2 and 9 were trained on")
     parser.add_argument("--frame-pooling", default="softmax", choices=POOLINGS)
     parser.add_argument("--quick", action="store_true", help="200 clips, under a minute")
     parser.add_argument("--json", type=Path)

@@ -52,8 +52,9 @@ over backgrounds, and a sigmoid over all labels.
 
 Then motions, with the package's own trainer and the config that ships (`olmv train moji_motions`): both towers frozen,
 the temporal transformer learns all labels from {motion_clips} clips of 8 frames in {motion_steps} steps of
-{motion_batch}. A sentence encoder puts "moving left" and "moving right" almost into one place (cosine 0.9), so the
-text tower's memory got a row for every motion: the orthonormal set nearest to the words' own vectors.
+{motion_batch}; and once more from {second_clips} others, now and then with fewer frames, in {second_steps} steps, of
+which the mean over epochs is kept. Distilled from a sentence encoder, "moving left" and "moving right" were almost one
+vector, so the text tower's memory got a row for every motion: the orthonormal set nearest to the words' own vectors.
 
 ## Figures
 
@@ -107,8 +108,7 @@ def card(evaluation: dict[str, Any], before: dict[str, Any], work: Path, folder:
         "motions": len(MOTIONS),
         "chance": figures["motion_chance"],
     }
-    config = yaml.safe_load((work / "motions" / "config.yaml").read_text(encoding="utf-8"))
-    clips, batch = config["data"]["train"]["moji"]["clips"], config["optimizer"]["batch_size"]
+    (clips, batch, steps), (again, _, more) = (run_size(work / name) for name in ("motions", "second"))
     rows = [
         f"| `{k}` | {figures[k]:.3f} | {before['figures'][k]:.3f} | {said.format(**counts)} |"
         for k, said in MEANING.items()
@@ -127,10 +127,19 @@ def card(evaluation: dict[str, Any], before: dict[str, Any], work: Path, folder:
         frame_pooling=settings["frame_pooling"],
         motion_clips=clips,
         motion_batch=batch,
-        motion_steps=-(-clips // batch) * config["optimizer"]["epochs"],
+        motion_steps=steps,
+        second_clips=again,
+        second_steps=more,
         rows="\n".join(rows),
         **counts,
     )
+
+
+def run_size(folder: Path) -> tuple[int, int, int]:
+    """Clips an epoch, clips a step, and steps of a training run."""
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    clips, batch = config["data"]["train"]["moji"]["clips"], config["optimizer"]["batch_size"]
+    return clips, batch, -(-clips // batch) * config["optimizer"]["epochs"]
 
 
 def main() -> None:
