@@ -207,7 +207,7 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown option 'depth' of temporal module 'transformer'; choose from layers"):
         load_model("olmv-mini", temporal="transformer", temporal_options={"depth": 2})
     with pytest.raises(UsageError, match="unknown option 'layers' of temporal module 'mean'; it has none"):
-        load_model("olmv-mini", temporal_options={"layers": 2})
+        load_model("olmv-mini", temporal="mean", temporal_options={"layers": 2})
     with pytest.raises(UsageError, match="layers of the temporal transformer is 0; give a whole number from 1 up"):
         make("mini", temporal="transformer", options={"layers": 0})
     with pytest.raises(UsageError, match="a transformer of width 16 cannot have 3 heads; choose a divisor"):
