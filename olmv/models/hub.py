@@ -116,6 +116,7 @@ def random_model(
 
     Raises:
         ModelNotFoundError: open_clip knows no such architecture; close matches are named.
+        WeightsUnavailableError: its tokenizer is not here and cannot be fetched.
         ModelError, UsageError: as `load_model`.
     """
     import open_clip
@@ -126,10 +127,17 @@ def random_model(
         close = difflib.get_close_matches(name, open_clip.list_models(), n=4, cutoff=0.5)
         hint = f"did you mean {', '.join(close)}?" if close else "`olmv models list` names them"
         raise ModelNotFoundError(f"open_clip has no architecture '{name}'; {hint}")
-    with quiet():  # it warns that the weights are random
-        made = open_clip.create_model(name)
+    try:
+        with quiet(), fetching():  # it warns that the weights are random
+            made = open_clip.create_model(name)
+            tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:  # hub, network and file errors have no common class
+        raise WeightsUnavailableError(
+            f"the tokenizer of '{name}' cannot be had ({reason(error)}); get on line once, or use an architecture with "
+            "CLIP's own tokenizer, such as ViT-B-32-quickgelu"
+        ) from None
     model = VideoCLIP(
-        OpenClipTowers(made, open_clip.get_tokenizer(name), config),
+        OpenClipTowers(made, tokenizer, config),
         name=f"{name}/random",
         preprocess=Preprocess.from_open_clip(made.visual.preprocess_cfg),
         temporal=temporal or "mean",

@@ -138,3 +138,19 @@ def test_the_list_starts_with_what_works_at_once_and_the_default() -> None:
     assert "ViT-B-32/openai" in names
     assert model_info("ViT-B-16-SigLIP/webli").description.startswith("sigmoid-trained")
     assert model_info("ViT-B-32/openai").context_length == 77
+
+
+def test_random_weights_need_a_known_architecture_and_its_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
+    from olmv.models.hub import random_model
+
+    with pytest.raises(ModelNotFoundError, match="open_clip has no architecture 'ViT-B-23'; did you mean ViT-B-32"):
+        random_model("ViT-B-23")
+
+    def refuse(_: str) -> None:
+        raise OSError("no such host")
+
+    monkeypatch.setattr("open_clip.create_model", lambda _: None)
+    monkeypatch.setattr("open_clip.get_tokenizer", refuse)
+    message = r"the tokenizer of 'ViT-B-32' cannot be had \(no such host\); get on line once, or use an architecture"
+    with pytest.raises(WeightsUnavailableError, match=message):
+        random_model("ViT-B-32/openai")
