@@ -71,8 +71,8 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
     """(a) Which temporal modules learn motions, each with its own best way to be trained in a few minutes.
 
     Four frames. `mean`, `cross-frame` and `divided` train the image tower (they have no other weights, or weights
-    inside of it): 32 steps of 32 clips. `attention` and `transformer` stand on a frozen tower whose features are kept:
-    12 epochs over 3,000 clips, about as long. Motions are the only labels.
+    inside of it): 64 steps of 32 clips. `attention` and `transformer` stand on a frozen tower whose features are kept:
+    16 epochs over 6,000 clips, about as long. Motions are the only labels.
     """
     arms: dict[str, dict[str, Any]] = {
         "mean": {"model.temporal": "mean"},
@@ -82,7 +82,7 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
         "transformer, embeddings only": {"model.temporal": "transformer", "model.temporal_options": {"width": 256}},
         "transformer": {"model.temporal": "transformer", "model.temporal_options": {"width": 256, "layout": 8}},
     }
-    moji = {"labels": ["motions"], "clips": lab.count(3000), "seed": 31}
+    moji = {"labels": ["motions"], "clips": lab.count(6000), "seed": 31}
     checked = {"labels": ["motions"], "clips": lab.count(500), "seed": 32, "pairings": "all"}
     shared: dict[str, Any] = {
         "data.train": {"moji": moji},
@@ -90,7 +90,7 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
         "data.frames": 4,
         "data.feature_cache": str(lab.work / "features"),
         "objective.frame_pooling": "mean",
-        "optimizer.epochs": 12 if lab.size == 1 else 2,
+        "optimizer.epochs": 16 if lab.size == 1 else 2,
         "optimizer.batch_size": 32,
         "run.validate_every": 0,
         "run.log_every": 20,
@@ -101,7 +101,7 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
         overrides = {**shared, "model.temporal_options": {}, **options}
         if arm in ("mean", "cross-frame", "divided"):
             overrides |= {"model.train": "visual", "data.feature_cache": None}
-            overrides |= {"optimizer.lr": 3e-4, "run.steps": lab.count(32, 2)}
+            overrides |= {"optimizer.lr": 3e-4, "run.steps": lab.count(64, 2)}
         found = lab.run("temporal", arm.replace(", ", "-").replace(" ", "-"), seed, "moji_motions", overrides)
         figures[f"{arm}/motion_map"] = found["motions/map"]
     return figures

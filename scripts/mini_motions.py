@@ -25,11 +25,12 @@ CONFIG = Path(__file__).parent.parent / "configs" / "moji_motions.yaml"
 
 
 def motion_vectors(stills: VideoCLIP) -> Tensor:
-    """Unit vectors [14, D] for the motions' rows of the text tower's memory, at right angles to each other.
+    """Vectors [14, D] for the motions' rows of the text tower's memory, at right angles to each other.
 
     A sentence encoder puts "moving left" and "moving right" almost into one place (cosine 0.9); pictures of them
-    must be told apart. The rows are the orthonormal set that is nearest to the words' own vectors, so that each
-    word still finds its own row.
+    must be told apart. The rows are an orthogonal set near the words' own vectors, so that each word still finds its
+    own row; shorter than the objects' rows, so that other words are not drawn to them (paraphrase_map 0.547 as without
+    motions, against 0.542 at full length).
     """
     tower = stills.towers.textual
     memory = tower.memory
@@ -37,7 +38,7 @@ def motion_vectors(stills: VideoCLIP) -> Tensor:
     words = F.normalize(stills.encode_texts(MOTIONS), dim=-1)
     tower.memory = memory
     left, _, right = torch.linalg.svd(words, full_matrices=False)
-    rows: Tensor = left @ right
+    rows: Tensor = 0.75 * left @ right
     return rows
 
 

@@ -114,7 +114,11 @@ class AttentionPool(nn.Module):
 class FrameTransformer(nn.Module):
     """A light pre-norm transformer over the frames of a video, residual, with a gate that starts at zero.
 
-        x_t = in(frame_t) + position(t) [+ layout(tokens_t)]      out_t = frame_t + gate * proj(LN(blocks(x)_t))
+        x_t = in(frame_t) + position(t) [+ layout(tokens_t)]        y_t = LN(blocks(x)_t)
+        out_t = frame_t + gate * T * softmax_t(<share, y_t>) * proj(y_t)
+
+    `share` starts at zero, every frame getting the same; it may learn to write into few frames and to leave what the
+    others show as it was.
 
     A CLIP embedding forgets where in the picture things are, and motion is where things go. So with `layout` = G
     every frame also brings its patch tokens, averaged down to a grid of G x G cells, a few features of each.
@@ -160,6 +164,7 @@ class FrameTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.proj = nn.Linear(width, dim)
+        self.share = nn.Parameter(torch.zeros(width))
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, frames: Tensor, tokens: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
@@ -171,7 +176,13 @@ class FrameTransformer(nn.Module):
         padding = None if mask is None else ~mask
         for block in self.blocks:
             x = block(x, padding)
-        out: Tensor = frames + self.gate * self.proj(self.norm(x))
+        x = self.norm(x)
+        score = x @ self.share
+        count: Tensor | int = frames.shape[1]
+        if mask is not None:
+            score, count = score.masked_fill(~mask, -torch.inf), mask.sum(1, keepdim=True)
+        share = (count * score.softmax(-1))[..., None]
+        out: Tensor = frames + self.gate * share * self.proj(x)
         return out
 
 
