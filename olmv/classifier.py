@@ -168,8 +168,13 @@ class Classifier:
             timeout_s=timeout_s,
             thumbnails=thumbnails,
         )
-        size = batch_size or (_CPU_STEP * 2 if self.model.device.type == "cpu" else 64)
-        return self._run(loader, scoring, build_texts(words, templates or self.model.templates), size, text_progress)
+        texts = build_texts(words, templates or self.model.templates)
+        return self._run(loader, scoring, texts, batch_size or self.default_batch_size, text_progress)
+
+    @property
+    def default_batch_size(self) -> int:
+        """Frames per forward pass."""
+        return _CPU_STEP * 2 if self.model.device.type == "cpu" else 64
 
     def text_bank(self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None) -> TextBank:
         """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
@@ -189,7 +194,7 @@ class Classifier:
     def embed_video(self, pixels: Tensor) -> Tensor:
         """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
         resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
-        return _video_embedding(self._encode_pixels([resized], len(resized))[0])
+        return _video_embedding(self.embed_clips([resized], batch_size=len(resized))[0])
 
     def similarity(self, embedding: Tensor, text: str) -> float:
         """The cosine of a video's embedding [D] and a text, such as its caption."""
@@ -222,19 +227,25 @@ class Classifier:
         with closing(loader):
             loader.start()  # the workers come up while the texts are encoded
             bank = self.text_bank(texts, progress=text_progress)
-            for batch in _batches(loader, batch_size):
+            for batch in batches(loader, batch_size):
                 good = [video for video in batch if video.pixels is not None]
-                embeddings = dict(zip((video.index for video in good), self._encode(good, batch_size), strict=True))
+                clips = self.embed_clips([v.pixels for v in good if v.pixels is not None], batch_size=batch_size)
+                embeddings = dict(zip((video.index for video in good), clips, strict=True))
                 for video in batch:
                     yield scoring.prediction(video, embeddings.get(video.index), bank)
 
     @torch.inference_mode()
-    def _encode(self, videos: Sequence[VideoFrames], batch_size: int) -> list[Tensor]:
-        """Per video its frame embeddings [T, D], or its one embedding [D]; float32."""
-        return self._encode_pixels([video.pixels for video in videos if video.pixels is not None], batch_size)
+    def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[Tensor]:
+        """The embeddings of several clips, whose frames share forward passes.
 
-    def _encode_pixels(self, pixels: Sequence[Tensor], batch_size: int) -> list[Tensor]:
-        """uint8 [T_i, 3, S, S] each -> [D] each, or [T_i, D] where frames are left to pool; float32."""
+        Args:
+            pixels: [T_i, 3, S, S] each, uint8 or float32 from 0 to 255, of the model's input size.
+            batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
+
+        Returns:
+            For each [T_i, D], or [D] where the model gives a video one embedding; float32, on the model's device.
+        """
+        batch_size = batch_size or self.default_batch_size
         if not pixels:
             return []
         if not self.model.encodes_stills:
@@ -316,19 +327,16 @@ class _Scoring:
             **common,
         )
 
-    @torch.inference_mode()
     def _score(self, embedding: Tensor, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
         """[T, D] or [D] -> similarity, logits and probabilities, each [C]."""
-        bias = self.model.logit_bias
-        similarity, null = score_and_null(
+        similarity, logits = score_clips(
+            self.model,
             embedding.unsqueeze(0),
-            None,
             bank,
-            scale=self.model.logit_scale if bias is None else None,
+            mode=self.mode,
             pooling=self.pooling,
             frame_pooling=self.frame_pooling,
         )
-        logits = to_logits(similarity, null, scale=self.model.logit_scale, bias=bias, mode=self.mode)
         probabilities = to_probabilities(logits, mode=self.mode)
         return similarity[0].cpu(), logits[0].cpu(), probabilities[0].cpu()
 
@@ -353,22 +361,46 @@ class _Scoring:
         )
 
 
+@torch.inference_mode()
+def score_clips(
+    model: VideoCLIP,
+    embeddings: Tensor,
+    bank: TextBank,
+    *,
+    mode: Mode = "multi-label",
+    pooling: Pooling = "mean",
+    frame_pooling: FramePooling = "mean",
+) -> tuple[Tensor, Tensor]:
+    """What `Classifier.embed_clips` gave, [B, T, D] or [B, D] -> similarity and logits, each [B, C]."""
+    bias = model.logit_bias
+    similarity, null = score_and_null(
+        embeddings,
+        None,
+        bank,
+        scale=model.logit_scale if bias is None else None,
+        pooling=pooling,
+        frame_pooling=frame_pooling,
+    )
+    return similarity, to_logits(similarity, null, scale=model.logit_scale, bias=bias, mode=mode)
+
+
 def _video_embedding(embedding: Tensor) -> Tensor:
     """[T, D] or [D] -> [D], L2-normalised, on the CPU."""
     mean = embedding if embedding.ndim == 1 else embedding.mean(0)
     return functional.normalize(mean.float(), dim=0).cpu()
 
 
-def _batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
+def batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
     """Videos in order, as many at a time as `batch_size` frames hold, at least one."""
     batch: list[VideoFrames] = []
     frames = 0
     for video in videos:
-        if batch and frames + video.decoded > batch_size:
+        count = 0 if video.pixels is None else len(video.pixels)
+        if batch and frames + count > batch_size:
             yield batch
             batch, frames = [], 0
         batch.append(video)
-        frames += video.decoded
+        frames += count
         if frames >= batch_size or frames == 0 or len(batch) >= batch_size:  # failed files do not pile up
             yield batch
             batch, frames = [], 0

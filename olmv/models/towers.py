@@ -1,6 +1,7 @@
 """The image and text towers that a `VideoCLIP` stands on: open_clip's models, and olmv-mini's own."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 
-__all__ = ["MiniTowers", "OpenClipTowers", "Towers", "open_clip_token_counts"]
+__all__ = ["MiniTowers", "OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts"]
 
 
 class Towers(Protocol):
@@ -131,6 +132,18 @@ class OpenClipTowers(nn.Module):
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         return [(n, p) for n, p in self.model.named_parameters() if not n.startswith(("visual.", "logit_"))]
+
+
+def digest_weights(weights: Iterable[tuple[str, Tensor]], *facts: object) -> str:
+    """A stable name (hexadecimal) for named weights, by their bytes, and for whatever else is given.
+
+    Sums would depend on the number of threads that add them up.
+    """
+    digest = hashlib.sha256(repr(facts).encode())
+    for name, weight in weights:
+        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def open_clip_token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:

@@ -1,6 +1,5 @@
 """A video CLIP: image tower on every frame, a temporal module over frames, text tower for labels."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -13,7 +12,7 @@ from olmv.errors import ModelError
 from olmv.models.attention import Clip, attach, refuse_attached
 from olmv.models.label_embeddings import LabelEmbeddings
 from olmv.models.temporal import FrameFeatures, build_context, build_pool, check_temporal, to_cells
-from olmv.models.towers import Towers
+from olmv.models.towers import Towers, digest_weights
 from olmv.video.transforms import Preprocess
 
 __all__ = ["VideoCLIP"]
@@ -190,13 +189,7 @@ class VideoCLIP(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """A stable name for the weights of the text tower, for caches of text embeddings."""
-        digest = hashlib.sha256(f"{self.embed_dim} {self.context_length} {self.dtype}".encode())
-        with torch.inference_mode():
-            for name, weight in self.towers.text_parameters():
-                flat = weight.detach().flatten()
-                sums = (float(flat.sum(dtype=torch.float64)), float(flat.square().sum(dtype=torch.float64)))
-                digest.update(f"{name} {tuple(weight.shape)} {sums} {flat[:4].tolist()} {flat[-4:].tolist()}".encode())
-        return digest.hexdigest()[:32]
+        return digest_weights(self.towers.text_parameters(), self.embed_dim, self.context_length, self.dtype)[:32]
 
     def __repr__(self) -> str:
         return f"VideoCLIP({self.name!r}, temporal={self.temporal!r}, D={self.embed_dim}, {self.device}, {self.dtype})"

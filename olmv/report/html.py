@@ -1,25 +1,18 @@
 """The HTML report: one file that opens from disk, with no network.
 
-It is streamed: rows come from the journal and pictures from their file, one video at a time, so a thousand
-    videos
-take no more memory than ten. Labels and file names are untrusted: everything is escaped by the template,
-and the page's content security policy allows the one style sheet and the one script it came with, by their
-hashes, and images only as `data:`. Even a hole in the escaping could run nothing and call nobody.
+It is streamed: rows come from the journal and pictures from their file, one video at a time, so a thousand videos
+take no more memory than ten. Labels and file names are untrusted; `olmv.report.page` says what keeps them harmless.
 """
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import olmv
+from olmv.report.page import asset, write_page
 from olmv.report.pictures import Pictures
-from olmv.report.rows import replacing
 
 # Bars in sight, bars behind "more", and names in the filter. A report with 10,000 labels must stay a page.
 BARS_SHOWN = 8
@@ -64,27 +57,16 @@ def write_report(
     Raises:
         OutputError: the file cannot be written, or the disk is full.
     """
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(
-        loader=PackageLoader("olmv.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    style, script = _asset("report.css"), _asset("report.js")
-    totals = _totals(rows(), info.labels)
-    stream = environment.get_template("report.html.j2").generate(
+    write_page(
+        path,
+        "report.html.j2",
+        package="olmv.report",
+        style=asset("olmv.report", "report.css"),
+        script=asset("olmv.report", "report.js"),
         info=info,
-        version=olmv.__version__,
-        style=style,
-        script=script,
-        policy=_policy(style, script),
-        totals=totals,
+        totals=_totals(rows(), info.labels),
         cards=_cards(rows(), pictures, {label: index for index, label in enumerate(info.labels)}),
     )
-    with (
-        replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
-    ):
-        file.writelines(stream)
 
 
 @dataclass(frozen=True)
@@ -176,18 +158,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
-
-
-def _asset(name: str) -> str:
-    return resources.files("olmv.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -1,21 +1,36 @@
 """From which probability on a label is positive."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from olmv.errors import UsageError, VocabularyError
-from olmv.files import write_atomic
+from olmv.files import sha256_json, write_atomic
 from olmv.labels.attributes import load_document, one_line
 from olmv.labels.vocabulary import Vocabulary
+from olmv.scoring.scaling import Scaler, Scaling
 
-__all__ = ["DEFAULT_THRESHOLD", "FORMAT", "LabelThreshold", "Thresholds", "thresholds_for"]
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "FORMAT",
+    "Guarantee",
+    "LabelThreshold",
+    "Provenance",
+    "Thresholds",
+    "thresholds_for",
+    "vocabulary_sha256",
+    "words_sha256",
+]
 
 FORMAT = "olmv-thresholds/1"
 DEFAULT_THRESHOLD = 0.5
+
+# Settings of a prediction run that move probabilities, under the names that the run's own file gives them.
+_SETTINGS = ("mode", "templates", "frames", "sampling", "pooling", "frame-pooling")
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -24,10 +39,12 @@ class LabelThreshold(BaseModel):
     """The threshold of one label and how it was found. Fields that are not known are kept.
 
     Args:
-        threshold: positive from this probability on.
+        threshold: positive from this probability on; always the model's own probability, not the calibrated one.
         objective: what was asked for ("f1", "precision=0.9").
         value: what was reached, on the videos it was fitted to.
         support: the number of videos that have the label among these.
+        scaling: from the model's probability to a calibrated one.
+        words_sha256: of the label's aliases and attributes, see the function of this name.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -36,9 +53,53 @@ class LabelThreshold(BaseModel):
     objective: str | None = None
     value: float | None = None
     support: int | None = None
+    scaling: Scaling | None = None
+    words_sha256: str | None = None
 
 
-class _Document(BaseModel):
+class Guarantee(BaseModel):
+    """What is promised: `target` ("recall=0.9") holds with probability `confidence`, see `olmv.calibration.guarantee`.
+
+    Args:
+        target: the objective.
+        confidence: between 0 and 1, over the draw of the videos that were calibrated with.
+        scope: "per label": for every label by itself, not for all of them at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    target: str
+    confidence: float
+    scope: str = "per label"
+
+
+class Provenance(BaseModel):
+    """How a thresholds file came about. Fields that are not known are kept.
+
+    Args:
+        created: ISO date and time, UTC.
+        objective: what was asked for.
+        scaling: "platt" or "isotonic".
+        guarantee: what is promised, if anything.
+        videos: how many it was fitted to.
+        vocabulary_sha256: of the names of all labels that were predicted, see the function of this name.
+        settings: those of the prediction run that move probabilities.
+        refused: label -> why it has no threshold.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    created: str | None = None
+    objective: str | None = None
+    scaling: str | None = None
+    guarantee: Guarantee | None = None
+    videos: int | None = None
+    vocabulary_sha256: str | None = None
+    settings: dict[str, Any] | None = None
+    refused: dict[str, str] | None = None
+
+
+class _Document(Provenance):
     format: str = FORMAT
     model: str | None = None
     labels: dict[str, LabelThreshold]
@@ -47,16 +108,27 @@ class _Document(BaseModel):
 class Thresholds(Mapping[str, float]):
     """Label -> threshold, as `olmv calibrate` or a person wrote it; immutable.
 
+    Where a label has a scaling, `thresholds[label]` is on the scale of the calibrated probability, which rows then
+    show; compare it with what `scaler` makes of the model's probabilities. Both are rounded to 6 digits in rows.
+
     Args:
         labels: for every label its threshold, bare or with how it was found.
         model: the model whose probabilities these thresholds belong to.
+        provenance: how they came about.
 
     Raises:
         VocabularyError: a threshold is not a number from 0 to 1.
     """
 
-    def __init__(self, labels: Mapping[str, LabelThreshold | float], *, model: str | None = None) -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, LabelThreshold | float],
+        *,
+        model: str | None = None,
+        provenance: Provenance | None = None,
+    ) -> None:
         self.model = model
+        self.provenance = provenance or Provenance()
         self._labels: dict[str, LabelThreshold] = {}
         for label, given in labels.items():
             if not isinstance(given, LabelThreshold):
@@ -65,6 +137,7 @@ class Thresholds(Mapping[str, float]):
                 except ValidationError:
                     raise VocabularyError(f"threshold of {label!r} is {given!r}; give a number from 0 to 1") from None
             self._labels[label] = given
+        self._shown = {label: _shown(entry) for label, entry in self._labels.items()}
 
     @classmethod
     def load(cls, path: str | Path) -> "Thresholds":
@@ -78,7 +151,8 @@ class Thresholds(Mapping[str, float]):
             document = _Document.model_validate(content)
         except ValidationError as failure:
             raise VocabularyError(f"{path}: {one_line(failure)}; correct it there") from None
-        return cls(document.labels, model=document.model)
+        about = document.model_dump(exclude={"format", "model", "labels"}, exclude_none=True)
+        return cls(document.labels, model=document.model, provenance=Provenance(**about))
 
     def save(self, path: str | Path) -> None:
         """Write the file, whole or not at all.
@@ -87,7 +161,8 @@ class Thresholds(Mapping[str, float]):
             OutputError: it cannot be written there.
         """
         labels = {label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._labels.items()}
-        document = {"format": FORMAT, "model": self.model, "labels": labels}
+        about = self.provenance.model_dump(mode="json", exclude_none=True)
+        document = {"format": FORMAT, "model": self.model, **about, "labels": labels}
         write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
     def entry(self, label: str) -> LabelThreshold:
@@ -104,8 +179,21 @@ class Thresholds(Mapping[str, float]):
         """The threshold of every label, in order; see `thresholds_for`."""
         return thresholds_for(vocabulary, thresholds=self, threshold=threshold, default=default)
 
-    def notes_for(self, vocabulary: Vocabulary, *, model: str | None = None) -> list[str]:
-        """Remarks for the user: fitted to another model, or labels that the file does not know."""
+    def scaler(self, labels: Sequence[str]) -> Scaler | None:
+        """What makes calibrated probabilities of the model's, for these labels in this order; None if nothing does."""
+        scalings = [entry.scaling if (entry := self._labels.get(label)) else None for label in labels]
+        return Scaler(scalings) if any(scalings) else None
+
+    def notes_for(
+        self, vocabulary: Vocabulary, *, model: str | None = None, settings: Mapping[str, Any] | None = None
+    ) -> list[str]:
+        """Remarks for the user: what differs from that which these thresholds were fitted to.
+
+        Args:
+            vocabulary: the labels to predict, with their attributes.
+            model: the model that predicts.
+            settings: of the prediction run, under the names in its `.run.json`.
+        """
         notes = []
         if model is not None and self.model is not None and model != self.model:
             notes.append(f"these thresholds were fitted to {self.model}, not to {model}; calibrate again")
@@ -114,10 +202,38 @@ class Thresholds(Mapping[str, float]):
             notes.append(
                 f"{len(unknown)} of {len(vocabulary)} labels are not in the thresholds file, {unknown[0]!r} for one"
             )
+        notes += self._other_words(vocabulary)
+        notes += self._other_settings(settings or {})
         return notes
 
+    def _other_words(self, vocabulary: Vocabulary) -> Iterator[str]:
+        fitted = self.provenance
+        single = (fitted.settings or {}).get("mode") == "single-label"
+        if single and fitted.vocabulary_sha256 not in (None, vocabulary_sha256(vocabulary.names)):
+            yield "these thresholds were fitted with another list of labels, which share out 1; calibrate again"
+        other = [
+            label.name
+            for label in vocabulary
+            if (entry := self._labels.get(label.name)) is not None
+            and entry.words_sha256 not in (None, words_sha256(label.aliases, label.attributes))
+        ]
+        if other:
+            yield (
+                f"{len(other)} labels have other attributes or aliases than when their thresholds were fitted, "
+                f"{other[0]!r} for one; calibrate again"
+            )
+
+    def _other_settings(self, settings: Mapping[str, Any]) -> Iterator[str]:
+        fitted = self.provenance.settings or {}
+        names = [name for name in _SETTINGS if name in fitted and name in settings]
+        other = [
+            f"{name} {fitted[name]} then, {settings[name]} now" for name in names if fitted[name] != settings[name]
+        ]
+        if other:
+            yield f"these thresholds were fitted with other settings ({'; '.join(other)}); calibrate again"
+
     def __getitem__(self, label: str) -> float:
-        return self._labels[label].threshold
+        return self._shown[label]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._labels)
@@ -153,3 +269,20 @@ def thresholds_for(
         return [float(threshold)] * len(vocabulary)
     found = thresholds if thresholds is not None else {}
     return [found.get(label.name, default if label.threshold is None else label.threshold) for label in vocabulary]
+
+
+def words_sha256(aliases: Iterable[str], attributes: Iterable[str]) -> str:
+    """SHA-256 of what a label is described with, beside its name."""
+    return sha256_json([list(aliases), list(attributes)])
+
+
+def vocabulary_sha256(labels: Iterable[str]) -> str:
+    """SHA-256 of a list of labels, whatever their order."""
+    return sha256_json(sorted(labels))
+
+
+def _shown(entry: LabelThreshold) -> float:
+    if entry.scaling is None:
+        return entry.threshold
+    # rounded as probabilities are in rows: what is not below it stays so
+    return float(f"{float(Scaler([entry.scaling])(np.array([entry.threshold]))[0]):.6g}")

@@ -6,7 +6,6 @@ same frames and crops (those of epoch 0). Runs with the same data and the same i
     FOLDER/KEY/embeddings.npy [N, T, D] float16   tokens.npy [N, T, G * G, W] float16   clips.json
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from torch import Tensor
 from olmv.errors import OutputError, UsageError
 from olmv.files import sha256_json, write_atomic
 from olmv.models.temporal import FrameFeatures
+from olmv.models.towers import digest_weights
 from olmv.models.video_clip import VideoCLIP
 from olmv.training.dataset import Failed, VideoDataset, batches
 
@@ -198,13 +198,8 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> Any:
 def _tower_fingerprint(model: VideoCLIP) -> str:
     """Names the image tower's weights, without the temporal module."""
     text = {id(p) for _, p in model.towers.text_parameters()}
-    digest = hashlib.sha256(repr(model.preprocess).encode())
-    with torch.inference_mode():
-        for name, weight in model.towers.named_parameters():
-            if id(weight) not in text and weight.ndim:
-                flat = weight.detach().flatten().double()
-                digest.update(f"{name} {tuple(weight.shape)} {float(flat.sum())} {float(flat.square().sum())}".encode())
-    return digest.hexdigest()
+    image = [(n, w) for n, w in model.towers.named_parameters() if id(w) not in text and w.ndim]
+    return digest_weights(image, model.preprocess)
 
 
 def on_device(pixels: Tensor | FrameFeatures, device: torch.device) -> Tensor | FrameFeatures:

@@ -74,8 +74,8 @@ def decode_video(
         settings: what to do with it.
         index: goes into the result.
         pick: chooses the frames in place of `settings.sampling`; may name one twice.
-        resize: [H, W, 3] uint8 -> [1, 3, h, w] uint8, in place of `settings.preprocess.resize`; every frame of a
-            file must come out in the same size.
+        resize: [H, W, 3] uint8 -> [n, 3, h, w] (uint8, or float32 on the same 0-255 scale), in place of
+            `settings.preprocess.resize`; every frame of a file must come out in the same shape.
 
     Raises:
         VideoError: the file cannot be read, or none of its picked frames can be decoded.

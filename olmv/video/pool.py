@@ -225,23 +225,23 @@ def _send_result(connection: Connection, result: VideoFrames, *, fatal: bool) ->
     """Header first, then the pixels as they lie in memory; errors as (class name, text), so that nothing is lost."""
     pixels = None if result.pixels is None else result.pixels.contiguous()
     error = None if result.error is None else (type(result.error).__name__, str(result.error))
-    shape = None if pixels is None else tuple(pixels.shape)
-    connection.send((replace(result, pixels=None, error=None), error, shape, fatal))
+    kind = None if pixels is None else (tuple(pixels.shape), pixels.dtype)
+    connection.send((replace(result, pixels=None, error=None), error, kind, fatal))
     if pixels is not None and pixels.numel():
         connection.send_bytes(_bytes_of(pixels))
 
 
 def _receive_result(connection: Connection) -> tuple[VideoFrames, bool]:
-    header, error, shape, fatal = connection.recv()
+    header, error, kind, fatal = connection.recv()
     pixels = None
-    if shape is not None:
-        pixels = torch.empty(shape, dtype=torch.uint8)
+    if kind is not None:
+        shape, dtype = kind
+        pixels = torch.empty(shape, dtype=dtype)
         if pixels.numel():
             connection.recv_bytes_into(_bytes_of(pixels))
     problem = None
     if error is not None:
-        kind = getattr(errors, error[0], DecodeError)
-        problem = kind(error[1])
+        problem = getattr(errors, error[0], DecodeError)(error[1])
     result: VideoFrames = replace(header, pixels=pixels, error=problem)
     return result, bool(fatal)
 

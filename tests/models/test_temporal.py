@@ -192,10 +192,10 @@ def test_the_classifier_pools_frames_of_mixed_videos(temporal: str) -> None:
     classifier = Classifier(model)
     pixels = [torch.randint(0, 256, (n, 3, 32, 32), dtype=torch.uint8) for n in (3, 1, 2)]
     with torch.inference_mode():
-        together = classifier._encode_pixels(pixels, 4)
+        together = classifier.embed_clips(pixels, batch_size=4)
         for one, video in zip(together, pixels, strict=True):
             assert one.shape == (len(video), model.embed_dim)
-            torch.testing.assert_close(classifier._encode_pixels([video], 4)[0], one, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(classifier.embed_clips([video], batch_size=4)[0], one, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(
         classifier.embed_video(pixels[0]), normalize(together[0].mean(0), dim=0), atol=1e-5, rtol=1e-4
     )

@@ -1,0 +1,1 @@
+"""Thresholds and calibrated probabilities, from predictions and what is true of their videos."""

@@ -1,0 +1,154 @@
+"""What a threshold is to reach, and the threshold that reaches it.
+
+Every cut that tells scores apart is tried, so the answer is exact on the videos given. A threshold lies midway (in
+logits, the model's own scale) between the lowest score that it takes and the highest that it leaves.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.errors import UsageError
+from olmv.scoring.scaling import logit_of
+
+__all__ = ["Cuts", "Fitted", "Objective", "fit_threshold"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+Kind = Literal["f", "precision", "recall", "fdr"]
+
+_EXAMPLES = "give f1, f0.5, precision=0.9, recall=0.9 or fdr=0.1"
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a threshold is to reach.
+
+    Attributes:
+        kind: "f" for the best F-beta, else what is to be at least (precision, recall) or at most (fdr) `value`.
+        value: beta, or the target.
+        name: as it was written ("f1", "precision=0.9").
+    """
+
+    kind: Kind
+    value: float
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Objective":
+        """From "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1".
+
+        Raises:
+            UsageError: none of these, or its number is out of range.
+        """
+        found = re.fullmatch(r"\s*(?:(f)|(precision|recall|fdr)\s*=)\s*([0-9]*\.?[0-9]+)\s*", text, re.IGNORECASE)
+        if found is None:
+            raise UsageError(f"unknown objective '{text}'; {_EXAMPLES}")
+        kind, value = (found[1] or found[2]).lower(), float(found[3])
+        if kind == "f":
+            if not 0 < value <= 100:
+                raise UsageError(f"the beta of objective '{text}' is not above 0 and at most 100; {_EXAMPLES}")
+            return cls("f", value, f"f{value:g}")
+        if not 0 < value < 1:
+            raise UsageError(f"the target of objective '{text}' is not between 0 and 1; {_EXAMPLES}")
+        return cls(kind, value, f"{kind}={value:g}")  # type: ignore[arg-type]  # the expression allows these only
+
+    @property
+    def least_precision(self) -> float:
+        """The target of "precision" and "fdr" as a precision; a false discovery rate is 1 - precision."""
+        return 1 - self.value if self.kind == "fdr" else self.value
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Every way to cut one label's N scores in two, highest threshold first; K of them, one per distinct score.
+
+    Attributes:
+        threshold: [K], the lowest is the lowest score itself.
+        predicted: [K], videos at or above it.
+        hits: [K], those of them that have the label.
+        positives: videos that have the label.
+        videos: N.
+    """
+
+    threshold: Floats
+    predicted: Ints
+    hits: Ints
+    positives: int
+    videos: int
+
+    @classmethod
+    def of(cls, probability: Floats, truth: Bools) -> "Cuts":
+        """From probabilities [N] and truth [N]."""
+        order = np.argsort(-probability, kind="stable")
+        ranked = probability[order]
+        # equal scores fall together
+        last = np.append(np.flatnonzero(ranked[1:] < ranked[:-1]), len(ranked) - 1)
+        levels = ranked[last]
+        return cls(
+            threshold=np.append(midway(levels[1:], levels[:-1]), levels[-1:]),
+            predicted=last + 1,
+            hits=np.cumsum(truth[order])[last],
+            positives=int(truth.sum()),
+            videos=len(ranked),
+        )
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A threshold and what it reaches on the videos it was fitted to.
+
+    Attributes:
+        threshold: 0..1.
+        value: F-beta, precision, recall or false discovery rate, as the objective says.
+        reached: False where no threshold reaches the target; then it is the one that comes nearest.
+    """
+
+    threshold: float
+    value: float
+    reached: bool = True
+
+
+def fit_threshold(probability: Floats, truth: Bools, objective: Objective) -> Fitted:
+    """The threshold of one label that serves the objective best.
+
+    f-beta: the highest; of several equally good ones the highest threshold. precision, fdr: the lowest threshold that
+    keeps to the target, so that recall is highest. recall: the highest threshold that keeps to the target.
+
+    Args:
+        probability: [N], 0..1, at least one.
+        truth: [N], at least one of them true.
+    """
+    cuts = Cuts.of(probability, truth)
+    precision, recall = cuts.hits / cuts.predicted, cuts.hits / cuts.positives
+    if objective.kind == "f":
+        squared = objective.value**2
+        f = (1 + squared) * cuts.hits / (squared * cuts.positives + cuts.predicted)
+        best = int(f.argmax())
+        return Fitted(float(cuts.threshold[best]), float(f[best]))
+    if objective.kind == "recall":
+        best = int(np.argmax(_at_least(recall, objective.value)))
+        return Fitted(float(cuts.threshold[best]), float(recall[best]))
+    good = np.flatnonzero(_at_least(precision, objective.least_precision))
+    # where none is good enough: the most precise, of equals the one that finds most
+    best = int(good[-1]) if len(good) else int(np.lexsort((cuts.hits, precision))[-1])
+    value = 1 - precision[best] if objective.kind == "fdr" else precision[best]
+    return Fitted(float(cuts.threshold[best]), float(value), reached=bool(len(good)))
+
+
+def midway(low: Floats, high: Floats) -> Floats:
+    """A number in (low, high] for each pair of probabilities low < high: midway in logits."""
+    from scipy.special import expit
+
+    middle = expit((logit_of(low) + logit_of(high)) / 2)
+    return np.where((middle > low) & (middle <= high), middle, high)
+
+
+def _at_least(share: Floats, target: float) -> Bools:
+    # 0.9 as a share of counts may come out a rounding error below 0.9
+    return share >= target - 1e-12

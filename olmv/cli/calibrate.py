@@ -1,0 +1,110 @@
+"""`olmv calibrate`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from olmv.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from olmv.calibration.job import Summary
+
+EPILOG = """\b
+Examples:
+  olmv calibrate rows.jsonl --truth truth.csv --objective f1 -o thresholds.json --page traded.html
+  olmv calibrate rows.jsonl --unlabelled --prevalence 0.4 -o thresholds.json
+"""
+
+
+class Scaling(StrEnum):
+    platt = "platt"
+    isotonic = "isotonic"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("calibrate", epilog=EPILOG)(calibrate)
+
+
+def calibrate(
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PREDICTIONS",
+            help="Rows of olmv predict (.jsonl, .csv, .parquet; without --top-k), or a folder of olmv evaluate.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The thresholds file.", show_default=False)
+    ],
+    truth: Annotated[
+        Path | None,
+        typer.Option("--truth", "-t", metavar="MANIFEST", help="What is true: csv, jsonl or parquet; video, labels."),
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", help="f1, f0.5, precision=P, recall=R or fdr=A.  [default: f1]"),
+    ] = None,
+    guarantee: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Promise the target for each label with this confidence, such as 0.95."),
+    ] = None,
+    scaling: Annotated[
+        Scaling | None, typer.Option(help="Also make probabilities say how often a label is true.")
+    ] = None,
+    min_support: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Labels with fewer positives share a threshold.")
+    ] = 10,
+    folds: Annotated[int, typer.Option(min=2, metavar="K", help="Of the cross-fitted figures.")] = 5,
+    unlabelled: Annotated[
+        bool, typer.Option("--unlabelled", help="Without truth: from the scores and --prevalence.")
+    ] = False,
+    prevalence: Annotated[
+        str | None,
+        typer.Option(metavar="P|FILE", help="How often a label is true: for all, or csv with label,prevalence."),
+    ] = None,
+    page: Annotated[Path | None, typer.Option(metavar="X.html", help="A page that shows what was traded.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes or summary.")] = False,
+) -> None:
+    """Fit a threshold for each label, from predictions and what is true of their videos."""
+    from rich.console import Console
+
+    from olmv.calibration.job import CalibrateJob, run
+
+    job = CalibrateJob(
+        predictions=predictions,
+        output=output,
+        truth=truth,
+        objective=objective,
+        guarantee=guarantee,
+        scaling=None if scaling is None else scaling.value,
+        min_support=min_support,
+        folds=folds,
+        unlabelled=unlabelled,
+        prevalence=prevalence,
+        page=page,
+    )
+    view = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
+    summary = run(job, view.say)
+    _finished(summary, view)
+    if summary.refused:
+        raise typer.Exit(1)
+
+
+def _finished(summary: "Summary", view: Progress) -> None:
+    """The last lines: what was gained on videos that were not fitted to, and what was written."""
+    if summary.before is not None and summary.after is not None:
+        for name in ("F1", "precision", "recall"):
+            before, after = (getattr(figures, f"macro_{name.lower()}") for figures in (summary.before, summary.after))
+            if after == after:  # not NaN: there were folds that a threshold could be fitted without
+                view.say(f"macro {name} {before:.3f} before, {after:.3f} after (cross-fitted)")
+    if summary.ece is not None:
+        view.say("calibration error {:.4f} before, {:.4f} after (cross-fitted)".format(*summary.ece))
+    promise = summary.thresholds.provenance.guarantee
+    if promise is not None:
+        view.say(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")
+    for path in summary.written:
+        view.say(f"wrote {path}")

@@ -1,0 +1,218 @@
+"""`olmv evaluate`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from olmv.cli.predict import Decoder, FramePooling, Pooling
+from olmv.cli.progress import Progress, printable
+
+if TYPE_CHECKING:
+    from olmv.evaluation.compare import Comparison
+    from olmv.evaluation.results import Result
+
+EPILOG = """\b
+Examples:
+  olmv evaluate moji --clips 60 -o runs/moji
+  olmv evaluate --compare runs/moji runs/moji -o runs/compared
+
+\b
+Protocols: ucf101-ep1 -ep2 -ep3 -few-shot, hmdb51-ep1 -ep2 -ep3 -few-shot, kinetics400, kinetics600-zero-shot,
+  msrvtt, charades, activitynet, youtube8m, manifest (csv, jsonl, parquet with video and labels),
+  predictions (rows of olmv predict), moji (needs no data).
+"""
+
+# headline figures that are printed in full; the rest stand on the page
+_FIRST = ("top1", "top5", "macro_map", "micro_ap", "macro_f1", "micro_f1", "harmonic_map", "ece", "t2v_r1", "v2t_r1")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("evaluate", epilog=EPILOG)(evaluate)
+
+
+def evaluate(
+    protocol: Annotated[
+        str | None, typer.Argument(metavar="PROTOCOL", help="What to measure; see below.", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", metavar="ROOT", help="The data set's own folder, a manifest, or predictions."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="NAME", help="See olmv models list.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="The result folder.  [default: runs/PROTOCOL]", show_default=False
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Two result folders side by side, instead of a protocol.", show_default=False),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(metavar="MANIFEST", help="For predictions: what is true of the videos.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", "-l", help="For manifest: the vocabulary.  [default: labels that occur]")
+    ] = None,
+    attributes: Annotated[
+        Path | None, typer.Option(help="Attribute book: what each label looks like.", metavar="BOOK")
+    ] = None,
+    unseen: Annotated[
+        str | None, typer.Option(metavar="LABELS", help="Labels that training did not see: figures of their own.")
+    ] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Thresholds per label, from olmv calibrate.")
+    ] = None,
+    views: Annotated[
+        str, typer.Option(help="What a model sees of a video: uniform, openvclip, xclip, xclip-4x3.")
+    ] = "uniform",
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a clip.  [default: 8]", show_default=False)
+    ] = None,
+    templates: Annotated[
+        str | None,
+        typer.Option(help='Sentences around a label: video, open-vclip, none, or "a clip of {}."', show_default=False),
+    ] = None,
+    pooling: Annotated[Pooling, typer.Option(help="Over a label's texts.")] = Pooling.mean,
+    frame_pooling: Annotated[
+        FramePooling | None,
+        typer.Option(help="Over a video's frames.  [default: that of the views, else mean]", show_default=False),
+    ] = None,
+    lists: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Your own sample lists, in the place of the seeded draw.")
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="For few-shot: training videos a class.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="For manifest: only rows of this split.")] = None,
+    clips: Annotated[int | None, typer.Option(min=3, help="For moji: how many to draw.  [default: 1500]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of a draw.  [default: the protocol's own]")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on from the scores of an earlier run, or start over.")] = True,
+    decoder: Annotated[Decoder, typer.Option(help="What reads the files.")] = Decoder.auto,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Frames per forward pass.  [default: 64, on a CPU 16]", show_default=False
+        ),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.")] = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
+) -> None:
+    """Measure a model by a published protocol, or compare two results."""
+    from rich.console import Console
+
+    if compare is not None:
+        if protocol is not None:
+            raise typer.BadParameter("give a PROTOCOL to measure, or --compare A B, not both")
+        _compare(compare, output, quiet=quiet)
+        return
+    if protocol is None:
+        raise typer.BadParameter("give a PROTOCOL, such as moji, or --compare A B")
+    from olmv.evaluation.job import EvaluateJob
+    from olmv.evaluation.job import evaluate as run
+
+    job = EvaluateJob(
+        protocol=protocol,
+        data=data,
+        model=model,
+        output=output,
+        truth=truth,
+        labels=labels,
+        attributes=attributes,
+        unseen=unseen,
+        thresholds=thresholds,
+        views=views,
+        frames=frames,
+        templates=templates,
+        pooling=pooling.value,
+        frame_pooling=frame_pooling.value if frame_pooling else None,
+        lists=lists,
+        shots=shots,
+        split=split,
+        clips=clips,
+        seed=seed,
+        resume=resume,
+        decoder=decoder.value,
+        device=device,
+        dtype=dtype,
+        workers=workers,
+        batch_size=batch_size,
+        timeout_s=timeout,
+    )
+    view = _View(Progress("videos", Console(stderr=True, highlight=False), quiet=quiet))
+    try:
+        folder, result = run(job, view)
+    finally:
+        view.progress.stop()
+    _show(result)
+    view.note(f"wrote {folder / 'index.html'}")
+    if result.counts["failed"]:
+        view.note(f"{result.counts['failed']} videos could not be read and are left out; videos.jsonl says why")
+        raise typer.Exit(1)
+
+
+class _View:
+    """Shows a run; see `olmv.evaluation.runner.Listener`."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def note(self, text: str) -> None:
+        """A remark on its own line."""
+        self.progress.say(text)
+
+    def encoding_texts(self, done: int, total: int) -> None:
+        """Text encoding comes once per label list and can take a while."""
+        self.progress.side("label texts", done, total)
+
+    def started(self, *, total: int, done: int) -> None:
+        """Put up the progress bar."""
+        self.progress.start(total=total, done=done)
+
+    def scored(self) -> None:
+        """One more video."""
+        self.progress.step()
+
+
+def _show(result: "Result") -> None:
+    """The headline figures, to standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("figure", "value", "95 % interval", title=printable(f"{result.model} on {result.protocol}"))
+    for name in [name for name in _FIRST if name in result.metrics]:
+        spread = result.metrics.get(f"{name}_std")
+        interval = result.intervals.get(name)
+        value = f"{result.metrics[name]:.3f}" + ("" if spread is None else f" +- {spread:.3f}")
+        table.add_row(name, value, "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}")
+    for group, found in result.groups.items():
+        if group == "harmonic":
+            continue
+        table.add_row(f"macro_map of {printable(group)}", f"{found['macro_map']:.3f}", "")
+    Console(highlight=False).print(table)
+
+
+def _compare(folders: tuple[Path, Path], output: Path | None, *, quiet: bool) -> None:
+    from olmv.evaluation.compare import compare, write_comparison
+
+    comparison = compare(*folders)
+    _show_comparison(comparison)
+    if output is not None:
+        write_comparison(output, comparison)
+        if not quiet:
+            typer.echo(f"wrote {output / 'index.html'}", err=True)
+
+
+def _show_comparison(comparison: "Comparison") -> None:
+    """Figures side by side, to standard output."""
