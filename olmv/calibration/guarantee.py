@@ -10,14 +10,15 @@ most a Beta(j, n - j + 1) variable, so P(recall < target) <= P(Binomial(n, 1 - t
 (tolerance limits, Wilks 1941; the "learn then test" of Angelopoulos et al. 2021, arXiv 2110.01052, for a risk that
 rises with the threshold). The largest j with that probability <= 1 - confidence is taken.
 
-Precision and false discovery rate (counted as 1 - precision of what is predicted). Fixed sequence testing (2110.01052,
-section 2.3): from the highest threshold down, the hypothesis "too many here are false" is tested by the exact binomial
-p-value, P(Binomial(m, 1 - precision) <= false ones among the m videos above), which is valid because given a score
-the m videos above it are an independent sample of all such videos. At the first hypothesis that stands, it stops.
-Sequence and starting point do not depend on the truth: the tests run over every distinct score, from the first m that
-could pass at all. The promise is exact for a label whose precision does not fall as the threshold rises. Where the
-precision dips below the target in several separate ranges of scores, the chance of a broken promise is at most
-1 - confidence for each of those ranges.
+Precision and false discovery rate (counted as 1 - precision of what is predicted). Fixed sequence testing with two
+starts (2110.01052, section 2.3): from the highest threshold down, the hypothesis "too many here are false" is tested by
+the exact binomial p-value, P(Binomial(m, 1 - precision) <= false ones among the m videos above), which is valid because
+given a score the m videos above it are an independent sample of all such videos. A start brings half of
+1 - confidence, what passes hands on what it has to the next threshold, and at a failure it is lost. The first start is
+where no false one may be among the m, the second where five may: one mistake at the very top is not the end. Sequence
+and starts do not depend on the truth. The promise is exact for a label whose precision does not fall as the threshold
+rises. Where the precision dips below the target in several separate ranges of scores, the chance of a broken promise
+is at most 1 - confidence for each of those ranges.
 """
 
 import math
@@ -33,6 +34,9 @@ __all__ = ["Promise", "check_guarantee", "positives_needed", "promise_threshold"
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+# False ones that may be among the first videos that are tested, one for each start.
+_STARTS = (0, 5)
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,13 @@ def check_guarantee(objective: Objective, confidence: float) -> None:
 
 
 def positives_needed(objective: Objective, confidence: float) -> int:
-    """How many videos must have a label before anything can be promised of it: 59 for 0.95 with 0.95.
+    """How many videos must have a label before anything can be promised of it: 59 for recall=0.95 with 0.95.
 
-    Even without a single error, n of n is no proof unless target^n <= 1 - confidence.
+    Even without a single error, n of n is no proof unless target^n <= 1 - confidence; for precision, half of that.
     """
-    target = objective.value if objective.kind == "recall" else objective.least_precision
-    needed = math.ceil(math.log(1 - confidence) / math.log(target) - 1e-9)
+    recall = objective.kind == "recall"
+    target, risk = (objective.value, 1 - confidence) if recall else (objective.least_precision, _budget(confidence))
+    needed = math.ceil(math.log(risk) / math.log(target) - 1e-9)
     return max(1, needed)
 
 
@@ -93,7 +98,7 @@ def promise_threshold(probability: Floats, truth: Bools, objective: Objective, c
     cuts = Cuts.of(probability, truth)
     if objective.kind == "recall":
         return _recall(cuts, objective.value, 1 - confidence)
-    return _precision(cuts, objective, 1 - confidence)
+    return _precision(cuts, objective, confidence)
 
 
 def _recall(cuts: Cuts, target: float, risk: float) -> Promise:
@@ -106,19 +111,31 @@ def _recall(cuts: Cuts, target: float, risk: float) -> Promise:
     return Promise(float(cuts.threshold[best]), float(cuts.hits[best] / cuts.positives))
 
 
-def _precision(cuts: Cuts, objective: Objective, risk: float) -> Promise:
+def _precision(cuts: Cuts, objective: Objective, confidence: float) -> Promise:
     from scipy.stats import binom
 
-    share = 1 - objective.least_precision
+    share, budget = 1 - objective.least_precision, _budget(confidence)
     false = cuts.predicted - cuts.hits
-    # where even no false one would not do, there is nothing to test; the count is known without the truth
-    tested = binom.pmf(0, cuts.predicted, share) <= risk
-    passed = binom.cdf(false, cuts.predicted, share) <= risk
-    start = int(np.argmax(tested))
-    stop = start + int(np.argmin(np.append(passed[start:], False)))  # the first that fails
-    if stop == start:
-        count, wrong = int(cuts.predicted[start]), int(false[start])
+    p_value = binom.cdf(false, cuts.predicted, share)
+    # the first cut with enough videos; their number is known without the truth
+    starts = [
+        int(np.argmax(enough)) for e in _STARTS if (enough := binom.cdf(e, cuts.predicted, share) <= budget).any()
+    ]
+    held, best = 0.0, None
+    for cut in range(starts[0], len(p_value)):  # there is a first: enough positives were asked for
+        held += budget * starts.count(cut)
+        if held and p_value[cut] <= held:
+            best = cut
+        elif cut >= starts[-1]:
+            break
+        else:
+            held = 0.0
+    if best is None:
+        count, wrong = int(cuts.predicted[starts[-1]]), int(false[starts[-1]])
         return Promise(None, refusal=f"of the {count} videos with its highest scores {wrong} do not have it")
-    best = stop - 1
     precision = float(cuts.hits[best] / cuts.predicted[best])
     return Promise(float(cuts.threshold[best]), 1 - precision if objective.kind == "fdr" else precision)
+
+
+def _budget(confidence: float) -> float:
+    return (1 - confidence) / len(_STARTS)

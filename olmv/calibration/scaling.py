@@ -66,7 +66,7 @@ def _platt(logit: Floats, truth: Bools) -> Platt | None:
     target = np.where(truth, high, low)
     # a target between 0 and 1 is one video of each kind, in that proportion; in units of its spread, for the solver
     centre, spread = float(logit.mean()), float(logit.std())
-    if spread == 0:
+    if logit.min() == logit.max():
         return None
     unit = (logit - centre) / spread
     model = LogisticRegression(C=np.inf, solver="newton-cholesky")

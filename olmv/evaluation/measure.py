@@ -97,8 +97,9 @@ def _retrieval(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, sco
     similarity, relevant = combined(scores[rows], combine)[:, columns], relevant[:, columns]
     found = Measured(metrics=dict(metrics.retrieval(similarity, relevant)))
     for direction, ranks in zip(("t2v", "v2t"), metrics.retrieval_ranks(similarity, relevant), strict=True):
+        asked = ranks[ranks > 0]  # 0: a video without a sentence
         for k in (1, 5, 10):
-            found.intervals[f"{direction}_r{k}"] = _pair(bootstrap.mean_interval((ranks <= k).astype(np.float64)))
+            found.intervals[f"{direction}_r{k}"] = _pair(bootstrap.mean_interval((asked <= k).astype(np.float64)))
     return found
 
 

@@ -167,8 +167,8 @@ def setting_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def interval(result: Result, name: str) -> str:
-    """`81.2 – 84.0`, or nothing."""
-    if name not in result.intervals:
+    """`81.2 – 84.0`, or nothing where there is none."""
+    if not all(map(math.isfinite, result.intervals.get(name, (math.nan,)))):
         return ""
     low, high = (shown(name, value).removesuffix(" %") for value in result.intervals[name])
     return f"{low} – {high}"

@@ -169,7 +169,7 @@ class _Table:
         columns = row.numbers
         if tuple(row.labels) != self.labels:
             columns = self._reordered(row)
-        logit, probability, threshold = (array("d", map(_number, column)) for column in columns)
+        logit, probability, threshold = map(_floats, columns)
         for name, values in zip(_NUMBERS, (logit, probability, threshold), strict=True):
             got = np.frombuffer(values)
             bad = ~np.isfinite(got) if name == "logit" else ~((got >= 0) & (got <= 1))
@@ -190,8 +190,15 @@ class _Table:
         return tuple([column[places[label]] for label in self.labels] for column in row.numbers)
 
 
-def _number(value: Any) -> float:
-    """NaN for what is not a number."""
+def _floats(column: Sequence[Any]) -> "array[float]":
+    """The numbers of a column; NaN for what is not a number."""
+    try:
+        return array("d", map(float, column))
+    except (TypeError, ValueError):
+        return array("d", map(_float_or_nan, column))
+
+
+def _float_or_nan(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):

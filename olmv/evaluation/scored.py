@@ -91,6 +91,8 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path) ->
     true, unknown = _truth_matrix(predictions.labels, [row.labels for _, row in pairs if row.labels is not None])
     everything = len(kept) == scored_count  # then the arrays need no copy
     matched = set(matches)
+    by_name_note = f"matched by file name, since their paths differ: {by_name} of {len(videos)} videos"
+    notes = (by_name_note,) if by_name else ()
     return Joined(
         scored=Scored(
             videos=tuple(predictions.videos[index] for index in kept),
@@ -100,7 +102,7 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path) ->
             truth=true,
             threshold=predictions.threshold,
             model=predictions.model,
-            notes=(f"{by_name} videos were matched by file name: their paths differ",) if by_name else (),
+            notes=notes,
         ),
         without_prediction=tuple(row.video for index, row in enumerate(rows) if index not in matched),
         without_truth=tuple(videos[index] for index in range(scored_count) if matches[index] is None),

@@ -92,15 +92,15 @@ def test_multi_label_intervals_hold_their_figure() -> None:
 
 
 def test_intervals_of_rare_labels_hold_what_other_test_sets_give() -> None:
-    """Without the shift the nominal 95 % would hold in about 80 % here."""
+    """Without the shift the nominal 95 % hold in fewer than 20 % here."""
 
     def world(seed: int) -> tuple[Array, Array]:
-        return scored_world(seed, videos=120, labels=10, share=0.02, quality=0.7)
+        return scored_world(seed, videos=60, labels=150, share=0.03, quality=0.7)
 
-    thresholds = np.full(10, 0.5)
-    expected = np.mean([multi_label(*world(seed), thresholds).macro_map for seed in range(300)])
-    found = [multi_label_intervals(*world(seed), thresholds, resamples=100)["macro_map"] for seed in range(1000, 1060)]
-    assert sum(one.low <= expected <= one.high for one in found) >= 0.87 * len(found)
+    thresholds = np.full(150, 0.5)
+    expected = np.mean([multi_label(*world(seed), thresholds).macro_map for seed in range(150)])
+    found = [multi_label_intervals(*world(seed), thresholds, resamples=60)["macro_map"] for seed in range(1000, 1040)]
+    assert sum(one.low <= expected <= one.high for one in found) >= 0.8 * len(found)
 
 
 def test_without_any_positive_there_is_no_figure_and_no_interval() -> None:

@@ -180,12 +180,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_predictions(cut)
     long = tmp_path / "long.csv"
     long.write_text(cut.read_text() + "x" * 200_000)
-    with pytest.raises(UsageError, match=r"line 3 is not csv \(field larger"):
+    with pytest.raises(UsageError, match=r"line 4 is not csv \(field larger"):
         read_predictions(long)
     (tmp_path / "x.parquet").write_bytes(b"PAR?")
-    with pytest.raises(InputError, match="x.parquet is not a parquet file"):
+    with pytest.raises(InputError, match=r"x.parquet is not a parquet file"):
         read_predictions(tmp_path / "x.parquet")
-    with pytest.raises(InputError, match="report.html is not a predictions file; give a .jsonl, .csv or .parquet"):
+    with pytest.raises(InputError, match=r"report.html is not a predictions file; give a .jsonl, .csv or .parquet"):
         read_predictions("report.html")
     (tmp_path / "latin.jsonl").write_bytes(b"\xe9\n")
     with pytest.raises(InputError, match=r"latin.jsonl is not UTF-8 \(byte 0\); give"):
@@ -194,7 +194,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_file_that_is_not_there(tmp_path: Path, suffix: str) -> None:
-    with pytest.raises(InputError, match="cannot read .*gone.*; check the path"):
+    with pytest.raises(InputError, match=r"cannot read .*gone.*; check the path"):
         read_predictions(tmp_path / f"gone{suffix}")
 
 
@@ -219,7 +219,7 @@ def test_join_by_file_name_where_it_is_unique_on_both_sides() -> None:
     rows = [ManifestRow("/old/a.mp4", ("dog",)), ManifestRow("/old/x/same.mp4", ("dog",))]
     found = join(table("/new/a.mp4", "/new/1/same.mp4", "/new/2/same.mp4"), rows)
     assert found.scored.videos == ("/new/a.mp4",)
-    assert found.scored.notes == ("1 videos were matched by file name: their paths differ",)
+    assert found.scored.notes == ("matched by file name, since their paths differ: 1 of 3 videos",)
     assert found.without_truth == ("/new/1/same.mp4", "/new/2/same.mp4")
     assert found.without_prediction == ("/old/x/same.mp4",)
     twice = [ManifestRow("/new/a.mp4", ("dog",)), ManifestRow("/old/1/b.mp4", ()), ManifestRow("/old/2/b.mp4", ())]
