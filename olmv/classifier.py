@@ -39,6 +39,7 @@ from olmv.scoring.ensemble import (
     to_probabilities,
 )
 from olmv.scoring.explain import Explanation, explain
+from olmv.scoring.scaling import Scaler
 from olmv.scoring.thresholds import Thresholds, thresholds_for
 from olmv.video.loader import FrameLoader, VideoFrames
 from olmv.video.sampling import SAMPLINGS
@@ -116,14 +117,14 @@ class Classifier:
             vocabulary: the labels, or only their names.
             attributes: what the labels look like; added to what the vocabulary says.
             mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
-            thresholds: per label, fitted with `olmv calibrate`.
+            thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
             threshold: one threshold for all labels; wins over all others.
             top_k: keep the most probable labels only, best first.
             frames: how many to sample from a video.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
-            frame_pooling: over frames: `mean`, `max` or `softmax`; by default `mean`. A model that gives a
-                video one embedding leaves nothing to pool.
+            frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
+                logits); by default `mean`. A model that gives a video one embedding leaves nothing to pool.
             templates: a set by name (`video`, `open-vclip`, `none`), or sentences with `{}` for the
                 label; None for what the model was made with.
             explain: also say which texts and frames carried the most probable labels.
@@ -157,6 +158,7 @@ class Classifier:
             top_k=top_k,
             explain=explain,
             embeddings=embeddings,
+            scaler=None if thresholds is None else thresholds.scaler(words.names),
         )
         loader = FrameLoader(
             paths,
@@ -299,6 +301,7 @@ class _Scoring:
     top_k: int | None
     explain: bool
     embeddings: bool
+    scaler: Scaler | None = None  # makes calibrated probabilities
 
     def prediction(self, video: VideoFrames, embedding: Tensor | None, bank: TextBank) -> VideoPrediction:
         common: dict[str, Any] = {
@@ -337,8 +340,10 @@ class _Scoring:
             pooling=self.pooling,
             frame_pooling=self.frame_pooling,
         )
-        probabilities = to_probabilities(logits, mode=self.mode)
-        return similarity[0].cpu(), logits[0].cpu(), probabilities[0].cpu()
+        probabilities = to_probabilities(logits, mode=self.mode)[0].cpu()
+        if self.scaler is not None:
+            probabilities = torch.from_numpy(self.scaler(probabilities.double().numpy()))
+        return similarity[0].cpu(), logits[0].cpu(), probabilities
 
     def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
         # The verdict is that of the number as it is written, so that a row never contradicts itself.

@@ -10,6 +10,8 @@ Figures, for every TARGET (recall=0.9, precision=0.8, fdr=0.2) and CONFIDENCE (0
     moji_other_half/...           share that meets it on the half of the clips that were not calibrated with. A half
                                   is a small sample itself: this is not what is promised, and lower
     .../refused                   share of the labels and draws that were refused
+    .../worst_label               of the label with most broken promises: share of draws without one (a refusal breaks
+                                  none); with 200 draws its own error is 0.015, and it is the worst of many
     refused_below_needed          share refused with one positive fewer than needed, all scores perfect. To be 1
     refused_at_needed             with just as many. To be 0
     refused_5_videos              share of refused labels with 5 videos at 0.95. To be 1
@@ -79,6 +81,8 @@ def promises(splits: int, labels: int, one: Callable[[int, int, Objective, float
             kept = [met for met in told if met is not None]
             figures[f"{target}/{confidence}"] = float(np.mean(kept)) if kept else float("nan")
             figures[f"{target}/{confidence}/refused"] = 1 - len(kept) / len(told)
+            unbroken = np.array([met is None or met for met in told], dtype=bool)
+            figures[f"{target}/{confidence}/worst_label"] = float(unbroken.reshape(splits, labels).mean(axis=0).min())
     return figures
 
 

@@ -138,7 +138,7 @@ def test_a_clip_with_fewer_frames_gives_fewer(predict: Any, tmp_path: Path) -> N
     assert len(prediction.times_s) == 3
 
 
-@pytest.mark.parametrize("frame_pooling", ["mean", "max", "softmax"])
+@pytest.mark.parametrize("frame_pooling", ["mean", "max", "softmax", "logits"])
 @pytest.mark.parametrize("pooling", ["mean", "max", "topk", "softmax"])
 def test_every_pooling_explains_its_similarity(predict: Any, pooling: str, frame_pooling: str) -> None:
     book = AttributeBook({"dog": ["four legs", "fur", "a tail"], "rain": ["drops"]})
@@ -211,7 +211,7 @@ def test_ten_thousand_labels(predict: Any, clips: list[Path]) -> None:
     [
         ({"mode": "both"}, "unknown mode 'both'; choose multi-label, single-label"),
         ({"pooling": "median"}, "unknown pooling 'median'; choose mean, max, topk, softmax"),
-        ({"frame_pooling": "topk"}, "unknown frame pooling 'topk'; choose mean, max, softmax"),
+        ({"frame_pooling": "topk"}, "unknown frame pooling 'topk'; choose mean, max, softmax, logits"),
         ({"sampling": "random"}, "unknown sampling 'random'; choose uniform, dense, adaptive, keyframes"),
         ({"frames": 0}, "frames is 0; it must be at least 1"),
         ({"top_k": 0}, "top-k is 0; it must be at least 1"),

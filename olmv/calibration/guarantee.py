@@ -1,7 +1,8 @@
 """Thresholds that keep a promise on new videos.
 
 For each label by itself: with probability `confidence` over the draw of the calibration videos, the label's recall
-(precision, false discovery rate) over all videos of that kind keeps to the target. It supposes that calibration
+(precision, false discovery rate) over all videos of that kind keeps to the target, or the label is refused, which
+breaks no promise. It supposes that calibration
 videos and later ones are drawn alike (exchangeable); what else precision needs is said below. It is not a promise for
 all labels at once: of 100 labels at 0.95, expect up to 5 that miss.
 

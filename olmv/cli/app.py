@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from olmv import OlmvError, __version__
-from olmv.cli import caption, describe_labels, doctor, evaluate, models, predict, train
+from olmv.cli import calibrate, caption, describe_labels, doctor, evaluate, models, predict, train
 
 # The base class of typer's usage errors; its home moved between versions of typer.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -48,6 +48,7 @@ describe_labels.register(app)
 caption.register(app)
 train.register(app)
 evaluate.register(app)
+calibrate.register(app)
 models.register(app)
 doctor.register(app)
 

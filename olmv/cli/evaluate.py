@@ -216,3 +216,19 @@ def _compare(folders: tuple[Path, Path], output: Path | None, *, quiet: bool) ->
 
 def _show_comparison(comparison: "Comparison") -> None:
     """Figures side by side, to standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    first, second = (printable(name) for name in comparison.names)
+    out = Console(highlight=False)
+    table = Table("figure", first, second, "difference", "95 % interval", "p", title=f"{comparison.videos} videos")
+    for name in [name for name in _FIRST if name in comparison.figures]:
+        found = comparison.figures[name]
+        interval = f"{found.low:+.3f} to {found.high:+.3f}"
+        row = (name, f"{found.a:.3f}", f"{found.b:.3f}", f"{found.difference:+.3f}", interval, f"{found.p:.3f}")
+        table.add_row(*row)
+    out.print(table)
+    for name, before, after in comparison.settings:
+        out.print(printable(f"{name}: {before} / {after}"), markup=False)
+    for note in comparison.notes:
+        out.print(printable(note), markup=False)

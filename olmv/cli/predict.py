@@ -37,6 +37,7 @@ class FramePooling(StrEnum):
     mean = "mean"
     max = "max"
     softmax = "softmax"
+    logits = "logits"
 
 
 class Decoder(StrEnum):

@@ -217,6 +217,7 @@ def _measured(
         never=figures.never,
         always=figures.always,
         notes=(*benchmark.notes, *remarks),
+        combine=combine,
         scores=scores,
     )
 
@@ -276,9 +277,12 @@ def _thresholds(
             raise UsageError(f"{job.protocol} has one true label a video; thresholds are for multi-label protocols")
         return (), ()
     words = vocabulary or Vocabulary.from_names(benchmark.labels)
-    fitted = None if job.thresholds is None else Thresholds.load(job.thresholds)
-    notes = [] if fitted is None else fitted.notes_for(words, model=job.model)
-    return tuple(thresholds_for(words, thresholds=fitted)), tuple(notes)
+    if job.thresholds is None:
+        return tuple(thresholds_for(words)), ()
+    fitted = Thresholds.load(job.thresholds)
+    # of the model's own probability, which the figures are about; a scaling changes no decision
+    raw = {label: fitted.entry(label).threshold for label in fitted}
+    return tuple(thresholds_for(words, thresholds=raw)), tuple(fitted.notes_for(words, model=job.model))
 
 
 def _check_folder(folder: Path) -> None:

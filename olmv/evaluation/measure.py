@@ -52,7 +52,7 @@ def measure(
     Raises:
         UsageError: no video was scored, or none of a split.
     """
-    scored = np.isfinite(scores).all(axis=(1, 2))
+    scored: NDArray[np.bool_] = np.asarray(np.isfinite(scores).all(axis=(1, 2)))
     if not scored.any():
         raise UsageError("no video could be scored; see videos.jsonl for the reasons")
     if benchmark.kind == "single-label":
@@ -77,7 +77,7 @@ def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, 
         logits = combined(scores[rows][:, :, list(split.labels)], combine)
         hits = dict(metrics.top_k_hits(logits, own, (1, 5)))
         shares = {name: float(values.mean()) for name, values in hits.items()}
-        found.splits.append({"name": split.name, "videos": len(rows), "labels": len(split.labels), "metrics": shares})
+        found.splits.append({"name": split.name, "videos": rows, "labels": list(split.labels), "metrics": shares})
     for name in hits:
         values = np.array([split["metrics"][name] for split in found.splits])
         found.metrics[name] = float(values.mean())
@@ -112,7 +112,9 @@ def _multi_label(
     truth = truth_of(benchmark)[rows]
     probability = np.asarray(expit(combined(scores[rows])))
     whole = metrics.multi_label(probability, truth, thresholds)
-    found = Measured(metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always))
+    found = Measured(
+        metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always)
+    )
     intervals = bootstrap.multi_label_intervals(probability, truth, thresholds)
     found.intervals = {name: _pair(interval) for name, interval in intervals.items()}
     if benchmark.groups:
@@ -124,7 +126,7 @@ def _multi_label(
     for split in benchmark.splits if len(benchmark.splits) > 1 else ():
         kept, columns = np.isin(rows, split.videos), list(split.labels)
         part = metrics.multi_label(probability[kept][:, columns], truth[kept][:, columns], thresholds[columns])
-        size = {"videos": int(kept.sum()), "labels": len(columns)}
+        size = {"videos": rows[kept].tolist(), "labels": columns}
         found.splits.append({"name": split.name, **size, "metrics": _floats(part)})
     return found
 

@@ -22,6 +22,8 @@
         const sign = down ? -1 : 1;
         rows.sort((a, b) => {
           const x = key(a, column), y = key(b, column);
+          const missing = (a.cells[column].textContent === "–") - (b.cells[column].textContent === "–");
+          if (missing) return missing; // what has no number stays at the end
           return sign * (text ? x.localeCompare(y) : x - y);
         });
         body.append(...rows);
@@ -30,7 +32,10 @@
     const input = document.querySelector(`input[data-table="${table.id}"]`);
     if (!input) continue;
     const count = document.querySelector(`output[data-table="${table.id}"]`);
-    const names = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+    const names = new Map(rows.map((row) => {
+      const texts = Array.from(row.cells).filter((cell) => cell.dataset.sort === undefined);
+      return [row, texts.map((cell) => cell.textContent).join(" ").toLowerCase()];
+    }));
     const update = () => {
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;

@@ -15,6 +15,7 @@ from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
 from olmv.predictions import VideoPrediction
 from olmv.report.html import ReportInfo, write_report
+from olmv.report.page import model_note
 from olmv.report.pictures import PictureStore
 from olmv.report.rows import check_format, write_rows
 from olmv.run_journal import RunJournal
@@ -164,7 +165,15 @@ def _words(job: PredictJob, listener: Listener) -> tuple[Vocabulary, "Thresholds
     from olmv.scoring.thresholds import Thresholds
 
     thresholds = Thresholds.load(job.thresholds)
-    for note in thresholds.notes_for(vocabulary, model=_model_name(job)):
+    fitted_with = {
+        "mode": job.mode,
+        "templates": job.templates if job.templates is None else list(resolve(job.templates)),
+        "frames": job.frames,
+        "sampling": job.sampling,
+        "pooling": job.pooling,
+        "frame-pooling": job.frame_pooling,
+    }
+    for note in thresholds.notes_for(vocabulary, model=_model_name(job), settings=fitted_with):
         listener.note(note)
     return vocabulary, thresholds
 
@@ -192,6 +201,7 @@ def _settings(
     return {
         "labels": [[label.name, list(label.aliases), list(label.attributes)] for label in vocabulary],
         "thresholds": thresholds_for(vocabulary, thresholds=thresholds, threshold=job.threshold),
+        "scalings": [] if thresholds is None else thresholds.scalings(vocabulary.names),
         "templates": job.templates if job.templates is None else list(resolve(job.templates)),
         "model": _model_name(job),
         "mode": job.mode,
@@ -295,7 +305,7 @@ def _finish(
                 "pooling": job.pooling,
                 "frame pooling": job.frame_pooling or "mean",
             },
-            note=_model_note(classifier.model.name),
+            note=model_note(classifier.model.name),
         )
         write_report(job.report, journal.rows, pictures=pictures.get, info=info)
         pictures.discard()
@@ -324,9 +334,3 @@ def _fetch_missing_pictures(
         for video in loader:
             if video.thumbnails:
                 pictures.add(video.path, tuple(float(time) for time in video.times_s), tuple(video.thumbnails))
-
-
-def _model_note(name: str) -> str | None:
-    if "olmv-mini" in name:
-        return "olmv-mini knows drawings, not footage: on real video its answers mean nothing."
-    return None

@@ -3,9 +3,10 @@
 Shapes: B videos, T frames, C labels, A texts of all labels packed, D embedding, N null prompts.
 
     frames [B, T, D] --mean over T--> [B, D] --. bank--> [B, A] --attribute pooling--> similarity [B, C]
-    frames [B, T, D] --. bank--> [B, T, A] --attribute pooling--> [B, T, C] --max or softmax over T--> [B, C]
+    frames [B, T, D] --. bank--> [B, T, A] --attribute pooling--> [B, T, C] --max, softmax or mean over T--> [B, C]
 
-With one frame all frame poolings agree; with one text a label, all attribute poolings do.
+The last of these means is `logits`: frames that disagree count less there, because the mean of unit vectors that
+point apart is short. With one frame all frame poolings agree; with one text a label, all attribute poolings do.
 """
 
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 Pooling = Literal["mean", "max", "topk", "softmax"]
-FramePooling = Literal["mean", "max", "softmax"]
+FramePooling = Literal["mean", "max", "softmax", "logits"]
 Mode = Literal["multi-label", "single-label"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 FRAME_POOLINGS: tuple[FramePooling, ...] = get_args(FramePooling)
@@ -72,7 +73,8 @@ def frame_weights(
     Args:
         similarity: `[B, T, C]` of every frame to every label.
         mask: `[B, T]`, True where there is a frame.
-        pooling: `max` or `softmax` (`mean` works on embeddings: see `average_frames`).
+        pooling: `max`, `softmax`, or `logits`: all frames alike, Open-VCLIP's mean of the frames' logits (arXiv
+            2302.00624, its code). (`mean` works on embeddings: see `average_frames`.)
         temperature: of `softmax`, in units of cosine.
 
     Returns:
@@ -81,6 +83,10 @@ def frame_weights(
     Raises:
         ValueError: another pooling, or a temperature that is not positive.
     """
+    if pooling == "logits":
+        if mask is None:
+            return torch.full_like(similarity, 1 / similarity.shape[1])
+        return (mask / mask.sum(dim=1, keepdim=True)).to(similarity.dtype).unsqueeze(-1).expand_as(similarity)
     if mask is not None:
         similarity = similarity.masked_fill(~mask.unsqueeze(-1), -torch.inf)
     if pooling == "max":
@@ -88,7 +94,7 @@ def frame_weights(
         return torch.zeros_like(similarity).scatter_(1, similarity.argmax(dim=1, keepdim=True), 1.0)
     if pooling == "softmax":
         return (similarity / _positive(temperature)).softmax(dim=1)
-    raise ValueError(f"no frame weights for pooling {pooling!r}; it is max or softmax")
+    raise ValueError(f"no frame weights for pooling {pooling!r}; it is max, softmax or logits")
 
 
 def pool_frames(
@@ -132,11 +138,7 @@ def pool_attributes(
     embeddings = embeddings.to(bank.embeddings.dtype)
     if pooling == "mean":
         return embeddings @ bank.means.T
-    if pooling not in POOLINGS:
-        raise ValueError(f"no pooling {pooling!r}; choose from {', '.join(POOLINGS)}")
-    if top_k < 1:
-        raise ValueError(f"top_k is {top_k}; it must be at least 1")
-    _positive(temperature)
+    check_pooling(pooling, top_k, temperature)
     grouped = embeddings.new_empty(len(embeddings), len(bank.labels))
     start = 0
     for texts in bank.groups:
@@ -231,6 +233,13 @@ def score_and_null(
         video = average_frames(frames, mask)
         null = null_similarity(video, bank, scale=scale) if with_null and scale is not None else None
         return pooled(video), None if null is None else null.unsqueeze(1).expand(-1, labels)
+    if frame_pooling == "logits" and pooling == "mean":
+        # a mean of products with one vector a label is one product of the mean
+        null = None
+        if with_null and scale is not None:
+            per_frame = null_similarity(frames.flatten(0, 1), bank, scale=scale).view(*frames.shape[:2], 1)
+            null = pool_frames(per_frame, mask, pooling="logits").expand(-1, labels)
+        return pooled(_mean_frames(frames, mask)), null
 
     similarities, nulls = [], []
     videos = max(1, CHUNK_ELEMENTS // (frames.shape[1] * labels))
@@ -339,6 +348,17 @@ def _chunks(rows: int, count: int, labels: int) -> Iterator[tuple[slice, slice]]
             yield slice(row, row + row_step), slice(label, min(label + label_step, labels))
 
 
+def check_pooling(pooling: str, top_k: int, temperature: float) -> None:
+    """Raises:
+    ValueError: no such pooling, `top_k` under 1, or a temperature that is not positive.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"no pooling {pooling!r}; choose from {', '.join(POOLINGS)}")
+    if top_k < 1:
+        raise ValueError(f"top_k is {top_k}; it must be at least 1")
+    _positive(temperature)
+
+
 def _check_frames(frames: Tensor, mask: Tensor | None, bank: TextBank) -> None:
     if frames.ndim != 3 or frames.shape[2] != bank.embeddings.shape[1]:
         raise ValueError(f"frames {list(frames.shape)} do not fit a bank of {list(bank.embeddings.shape)}")
@@ -351,6 +371,11 @@ def _check_frames(frames: Tensor, mask: Tensor | None, bank: TextBank) -> None:
 def _without_padding(frames: Tensor, mask: Tensor | None) -> Tensor:
     # zeros, not a product with the mask: padding may hold NaN
     return frames if mask is None else frames.masked_fill(~mask.unsqueeze(-1), 0.0)
+
+
+def _mean_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
+    """`[B, T, D]`, padding zeroed -> `[B, D]`, not normalised."""
+    return frames.mean(dim=1) if mask is None else frames.sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
 
 def _positive(temperature: float) -> float:

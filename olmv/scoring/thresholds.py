@@ -184,6 +184,11 @@ class Thresholds(Mapping[str, float]):
         scalings = [entry.scaling if (entry := self._labels.get(label)) else None for label in labels]
         return Scaler(scalings) if any(scalings) else None
 
+    def scalings(self, labels: Sequence[str]) -> list[dict[str, Any]]:
+        """The scalings of these labels as plain data, for a run's settings; empty if there is none."""
+        entries = [entry for label in labels if (entry := self._labels.get(label)) is not None]
+        return [entry.scaling.model_dump(mode="json") for entry in entries if entry.scaling is not None]
+
     def notes_for(
         self, vocabulary: Vocabulary, *, model: str | None = None, settings: Mapping[str, Any] | None = None
     ) -> list[str]:
@@ -219,8 +224,8 @@ class Thresholds(Mapping[str, float]):
         ]
         if other:
             yield (
-                f"{len(other)} labels have other attributes or aliases than when their thresholds were fitted, "
-                f"{other[0]!r} for one; calibrate again"
+                f"{len(other)} of {len(vocabulary)} labels have other attributes or aliases than their thresholds were "
+                f"fitted with, {other[0]!r} for one; calibrate again"
             )
 
     def _other_settings(self, settings: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class Trainable(nn.Module):
 
     Args:
         model: what is trained.
-        frame_pooling: `mean`, `max` or `softmax`, as `olmv predict --frame-pooling`; `logits`: the mean of logits.
+        frame_pooling: as `olmv predict --frame-pooling`.
         frozen_tower: the image tower gets no gradient (and keeps no activations).
         soft_attributes: a `SoftAttributes`, which then gives the label embeddings.
     """
@@ -68,7 +68,7 @@ class Trainable(nn.Module):
         self,
         model: VideoCLIP,
         *,
-        frame_pooling: FramePooling | Literal["logits"] = "mean",
+        frame_pooling: FramePooling = "mean",
         frozen_tower: bool = False,
         soft_attributes: nn.Module | None = None,
     ) -> None:
@@ -106,20 +106,10 @@ class Trainable(nn.Module):
             bank = embedded_bank(labels, self.soft_attributes(labels))
         if model.yields_video_embedding:
             similarity = score(video, None, bank)
-        elif self.frame_pooling == "logits":
-            similarity = _mean(embeddings, mask) @ bank.means.T
         else:
             similarity = score(embeddings, mask, bank, frame_pooling=self.frame_pooling)
         bias = model.towers.logit_bias
         return similarity, video, model.towers.logit_scale.float(), None if bias is None else bias.float()
-
-
-def _mean(frames: Tensor, mask: Tensor | None) -> Tensor:
-    """The mean of the real frames [B, T, D] -> [B, D], not normalised."""
-    if mask is None:
-        return frames.mean(1)
-    weights = mask.to(frames.dtype)[..., None]
-    return (frames * weights).sum(1) / weights.sum(1)
 
 
 def select_weights(trainable: Trainable, which: str) -> tuple[dict[str, nn.Parameter], set[str]]:

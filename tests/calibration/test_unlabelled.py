@@ -54,9 +54,9 @@ def test_bad_arguments(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes(b"label,prevalence\n\xe9,0.1\n")
     with pytest.raises(InputError, match=r"is not UTF-8 \(byte 17\); save it as UTF-8"):
         read_prevalence(str(tmp_path / "latin.csv"), ["dog"])
-    with pytest.raises(InputError, match="cannot read .*: Is a directory; check the file"):
+    with pytest.raises(InputError, match=r"cannot read .*: Is a directory; check the file"):
         read_prevalence(str(tmp_path), ["dog"])
-    with pytest.raises(UsageError, match="neither a number nor a file: often; give 0.05 or a csv file"):
+    with pytest.raises(UsageError, match=r"neither a number nor a file: often; give 0\.05 or a csv file"):
         read_prevalence("often", ["dog"])
     with pytest.raises(UsageError, match="--prevalence: the prevalence is 5; give a number between 0 and 1"):
         read_prevalence("5", ["dog"])

@@ -77,13 +77,15 @@ def test_few_shot_writes_what_to_train_on(olmv: Run, model: str, here: Path) -> 
 
 
 def test_predictions_beside_a_manifest(olmv: Run, model: str, manifest: str, here: Path) -> None:
-    code, _, err = olmv("predict", "clips", "-l", "dog,rain,guitar", "--model", model, "-o", "rows.jsonl", "--workers", "0")
+    code, _, err = olmv(
+        "predict", "clips", "-l", "dog,rain,guitar", "--model", model, "-o", "rows.jsonl", "--workers", "0"
+    )
     assert code == 0, err
-    code, out, err = olmv("evaluate", "predictions", "--data", "rows.jsonl", "--truth", manifest, "-o", "out")
+    code, _, err = olmv("evaluate", "predictions", "--data", "rows.jsonl", "--truth", manifest, "-o", "out")
     assert code == 0, err
     assert "1 predicted videos are not in the truth: clips/4.mp4" in err
     arguments = ("evaluate", "manifest", "--data", manifest, "--labels", "dog,rain,guitar", "--model", model)
-    code, straight, err = olmv(*arguments, "-o", "straight", "--workers", "0")
+    code, _, err = olmv(*arguments, "-o", "straight", "--workers", "0")
     assert code == 0, err
     mine, other = (json.loads((here / name / "result.json").read_text())["metrics"] for name in ("out", "straight"))
     assert mine["macro_map"] == pytest.approx(other["macro_map"], abs=1e-4)

@@ -20,7 +20,10 @@ from tests.cli.conftest import COMMAND
 from tests.cli.test_caption import Captioner
 from tests.llm_stub import StubServer, good, tells
 
-COMMANDS = ["predict", "describe-labels", "caption", "train", "doctor", "models list", "models info"]
+COMMANDS = [
+    *("predict", "describe-labels", "caption", "train", "evaluate", "calibrate"),
+    *("doctor", "models list", "models info"),
+]
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def examples(text: str) -> list[list[str]]:
 def test_help_names_every_command(olmv: Any) -> None:
     code, out, _ = olmv("--help")
     assert code == 0
-    for command in ("predict", "describe-labels", "caption", "train", "doctor", "models"):
+    for command in ("predict", "describe-labels", "caption", "train", "evaluate", "calibrate", "doctor", "models"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
@@ -62,6 +65,11 @@ def test_every_command_has_two_examples_that_run(
         monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", here / "mini")
     else:
         monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
+    if command == "calibrate":
+        (here / "truth.csv").write_text(
+            "video,labels\n" + "".join(f"clips/{i}.mp4,{'dog' * (i % 2)}\n" for i in range(5))
+        )
+        assert olmv("predict", "clips", "-l", "dog,guitar", "-o", "rows.jsonl")[0] == 0
     server = stack.enter_context(StubServer(tells if command == "caption" else good))
     monkeypatch.setattr("olmv.captions.captioner.open_captioner", lambda *_, **__: Captioner())
     for words in found:

@@ -47,7 +47,7 @@ def test_a_split_sees_its_own_labels_only() -> None:
     splits = Split("a", (2,), (0, 1)), Split("b", (0, 1), (1, 2))
     found = measure(benchmark("single-label", [(1,), (2,), (1,)], 3, *splits), scores, "logits")
     assert [split["metrics"]["top1"] for split in found.splits] == [0.0, 1.0]
-    assert [(split["videos"], split["labels"]) for split in found.splits] == [(1, 2), (2, 2)]
+    assert [(split["videos"], split["labels"]) for split in found.splits] == [([2], [0, 1]), ([0, 1], [1, 2])]
     assert found.metrics["top1"] == 0.5
     assert found.metrics["top1_std"] == 0.5
 
@@ -56,7 +56,7 @@ def test_a_label_without_videos_is_named_and_a_failed_video_left_out() -> None:
     scores = one_view([[3, 1, 0], [NAN, NAN, NAN]])
     found = measure(benchmark("single-label", [(0,), (1,)], 3), scores, "logits")
     assert found.metrics["top1"] == 1.0
-    assert found.splits[0]["videos"] == 1
+    assert found.splits[0]["videos"] == [0]
     assert found.never == ("label 1", "label 2")
 
 
@@ -69,9 +69,7 @@ def test_views_add_up_as_logits_or_probabilities() -> None:
 
 def test_the_softmax_of_views_is_over_the_labels_of_the_split() -> None:
     scores = np.array([[[9.0, 1.0, 0.0], [0.0, 0.0, 0.7]]], np.float32)
-    found = measure(
-        benchmark("single-label", [(1,)], 3, Split("two", (0,), (1, 2))), scores, "probabilities"
-    )
+    found = measure(benchmark("single-label", [(1,)], 3, Split("two", (0,), (1, 2))), scores, "probabilities")
     expected = softmax([1.0, 0.0]) + softmax([0.0, 0.7])
     assert found.metrics["top1"] == float(expected[0] > expected[1])
 
@@ -106,8 +104,8 @@ def test_multi_label_splits_have_figures_of_their_own() -> None:
     splits = Split("first", (0, 1), (0, 1)), Split("second", (1, 2), (1,))
     found = measure(benchmark("multi-label", [(0,), (1,), (1,)], 2, *splits), scores, "logits")
     assert [(split["name"], split["videos"], split["labels"]) for split in found.splits] == [
-        ("first", 2, 2),
-        ("second", 2, 1),
+        ("first", [0, 1], [0, 1]),
+        ("second", [1, 2], [1]),
     ]
     assert found.splits[1]["metrics"]["macro_map"] == 1.0
 

@@ -150,9 +150,7 @@ def test_scores_that_are_gone(clips: Path, classifier: Classifier, tmp_path: Pat
 def test_rows_of_multi_label_name_what_passes_its_threshold(
     clips: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
-    scores, rows = score(
-        tmp_path / "out", made(clips, "multi-label"), classifier, Heard(), thresholds=(0.0, 1.0, 0.0)
-    )
+    scores, rows = score(tmp_path / "out", made(clips, "multi-label"), classifier, Heard(), thresholds=(0.0, 1.0, 0.0))
     order = ["dog", "guitar"] if scores[0, 0, 0] >= scores[0, 0, 2] else ["guitar", "dog"]
     assert rows[0]["predicted"] == order
 

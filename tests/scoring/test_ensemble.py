@@ -86,6 +86,8 @@ def slow_score(
         video = mean_direction(frames)
         return to_label(video), to_nothing(video)
     values = [to_label(frame) for frame in frames]
+    if how["frame_pooling"] == "logits":
+        return sum(values) / len(values), sum(map(to_nothing, frames)) / len(frames)
     if how["frame_pooling"] == "max":
         best = max(range(len(frames)), key=values.__getitem__)
         return values[best], to_nothing(frames[best])
@@ -172,8 +174,9 @@ def test_a_brief_label_does_not_drown() -> None:
     dog, street = torch.eye(2)
     frames = torch.stack([dog] * 2 + [street] * 6).unsqueeze(0)
     bank = TextBank(dog.unsqueeze(0), torch.tensor([0]), ("dog",), ("dog",))
-    mean, best, soft = (score(frames, None, bank, frame_pooling=pooling).item() for pooling in FRAME_POOLINGS)
+    mean, best, soft, logits = (score(frames, None, bank, frame_pooling=pooling).item() for pooling in FRAME_POOLINGS)
     assert mean == pytest.approx(2 / math.sqrt(40))
+    assert logits == pytest.approx(2 / 8)
     assert best == pytest.approx(1)
     assert soft == pytest.approx(1, abs=1e-3)
 
@@ -189,6 +192,20 @@ def test_average_frames_ignores_padding() -> None:
 def test_max_looks_at_one_frame_even_in_a_tie() -> None:
     weights = frame_weights(torch.ones(1, 3, 2), pooling="max")
     assert weights.sum(dim=1).tolist() == [[1.0, 1.0]]
+
+
+@pytest.mark.parametrize("scale", [None, 10.0])
+def test_the_mean_of_logits_is_the_mean_embedding_at_its_length(scale: float | None) -> None:
+    bank, frames = make_bank([3, 1]), unit(2, 4, 6, seed=3)
+    mask = torch.tensor([[True] * 4, [True, False, True, False]])
+    frames[~mask] = torch.nan
+    similarity, _null = score_and_null(frames, mask, bank, scale=scale, frame_pooling="logits")
+    means = torch.stack([frames[0].mean(dim=0), frames[1, [0, 2]].mean(dim=0)])
+    torch.testing.assert_close(similarity, means @ bank.means.T)
+    per_frame = (
+        (frames.nan_to_num().flatten(0, 1) @ bank.means.T).view(2, 4, 2).masked_fill(~mask[..., None], torch.nan)
+    )
+    torch.testing.assert_close(pool_frames(per_frame, mask, pooling="logits"), similarity)
 
 
 @given(seed=seeds, temperature=st.floats(0.01, 1))
@@ -257,7 +274,7 @@ def test_what_score_refuses() -> None:
         score(unit(2, 0, 6), None, bank)
     with pytest.raises(ValueError, match="no pooling 'sum'; choose from mean, max, topk, softmax"):
         score(frames, None, bank, pooling="sum")
-    with pytest.raises(ValueError, match="no frame pooling 'sum'; choose from mean, max, softmax"):
+    with pytest.raises(ValueError, match="no frame pooling 'sum'; choose from mean, max, softmax, logits"):
         score(frames, None, bank, frame_pooling="sum")
     with pytest.raises(ValueError, match="top_k is 0; it must be at least 1"):
         score(frames, None, bank, pooling="topk", top_k=0)
@@ -265,7 +282,7 @@ def test_what_score_refuses() -> None:
         score(frames, None, bank, pooling="softmax", temperature=0)
     with pytest.raises(ValueError, match="temperature is -1; it must be above 0"):
         score(frames, None, bank, frame_pooling="softmax", frame_temperature=-1)
-    with pytest.raises(ValueError, match="no frame weights for pooling 'mean'; it is max or softmax"):
+    with pytest.raises(ValueError, match="no frame weights for pooling 'mean'; it is max, softmax or logits"):
         pool_frames(torch.zeros(1, 2, 3), pooling="mean")
 
 

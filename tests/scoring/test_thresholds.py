@@ -1,15 +1,30 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olmv.errors import OutputError, UsageError, VocabularyError
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.scoring.thresholds import LabelThreshold, Thresholds, thresholds_for
+from olmv.scoring.scaling import Platt
+from olmv.scoring.thresholds import (
+    Guarantee,
+    LabelThreshold,
+    Provenance,
+    Thresholds,
+    thresholds_for,
+    vocabulary_sha256,
+    words_sha256,
+)
 
 VOCABULARY = Vocabulary([Label("dog", threshold=0.7), "cat", Label("rain", threshold=0.2), "snow"])
+
+OTHER_WORDS = (
+    "1 of 1 labels have other attributes or aliases than their thresholds were fitted with, 'dog' for one; "
+    "calibrate again"
+)
 
 
 def write(folder: Path, labels: object, *, kind: object = "olmv-thresholds/1") -> Path:
@@ -66,6 +81,53 @@ def test_notes() -> None:
     assert fitted.notes_for(VOCABULARY[:2], model="olmv-mini") == []
 
 
+def test_how_they_came_about_is_kept(tmp_path: Path) -> None:
+    about = Provenance(
+        objective="recall=0.9",
+        guarantee=Guarantee(target="recall=0.9", confidence=0.95),
+        settings={"mode": "multi-label"},
+        refused={"cat": "too few"},
+        later="unknown to us",
+    )
+    Thresholds({"dog": 0.2}, model="m", provenance=about).save(tmp_path / "t.json")
+    assert Thresholds.load(tmp_path / "t.json").provenance == about
+    assert json.loads((tmp_path / "t.json").read_text())["guarantee"]["scope"] == "per label"
+
+
+def test_scaled_thresholds(tmp_path: Path) -> None:
+    scaling = Platt(slope=1, offset=2)
+    Thresholds({"dog": LabelThreshold(threshold=0.1, scaling=scaling), "cat": 0.3}).save(tmp_path / "t.json")
+    loaded = Thresholds.load(tmp_path / "t.json")
+    assert loaded.entry("dog") == LabelThreshold(threshold=0.1, scaling=scaling)  # of the model's own probability
+    assert loaded["dog"] == pytest.approx(0.450853, abs=1e-6)  # of what is shown
+    assert loaded["cat"] == 0.3
+    scaler = loaded.scaler(["cat", "dog", "rain"])
+    assert scaler is not None
+    assert scaler(np.array([0.1, 0.1, 0.1])) == pytest.approx([0.1, loaded["dog"], 0.1], abs=1e-6)
+    assert loaded.scaler(["cat"]) is None
+
+
+def test_notes_on_words_lists_and_settings() -> None:
+    def fitted(mode: str) -> Thresholds:
+        about = Provenance(
+            vocabulary_sha256=vocabulary_sha256(["dog", "cat"]), settings={"mode": mode, "pooling": "max", "extra": 1}
+        )
+        words = words_sha256(["hound"], ["four legs"])
+        return Thresholds({"dog": LabelThreshold(threshold=0.3, words_sha256=words), "cat": 0.5}, provenance=about)
+
+    dog = Label("dog", aliases=("hound",), attributes=("four legs",))
+    assert fitted("single-label").notes_for(Vocabulary(["cat", dog]), settings={"pooling": "max", "extra": 2}) == []
+    # in multi-label mode a label's probability is its own, whatever else is asked
+    assert fitted("multi-label").notes_for(Vocabulary([dog])) == []
+    assert fitted("single-label").notes_for(Vocabulary([dog])) == [
+        "these thresholds were fitted with another list of labels, which share out 1; calibrate again"
+    ]
+    assert fitted("multi-label").notes_for(Vocabulary(["dog"]), settings={"pooling": "mean"}) == [
+        OTHER_WORDS,
+        "these thresholds were fitted with other settings (pooling max then, mean now); calibrate again",
+    ]
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -73,6 +135,11 @@ def test_notes() -> None:
         ({"dog": {"threshold": "NaN"}}, "labels.dog.threshold: "),
         ({"dog": {}}, "labels.dog.threshold: Field required"),
         ({"dog": 0.5}, "labels.dog: "),
+        ({"dog": {"threshold": 0.5, "scaling": {"kind": "magic"}}}, "labels.dog.scaling: .*magic.*; correct it there"),
+        (
+            {"dog": {"threshold": 0.5, "scaling": {"kind": "platt", "slope": 0, "offset": 0}}},
+            "labels.dog.scaling.platt.slope: .*greater than 0; correct it there",
+        ),
         (["dog"], "labels: "),
     ],
 )
