@@ -67,8 +67,8 @@ def product(embeddings: Tensor, texts: Tensor) -> Callable[[], None]:
     buffer = embeddings.new_empty(ROWS, len(texts))
 
     def run() -> None:
-        for chunk in embeddings.split(ROWS):
-            torch.mm(chunk, texts.T, out=buffer)
+        for first in range(0, len(embeddings), ROWS):
+            torch.mm(embeddings[first : first + ROWS], texts.T, out=buffer)
 
     return run
 
@@ -98,15 +98,19 @@ def ratios(file: Path, dtype: torch.dtype, videos: tuple[int, int], rounds: int)
     return {pooling: ratio(took, pooling, "product/mean" if pooling == "mean" else "product") for pooling in POOLINGS}
 
 
-def _peak_child(file: str, videos: int, queue: Any) -> None:
-    import resource
+def peak_rss_mb() -> float:
+    """Of this process, mapped files included. (`ru_maxrss` would not do: it starts at the size of the parent.)"""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
+
+def _peak_child(file: str, videos: int, queue: Any) -> None:
     bank = make_bank(torch.float32)
     best = np.empty((ROWS, BEST), dtype=np.int64)
     started = time.perf_counter()
     for _, similarity in score_stored(np.load(file, mmap_mode="r")[:videos], bank):
         best[: len(similarity)] = similarity.topk(BEST, dim=1).indices.numpy()
-    queue.put((time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    queue.put((time.perf_counter() - started, peak_rss_mb()))
 
 
 def peak_memory(file: Path, videos: int) -> tuple[float, float]:

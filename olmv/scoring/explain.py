@@ -5,8 +5,9 @@ Under every pooling a label's similarity is a weighted sum over frames t and tex
     similarity = sum_t sum_a  w[t, a] * (f_t . e_a)
 
 so the contribution of a text is its share summed over frames, that of a frame its share summed over texts;
-each list adds up to the similarity exactly. With `mean` (and `logits`, over frames) the weights are equal for all texts and frames; with
-`max`, `topk` and `softmax` they are what the pooling selected: a contribution of 0 means "not looked at".
+each list adds up to the similarity exactly. With `mean`, and with
+`logits` over frames, the weights are equal for all texts and frames; with `max`, `topk` and `softmax` they are what
+the pooling selected: a contribution of 0 means "not looked at".
 """
 
 from collections.abc import Sequence

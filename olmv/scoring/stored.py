@@ -107,7 +107,8 @@ class _Tiles:
         self.temperature = temperature
         self.top_k = top_k
         self.labels = len(bank.labels)
-        self.means = bank.means.T.contiguous() if pooling == "mean" else None
+        # the products take transposed views: with a contiguous [D, n * L], bfloat16 was measured 4 times slower
+        self.means = bank.means.T if pooling == "mean" else None
         self.order = None if len(bank.groups) == 1 or pooling == "mean" else bank.group_rank
         self.parts: list[tuple[slice, int, Tensor]] = []  # columns, texts a label, texts [D, n * L]
         if pooling == "mean":
@@ -119,7 +120,7 @@ class _Tiles:
             for column in range(0, labels, step):
                 part = texts[:, column : column + step]
                 columns = slice(start + column, start + column + part.shape[1])
-                self.parts.append((columns, count, part.reshape(-1, width).T.contiguous()))
+                self.parts.append((columns, count, part.reshape(-1, width).T))
             start += labels
         largest = ROWS * max(part.shape[1] for _, _, part in self.parts)
         self.tile = bank.embeddings.new_empty(largest)
