@@ -6,8 +6,8 @@ Random embeddings of 512 in float16 on disk, against 1,000 labels with a name an
 
 Arms, taking turns in this process, threads as the libraries choose them:
     olmv      `score_stored`, from the mapped file
-    product   `torch.mm` of embeddings that are in memory in the dtype of the product already, in the same chunks, into
-              one buffer: with the 9,000 texts, or for `mean` with the 1,000 label vectors
+    product   `torch.mm` of embeddings that are in memory in the dtype of the product already, 4,096 at a time, into one
+              buffer: with the 9,000 texts, or for `mean` with the 1,000 label vectors
 
 Figures: over_matmul/POOLING is seconds of olmv over seconds of the product (median over rounds), float32;
 over_matmul_bf16/POOLING the same in bfloat16; over_matmul is that of `mean`, the default. max, topk and softmax are
@@ -34,9 +34,10 @@ from torch.nn.functional import normalize
 
 from olmv.scoring.bank import TextBank
 from olmv.scoring.ensemble import POOLINGS, Pooling
-from olmv.scoring.stored import ROWS, score_stored
+from olmv.scoring.stored import score_stored
 
 WIDTH, LABELS, TEXTS, BEST = 512, 1000, 9, 5
+CHUNK = 4096  # of the bare product: the fastest for it
 # videos per arm and round: mean, the other poolings, the same in bfloat16 (which this may have no instructions for)
 VIDEOS = {"float32": (102_400, 20_480), "bfloat16": (10_240, 2_048)}
 QUICK = {"float32": (20_480, 4_096), "bfloat16": (2_048, 1_024)}
@@ -64,11 +65,12 @@ def make_embeddings(file: Path, videos: int) -> None:
 
 
 def product(embeddings: Tensor, texts: Tensor) -> Callable[[], None]:
-    buffer = embeddings.new_empty(ROWS, len(texts))
+    buffer = embeddings.new_empty(CHUNK, len(texts))
 
     def run() -> None:
-        for first in range(0, len(embeddings), ROWS):
-            torch.mm(embeddings[first : first + ROWS], texts.T, out=buffer)
+        for first in range(0, len(embeddings), CHUNK):
+            chunk = embeddings[first : first + CHUNK]
+            torch.mm(chunk, texts.T, out=buffer[: len(chunk)])
 
     return run
 
@@ -106,10 +108,10 @@ def peak_rss_mb() -> float:
 
 def _peak_child(file: str, videos: int, queue: Any) -> None:
     bank = make_bank(torch.float32)
-    best = np.empty((ROWS, BEST), dtype=np.int64)
     started = time.perf_counter()
-    for _, similarity in score_stored(np.load(file, mmap_mode="r")[:videos], bank):
-        best[: len(similarity)] = similarity.topk(BEST, dim=1).indices.numpy()
+    best = np.empty((videos, BEST), dtype=np.int16)
+    for rows, similarity in score_stored(np.load(file, mmap_mode="r")[:videos], bank):
+        best[rows] = similarity.topk(BEST, dim=1).indices.numpy()
     queue.put((time.perf_counter() - started, peak_rss_mb()))
 
 

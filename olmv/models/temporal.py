@@ -37,7 +37,7 @@ __all__ = [
 
 TEMPORALS = ("mean", "attention", "transformer", "cross-frame", "divided")
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "transformer": {"layers": 2, "heads": 4, "width": None, "layout": 0, "cell": 8},
+    "transformer": {"layers": 2, "heads": 4, "width": None, "layout": 0, "cell": 8, "keep": False},
     "cross-frame": {"edges": "zero"},
 }
 
@@ -130,6 +130,8 @@ class FrameTransformer(nn.Module):
         layout: G; 0 for none.
         cell: features of a cell.
         token_width: W, of the patch tokens; needed where there is a layout.
+        keep: the frames as they were stay, before what the transformer makes of them: 2T rows in place of T. Poolings
+            that choose (`max`, `softmax`) then find objects in the ones and motions in the others.
 
     Raises:
         UsageError: the width is no multiple of the heads.
@@ -145,8 +147,10 @@ class FrameTransformer(nn.Module):
         layout: int = 0,
         cell: int = 8,
         token_width: int = 0,
+        keep: bool = False,
     ) -> None:
         super().__init__()
+        self.keep = keep
         width = width or dim
         if width % heads:
             raise UsageError(f"a transformer of width {width} cannot have {heads} heads; choose a divisor of its width")
@@ -168,7 +172,7 @@ class FrameTransformer(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, frames: Tensor, tokens: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, D], tokens [B, T, G * G, W], mask [B, T] True for real frames -> [B, T, D]."""
+        """frames [B, T, D], tokens [B, T, G * G, W], mask [B, T] True for real frames -> [B, T, D] or [B, 2T, D]."""
         x = self.enter(frames) + time_positions(self.positions, frames.shape[1], mask)
         if isinstance(self.layout, nn.ModuleDict) and tokens is not None:
             cells = gelu(self.layout["cell"](self.layout["norm"](tokens)))  # [B, T, G * G, cell]
@@ -183,7 +187,7 @@ class FrameTransformer(nn.Module):
             score, count = score.masked_fill(~mask, -torch.inf), mask.sum(1, keepdim=True)
         share = (count * score.softmax(-1))[..., None]
         out: Tensor = frames + self.gate * share * self.proj(x)
-        return out
+        return torch.cat([frames, out], dim=1) if self.keep else out
 
 
 def to_cells(tokens: Tensor, layout: int) -> Tensor:
@@ -212,7 +216,11 @@ def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[
     if name == "cross-frame" and resolved["edges"] not in EDGES:
         raise UsageError(f"edges is '{resolved['edges']}'; choose from {', '.join(EDGES)}")
     if name == "transformer":
+        if not isinstance(resolved["keep"], bool):
+            raise UsageError(f"keep of the temporal transformer is {resolved['keep']!r}; it is true or false")
         for key, value in resolved.items():
+            if key == "keep":
+                continue
             least = 0 if key == "layout" else 1
             if not (key == "width" and value is None) and (type(value) is not int or value < least):
                 raise UsageError(f"{key} of the temporal transformer is {value!r}; give a whole number from {least} up")

@@ -146,14 +146,21 @@ class VideoCLIP(nn.Module):
         return FrameFeatures(embedded.view(batch, time, -1), cells.view(batch, time, *cells.shape[1:]))
 
     def contextualise(self, features: FrameFeatures, mask: Tensor | None = None) -> Tensor:
-        """What `encode_stills` gave, mask [B, T] True for real frames -> [B, T, D], L2-normalised."""
+        """What `encode_stills` gave, mask [B, T] True for real frames -> [B, R, D], L2-normalised; R as in `row_mask`."""
         frames = normalize(features.embeddings, dim=-1)
         if self.context is None:
             return frames
         return normalize(self.context(frames, features.tokens, mask), dim=-1)
 
+    def row_mask(self, mask: Tensor | None) -> Tensor | None:
+        """mask [B, T] of frames -> [B, R] of the rows that `encode_frames` gives.
+
+        R = T, one row a frame; R = 2T for a `transformer` that keeps the frames beside its own.
+        """
+        return mask if mask is None or not self.temporal_options.get("keep") else mask.repeat(1, 2)
+
     def encode_frames(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, 3, S, S], normalised pixels -> [B, T, D], L2-normalised, in the model's dtype.
+        """frames [B, T, 3, S, S], normalised pixels -> [B, R, D], L2-normalised, in the model's dtype; see `row_mask`.
 
         mask [B, T] is True for real frames, which come first; padded frames influence no real one. Where the model
         `mixes_frames`, an embedding already knows of the video's other frames.
@@ -162,10 +169,10 @@ class VideoCLIP(nn.Module):
 
     def encode_video(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
         """frames [B, T, 3, S, S], mask [B, T] True for real frames -> [B, D], L2-normalised."""
-        return self.pool_frames(self.encode_frames(frames, mask), mask)
+        return self.pool_frames(self.encode_frames(frames, mask), self.row_mask(mask))
 
     def pool_frames(self, embeddings: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What `encode_frames` gave [B, T, D] -> [B, D], L2-normalised: the mean, or that of `attention`."""
+        """What `encode_frames` gave [B, R, D], mask [B, R] -> [B, D], L2-normalised: the mean, or that of `attention`."""
         out: Tensor = self.pool(embeddings, mask)
         return out
 

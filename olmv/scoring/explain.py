@@ -5,9 +5,9 @@ Under every pooling a label's similarity is a weighted sum over frames t and tex
     similarity = sum_t sum_a  w[t, a] * (f_t . e_a)
 
 so the contribution of a text is its share summed over frames, that of a frame its share summed over texts;
-each list adds up to the similarity exactly. With `mean`, and with
-`logits` over frames, the weights are equal for all texts and frames; with `max`, `topk` and `softmax` they are what
-the pooling selected: a contribution of 0 means "not looked at".
+each list adds up to the similarity exactly. With `mean`, and with `logits` over frames, the weights are equal for all
+texts and frames; with `max`, `topk` and `softmax` they are what the pooling selected: a contribution of 0 means "not
+looked at".
 """
 
 from collections.abc import Sequence
@@ -67,7 +67,8 @@ def explain(
     """Explain the similarity of one video to labels.
 
     Args:
-        frames: `[T, D]` frame embeddings, L2-normalised; or `[D]`, the one embedding of a video.
+        frames: `[T, D]` frame embeddings, L2-normalised; `[2T, D]` where every frame has two, one after all the others;
+            or `[D]`, the one embedding of a video.
         bank: the texts.
         labels: which labels to explain, as indices; None for all (with many labels, name those you show).
         times_s: `[T]` when the frames are shown, in seconds; not needed for `[D]`.
@@ -86,7 +87,7 @@ def explain(
     if frames.ndim != 2 or len(frames) == 0 or frames.shape[1] != bank.embeddings.shape[1]:
         raise ValueError(f"frames {list(frames.shape)} do not fit a bank of {list(bank.embeddings.shape)}")
     times = [] if times_s is None else [float(time_s) for time_s in times_s]
-    if not whole_video and len(times) != len(frames):
+    if not whole_video and len(frames) not in (len(times), 2 * len(times)):
         raise ValueError(f"{len(times)} times for {len(frames)} frames")
     frames = frames.to(bank.embeddings.dtype)
     explanations = []
@@ -114,7 +115,7 @@ def explain(
                 if whole_video
                 else tuple(
                     FrameContribution(index, times[index], value)
-                    for index, value in _largest(shares.sum(dim=1), top_frames)
+                    for index, value in _largest(shares.sum(dim=1).view(-1, len(times)).sum(dim=0), top_frames)
                 ),
             )
         )

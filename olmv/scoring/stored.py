@@ -1,12 +1,16 @@
 """Scoring stored video embeddings: any number of them, at about the price of the matrix product.
 
-A chunk of videos meets the texts in tiles of `ROWS` videos and about `COLUMNS` texts. The product goes into a buffer
-that is reused and stays in the processor's cache, and the texts of a label are pooled there, before the next tile.
-Only the chunk and one tile are in memory, however many videos there are.
+Videos meet the texts in tiles of `ROWS` videos and about `COLUMNS` texts. The product goes into a buffer that is
+reused and stays in the processor's cache, and the texts of a label are pooled there, before the next tile. Each thread
+works on tiles of its own, so that threads need not wait for each other at every step of the pooling: on a busy machine
+these waits took longer than the product. Only one chunk and one tile a thread are in memory, however many videos.
 """
 
 import mmap
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["score_stored", "write_scores"]
 
 ROWS = 1024
-"""Videos a chunk: enough that the product is as fast as a larger one."""
+"""Videos a tile: enough that the product is as fast as a larger one."""
+
+_TILES_PER_THREAD = 2  # in a chunk: a thread that is held up leaves the next tile to others
 
 COLUMNS = 576
 """Texts a tile, about: a tile of 1024 x 576 float32 is 2.25 MiB, and pooling reads it several times."""
@@ -91,22 +97,48 @@ def _scored(
     embeddings: "Tensor | NDArray[np.floating[Any]]", bank: TextBank, pooling: Pooling, top_k: int, temperature: float
 ) -> Iterator[tuple[slice, Tensor]]:
     tiles = _Tiles(bank, pooling, top_k, temperature)
-    for first in range(0, len(embeddings), ROWS):
-        rows = slice(first, min(first + ROWS, len(embeddings)))
-        with torch.no_grad():  # ends before the yield: the caller's own code is not meant
-            similarity = tiles.pooled(_read(embeddings, rows).to(bank.embeddings))
-        _give_back(embeddings)
-        yield rows, similarity
+    # a bare product is shared out well by its own library, and a GPU does not need us
+    threads = torch.get_num_threads() if pooling != "mean" and bank.embeddings.device.type == "cpu" else 1
+    step = ROWS * _TILES_PER_THREAD * threads
+    with ThreadPoolExecutor(threads, thread_name_prefix="score-stored") as pool:
+        for first in range(0, len(embeddings), step):
+            rows = slice(first, min(first + step, len(embeddings)))
+            with torch.no_grad():  # ends before the yield: the caller's own code is not meant
+                parts = _read(embeddings, rows).to(bank.embeddings).split_with_sizes(_sizes(rows.stop - rows.start))
+                similarity = bank.embeddings.new_empty(rows.stop - rows.start, len(bank.labels))
+                into = similarity.split_with_sizes([len(part) for part in parts])
+                if threads == 1:
+                    for part, out in zip(parts, into, strict=True):
+                        tiles.pool(part, out)
+                else:
+                    with _one_thread_each():
+                        list(pool.map(tiles.pool, parts, into))
+            _give_back(embeddings)
+            yield rows, similarity
+
+
+def _sizes(rows: int) -> list[int]:
+    return [min(ROWS, rows - first) for first in range(0, rows, ROWS)]
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Inside, a thread that calls torch works alone. Workers keep what they find at their first call."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Tiles:
-    """The texts, laid out for the product, and the buffers that all tiles share."""
+    """The texts, laid out for the product, and the buffers that all tiles of a thread share."""
 
     def __init__(self, bank: TextBank, pooling: Pooling, top_k: int, temperature: float) -> None:
         self.pooling = pooling
         self.temperature = temperature
         self.top_k = top_k
-        self.labels = len(bank.labels)
         # the products take transposed views: with a contiguous [D, n * L], bfloat16 was measured 4 times slower
         self.means = bank.means.T if pooling == "mean" else None
         self.order = None if len(bank.groups) == 1 or pooling == "mean" else bank.group_rank
@@ -123,24 +155,29 @@ class _Tiles:
                 self.parts.append((columns, count, part.reshape(-1, width).T))
             start += labels
         largest = ROWS * max(part.shape[1] for _, _, part in self.parts)
-        self.tile = bank.embeddings.new_empty(largest)
-        self.work = bank.embeddings.new_empty(largest * {"topk": 2, "softmax": 1}.get(pooling, 0))
+        self.tile_size, self.work_size = largest, largest * {"topk": 2, "softmax": 1}.get(pooling, 0)
+        self.own = threading.local()
 
-    def pooled(self, chunk: Tensor) -> Tensor:
-        """`[n, D]` -> `[n, C]`."""
+    @torch.no_grad()  # each thread has its own
+    def pool(self, videos: Tensor, out: Tensor) -> None:
+        """`[n, D]`, up to `ROWS` -> out `[n, C]`."""
         if self.means is not None:
-            return chunk @ self.means
-        rows = len(chunk)
-        grouped = chunk.new_empty(rows, self.labels)
+            torch.mm(videos, self.means, out=out)
+            return
+        if not hasattr(self.own, "tile"):
+            self.own.tile, self.own.work = videos.new_empty(self.tile_size), videos.new_empty(self.work_size)
+        rows = len(videos)
+        grouped = out if self.order is None else torch.empty_like(out)
         # softmax: the temperature costs nothing as a factor of the product
         alpha = 1 / self.temperature if self.pooling == "softmax" else 1.0
         for columns, count, texts in self.parts:
-            tile = self.tile[: rows * texts.shape[1]].view(rows, -1)
-            torch.addmm(tile, chunk, texts, beta=0, alpha=alpha, out=tile)
+            tile = self.own.tile[: rows * texts.shape[1]].view(rows, -1)
+            torch.addmm(tile, videos, texts, beta=0, alpha=alpha, out=tile)
             self._reduce(tile.view(rows, count, -1), grouped[:, columns])
             if self.pooling == "softmax":
                 grouped[:, columns].mul_(self.temperature)
-        return grouped if self.order is None else grouped.index_select(1, self.order)
+        if self.order is not None:
+            torch.index_select(grouped, 1, self.order, out=out)
 
     def _reduce(self, tile: Tensor, out: Tensor) -> None:
         """`[n, texts, L]` -> out `[n, L]`; the tile is not kept."""
@@ -150,7 +187,7 @@ class _Tiles:
         elif self.pooling == "max":
             torch.amax(tile, dim=1, out=out)
         elif self.pooling == "softmax":
-            weights = self.work[: tile.numel()].view(tile.shape)
+            weights = self.own.work[: tile.numel()].view(tile.shape)
             torch.softmax(tile, dim=1, out=weights)
             torch.sum(weights.mul_(tile), dim=1, out=out)
         elif self.top_k >= count:
@@ -161,7 +198,7 @@ class _Tiles:
     def _mean_of_best(self, tile: Tensor, out: Tensor) -> None:
         """Insertion: one text after the other falls through the best so far, for all pairs at once."""
         rows, count, labels = tile.shape
-        room = self.work[: (self.top_k + 2) * rows * labels].view(self.top_k + 2, rows, labels)
+        room = self.own.work[: (self.top_k + 2) * rows * labels].view(self.top_k + 2, rows, labels)
         for index in range(count):
             falling = tile[:, index]
             for place in range(min(index, self.top_k)):

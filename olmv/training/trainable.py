@@ -101,6 +101,7 @@ class Trainable(nn.Module):
         else:
             embeddings = model.encode_frames(model.preprocess.normalize(pixels, dtype=model.dtype), mask)
         embeddings = embeddings.float()
+        mask = model.row_mask(mask)
         video = model.pool_frames(embeddings, mask)
         if labels is not None:
             bank = embedded_bank(labels, self.soft_attributes(labels))

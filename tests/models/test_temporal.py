@@ -91,6 +91,25 @@ def test_a_layout_starts_at_frame_averaging_too(kind: str) -> None:
     assert features.tokens.shape == (1, 3, 4, 32)
 
 
+def test_frames_that_are_kept_stand_before_the_others() -> None:
+    model = randomise(make("mini", temporal="transformer", options={"keep": True}))
+    plain, other = make("mini"), make("mini", temporal="transformer")
+    other.load_state_dict(model.state_dict())
+    frames = clips(2, 4)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    plain.towers.load_state_dict(model.towers.state_dict())
+    rows = model.encode_frames(frames, mask)
+    assert rows.shape == (2, 8, model.embed_dim)
+    torch.testing.assert_close(rows[:, :4], plain.encode_frames(frames), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(rows[:, 4:], other.encode_frames(frames, mask), atol=1e-6, rtol=1e-5)
+    of_rows = model.row_mask(mask)
+    assert of_rows is not None
+    assert of_rows.tolist() == [[True] * 8, [True, True, False, False] * 2]
+    assert other.row_mask(mask) is mask
+    alone = model.encode_video(frames[1:, :2])
+    torch.testing.assert_close(model.encode_video(frames, mask)[1:], alone, atol=1e-5, rtol=1e-4)
+
+
 def test_tokens_are_averaged_where_they_lie() -> None:
     tokens = torch.arange(16.0).view(1, 16, 1)  # a 4 x 4 grid, row by row
     assert to_cells(tokens, 2)[0, :, 0].tolist() == [2.5, 4.5, 10.5, 12.5]
@@ -208,6 +227,8 @@ def test_what_cannot_be_is_refused() -> None:
         load_model("olmv-mini", temporal="transformer", temporal_options={"depth": 2})
     with pytest.raises(UsageError, match="unknown option 'layers' of temporal module 'mean'; it has none"):
         load_model("olmv-mini", temporal="mean", temporal_options={"layers": 2})
+    with pytest.raises(UsageError, match="keep of the temporal transformer is 1; it is true or false"):
+        make("mini", temporal="transformer", options={"keep": 1})
     with pytest.raises(UsageError, match="layers of the temporal transformer is 0; give a whole number from 1 up"):
         make("mini", temporal="transformer", options={"layers": 0})
     with pytest.raises(UsageError, match="a transformer of width 16 cannot have 3 heads; choose a divisor"):

@@ -60,14 +60,29 @@ def test_chosen_labels_and_one_embedding_for_the_video() -> None:
     assert [item.similarity for item in items] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
+@pytest.mark.parametrize("frame_pooling", ["mean", "max", "softmax", "logits"])
+def test_two_rows_a_frame_add_up(frame_pooling: str) -> None:
+    bank, rows = make_bank([2, 1]), unit(6, 6)
+    twice = explain(rows, bank, times_s=[0, 1, 2], frame_pooling=frame_pooling, top_frames=None)
+    apart = explain(rows, bank, times_s=list(range(6)), frame_pooling=frame_pooling, top_frames=None)
+    for folded, item in zip(twice, apart, strict=True):
+        by_row = {frame.frame: frame.contribution for frame in item.frames}
+        assert sorted(frame.frame for frame in folded.frames) == [0, 1, 2]
+        for frame in folded.frames:
+            assert frame.contribution == pytest.approx(by_row[frame.frame] + by_row[frame.frame + 3], abs=1e-6)
+            assert frame.time_s == frame.frame
+
+
 def test_what_explain_refuses() -> None:
     bank = make_bank([2])
     with pytest.raises(ValueError, match=r"frames \[2, 5\] do not fit a bank of \[2, 6\]"):
         explain(unit(2, 5), bank, times_s=[0, 1])
     with pytest.raises(ValueError, match=r"frames \[0, 6\] do not fit"):
         explain(unit(0, 6), bank)
-    with pytest.raises(ValueError, match="1 times for 2 frames"):
-        explain(unit(2, 6), bank, times_s=[0.0])
+    with pytest.raises(ValueError, match="1 times for 3 frames"):
+        explain(unit(3, 6), bank, times_s=[0.0])
+    with pytest.raises(ValueError, match="0 times for 2 frames"):
+        explain(unit(2, 6), bank)
     with pytest.raises(ValueError, match="no pooling 'sum'; choose from mean, max, topk, softmax"):
         explain(unit(2, 6), bank, times_s=[0, 1], pooling="sum")
     with pytest.raises(ValueError, match="no frame weights for pooling 'sum'"):
