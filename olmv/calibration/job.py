@@ -243,7 +243,8 @@ def _notes(
     pooled = [index for index, source in enumerate(fit.source) if source == "pooled"]
     tell(pooled, f"with fewer than {job.min_support} positives share the threshold {fit.pooled:.3g}")
     tell([index for index, good in enumerate(fit.reached) if not good], f"cannot reach {objective.name} even here")
-    tell(list(fit.refusals), f"without a promise ({next(iter(fit.refusals.values()), '')}) get no threshold")
+    needed = "" if job.guarantee is None else f" (it takes {positives_needed(objective, job.guarantee)} videos or more)"
+    tell(list(fit.refusals), f"without a promise{needed} get no threshold")
     if job.scaling is not None:
         kept = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
         tell(kept, "whose probability does not rise with the truth keep it as it is")

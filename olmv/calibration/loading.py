@@ -1,7 +1,7 @@
 """Scores to calibrate with: a predictions file beside its truth, or a result folder; and the settings behind them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +98,19 @@ def _of_result(folder: Path) -> Loaded:
     if len(set(scored.labels)) < len(scored.labels):
         twice = next(label for i, label in enumerate(scored.labels) if label in scored.labels[:i])
         raise UsageError(f"two labels of {folder} read {twice!r}; thresholds need labels that differ")
-    return _loaded(scored, dict(Result.load(folder).settings), {})
+    return _loaded(scored, _as_predict(Result.load(folder).settings), {})
+
+
+def _as_predict(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `olmv evaluate` says of a result, under the names that `olmv predict` has for it."""
+    views = settings.get("views")
+    found = {
+        "frames": settings.get("frames"),
+        "sampling": views if views in (None, "uniform") else f"views {views}",
+        "pooling": settings.get("pooling"),
+        "frame-pooling": settings.get("frame pooling"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _loaded(scored: Scored, settings: dict[str, Any], left_out: dict[str, tuple[str, ...]]) -> Loaded:

@@ -146,7 +146,7 @@ class VideoCLIP(nn.Module):
         return FrameFeatures(embedded.view(batch, time, -1), cells.view(batch, time, *cells.shape[1:]))
 
     def contextualise(self, features: FrameFeatures, mask: Tensor | None = None) -> Tensor:
-        """What `encode_stills` gave, mask [B, T] True for real frames -> [B, R, D], L2-normalised; R as in `row_mask`."""
+        """What `encode_stills` gave, mask [B, T] True for real frames -> [B, R, D], L2-normalised; see `row_mask`."""
         frames = normalize(features.embeddings, dim=-1)
         if self.context is None:
             return frames
@@ -172,7 +172,7 @@ class VideoCLIP(nn.Module):
         return self.pool_frames(self.encode_frames(frames, mask), self.row_mask(mask))
 
     def pool_frames(self, embeddings: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What `encode_frames` gave [B, R, D], mask [B, R] -> [B, D], L2-normalised: the mean, or that of `attention`."""
+        """What `encode_frames` gave [B, R, D], mask [B, R] -> [B, D], L2-normalised: mean, or that of `attention`."""
         out: Tensor = self.pool(embeddings, mask)
         return out
 
