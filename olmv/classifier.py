@@ -245,7 +245,7 @@ class Classifier:
             batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
 
         Returns:
-            For each [R_i, D] (see `VideoCLIP.row_mask`), or [D] where the model gives a video one embedding; float32, on
+            For each [R_i, D] (see `VideoCLIP.row_mask`), or [D] where the model gives one embedding; float32, on
             the model's device.
         """
         batch_size = batch_size or self.default_batch_size
