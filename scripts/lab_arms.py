@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from eval_mini import bank_of, embed, truth_of
 from mini_motions import Plain
 from torch import Tensor
 
+from olmv.calibration.crossfit import cross_fit, figures_of
+from olmv.calibration.fitting import fit_all
+from olmv.calibration.objectives import Objective
 from olmv.data.moji import MOTIONS, object_names, sample_scene, scene_labels
 from olmv.data.moji_render import Renderer
 from olmv.labels.attributes import AttributeBook
@@ -228,42 +232,22 @@ def soft_label_embeddings(
 
 
 def thresholds(lab: Lab, seed: int) -> dict[str, float]:
-    """(e) One threshold of 0.5 for all labels, or one a label that maximises its F1 on the other half of the clips."""
+    """(e) One threshold of 0.5 for all labels, or one a label for its F1, fitted to the other half of the clips."""
     model = load_model("olmv-mini", dtype="float32")
     names = [*object_names("seen")[::8], *scene_labels(), *MOTIONS]
     drawn = object_names("seen")[::8]
     scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(lab.count(800, 64))]
     similarity = score(embed(model, scenes, Renderer(64)), None, bank_of(model, names), frame_pooling="softmax")
-    probability = to_logits(similarity, None, scale=model.logit_scale, bias=model.logit_bias).sigmoid()
-    truth = truth_of(scenes, names).bool()
-    half = torch.arange(len(scenes)) % 2 == 0
-    at_half, fitted = [], []
-    for fit, check in ((half, ~half), (~half, half)):
-        best = torch.stack([best_threshold(probability[fit, c], truth[fit, c]) for c in range(len(names))])
-        common = truth[check].any(0)
-        at_half.append(f1(probability[check] >= 0.5, truth[check])[common].mean())
-        fitted.append(f1(probability[check] >= best, truth[check])[common].mean())
+    logits = to_logits(similarity, None, scale=model.logit_scale, bias=model.logit_bias)
+    probability, truth = logits.sigmoid().double().numpy(), truth_of(scenes, names).bool().numpy()
+    half = np.arange(len(scenes)) % 2
+    fitted = cross_fit(
+        probability, truth, half, lambda p, t: fit_all(p, t, Objective.parse("f1"), min_support=1).threshold
+    )
     return {
-        "one threshold/macro_f1": float(torch.stack(at_half).mean()),
-        "per label/macro_f1": float(torch.stack(fitted).mean()),
+        "one threshold/macro_f1": figures_of(probability >= 0.5, truth).macro_f1,
+        "per label/macro_f1": figures_of(probability >= fitted, truth).macro_f1,
     }
-
-
-def f1(positive: Tensor, truth: Tensor) -> Tensor:
-    """[N, C] bool -> F1 of every label [C]."""
-    hits = (positive & truth).sum(0)
-    found: Tensor = 2 * hits / (positive.sum(0) + truth.sum(0)).clamp(min=1)
-    return found
-
-
-def best_threshold(probability: Tensor, truth: Tensor) -> Tensor:
-    """The threshold with the best F1; 0.5 for a label without a positive. probability [N], truth [N] bool."""
-    if not bool(truth.any()):
-        return torch.tensor(0.5)
-    ranked, order = probability.sort(descending=True)
-    scores = 2 * truth[order].cumsum(0) / (torch.arange(1, len(order) + 1) + truth.sum())
-    whole = torch.cat([ranked[1:] < ranked[:-1], torch.tensor([True])])  # equal probabilities fall together
-    return ranked[scores.masked_fill(~whole, -1.0).argmax()]
 
 
 def _bank(model: VideoCLIP, vocabulary: Vocabulary) -> TextBank:

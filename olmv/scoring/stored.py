@@ -103,7 +103,9 @@ def _scored(
     with ThreadPoolExecutor(threads, thread_name_prefix="score-stored") as pool:
         for first in range(0, len(embeddings), step):
             rows = slice(first, min(first + step, len(embeddings)))
-            with torch.no_grad():  # ends before the yield: the caller's own code is not meant
+            # both end before the yield: the caller's own code is not meant. In a caller's inference mode other threads
+            # could not write to the result
+            with torch.inference_mode(False), torch.no_grad():
                 parts = _read(embeddings, rows).to(bank.embeddings).split_with_sizes(_sizes(rows.stop - rows.start))
                 similarity = bank.embeddings.new_empty(rows.stop - rows.start, len(bank.labels))
                 into = similarity.split_with_sizes([len(part) for part in parts])

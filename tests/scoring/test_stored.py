@@ -92,6 +92,24 @@ def test_chunks_are_the_callers_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(score_stored(embeddings[:0], bank)) == []
 
 
+@pooled
+def test_threads_share_the_work_and_the_setting_is_restored(pooling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored, "ROWS", 3)
+    bank, embeddings = make_bank([3, 1, 4], width=32), unit(50, 32, seed=7)
+    torch.set_num_threads(2)
+    try:
+        with torch.inference_mode():
+            inside = collected(unit(50, 32, seed=7), make_bank([3, 1, 4], width=32), pooling=pooling)
+        torch.testing.assert_close(inside, collected(embeddings, bank, pooling=pooling))
+        for rows, similarity in score_stored(embeddings, bank, pooling=pooling):
+            assert torch.get_num_threads() == 2
+            assert rows.stop - rows.start == min(6 if pooling == "mean" else 12, 50 - rows.start)
+            expected = pool_attributes(embeddings[rows], bank, pooling=pooling)
+            torch.testing.assert_close(similarity, expected, atol=1e-5, rtol=0)
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_what_stored_scoring_refuses() -> None:
     bank, embeddings = make_bank([2, 1]), unit(4, 6)
     with pytest.raises(ValueError, match=r"embeddings \[4, 5\] do not fit a bank of \[3, 6\]"):
