@@ -35,3 +35,9 @@ def report(figures: Mapping[str, float], settings: Mapping[str, Any], json_file:
         data = {"figures": dict(figures), "settings": dict(settings), "versions": versions()}
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def peak_rss_mb() -> float:
+    """Of this process, mapped files included. (`ru_maxrss` would not do: it starts at the size of the parent.)"""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024

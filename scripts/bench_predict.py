@@ -29,7 +29,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
-from bench_common import report
+from bench_common import peak_rss_mb, report
 
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
@@ -174,7 +174,7 @@ def _peak_child(folder: str, path: str, count: int, queue: Any) -> None:
 
     classifier = Classifier.from_pretrained(folder)
     run_olmv(classifier, (path for _ in range(count)), frames=2)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    own = peak_rss_mb() * 1024
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     queue.put((own, workers))
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_common import report
+from bench_common import peak_rss_mb, report
 from bench_turns import ratio, time_in_turns
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -98,12 +98,6 @@ def ratios(file: Path, dtype: torch.dtype, videos: tuple[int, int], rounds: int)
         time_in_turns(arms, 1)
         took = time_in_turns(arms, rounds)
     return {pooling: ratio(took, pooling, "product/mean" if pooling == "mean" else "product") for pooling in POOLINGS}
-
-
-def peak_rss_mb() -> float:
-    """Of this process, mapped files included. (`ru_maxrss` would not do: it starts at the size of the parent.)"""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def _peak_child(file: str, videos: int, queue: Any) -> None:

@@ -26,7 +26,8 @@ models that `olmv models list` names.
   maximum and mean over 64 tokens. Text tower: WordPiece, factorised token embeddings, three layers of width 256.
   Temporal module: `transformer`, two layers of width 256 over the frames, each given as its embedding and its 8 x 8
   patch tokens; its rows stand beside those of the frames, which stay as they are, so any frame pooling still applies;
-  `softmax` is the one it was trained with. Embeddings of {dim} numbers, {parameters:.1f} million parameters, saved in float16.
+  `softmax` is the one it was trained with. Embeddings of {dim} numbers, {parameters:.1f} million parameters, saved in
+  float16.
 - Trained with a sigmoid loss: probabilities are its own (scale {scale:.1f}, bias {bias:.1f}), no null prompts.
 - This is the second version. With `temporal="mean"` it is the first, which knows no motions.
 
@@ -53,9 +54,9 @@ over backgrounds, and a sigmoid over all labels.
 Then motions, with the package's own trainer and the config that ships (`olmv train moji_motions`): both towers frozen,
 the temporal transformer learns all labels from {motion_clips} clips of 8 frames in {motion_steps} steps of
 {motion_batch}; and once more, its rows now beside the frames, from {second_clips} other clips, now and then with fewer
-frames, in {second_steps} steps, of which the mean over epochs is kept. Distilled from a sentence encoder, "moving left" and "moving right" were almost one
-vector, so the text tower's memory got a row for every motion: the orthogonal set nearest to the words' own vectors, three
-quarters as long as other rows, so that no other word is drawn to them.
+frames, in {second_steps} steps, of which the mean over epochs is kept. Distilled from a sentence encoder, "moving left"
+and "moving right" were almost one vector, so the text tower's memory got a row for every motion: the orthogonal set
+nearest to the words' own vectors, three quarters as long as other rows, so that no other word is drawn to them.
 
 ## Figures
 
