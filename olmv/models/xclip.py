@@ -60,6 +60,8 @@ class XClipConfig:
             value = getattr(self, field.name)
             if field.type is int and (type(value) is not int or value < 1):
                 raise ModelError(f"an X-CLIP with {field.name} = {value!r} cannot be; give a positive whole number")
+        if type(self.prompt_alpha) not in (int, float):
+            raise ModelError(f"an X-CLIP with prompt_alpha = {self.prompt_alpha!r} cannot be; give a number")
         for width, heads in (
             ("vision_width", "vision_heads"),
             ("text_width", "text_heads"),
@@ -95,34 +97,18 @@ class XClipConfig:
         if config.get("model_type") != "xclip":
             raise ModelError(f"not the config of an X-CLIP (its model_type is {config.get('model_type')!r}); use one")
         text, vision = (_part(config, name) for name in ("text_config", "vision_config"))
-        dim = config.get("projection_dim", 512)
-        vision_width, text_width = vision.get("hidden_size", 768), text.get("hidden_size", 512)
-        for what, found, needed in (
-            ("hidden_act of the text tower", text.get("hidden_act", "quick_gelu"), "quick_gelu"),
-            ("hidden_act of the image tower", vision.get("hidden_act", "quick_gelu"), "quick_gelu"),
-            ("prompt_hidden_act", config.get("prompt_hidden_act", "quick_gelu"), "quick_gelu"),
-            ("layer_norm_eps of the text tower", text.get("layer_norm_eps", 1e-5), 1e-5),
-            ("layer_norm_eps of the image tower", vision.get("layer_norm_eps", 1e-5), 1e-5),
-            ("num_channels", vision.get("num_channels", 3), 3),
-            ("intermediate_size of the text tower", text.get("intermediate_size", 2048), 4 * text_width),
-            ("intermediate_size of the image tower", vision.get("intermediate_size", 3072), 4 * vision_width),
-            ("mit_hidden_size", vision.get("mit_hidden_size", 512), dim),
-            ("mit_intermediate_size", vision.get("mit_intermediate_size", 2048), 4 * dim),
-        ):
-            if found != needed:
-                raise ModelError(f"an X-CLIP with {what} = {found!r} is not supported, only {needed!r}; use another")
-        return cls(
+        sizes = cls(
             image_size=_side(vision.get("image_size", 224)),
             patch_size=_side(vision.get("patch_size", 32)),
-            vision_width=vision_width,
+            vision_width=vision.get("hidden_size", 768),
             vision_layers=vision.get("num_hidden_layers", 12),
             vision_heads=vision.get("num_attention_heads", 12),
-            text_width=text_width,
+            text_width=text.get("hidden_size", 512),
             text_layers=text.get("num_hidden_layers", 12),
             text_heads=text.get("num_attention_heads", 8),
             vocab_size=text.get("vocab_size", 49408),
             context_length=text.get("max_position_embeddings", 77),
-            embed_dim=dim,
+            embed_dim=config.get("projection_dim", 512),
             frames=vision.get("num_frames", 8),
             mit_layers=vision.get("mit_num_hidden_layers", 1),
             mit_heads=vision.get("mit_num_attention_heads", 8),
@@ -130,6 +116,21 @@ class XClipConfig:
             prompt_heads=config.get("prompt_num_attention_heads", 8),
             prompt_alpha=config.get("prompt_alpha", 0.1),
         )
+        for what, found, needed in (
+            ("hidden_act of the text tower", text.get("hidden_act", "quick_gelu"), "quick_gelu"),
+            ("hidden_act of the image tower", vision.get("hidden_act", "quick_gelu"), "quick_gelu"),
+            ("prompt_hidden_act", config.get("prompt_hidden_act", "quick_gelu"), "quick_gelu"),
+            ("layer_norm_eps of the text tower", text.get("layer_norm_eps", 1e-5), 1e-5),
+            ("layer_norm_eps of the image tower", vision.get("layer_norm_eps", 1e-5), 1e-5),
+            ("num_channels", vision.get("num_channels", 3), 3),
+            ("intermediate_size of the text tower", text.get("intermediate_size", 2048), 4 * sizes.text_width),
+            ("intermediate_size of the image tower", vision.get("intermediate_size", 3072), 4 * sizes.vision_width),
+            ("mit_hidden_size", vision.get("mit_hidden_size", 512), sizes.embed_dim),
+            ("mit_intermediate_size", vision.get("mit_intermediate_size", 2048), 4 * sizes.embed_dim),
+        ):
+            if found != needed:
+                raise ModelError(f"an X-CLIP with {what} = {found!r} is not supported, only {needed!r}; use another")
+        return sizes
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
