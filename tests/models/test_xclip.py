@@ -58,6 +58,8 @@ def hf_xclip(config: XClipConfig, seed: int = 0) -> Any:
     model = XCLIPModel(described).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if name.startswith("prompts_generator.decoder") and parameter.ndim == 2:
+                parameter.mul_(0.1)  # transformers starts these at deviation 1: a softmax that multiplies all rounding
             parameter.add_(torch.randn_like(parameter), alpha=0.5 if name.endswith("alpha") else 0.05)
     return model
 
