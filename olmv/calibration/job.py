@@ -159,6 +159,7 @@ def _fitted(job: CalibrateJob) -> Summary:
     scalings, ece = _scalings(job, loaded, fold, least)
     after = figures_of(scored.probability >= crossed, scored.truth, decided)
     promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
+    before = figures_of(scored.probability >= scored.threshold, scored.truth, decided)
     about = provenance(loaded, objective.name, scaling=job.scaling, guarantee=promise, refused=refused or None)
     return Summary(
         thresholds=Thresholds(
@@ -166,13 +167,21 @@ def _fitted(job: CalibrateJob) -> Summary:
         ),
         objective=objective.name,
         loaded=loaded,
-        before=figures_of(scored.probability >= scored.threshold, scored.truth, decided),
+        before=before,
         after=after,
         ece=ece,
         refused=refused,
-        notes=tuple(_notes(job, loaded, fit, objective, scalings)),
+        notes=(*_notes(job, loaded, fit, objective, scalings), *_worse(objective, before, after)),
         written=_written(job),
     )
+
+
+def _worse(objective: Objective, before: Figures, after: Figures) -> list[str]:
+    """A best fit to few positives can be worse than none."""
+    if objective.kind != "f" or not after.macro_f1 < before.macro_f1:
+        return []
+    note = "on videos they were not fitted to, these thresholds do worse than the ones before"
+    return [f"{note}; calibrate with more videos of each label, or leave rare labels out"]
 
 
 def _scalings(
