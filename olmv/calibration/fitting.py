@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.calibration.guarantee import promise_threshold
-from olmv.calibration.objectives import Objective, fit_threshold
+from olmv.calibration.objectives import Objective, fit_shared, fit_threshold
 from olmv.errors import UsageError
 
 __all__ = ["Fit", "Source", "fit_all"]
@@ -44,8 +44,8 @@ def fit_all(
 ) -> Fit:
     """Fit every label; with `confidence`, promise every label or refuse it.
 
-    A label with fewer than `min_support` positives gets the threshold that serves the objective best over all pairs of
-    video and label taken together. A promise is never made for such a pool: pairs of one video are not independent.
+    A label with fewer than `min_support` positives gets the one that serves the objective best for all labels together,
+    see `fit_shared`. A promise is never made for such a pool: pairs of one video are not independent.
 
     Args:
         probability: [N, C], 0..1.
@@ -68,7 +68,7 @@ def fit_all(
     small = support < max(min_support, 1)
     pooled = float("nan")
     if confidence is None and small.any():
-        pooled = fit_threshold(probability.ravel(), truth.ravel(), objective).threshold
+        pooled = fit_shared(probability, truth, objective)
     for label in range(count):
         scores, true = probability[:, label], truth[:, label]
         if confidence is not None:

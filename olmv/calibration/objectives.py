@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from olmv.errors import UsageError
 from olmv.scoring.scaling import logit_of
 
-__all__ = ["Cuts", "Fitted", "Objective", "fit_threshold"]
+__all__ = ["Cuts", "Fitted", "Objective", "fit_shared", "fit_threshold"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -62,6 +62,10 @@ class Objective:
     def least_precision(self) -> float:
         """The target of "precision" and "fdr" as a precision; a false discovery rate is 1 - precision."""
         return 1 - self.value if self.kind == "fdr" else self.value
+
+
+MOST_CUTS = 2000
+"""Thresholds that are tried for all labels together."""
 
 
 @dataclass(frozen=True)
@@ -152,3 +156,30 @@ def midway(low: Floats, high: Floats) -> Floats:
 def _at_least(share: Floats, target: float) -> Bools:
     # 0.9 as a share of counts may come out a rounding error below 0.9
     return share >= target - 1e-12
+
+
+def fit_shared(probability: Floats, truth: Bools, objective: Objective) -> float:
+    """One threshold for all labels that serves the objective best.
+
+    f-beta: the mean over the labels that have a positive is highest; taken over all pairs instead, rare labels that the
+    model cannot tell would decide for all others. precision, recall, fdr: over all pairs of video and label.
+
+    Args:
+        probability: [N, C], 0..1.
+        truth: [N, C], at least one of them true.
+    """
+    if objective.kind != "f":
+        return fit_threshold(probability.ravel(), truth.ravel(), objective).threshold
+    # lowered to anything but the score of a positive, a threshold only adds wrong videos
+    cuts = np.unique(probability[truth])
+    if len(cuts) > MOST_CUTS:
+        cuts = cuts[np.linspace(0, len(cuts) - 1, MOST_CUTS).round().astype(np.int64)]
+    squared, labels = objective.value**2, np.flatnonzero(truth.any(axis=0))
+    total = np.zeros(len(cuts))
+    for label in labels:
+        scores, positive = np.sort(probability[:, label]), np.sort(probability[truth[:, label], label])
+        predicted = len(scores) - np.searchsorted(scores, cuts)
+        hits = len(positive) - np.searchsorted(positive, cuts)
+        total += (1 + squared) * hits / (squared * len(positive) + predicted)
+    best = len(cuts) - 1 - int(total[::-1].argmax())
+    return float(cuts[best])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmv.calibration.fitting import fit_all
-from olmv.calibration.objectives import Cuts, Objective, fit_threshold, midway
+from olmv.calibration.objectives import Cuts, Objective, fit_shared, fit_threshold, midway
 from olmv.errors import UsageError
 
 SCORES = st.lists(st.tuples(st.sampled_from([0.0, 1e-9, 0.1, 0.2, 0.25, 0.5, 0.9, 1.0]), st.booleans()), min_size=1)
@@ -105,7 +105,7 @@ def test_labels_with_little_support_share_a_threshold() -> None:
     fit = fit_all(probability, truth, Objective.parse("f1"), min_support=10)
     assert fit.source == ("label", "pooled", "pooled", "label")
     assert fit.threshold[1] == fit.threshold[2] == fit.pooled
-    assert fit.pooled == fit_threshold(probability.ravel(), truth.ravel(), Objective.parse("f1")).threshold
+    assert fit.pooled == fit_shared(probability, truth, Objective.parse("f1"))
     assert fit.value[3] == 1
     assert fit.threshold[3] == probability[:, 3].min()  # nothing is known below the lowest score
     everything = fit_all(probability[:, :1], truth[:, :1], Objective.parse("recall=0.9"))
@@ -125,3 +125,34 @@ def test_a_target_out_of_reach_is_told() -> None:
     assert shared.reached == (False, False)
     with pytest.raises(UsageError, match="no label is true of any of these videos; give a truth with positives"):
         fit_all(probability, np.zeros_like(truth), Objective.parse("f1"))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(["f1", "f0.5", "f2"]))
+def test_the_shared_threshold_has_the_best_macro_f(seed: int, name: str) -> None:
+    random = np.random.default_rng(seed)
+    truth = random.random((12, 3)) < 0.3
+    truth[0, 0] = True
+    probability = random.integers(0, 8, truth.shape) / 8
+    objective = Objective.parse(name)
+    squared = objective.value**2
+
+    def macro(threshold: float) -> float:
+        values = []
+        for label in np.flatnonzero(truth.any(axis=0)):
+            positive, true = probability[:, label] >= threshold, truth[:, label]
+            values.append((1 + squared) * (positive & true).sum() / (squared * true.sum() + positive.sum()))
+        return float(np.mean(values))
+
+    found = fit_shared(probability, truth, objective)
+    assert macro(found) == pytest.approx(max(macro(cut) for cut in np.unique(probability)))
+
+
+def test_the_shared_threshold_of_targets_is_over_all_pairs() -> None:
+    random = np.random.default_rng(0)
+    truth = random.random((40, 3)) < 0.4
+    probability = random.random(truth.shape)
+    for name in ("precision=0.5", "recall=0.8", "fdr=0.5"):
+        objective = Objective.parse(name)
+        pairs = fit_threshold(probability.ravel(), truth.ravel(), objective).threshold
+        assert fit_shared(probability, truth, objective) == pairs
