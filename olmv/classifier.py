@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -124,7 +124,8 @@ class Classifier:
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
             frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
-                logits); by default `mean`. A model that gives a video one embedding leaves nothing to pool.
+                logits); None for what the model was trained with, mostly `mean`. A model that gives a video one
+                embedding leaves nothing to pool.
             templates: a set by name (`video`, `open-vclip`, `none`), or sentences with `{}` for the
                 label; None for what the model was made with.
             explain: also say which texts and frames carried the most probable labels.
@@ -143,8 +144,8 @@ class Classifier:
         _check_choice("mode", mode, MODES)
         _check_choice("pooling", pooling, POOLINGS)
         _check_choice("sampling", sampling, SAMPLINGS)
-        if frame_pooling is not None:
-            _check_choice("frame pooling", frame_pooling, FRAME_POOLINGS)
+        frame_pooling = frame_pooling or cast(FramePooling, self.model.frame_pooling)
+        _check_choice("frame pooling", frame_pooling, FRAME_POOLINGS)
         for name, value in (("frames", frames), ("top-k", top_k), ("batch size", batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
@@ -154,7 +155,7 @@ class Classifier:
             thresholds=thresholds_for(words, thresholds=thresholds, threshold=threshold),
             mode=mode,
             pooling=pooling,
-            frame_pooling=frame_pooling or "mean",
+            frame_pooling=frame_pooling,
             top_k=top_k,
             explain=explain,
             embeddings=embeddings,

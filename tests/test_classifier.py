@@ -10,6 +10,7 @@ import torch
 
 from olmv import AttributeBook, Classifier, Thresholds, UsageError, Vocabulary, VocabularyError
 from olmv.models.hub import load_model
+from olmv.models.saving import save_pretrained
 from olmv.predictions import VideoPrediction, round_significant
 from tests.samples import write_clip
 from tests.tiny import tiny_model, write_open_clip_folder
@@ -250,3 +251,17 @@ def test_worker_processes_give_the_same_rows(classifier: Classifier, clips: list
 @pytest.mark.parametrize(("value", "rounded"), [(0.123456789, 0.123457), (123456789.0, 123457000.0), (0.0, 0.0)])
 def test_round_significant(value: float, rounded: float) -> None:
     assert round_significant(value) == rounded
+
+
+def test_a_model_brings_its_frame_pooling(predict: Any, tmp_path: Path) -> None:
+    model = tiny_model()
+    model.frame_pooling = "max"
+    save_pretrained(model, tmp_path / "saved")
+    loaded = load_model(tmp_path / "saved", device="cpu", dtype="float32")
+    assert loaded.frame_pooling == "max"
+    by_default = predict(model=loaded)
+    assert by_default == predict(model=loaded, frame_pooling="max")
+    assert by_default != predict(model=loaded, frame_pooling="mean")
+    loaded.frame_pooling = "median"
+    with pytest.raises(UsageError, match="unknown frame pooling 'median'; choose mean, max, softmax, logits"):
+        predict(model=loaded)

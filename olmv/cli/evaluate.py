@@ -81,7 +81,9 @@ def evaluate(
     pooling: Annotated[Pooling, typer.Option(help="Over a label's texts.")] = Pooling.mean,
     frame_pooling: Annotated[
         FramePooling | None,
-        typer.Option(help="Over a video's frames.  [default: that of the views, else mean]", show_default=False),
+        typer.Option(
+            help="Over a video's frames.  [default: that of the views, else the model's own]", show_default=False
+        ),
     ] = None,
     lists: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Your own sample lists, in the place of the seeded draw.")

@@ -94,7 +94,8 @@ def predict(
     sampling: Annotated[Sampling, typer.Option(help="Which frames.")] = Sampling.uniform,
     pooling: Annotated[Pooling, typer.Option(help="Over a label's texts.")] = Pooling.mean,
     frame_pooling: Annotated[
-        FramePooling | None, typer.Option(help="Over a video's frames.  [default: mean]", show_default=False)
+        FramePooling | None,
+        typer.Option(help="Over a video's frames.  [default: the model's own, mostly mean]", show_default=False),
     ] = None,
     templates: Annotated[
         str | None,

@@ -41,9 +41,6 @@ PROTOCOLS: dict[str, str] = {
 }
 """Protocol -> what it is, in one line."""
 
-# its objects come and go, and its motions stand in few frames
-_FRAME_POOLING = {"moji": "softmax"}
-
 
 @dataclass(frozen=True)
 class EvaluateJob:
@@ -131,7 +128,7 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
         listener.note(note)
     classifier = _classifier(job)
     mode: Mode = "multi-label" if benchmark.kind == "multi-label" else "single-label"
-    pooled = job.frame_pooling or views.frame_pooling or _FRAME_POOLING.get(job.protocol, "mean")
+    pooled = job.frame_pooling or views.frame_pooling or classifier.model.frame_pooling
     scoring = Scoring(
         views=views,
         mode=mode,

@@ -196,6 +196,7 @@ def _load_folder(folder: Path, *, name: str, temporal: str | None, options: Mapp
             temporal=wanted,
             temporal_options=options,
             templates=config.get("templates", "video"),
+            frame_pooling=config.get("frame_pooling", "mean"),
         )
         if not fresh:
             model.load_state_dict(saved)

@@ -53,6 +53,7 @@ def save_pretrained(
         "temporal": model.temporal,
         "temporal_options": model.temporal_options,
         "templates": model.templates,
+        "frame_pooling": model.frame_pooling,
         "embed_dim": model.embed_dim,
         "description": description,
     }

@@ -30,6 +30,7 @@ class VideoCLIP(nn.Module):
         temporal_options: of that module; for `transformer` layers, heads, width, layout and cell, for `cross-frame`
             edges (`zero` or `mask`).
         templates: the template set this model was made for, the default of `Classifier`.
+        frame_pooling: over frames, the one it was trained with, the default of `Classifier`.
 
     Raises:
         UsageError: unknown temporal module or option.
@@ -47,6 +48,7 @@ class VideoCLIP(nn.Module):
         temporal: str = "mean",
         temporal_options: Mapping[str, Any] | None = None,
         templates: str = "video",
+        frame_pooling: str = "mean",
     ) -> None:
         super().__init__()
         self.towers: Any = towers
@@ -55,6 +57,7 @@ class VideoCLIP(nn.Module):
         self.temporal = temporal
         self.temporal_options = check_temporal(temporal, temporal_options)
         self.templates = templates
+        self.frame_pooling = frame_pooling
         self._label_embeddings: LabelEmbeddings | None = None
         self.clip = Clip()
         refuse_attached(towers)

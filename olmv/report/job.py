@@ -303,7 +303,7 @@ def _finish(
                 "frames": str(job.frames),
                 "sampling": job.sampling,
                 "pooling": job.pooling,
-                "frame pooling": job.frame_pooling or "mean",
+                "frame pooling": job.frame_pooling or classifier.model.frame_pooling,
             },
             note=model_note(classifier.model.name),
         )

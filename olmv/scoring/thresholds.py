@@ -30,7 +30,6 @@ FORMAT = "olmv-thresholds/1"
 DEFAULT_THRESHOLD = 0.5
 
 # Settings of a prediction run that move probabilities, under the names that the run's own file gives them.
-_DEFAULTS = {"frame-pooling": "mean"}  # what a setting is that nobody gave
 _SETTINGS = ("mode", "templates", "frames", "sampling", "pooling", "frame-pooling")
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -231,11 +230,11 @@ class Thresholds(Mapping[str, float]):
 
     def _other_settings(self, settings: Mapping[str, Any]) -> Iterator[str]:
         fitted = self.provenance.settings or {}
-        names = [name for name in _SETTINGS if name in fitted and name in settings]
-        pairs = [
-            (name, *(_DEFAULTS.get(name) if s[name] is None else s[name] for s in (fitted, settings))) for name in names
+        # None is the model's own choice, which may be the same
+        pairs = [(name, fitted.get(name), settings.get(name)) for name in _SETTINGS]
+        other = [
+            f"{name} {then} then, {now} now" for name, then, now in pairs if None not in (then, now) and then != now
         ]
-        other = [f"{name} {then} then, {now} now" for name, then, now in pairs if then != now]
         if other:
             yield f"these thresholds were fitted with other settings ({'; '.join(other)}); calibrate again"
 

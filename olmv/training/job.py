@@ -163,6 +163,7 @@ def _finish(
         figures = validate() if validate is not None else {}
     model = trainable.model
     model.templates = config.model.templates or model.templates
+    model.frame_pooling = config.objective.frame_pooling
     staged = folder.path / ".model.tmp"
     shutil.rmtree(staged, ignore_errors=True)
     if trainable.soft_attributes is not None:

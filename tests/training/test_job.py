@@ -148,3 +148,9 @@ def test_a_model_folder_that_cannot_be_replaced(tiny: str, tmp_path: Path, monke
     with pytest.raises(OutputError, match=r"cannot write '.*model': Permission denied"):
         go(settings(tiny, "run.steps=1"), tmp_path / "run")
     assert MOJI["clips"] == 12
+
+
+def test_a_model_is_saved_with_the_frame_pooling_it_was_trained_with(tiny: str, tmp_path: Path) -> None:
+    result, _ = go(settings(tiny, "run.steps=1", "objective.frame_pooling=softmax"), tmp_path / "run")
+    assert result is not None
+    assert load_model(result.model, device="cpu").frame_pooling == "softmax"
