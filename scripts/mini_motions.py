@@ -29,8 +29,7 @@ def motion_vectors(stills: VideoCLIP) -> Tensor:
 
     A sentence encoder puts "moving left" and "moving right" almost into one place (cosine 0.9); pictures of them
     must be told apart. The rows are an orthogonal set near the words' own vectors, so that each word still finds its
-    own row; shorter than the objects' rows, so that other words are not drawn to them (paraphrase_map 0.547 as without
-    motions, against 0.542 at full length).
+    own row; shorter than the objects' rows, so that other words are not drawn to them.
     """
     tower = stills.towers.textual
     memory = tower.memory
@@ -63,8 +62,7 @@ def with_motion_words(source: Path, target: Path) -> None:
 def keep_frames(source: Path, target: Path) -> None:
     """The model in `source`, its frames kept beside what its transformer makes of them; the weights are the same.
 
-    What is added for motions costs objects a little that were not trained together (seen_map 0.872 against 0.880);
-    frames that stay as they are keep them.
+    What is added for motions costs objects a little; frames that stay as they are keep them.
     """
     model = load_model(source, device="cpu", dtype="float32")
     options = {**model.temporal_options, "keep": True}

@@ -12,11 +12,9 @@ from olmv.calibration.fitting import Fit
 from olmv.calibration.loading import Loaded
 from olmv.calibration.objectives import Objective
 from olmv.scoring.scaling import Isotonic, Platt
-from olmv.scoring.thresholds import LabelThreshold, Provenance, vocabulary_sha256, words_sha256
+from olmv.scoring.thresholds import SETTINGS, LabelThreshold, Provenance, vocabulary_sha256, words_sha256
 
 __all__ = ["entries_of", "provenance", "words_of"]
-
-_SETTINGS = ("mode", "templates", "frames", "sampling", "pooling", "frame-pooling")
 
 
 def entries_of(
@@ -61,7 +59,7 @@ def words_of(loaded: Loaded) -> dict[str, str]:
 
 def provenance(loaded: Loaded, objective: str, **more: Any) -> Provenance:
     """The head of the file; `more` are further fields of it."""
-    settings = {name: loaded.settings[name] for name in _SETTINGS if name in loaded.settings}
+    settings = {name: loaded.settings[name] for name in SETTINGS if name in loaded.settings}
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         objective=objective,

@@ -131,14 +131,14 @@ def _from_lines(lines: TextIO) -> list[str]:
 
 
 def _from_folder(folder: str) -> list[str]:
-    found = sorted(_walk(folder))
+    found = sorted(filter(_is_video_name, walk(folder)))
     if not found:
         raise InputError(f"no videos in {folder}; looked below it for {_extension_list()}")
     return found
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Video files below `folder`; follows linked folders, each real folder once."""
+def walk(folder: str) -> Iterator[str]:
+    """Files below `folder`, but hidden ones; follows linked folders, each real folder once."""
     visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(parent)  # noqa: PTH116
@@ -148,7 +148,7 @@ def _walk(folder: str) -> Iterator[str]:
         visited.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
-            if not name.startswith(".") and _is_video_name(name):
+            if not name.startswith("."):
                 yield os.path.join(parent, name)  # noqa: PTH118 - keeps a leading ./ as written
 
 
@@ -158,7 +158,7 @@ def _from_glob(pattern: str) -> list[str]:
     for match in matches:
         if Path(match).is_dir():
             # In `clips/**` the folders' files are matches of their own.
-            found += [] if "**" in pattern else sorted(_walk(match))
+            found += [] if "**" in pattern else sorted(filter(_is_video_name, walk(match)))
         elif _is_video_name(match):
             found.append(match)
     if not found:

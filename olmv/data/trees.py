@@ -11,12 +11,12 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from olmv.data.manifests import VIDEO_EXTENSIONS
+from olmv.data.manifests import VIDEO_EXTENSIONS, walk
 from olmv.errors import InputError
 from olmv.files import read_text
 
@@ -41,7 +41,8 @@ class Tree:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError(f"no such folder: {root}; name the folder with the data set")
-        files = sorted(_walk(self.root))
+        below = len(os.path.join(self.root, ""))  # noqa: PTH118
+        files = sorted(path[below:].replace(os.sep, "/") for path in walk(str(self.root)))
         self.videos = tuple(path for path in files if PurePosixPath(path).suffix.lower() in VIDEO_EXTENSIONS)
         self.lists = tuple(path for path in files if PurePosixPath(path).suffix.lower() in LIST_EXTENSIONS)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
@@ -303,18 +304,3 @@ def _ends(path: str, asked: PurePosixPath) -> bool:
     folders = PurePosixPath(path).parent.parts
     wanted = asked.parent.parts
     return not wanted or folders[-len(wanted) :] == wanted
-
-
-def _walk(root: Path) -> Iterator[str]:
-    visited: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(root, followlinks=True):
-        status = os.stat(parent)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        below = Path(parent).relative_to(root).as_posix()
-        for name in files:
-            if not name.startswith("."):
-                yield name if below == "." else f"{below}/{name}"

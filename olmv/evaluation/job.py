@@ -120,6 +120,7 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
         if value is not None and value not in choices:
             raise UsageError(f"unknown {name} '{value}'; choose from {', '.join(choices)}")
     thresholds, remarks = _thresholds(job, benchmark, vocabulary)
+    book = None if job.attributes is None else AttributeBook.load(job.attributes)
     folder = job.output or Path("runs") / benchmark.name
     _check_folder(folder)
     if job.protocol.endswith("-few-shot") and (job.shots or job.lists):
@@ -141,13 +142,13 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
         timeout_s=job.timeout_s,
     )
     templates = job.templates or views.templates or classifier.model.templates
-    book = None if job.attributes is None else AttributeBook.load(job.attributes)
     texts = _texts(benchmark, vocabulary, book, templates)
     settings = _settings(job, benchmark, classifier, scoring, templates)
     kept = settings | {
         "texts": _digest(texts.texts),
         "videos": _digest(benchmark.videos),
         "truth": _digest(benchmark.truth),
+        "values of thresholds": _digest(thresholds),  # the rows say what passes them
     }
     scores, rows = score_benchmark(
         folder,

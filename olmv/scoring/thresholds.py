@@ -17,6 +17,7 @@ from olmv.scoring.scaling import Scaler, Scaling
 __all__ = [
     "DEFAULT_THRESHOLD",
     "FORMAT",
+    "SETTINGS",
     "Guarantee",
     "LabelThreshold",
     "Provenance",
@@ -30,7 +31,7 @@ FORMAT = "olmv-thresholds/1"
 DEFAULT_THRESHOLD = 0.5
 
 # Settings of a prediction run that move probabilities, under the names that the run's own file gives them.
-_SETTINGS = ("mode", "templates", "frames", "sampling", "pooling", "frame-pooling")
+SETTINGS = ("mode", "templates", "frames", "sampling", "pooling", "frame-pooling")
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -231,7 +232,7 @@ class Thresholds(Mapping[str, float]):
     def _other_settings(self, settings: Mapping[str, Any]) -> Iterator[str]:
         fitted = self.provenance.settings or {}
         # None is the model's own choice, which may be the same
-        pairs = [(name, fitted.get(name), settings.get(name)) for name in _SETTINGS]
+        pairs = [(name, fitted.get(name), settings.get(name)) for name in SETTINGS]
         other = [
             f"{name} {then} then, {now} now" for name, then, now in pairs if None not in (then, now) and then != now
         ]
