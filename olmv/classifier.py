@@ -1,9 +1,8 @@
 """The façade: a model, a list of labels, videos in, predictions out.
 
 Worker processes decode while this process encodes. Frames of several videos share a forward pass; a short
-batch is filled up with black frames to one of few sizes, because matrix kernels are chosen by size and add
-up in different
-orders: so what a video gets does not depend on which videos it was batched with.
+batch is filled up with black frames to one of few sizes, because matrix kernels are chosen by size and add up in
+different orders: so what a video gets does not depend on which videos it was batched with.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,22 +25,23 @@ from olmv.models.hub import DEFAULT_MODEL, load_model
 from olmv.models.temporal import FrameFeatures
 from olmv.models.text_cache import encode_texts_cached
 from olmv.models.video_clip import VideoCLIP
+from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
 from olmv.scoring.bank import TextBank
+from olmv.scoring.clips import score_clips
 from olmv.scoring.ensemble import (
     FRAME_POOLINGS,
     POOLINGS,
     FramePooling,
     Mode,
     Pooling,
-    score_and_null,
-    to_logits,
     to_probabilities,
 )
 from olmv.scoring.explain import Explanation, explain
+from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.scaling import Scaler
 from olmv.scoring.thresholds import Thresholds, thresholds_for
-from olmv.video.loader import FrameLoader, VideoFrames
+from olmv.video.loader import FrameLoader, VideoFrames, batches
 from olmv.video.sampling import SAMPLINGS
 
 MODES: tuple[Mode, ...] = ("multi-label", "single-label")
@@ -49,8 +49,7 @@ MODES: tuple[Mode, ...] = ("multi-label", "single-label")
 # At most so many labels of a video are explained, the most probable first.
 EXPLAINED = 50
 
-# On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24,
-# 64.
+# On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24, 64.
 _CPU_STEP = 8
 
 
@@ -62,10 +61,10 @@ class Classifier:
     ...     print(prediction.video, prediction.positives)
 
     Args:
-        model: a video CLIP, as `olmv.load_model` gives it.
+        model: as `olmv.load_model` gives it.
     """
 
-    def __init__(self, model: VideoCLIP) -> None:
+    def __init__(self, model: VideoModel) -> None:
         self.model = model
 
     @classmethod
@@ -96,7 +95,7 @@ class Classifier:
         thresholds: Thresholds | None = None,
         threshold: float | None = None,
         top_k: int | None = None,
-        frames: int = 8,
+        frames: int | None = None,
         sampling: str = "uniform",
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
@@ -120,7 +119,7 @@ class Classifier:
             thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
             threshold: one threshold for all labels; wins over all others.
             top_k: keep the most probable labels only, best first.
-            frames: how many to sample from a video.
+            frames: how many to sample from a video; None for what the model is made for, mostly 8.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
             frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
@@ -138,7 +137,8 @@ class Classifier:
             text_progress: called with (done, all) while texts are encoded.
 
         Raises:
-            UsageError: an option is out of range. Raised by the call itself, not by the first step.
+            UsageError: an option is out of range, or the model is made for another number of frames. Raised by the
+                call itself, not by the first step.
         """
         words = _as_vocabulary(vocabulary, attributes)
         _check_choice("mode", mode, MODES)
@@ -149,6 +149,8 @@ class Classifier:
         for name, value in (("frames", frames), ("top-k", top_k), ("batch size", batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
+        frames = frames or self.model.default_frames
+        self.model.check_frames(frames)
         scoring = _Scoring(
             model=self.model,
             labels=words.names,
@@ -179,18 +181,22 @@ class Classifier:
         """Frames per forward pass."""
         return _CPU_STEP * 2 if self.model.device.type == "cpu" else 64
 
-    def text_bank(self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None) -> TextBank:
+    def text_bank(
+        self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None
+    ) -> TextBank | PromptedBank:
         """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
 
         Softmax-trained models also get the null prompts, which their probabilities are measured against. A label that
-        the model has an embedding of (`VideoCLIP.label_embeddings`) has it in the place of that of its name, whatever
-        the templates.
+        the model has an embedding of (`VideoModel.label_embeddings`) has it in the place of that of its name, whatever
+        the templates. Of a model that prompts its texts it is a `PromptedBank`; both give the bank `for_video`.
         """
         prompts = list(texts.texts)
         nulls = list(NULL_PROMPTS) if self.model.logit_bias is None else []
         embeddings = encode_texts_cached(self.model, prompts + nulls, progress=progress).to(self.model.device)
-        null = embeddings[len(prompts) :] if nulls else None
-        rows = embeddings[: len(prompts)]
+        rows, rest = embeddings[: len(prompts)], embeddings[len(prompts) :]
+        if self.model.prompts_texts:
+            return PromptedBank.from_texts(texts, rows, null=rest, condition=self.model.condition)
+        null = rest if nulls else None
         return TextBank.from_texts(texts, rows, null=null, stored=self.model.label_embeddings)
 
     @torch.inference_mode()
@@ -201,7 +207,7 @@ class Classifier:
 
     def similarity(self, embedding: Tensor, text: str) -> float:
         """The cosine of a video's embedding [D] and a text, such as its caption."""
-        return float(embedding.float() @ self.model.encode_texts([text])[0])
+        return float(embedding.float() @ functional.normalize(self.model.encode_texts([text])[0], dim=0))
 
     def truncated_texts(
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
@@ -238,7 +244,7 @@ class Classifier:
                     yield scoring.prediction(video, embeddings.get(video.index), bank)
 
     @torch.inference_mode()
-    def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[Tensor]:
+    def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
         """The embeddings of several clips, whose frames share forward passes.
 
         Args:
@@ -246,41 +252,38 @@ class Classifier:
             batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
 
         Returns:
-            For each [R_i, D] (see `VideoCLIP.row_mask`), or [D] where the model gives one embedding; float32, on
-            the model's device.
+            For each its rows [R_i, D] (see `VideoCLIP.row_mask`), or [D] where the model gives one embedding; float32,
+            on the model's device.
         """
         batch_size = batch_size or self.default_batch_size
         if not pixels:
             return []
-        if not self.model.encodes_stills:
-            return self._encode_clips(pixels)
+        if not (self.model.encodes_stills and isinstance(self.model, VideoCLIP)):
+            return self._encode_clips(self.model, pixels)
         packed = torch.cat(list(pixels))
-        parts = [self._encode_stills(packed[i : i + batch_size], batch_size) for i in range(0, len(packed), batch_size)]
+        parts = [
+            self._encode_stills(self.model, packed[i : i + batch_size], batch_size)
+            for i in range(0, len(packed), batch_size)
+        ]
         stills = FrameFeatures.join(parts)
         ends = list(accumulate(len(part) for part in pixels))
         return [
-            self._encode_video(stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)
+            _encode_video(self.model, stills.as_video(end - len(part), end))
+            for part, end in zip(pixels, ends, strict=True)
         ]
 
-    def _encode_stills(self, pixels: Tensor, batch_size: int) -> FrameFeatures:
+    def _encode_stills(self, model: VideoCLIP, pixels: Tensor, batch_size: int) -> FrameFeatures:
         """uint8 [N, 3, S, S] -> features of N videos of one frame."""
         filled = self._fill(pixels, batch_size)
-        return self.model.encode_stills(self._normalize(filled).unsqueeze(1)).first(len(pixels))
+        return model.encode_stills(self._normalize(filled).unsqueeze(1)).first(len(pixels))
 
-    def _encode_video(self, features: FrameFeatures) -> Tensor:
-        """Features of one video -> [D], or [T, D] where frames are left to pool. By itself: no padding, no mates."""
-        frames = self.model.contextualise(features)
-        return (self.model.pool_frames(frames) if self.model.yields_video_embedding else frames)[0].float()
-
-    def _encode_clips(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        """uint8 [T_i, 3, S, S] each -> [T_i, D] each, for towers whose layers look at several frames."""
+    def _encode_clips(self, model: VideoModel, pixels: Sequence[Tensor]) -> list[VideoEmbedding]:
+        """uint8 [T_i, 3, S, S] each, for models whose layers look at several frames."""
         longest = max(len(part) for part in pixels)
         mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
-        mask = mask.to(self.model.device)
         padded = torch.stack([_fill_to(part, longest) for part in pixels])
         frames = self._normalize(padded.flatten(0, 1)).view(padded.shape)
-        encoded = self.model.encode_frames(frames, mask=mask).float()
-        return [video[: len(part)] for video, part in zip(encoded, pixels, strict=True)]
+        return model.encode_clips(frames, mask.to(model.device))
 
     def _normalize(self, pixels: Tensor) -> Tensor:
         return self.model.preprocess.normalize(pixels, dtype=self.model.dtype, device=self.model.device)
@@ -294,7 +297,7 @@ class Classifier:
 class _Scoring:
     """Everything that turns the embeddings of one video into its prediction."""
 
-    model: VideoCLIP
+    model: VideoModel
     labels: Sequence[str]
     thresholds: Sequence[float]
     mode: Mode
@@ -305,7 +308,9 @@ class _Scoring:
     embeddings: bool
     scaler: Scaler | None = None  # makes calibrated probabilities
 
-    def prediction(self, video: VideoFrames, embedding: Tensor | None, bank: TextBank) -> VideoPrediction:
+    def prediction(
+        self, video: VideoFrames, embedding: VideoEmbedding | None, texts: TextBank | PromptedBank
+    ) -> VideoPrediction:
         common: dict[str, Any] = {
             "video": video.path,
             "duration_s": video.info.duration_s if video.info else None,
@@ -316,6 +321,8 @@ class _Scoring:
             assert video.error is not None, "a video without pixels has an error"
             failure = Failure(type(video.error).__name__, str(video.error))
             return VideoPrediction(status="error", error=failure, **common)
+        with torch.inference_mode():
+            bank = texts.for_video(embedding.context)
         similarity, logits, probabilities = self._score(embedding, bank)
         order = probabilities.argsort(descending=True, stable=True).tolist()
         shown = range(len(self.labels)) if self.top_k is None else order[: self.top_k]
@@ -325,18 +332,18 @@ class _Scoring:
             status="ok",
             error=None,
             labels=tuple(self._label(index, *(column[index] for column in values)) for index in shown),
-            explanations=tuple(self._explain(embedding, bank, explained, video)),
+            explanations=tuple(self._explain(embedding.rows, bank, explained, video)),
             thumbnails=tuple(video.thumbnails),
             times_s=tuple(float(time) for time in video.times_s),
             embedding=_video_embedding(embedding) if self.embeddings else None,
             **common,
         )
 
-    def _score(self, embedding: Tensor, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
-        """[T, D] or [D] -> similarity, logits and probabilities, each [C]."""
+    def _score(self, embedding: VideoEmbedding, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
+        """Similarity, logits and probabilities, each [C]."""
         similarity, logits = score_clips(
             self.model,
-            embedding.unsqueeze(0),
+            [embedding],
             bank,
             mode=self.mode,
             pooling=self.pooling,
@@ -353,66 +360,30 @@ class _Scoring:
         threshold = self.thresholds[index]
         return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
 
-    def _explain(
-        self, embedding: Tensor, bank: TextBank, labels: Sequence[int], video: VideoFrames
-    ) -> list[Explanation]:
+    def _explain(self, rows: Tensor, bank: TextBank, labels: Sequence[int], video: VideoFrames) -> list[Explanation]:
         if not labels:
             return []
         return explain(
-            embedding,
+            rows,
             bank,
             labels=labels,
-            times_s=None if embedding.ndim == 1 else [float(time) for time in video.times_s],
+            times_s=None if rows.ndim == 1 else [float(time) for time in video.times_s],
             pooling=self.pooling,
             frame_pooling=self.frame_pooling,
         )
 
 
-@torch.inference_mode()
-def score_clips(
-    model: VideoCLIP,
-    embeddings: Tensor,
-    bank: TextBank,
-    *,
-    mode: Mode = "multi-label",
-    pooling: Pooling = "mean",
-    frame_pooling: FramePooling = "mean",
-) -> tuple[Tensor, Tensor]:
-    """What `Classifier.embed_clips` gave, [B, T, D] or [B, D] -> similarity and logits, each [B, C]."""
-    bias = model.logit_bias
-    similarity, null = score_and_null(
-        embeddings,
-        None,
-        bank,
-        scale=model.logit_scale if bias is None else None,
-        pooling=pooling,
-        frame_pooling=frame_pooling,
-    )
-    return similarity, to_logits(similarity, null, scale=model.logit_scale, bias=bias, mode=mode)
+def _encode_video(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:
+    """Features of one video, by itself: no padding, no mates."""
+    frames = model.contextualise(features)
+    return VideoEmbedding((model.pool_frames(frames) if model.yields_video_embedding else frames)[0].float())
 
 
-def _video_embedding(embedding: Tensor) -> Tensor:
-    """[T, D] or [D] -> [D], L2-normalised, on the CPU."""
-    mean = embedding if embedding.ndim == 1 else embedding.mean(0)
+def _video_embedding(embedding: VideoEmbedding) -> Tensor:
+    """-> [D], L2-normalised, on the CPU."""
+    rows = embedding.rows
+    mean = rows if rows.ndim == 1 else rows.mean(0)
     return functional.normalize(mean.float(), dim=0).cpu()
-
-
-def batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
-    """Videos in order, as many at a time as `batch_size` frames hold, at least one."""
-    batch: list[VideoFrames] = []
-    frames = 0
-    for video in videos:
-        count = 0 if video.pixels is None else len(video.pixels)
-        if batch and frames + count > batch_size:
-            yield batch
-            batch, frames = [], 0
-        batch.append(video)
-        frames += count
-        if frames >= batch_size or frames == 0 or len(batch) >= batch_size:  # failed files do not pile up
-            yield batch
-            batch, frames = [], 0
-    if batch:
-        yield batch
 
 
 def _fill_to(pixels: Tensor, length: int) -> Tensor:

@@ -32,7 +32,7 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import DEFAULT_TEMPLATES
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_model
+from olmv.models.hub import load_video_clip
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
 from olmv.scoring.ensemble import POOLINGS, FramePooling, Pooling, score
@@ -124,14 +124,14 @@ def map_figures(model_name: str, clips: int, seed: int, frame_pooling: FramePool
     """All figures; prints which labels the best attribute arm changes most against the bare names.
 
     Args:
-        model_name: as `load_model` takes it; it has to know the Moji world.
+        model_name: as `load_video_clip` takes it; it has to know the Moji world.
         clips: how many fresh clips, with one to three of the 100 objects each.
         seed: of the clips; 1 and 9 were trained on, `eval_mini.py` uses 1000 to 1003.
         frame_pooling: over the frames of a clip, for every arm.
     """
     book = AttributeBook.load(BOOK)
     objects = objects_of(book)
-    model = load_model(model_name)
+    model = load_video_clip(model_name)
     scenes = [sample_scene(seed, i, names=objects, pairings="all") for i in range(clips)]
     frames = embed(model, scenes, Renderer(model.preprocess.size))
     truth = truth_of(scenes, objects)

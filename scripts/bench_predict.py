@@ -33,7 +33,7 @@ from bench_common import peak_rss_mb, report
 
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_model
+from olmv.models.hub import load_video_clip
 from olmv.models.saving import save_pretrained
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
@@ -211,7 +211,7 @@ def measure(paths: dict[str, list[str]], memory_clips: tuple[int, int], saved: s
         paths["small"]
     )
 
-    model = load_model(saved)
+    model = load_video_clip(saved)
     classifier = Classifier(model)
     run_olmv(classifier, paths["small"][:2])  # encodes the texts and warms up; not counted below
     encode_only(model, 8)

@@ -39,7 +39,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.devices import choose
-from olmv.models.hub import load_model, random_model
+from olmv.models.hub import load_video_clip, random_model
+from olmv.models.temporal import IN_TOWER
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
 from olmv.training.config import TrainConfig, find_config, load_config, parse_config
@@ -54,7 +55,7 @@ from olmv.training.trainer import Trainer
 ARCHITECTURE = "ViT-B-32-quickgelu"
 LABELS = 400  # as many as Kinetics-400 has
 STEPS = 100  # of the epoch that an update of the average is set against
-TEMPORALS = ("cross-frame", "divided", "transformer", "attention")
+TEMPORALS = ("cross-frame", "divided", "st-adapter", "transformer", "attention")
 FOREVER = 1_000_000  # epochs and steps: no run ends and no row is logged while it is measured
 
 
@@ -178,7 +179,7 @@ def forwards_of_vit(base: VideoCLIP, frames: int, clips: int, rounds: int) -> di
     noise = torch.randn(clips, frames, 3, size, size, device=base.device, dtype=base.dtype)
     arms: dict[str, Callable[[], object]] = {}
     for temporal in ("mean", *TEMPORALS):
-        towers = deepcopy(base.towers) if temporal in ("cross-frame", "divided") else base.towers  # these change it
+        towers = deepcopy(base.towers) if temporal in IN_TOWER else base.towers  # these change it
         made = VideoCLIP(towers, name=temporal, preprocess=base.preprocess, temporal=temporal)
         arms[temporal] = partial(made.to(base.device, base.dtype).eval().encode_video, noise)
     with torch.inference_mode():
@@ -195,7 +196,7 @@ def text_encodings(folder: Path, accelerator: Any, *, caption_weight: float) -> 
         "objective": {"caption_weight": caption_weight},
         "optimizer": {"batch_size": 4, "epochs": 1},
     })  # fmt: skip
-    model = load_model("olmv-mini", device=str(accelerator.device), dtype="float32")
+    model = load_video_clip("olmv-mini", device=str(accelerator.device), dtype="float32")
     source, _ = open_sources(config.data, preprocess=model.preprocess, templates=model.templates, seed=0)
     view = Watcher()
     view.watch(model)
@@ -210,7 +211,7 @@ def features_speedup(clips: int, rounds: int, folder: Path, accelerator: Any) ->
     changed["run.log_every"] = FOREVER
     config = load_config(find_config("moji_motions"), [f"{key}={value}" for key, value in changed.items()])
     asked, device = config.model, str(accelerator.device)
-    model = load_model(
+    model = load_video_clip(
         asked.name, device=device, dtype="float32", temporal=asked.temporal, temporal_options=asked.temporal_options
     )
     source, _ = open_sources(config.data, preprocess=model.preprocess, templates=model.templates, seed=0)

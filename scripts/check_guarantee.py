@@ -141,10 +141,10 @@ def moji_scores(model_name: str, clips: int, seed: int) -> tuple[Floats, Bools]:
 
     from olmv.data.moji import MOTIONS, object_names, sample_scene, scene_labels
     from olmv.data.moji_render import Renderer
-    from olmv.models.hub import load_model
+    from olmv.models.hub import load_video_clip
     from olmv.scoring.ensemble import score, to_logits
 
-    model = load_model(model_name, dtype="float32")
+    model = load_video_clip(model_name, dtype="float32")
     drawn = object_names("seen")[::8]
     names = [*drawn, *scene_labels(), *MOTIONS]
     scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(clips)]

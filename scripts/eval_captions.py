@@ -44,7 +44,7 @@ from olmv.captions.from_labels import (
 )
 from olmv.data.moji import Scene, object_names, sample_scene
 from olmv.data.moji_render import Renderer
-from olmv.models.hub import load_model
+from olmv.models.hub import load_video_clip
 from olmv.models.video_clip import VideoCLIP
 from olmv.predictions import FrameCounts, LabelPrediction, VideoPrediction, round_significant
 from olmv.scoring.ensemble import FRAME_POOLINGS, FramePooling, pool_frames, score_and_null, to_logits, to_probabilities
@@ -254,7 +254,7 @@ def main() -> None:
     started = time.perf_counter()
     clips = 60 if args.quick else args.clips or (1000 if args.tune else 200)
     seed = args.seed if args.seed is not None else TUNING_SEED if args.tune else 4000
-    model = load_model(args.model)
+    model = load_video_clip(args.model)
     scenes = [sample_scene(seed, i, names=object_names("seen"), pairings="all") for i in range(clips)]
     frames = embed(model, scenes, Renderer(model.preprocess.size))
     if args.tune:

@@ -26,7 +26,7 @@ from olmv.data.moji import BRIEF, MOTIONS, Scene, object_names, paraphrases, sam
 from olmv.data.moji_render import Renderer
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_model
+from olmv.models.hub import load_video_clip
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
 from olmv.scoring.ensemble import score
@@ -131,7 +131,7 @@ def main() -> None:
     args = parser.parse_args()
     started = time.perf_counter()
     clips = 200 if args.quick else args.clips
-    model = load_model(args.model)
+    model = load_video_clip(args.model)
     figures = evaluate(model, clips, args.seed, args.frame_pooling)
     settings = {
         "model": args.model,

@@ -35,6 +35,7 @@ CLAIMS: tuple[tuple[str, str, str, float], ...] = (
     ("temporal modelling beats frame mean on motions by 30 points", "transformer/motion_map", "mean/motion_map", 0.3),
     ("cross-frame attention beats frame mean (Open-VCLIP)", "cross-frame/motion_map", "mean/motion_map", 0.0),
     ("a divided temporal branch beats frame mean (2407.09073)", "divided/motion_map", "mean/motion_map", 0.0),
+    ("ST-Adapter beats frame mean (2206.13559)", "st-adapter/motion_map", "mean/motion_map", 0.0),
     ("attention pooling beats frame mean", "attention/motion_map", "mean/motion_map", 0.0),
     ("plain fine-tuning gains seen objects", "plain/seen_map", "original/seen_map", 0.0),
     ("plain fine-tuning loses unseen objects", "original/unseen_map", "plain/unseen_map", 0.0),

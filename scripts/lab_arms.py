@@ -24,7 +24,8 @@ from olmv.data.moji_render import Renderer
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_model
+from olmv.models.hub import load_video_clip
+from olmv.models.temporal import IN_TOWER
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
 from olmv.scoring.ensemble import Pooling, score, to_logits
@@ -75,13 +76,15 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
     """(a) Which temporal modules learn motions, each with its own best way to be trained in a few minutes.
 
     Four frames. `mean`, `cross-frame` and `divided` train the image tower (they have no other weights, or weights
-    inside of it): 64 steps of 32 clips. `attention` and `transformer` stand on a frozen tower whose features are kept:
-    16 epochs over 6,000 clips, about as long. Motions are the only labels.
+    inside of it): 64 steps of 32 clips; `st-adapter` only its own weights inside the frozen tower, as published, for
+    as many. `attention` and `transformer` stand on a frozen tower whose features are kept: 16 epochs over 6,000
+    clips, about as long. Motions are the only labels.
     """
     arms: dict[str, dict[str, Any]] = {
         "mean": {"model.temporal": "mean"},
         "cross-frame": {"model.temporal": "cross-frame", "model.temporal_options": {"edges": "mask"}},
         "divided": {"model.temporal": "divided", "optimizer.new_lr": 1e-3},
+        "st-adapter": {"model.temporal": "st-adapter", "model.train": "new", "optimizer.lr": 1e-3},
         "attention": {"model.temporal": "attention"},
         "transformer, embeddings only": {"model.temporal": "transformer", "model.temporal_options": {"width": 256}},
         "transformer": {"model.temporal": "transformer", "model.temporal_options": {"width": 256, "layout": 8}},
@@ -103,9 +106,9 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
     figures = {}
     for arm, options in arms.items():
         overrides = {**shared, "model.temporal_options": {}, **options}
-        if arm in ("mean", "cross-frame", "divided"):
-            overrides |= {"model.train": "visual", "data.feature_cache": None}
-            overrides |= {"optimizer.lr": 3e-4, "run.steps": lab.count(64, 2)}
+        if arm in ("mean", *IN_TOWER):
+            overrides |= {"data.feature_cache": None, "run.steps": lab.count(64, 2)}
+            overrides |= {"model.train": "visual", "optimizer.lr": 3e-4} | options
         found = lab.run("temporal", arm.replace(", ", "-").replace(" ", "-"), seed, "moji_motions", overrides)
         figures[f"{arm}/motion_map"] = found["motions/map"]
     return figures
@@ -182,7 +185,7 @@ def naming(lab: Lab, seed: int) -> dict[str, float]:
     """
     book = AttributeBook.load(BOOK)
     objects = [str((book.entry(label).model_extra or {})["object"]) for label in book]
-    model = load_model("olmv-mini", temporal="mean", dtype="float32")
+    model = load_video_clip("olmv-mini", temporal="mean", dtype="float32")
     scenes = [sample_scene(3000 + seed, i, names=objects, pairings="all") for i in range(lab.count(600))]
     frames, truth = embed(model, scenes, Renderer(64)), truth_of(scenes, objects)
 
@@ -233,7 +236,7 @@ def soft_label_embeddings(
 
 def thresholds(lab: Lab, seed: int) -> dict[str, float]:
     """(e) One threshold of 0.5 for all labels, or one a label for its F1, fitted to the other half of the clips."""
-    model = load_model("olmv-mini", dtype="float32")
+    model = load_video_clip("olmv-mini", dtype="float32")
     names = [*object_names("seen")[::8], *scene_labels(), *MOTIONS]
     drawn = object_names("seen")[::8]
     scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(lab.count(800, 64))]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from olmv.data.moji import MOTIONS
-from olmv.models.hub import load_model
+from olmv.models.hub import load_video_clip
 from olmv.models.saving import save_pretrained
 from olmv.models.towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
@@ -43,7 +43,7 @@ def motion_vectors(stills: VideoCLIP) -> Tensor:
 
 def with_motion_words(source: Path, target: Path) -> None:
     """The model in `source` with motions in the memory of its text tower; nothing else changes."""
-    stills = load_model(source, device="cpu", dtype="float32", temporal="mean")
+    stills = load_video_clip(source, device="cpu", dtype="float32", temporal="mean")
     towers = stills.towers
     rows = motion_vectors(stills)
     config = replace(towers.config, memory_size=len(towers.textual.memory) + len(rows))
@@ -64,7 +64,7 @@ def keep_frames(source: Path, target: Path) -> None:
 
     What is added for motions costs objects a little; frames that stay as they are keep them.
     """
-    model = load_model(source, device="cpu", dtype="float32")
+    model = load_video_clip(source, device="cpu", dtype="float32")
     options = {**model.temporal_options, "keep": True}
     made = VideoCLIP(
         model.towers, name="olmv-mini", preprocess=model.preprocess, temporal="transformer", temporal_options=options,
@@ -108,7 +108,7 @@ def train_motions(work: Path, output: Path) -> None:
     keep_frames(work / "motions" / "model", work / "kept")
     again = load_config(CONFIG, [f"model.name={work / 'kept'}", *SECOND])
     train(again, work / "second", view=Plain())
-    model = load_model(work / "second" / "model", device="cpu", dtype="float32")
+    model = load_video_clip(work / "second" / "model", device="cpu", dtype="float32")
     card = output / "README.md"
     save_pretrained(
         model,

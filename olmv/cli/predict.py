@@ -90,7 +90,12 @@ def predict(
         float | None, typer.Option(min=0, max=1, metavar="P", help="One threshold for all labels.")
     ] = None,
     top_k: Annotated[int | None, typer.Option(min=1, metavar="K", help="Only the K most probable labels.")] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames to sample from a video.")] = 8,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Frames to sample from a video.  [default: the model's own, mostly 8]", show_default=False
+        ),
+    ] = None,
     sampling: Annotated[Sampling, typer.Option(help="Which frames.")] = Sampling.uniform,
     pooling: Annotated[Pooling, typer.Option(help="Over a label's texts.")] = Pooling.mean,
     frame_pooling: Annotated[

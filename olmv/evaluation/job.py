@@ -104,6 +104,7 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
     """
     from olmv.evaluation.runner import Scoring, score_benchmark
     from olmv.evaluation.views import views_for
+    from olmv.models.hub import DEFAULT_MODEL, frames_for
     from olmv.scoring.ensemble import FRAME_POOLINGS, POOLINGS, Mode
 
     if job.protocol not in PROTOCOLS:
@@ -111,7 +112,7 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
         raise UsageError(f"no protocol '{job.protocol}'; choose from {', '.join(close)}")
     if job.protocol == "predictions":
         return _of_predictions(job, listener)
-    views = views_for(job.views, job.protocol, job.frames)
+    views = views_for(job.views, job.protocol, frames_for(job.model or DEFAULT_MODEL, job.frames))
     benchmark, vocabulary = _benchmark(job, views.label_style)
     for name, value, choices in (
         ("pooling", job.pooling, POOLINGS),

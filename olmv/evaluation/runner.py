@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from olmv.classifier import Classifier, batches, score_clips
+from olmv.classifier import Classifier
 from olmv.data.benchmarks import Benchmark
 from olmv.errors import OutputError
 from olmv.evaluation.views import ViewReader, Views
 from olmv.labels.texts import LabelTexts
 from olmv.run_journal import RunJournal
 from olmv.scoring.bank import TextBank
+from olmv.scoring.clips import score_clips
 from olmv.scoring.ensemble import FramePooling, Mode, Pooling
+from olmv.scoring.prompted import PromptedBank
 from olmv.video.decode import VideoFrames
-from olmv.video.loader import FrameLoader
+from olmv.video.loader import FrameLoader, batches
 
 __all__ = ["Listener", "Scoring", "predicted", "score_benchmark"]
 
@@ -150,7 +151,11 @@ def _decoded(benchmark: Benchmark, todo: list[int], classifier: Classifier, scor
 
 
 def _scored(
-    videos: Iterator[VideoFrames], todo: list[int], classifier: Classifier, bank: TextBank, scoring: Scoring
+    videos: Iterator[VideoFrames],
+    todo: list[int],
+    classifier: Classifier,
+    bank: TextBank | PromptedBank,
+    scoring: Scoring,
 ) -> Iterator[tuple[int, VideoFrames, NDArray[np.float32] | None]]:
     size = scoring.batch_size or classifier.default_batch_size
     for batch in batches(videos, size):
@@ -161,7 +166,7 @@ def _scored(
             if video.pixels is None:
                 yield todo[video.index], video, None
                 continue
-            views = torch.stack([next(embedded) for _ in range(scoring.views.count)])
+            views = [next(embedded) for _ in range(scoring.views.count)]
             _, logits = score_clips(
                 classifier.model,
                 views,

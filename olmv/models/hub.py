@@ -4,7 +4,8 @@ olmv-mini                      ships with olmv: knows drawings, not footage
 ARCH/PRETRAINED                any of open_clip's, such as ViT-B-32/openai
 hf-hub:ORG/REPO                an open_clip model on the Hugging Face hub
 local-dir:FOLDER               the same, in a folder
-FOLDER                         a model that olmv saved
+hf:ORG/REPO[@REVISION]         on the hub: a model that olmv saved, or an X-CLIP such as microsoft/xclip-base-patch32
+FOLDER                         the same in a folder
 """
 
 import difflib
@@ -15,34 +16,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import Any, TypeVar
 
 from olmv.devices import Placement, choose
-from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError, reason
-from olmv.models.label_embeddings import load_label_embeddings
-from olmv.models.mini import MiniConfig
-from olmv.models.temporal import check_temporal, is_temporal_key
-from olmv.models.towers import MiniTowers, OpenClipTowers
+from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
+from olmv.models.model_folder import is_model_folder, load_folder, read_config, xclip_sizes
+from olmv.models.temporal import check_temporal
+from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
+from olmv.models.video_model import VideoModel
 from olmv.network import fetching, quiet
 from olmv.video.transforms import Preprocess
 
 __all__ = [
     "DEFAULT_MODEL",
-    "FORMAT",
     "MINI",
     "ModelInfo",
+    "folder_of",
+    "frames_for",
     "list_models",
     "load_model",
+    "load_video_clip",
     "model_info",
     "random_model",
-    "read_config",
 ]
 
 log = logging.getLogger(__name__)
-FORMAT = "olmv-model/1"
+Model = TypeVar("Model", bound=VideoModel)
 MINI = "olmv-mini"
 MINI_FOLDER = Path(__file__).parent / MINI
 # Of what open_clip offers, Meta's Perception Encoder (arXiv 2504.13181) is the one also trained on captioned
@@ -55,7 +55,7 @@ class ModelInfo:
     """What is known of a model before its weights are loaded."""
 
     name: str
-    family: str  # "olmv" or "open_clip"
+    family: str  # "olmv", "open_clip" or "xclip"
     architecture: str
     image_size: int | None
     embed_dim: int | None
@@ -63,6 +63,7 @@ class ModelInfo:
     ships_with_olmv: bool
     description: str
     temporal: str = "mean"  # as saved
+    frames: int | None = None  # that it is made for; None where any number will do
 
 
 def load_model(
@@ -72,15 +73,15 @@ def load_model(
     dtype: str = "auto",
     temporal: str | None = None,
     temporal_options: Mapping[str, Any] | None = None,
-) -> VideoCLIP:
+) -> VideoModel:
     """Load a model by name or folder, ready for inference (see the module's docstring for names).
 
     Args:
-        name: `olmv-mini`, `ARCH/PRETRAINED`, `hf-hub:...`, `local-dir:...` or a folder that olmv saved.
+        name: `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        temporal: `mean`, `attention`, `transformer`, `cross-frame` or `divided`; default: what the model was saved
-            with, else `mean`. A module other than the saved one, or with other options, starts from its first state.
+        temporal: one of `olmv.models.temporal.TEMPORALS`; default: what the model was saved with, else `mean`. A
+            module other than the saved one, or with other options, starts from its first state.
         temporal_options: of that module (see `VideoCLIP`); default: the saved ones for the saved module.
 
     Raises:
@@ -93,12 +94,62 @@ def load_model(
         check_temporal(temporal, temporal_options)
     placement = choose(device, dtype)
     text = str(name)
-    folder = MINI_FOLDER if text == MINI else Path(text)
-    if text == MINI or (folder / "config.json").is_file():
-        model = _load_folder(folder, name=text, temporal=temporal, options=temporal_options)
+    folder = folder_of(text)
+    model: VideoModel
+    if folder is not None:
+        model = load_folder(folder, name=text, temporal=temporal, options=temporal_options)
     else:
         model = _load_open_clip(text, temporal=temporal or "mean", options=temporal_options)
+    log.info("%s on %s", model.name, placement)
     return _place(model, placement)
+
+
+def load_video_clip(name: str | Path = DEFAULT_MODEL, **options: Any) -> VideoCLIP:
+    """As `load_model`, for what only a `VideoCLIP` can do: training, export, other temporal modules.
+
+    Raises ModelError for a model of another family, and as `load_model`.
+    """
+    model = load_model(name, **options)
+    if not isinstance(model, VideoCLIP):
+        raise ModelError(f"'{name}' is a {type(model).__name__}, which can predict but not this; use a video CLIP")
+    return model
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder of a model that is one: olmv-mini's, the user's, or one fetched from the hub; None for open_clip's.
+
+    Raises ModelError and its kin where the hub has no such model.
+    """
+    if name.startswith("hf:"):
+        return _fetched(name)
+    folder = MINI_FOLDER if name == MINI else Path(name)
+    return folder if name == MINI or is_model_folder(folder) else None
+
+
+@lru_cache(maxsize=8)
+def _fetched(name: str) -> Path:
+    """Asked once in the life of a process: a run does not change its model half-way."""
+    from olmv.models.remote import download, parse
+
+    return download(*parse(name))
+
+
+def frames_for(name: str | Path, asked: int | None) -> int | None:
+    """The frames to look at: what was asked, else what the model is made for; None where any number will do.
+
+    Reads no weights.
+
+    Raises:
+        UsageError: the model is made for another number.
+        ModelError: as `model_info`, for a folder or a model on the hub.
+    """
+    text = str(name)
+    if not text.startswith("hf:") and not is_model_folder(Path(text)):
+        return asked
+    made = model_info(text).frames
+    if None not in (made, asked) and made != asked:
+        raise UsageError(f"{text} is made for {made} frames, got {asked}; use --frames {made}")
+    return asked or made
 
 
 def random_model(
@@ -146,75 +197,8 @@ def random_model(
     return _place(model, choose(device, "float32"))
 
 
-def _place(model: VideoCLIP, placement: Placement) -> VideoCLIP:
-    log.info("%s on %s", model.name, placement)
-    model = model.to(device=placement.device, dtype=placement.dtype).eval()
-    return model.requires_grad_(False)
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The checked `config.json` of a saved model.
-
-    Raises:
-        ModelError: there is none, or it is not one that this version reads.
-    """
-    path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = config.get("format") == FORMAT
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path} cannot be read as a model's config: {error}") from None
-    if not known:
-        raise ModelError(f"{path} is not of format {FORMAT}; is '{folder}' a folder that olmv saved?")
-    return config
-
-
-def _load_folder(folder: Path, *, name: str, temporal: str | None, options: Mapping[str, Any] | None) -> VideoCLIP:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    config = read_config(folder)
-    try:
-        preprocess = Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text(encoding="utf-8")))
-        saved: dict[str, Tensor] = load_file(folder / "model.safetensors")
-        towers = _build_towers(config, folder)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}") from None
-    saved = {k: v.float() if v.is_floating_point() else v for k, v in saved.items()}
-    wanted = temporal or config["temporal"]
-    kept = check_temporal(config["temporal"], config.get("temporal_options"))
-    if options is None and wanted == config["temporal"]:
-        options = kept
-    fresh = (wanted, check_temporal(wanted, options)) != (config["temporal"], kept)
-    try:
-        if fresh:  # the towers first: the module's first state may be a copy of their weights
-            towers.load_state_dict({k[7:]: v for k, v in saved.items() if not is_temporal_key(k)})
-        model = VideoCLIP(
-            towers,
-            name=name,
-            preprocess=preprocess,
-            temporal=wanted,
-            temporal_options=options,
-            templates=config.get("templates", "video"),
-            frame_pooling=config.get("frame_pooling", "mean"),
-        )
-        if not fresh:
-            model.load_state_dict(saved)
-    except RuntimeError as error:
-        raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}") from None
-    model.label_embeddings = load_label_embeddings(folder)
-    return model
-
-
-def _build_towers(config: dict[str, Any], folder: Path) -> Any:
-    if config["family"] == "olmv-mini":
-        return MiniTowers(MiniConfig(**config["architecture"]), folder / "tokenizer.json")
-    import open_clip
-
-    source = f"local-dir:{folder}"
-    with quiet():  # it warns that the weights are random; ours are loaded next
-        made = open_clip.create_model(source, load_weights=False)
-    return OpenClipTowers(made, open_clip.get_tokenizer(source), open_clip.get_model_config(source) or {})
+def _place(model: Model, placement: Placement) -> Model:
+    return model.to(device=placement.device, dtype=placement.dtype).eval().requires_grad_(False)
 
 
 def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | None) -> VideoCLIP:
@@ -286,22 +270,14 @@ def model_info(name: str | Path) -> ModelInfo:
         ModelError: a folder that holds no usable model.
     """
     text = str(name)
-    folder = MINI_FOLDER if text == MINI else Path(text.removeprefix("local-dir:"))
-    if text == MINI or (folder / "config.json").is_file():
-        config = read_config(folder)
-        size = json.loads((folder / "preprocess.json").read_text(encoding="utf-8")).get("size")
-        made = config.get("architecture", {})
-        return ModelInfo(
-            text, "olmv" if config["family"] == "olmv-mini" else "open_clip", config["family"], size,
-            made.get("embed_dim"), made.get("context_length"), text == MINI, config.get("description", ""),
-            config["temporal"],
-        )  # fmt: skip
+    if (folder := folder_of(text)) is not None:
+        return _folder_info(text, folder)
     if text.startswith("hf-hub:"):
         return ModelInfo(text, "open_clip", text[7:], None, None, None, False, "an open_clip model on the hub")
     if text.startswith("local-dir:"):
-        path = folder / "open_clip_config.json"
+        path = Path(text[10:]) / "open_clip_config.json"
         if not path.is_file():
-            raise ModelNotFoundError(f"no open_clip model in '{folder}': open_clip_config.json is missing")
+            raise ModelNotFoundError(f"no open_clip model in '{text[10:]}': open_clip_config.json is missing")
         made = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
         return _open_clip_info(text, text[10:], made)
     _check_open_clip_name(text)
@@ -309,6 +285,23 @@ def model_info(name: str | Path) -> ModelInfo:
 
     architecture = text.partition("/")[0]
     return _open_clip_info(text, architecture, open_clip.get_model_config(architecture) or {})
+
+
+def _folder_info(name: str, folder: Path) -> ModelInfo:
+    config = read_config(folder)
+    made = config.get("architecture", {})
+    if config["family"] in ("xclip", "hf-xclip"):
+        sizes = xclip_sizes(config, folder)
+        return ModelInfo(
+            name, "xclip", "x-clip", sizes.image_size, sizes.embed_dim, sizes.context_length, False,
+            config.get("description") or "X-CLIP: frames exchange messages, texts are prompted by the video",
+            "x-clip", sizes.frames,
+        )  # fmt: skip
+    size = json.loads((folder / "preprocess.json").read_text(encoding="utf-8")).get("size")
+    return ModelInfo(
+        name, "olmv" if config["family"] == "olmv-mini" else "open_clip", config["family"], size,
+        made.get("embed_dim"), made.get("context_length"), name == MINI, config["description"], config["temporal"],
+    )  # fmt: skip
 
 
 def _open_clip_info(name: str, architecture: str, config: dict[str, Any]) -> ModelInfo:

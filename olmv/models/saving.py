@@ -9,18 +9,20 @@ from typing import Any
 
 import torch
 
-from olmv.errors import OutputError
+from olmv.errors import ModelError, OutputError
 from olmv.files import write_atomic
-from olmv.models.hub import FORMAT
 from olmv.models.label_embeddings import LABEL_FILES, save_label_embeddings
+from olmv.models.migrations import FORMAT
 from olmv.models.towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
+from olmv.models.video_model import VideoModel
+from olmv.models.xclip_model import XClipModel
 
 __all__ = ["save_pretrained"]
 
 
 def save_pretrained(
-    model: VideoCLIP,
+    model: VideoModel,
     folder: str | Path,
     *,
     card: str | None = None,
@@ -42,34 +44,15 @@ def save_pretrained(
 
     Raises:
         OutputError: the folder cannot be written.
+        ModelError: a model that only runs.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder '{folder}': {error.strerror}") from None
-    config: dict[str, Any] = {
-        "format": FORMAT,
-        "temporal": model.temporal,
-        "temporal_options": model.temporal_options,
-        "templates": model.templates,
-        "frame_pooling": model.frame_pooling,
-        "embed_dim": model.embed_dim,
-        "description": description,
-    }
+    config = {"format": FORMAT, "description": description} | _describe(model, folder)
     preprocess = json.dumps(model.preprocess.to_dict(), indent=1) + "\n"
-    towers = model.towers
-    if isinstance(towers, MiniTowers):
-        config |= {"family": "olmv-mini", "architecture": towers.config.to_dict()}
-        if towers.tokenizer_file.resolve() != (folder / "tokenizer.json").resolve():
-            write_atomic(folder / "tokenizer.json", towers.tokenizer_file.read_bytes())
-    else:
-        config |= {"family": "open_clip"}
-        described = {"model_cfg": towers.config, "preprocess_cfg": dict(towers.model.visual.preprocess_cfg)}
-        inner = getattr(towers.tokenizer, "tokenizer", None)
-        if inner is not None and hasattr(inner, "save_pretrained"):
-            inner.save_pretrained(str(folder))
-        write_atomic(folder / "open_clip_config.json", json.dumps(described, indent=1) + "\n")
     write_atomic(folder / "preprocess.json", preprocess)
     _write_weights(model, folder / "model.safetensors", dtype)
     _write_labels(model, folder)
@@ -77,7 +60,33 @@ def save_pretrained(
     write_atomic(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
-def _write_labels(model: VideoCLIP, folder: Path) -> None:
+def _describe(model: VideoModel, folder: Path) -> dict[str, Any]:
+    """What config.json says of this family; files that belong to the family are written into the folder."""
+    if isinstance(model, XClipModel):
+        return {"family": "xclip", "architecture": model.xclip.config.to_dict()}
+    if not isinstance(model, VideoCLIP):
+        raise ModelError(f"a {type(model).__name__} cannot be saved; save the model that it was made from")
+    config: dict[str, Any] = {
+        "temporal": model.temporal,
+        "temporal_options": model.temporal_options,
+        "templates": model.templates,
+        "frame_pooling": model.frame_pooling,
+        "embed_dim": model.embed_dim,
+    }
+    towers = model.towers
+    if isinstance(towers, MiniTowers):
+        if towers.tokenizer_file.resolve() != (folder / "tokenizer.json").resolve():
+            write_atomic(folder / "tokenizer.json", towers.tokenizer_file.read_bytes())
+        return config | {"family": "olmv-mini", "architecture": towers.config.to_dict()}
+    described = {"model_cfg": towers.config, "preprocess_cfg": dict(towers.model.visual.preprocess_cfg)}
+    inner = getattr(towers.tokenizer, "tokenizer", None)
+    if inner is not None and hasattr(inner, "save_pretrained"):
+        inner.save_pretrained(str(folder))
+    write_atomic(folder / "open_clip_config.json", json.dumps(described, indent=1) + "\n")
+    return config | {"family": "open_clip"}
+
+
+def _write_labels(model: VideoModel, folder: Path) -> None:
     if (stored := model.label_embeddings) is not None:
         save_label_embeddings(folder, stored.labels, stored.embeddings, source=stored.source)
         return
@@ -88,7 +97,7 @@ def _write_labels(model: VideoCLIP, folder: Path) -> None:
         raise OutputError(f"cannot delete '{folder / name}': {error.strerror}; save into another folder") from None
 
 
-def _write_weights(model: VideoCLIP, path: Path, dtype: torch.dtype | None) -> None:
+def _write_weights(model: VideoModel, path: Path, dtype: torch.dtype | None) -> None:
     from safetensors.torch import save_file
 
     state = {

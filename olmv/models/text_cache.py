@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from olmv.files import cache_dir
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.video_model import VideoModel
 
 __all__ = ["encode_texts_cached"]
 
@@ -25,9 +25,9 @@ CHUNK = 512  # texts between two reports of progress; what a killed run loses at
 
 
 def encode_texts_cached(
-    model: VideoCLIP, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
+    model: VideoModel, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
 ) -> Tensor:
-    """Embeddings [A, D] float32 on the CPU, L2-normalised: from the cache where they are there, else encoded and kept.
+    """Embeddings [A, D] of `encode_texts`, float32 on the CPU: from the cache where they are there, else made and kept.
 
     Args:
         model: whose text tower encodes.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from olmv.errors import ModelError, WeightsUnavailableError, reason
 from olmv.labels.quality import TextLimit
-from olmv.models.hub import DEFAULT_MODEL, MINI, MINI_FOLDER, model_info, read_config
+from olmv.models.hub import DEFAULT_MODEL, folder_of, model_info
+from olmv.models.model_folder import read_config
 from olmv.models.towers import open_clip_token_counts
 from olmv.network import fetching
 
@@ -23,11 +24,16 @@ def text_limit(name: str | Path = DEFAULT_MODEL) -> TextLimit:
     """
     info = model_info(name)
     text = str(name)
-    folder = MINI_FOLDER if text == MINI else Path(text)
     templates = "video"
-    if (folder / "config.json").is_file():
+    if (folder := folder_of(text)) is not None:
         config = read_config(folder)
-        templates = config.get("templates", templates)
+        if info.family == "xclip":
+            from open_clip.tokenizer import SimpleTokenizer
+
+            tokenizer = SimpleTokenizer()
+            context = info.context_length or tokenizer.context_length
+            return TextLimit(text, context, "none", lambda texts: open_clip_token_counts(tokenizer, texts))
+        templates = config["templates"]
         if info.family == "olmv":
             assert info.context_length is not None
             return TextLimit(text, info.context_length, templates, _mini_counter(folder / "tokenizer.json"))

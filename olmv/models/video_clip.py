@@ -1,25 +1,23 @@
 """A video CLIP: image tower on every frame, a temporal module over frames, text tower for labels."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from olmv.errors import ModelError
 from olmv.models.attention import Clip, attach, refuse_attached
-from olmv.models.label_embeddings import LabelEmbeddings
 from olmv.models.temporal import FrameFeatures, build_context, build_pool, check_temporal, to_cells
-from olmv.models.towers import Towers, digest_weights
+from olmv.models.towers import Towers
+from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.video.transforms import Preprocess
 
 __all__ = ["VideoCLIP"]
 
 
-class VideoCLIP(nn.Module):
-    """Frames, videos and texts to unit vectors in one space.
+class VideoCLIP(VideoModel):
+    """A CLIP on frames and a temporal module over them.
 
     Args:
         towers: the image and text encoders.
@@ -50,15 +48,10 @@ class VideoCLIP(nn.Module):
         templates: str = "video",
         frame_pooling: str = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(name=name, preprocess=preprocess, templates=templates, frame_pooling=frame_pooling)
         self.towers: Any = towers
-        self.name = name
-        self.preprocess = preprocess
         self.temporal = temporal
         self.temporal_options = check_temporal(temporal, temporal_options)
-        self.templates = templates
-        self.frame_pooling = frame_pooling
-        self._label_embeddings: LabelEmbeddings | None = None
         self.clip = Clip()
         refuse_attached(towers)
         if temporal in ("cross-frame", "divided"):
@@ -70,23 +63,6 @@ class VideoCLIP(nn.Module):
     def embed_dim(self) -> int:
         """D."""
         return int(self.towers.embed_dim)
-
-    @property
-    def label_embeddings(self) -> LabelEmbeddings | None:
-        """Embeddings of labels that are not those of their names, such as from soft attributes.
-
-        Setting raises ModelError where they are not of dimension D.
-        """
-        return self._label_embeddings
-
-    @label_embeddings.setter
-    def label_embeddings(self, stored: LabelEmbeddings | None) -> None:
-        if stored is not None and stored.embeddings.shape[1] != self.embed_dim:
-            raise ModelError(
-                f"label embeddings of dimension {stored.embeddings.shape[1]} do not fit '{self.name}', which has "
-                f"{self.embed_dim}; compute them with this model"
-            )
-        self._label_embeddings = stored
 
     @property
     def context_length(self) -> int:
@@ -118,14 +94,6 @@ class VideoCLIP(nn.Module):
     def encodes_stills(self) -> bool:
         """Whether the image tower looks at one frame at a time, so that frames of several videos can be packed."""
         return self.temporal not in ("cross-frame", "divided")
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
 
     def encode_stills(self, frames: Tensor, mask: Tensor | None = None) -> FrameFeatures:
         """What the image tower gives; of a frozen tower it can be kept instead of computed again.
@@ -174,6 +142,13 @@ class VideoCLIP(nn.Module):
         """frames [B, T, 3, S, S], mask [B, T] True for real frames -> [B, D], L2-normalised."""
         return self.pool_frames(self.encode_frames(frames, mask), self.row_mask(mask))
 
+    def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
+        encoded = self.encode_frames(frames, mask)
+        if self.yields_video_embedding:
+            return [VideoEmbedding(video) for video in self.pool_frames(encoded, mask).float()]
+        real = mask if (rows := self.row_mask(mask)) is None else rows
+        return [VideoEmbedding(video[there]) for video, there in zip(encoded.float(), real, strict=True)]
+
     def pool_frames(self, embeddings: Tensor, mask: Tensor | None = None) -> Tensor:
         """What `encode_frames` gave [B, R, D], mask [B, R] -> [B, D], L2-normalised: mean, or that of `attention`."""
         out: Tensor = self.pool(embeddings, mask)
@@ -196,10 +171,9 @@ class VideoCLIP(nn.Module):
         counts: list[int] = self.towers.token_counts(texts)
         return counts
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """A stable name for the weights of the text tower, for caches of text embeddings."""
-        return digest_weights(self.towers.text_parameters(), self.embed_dim, self.context_length, self.dtype)[:32]
+    def text_parameters(self) -> list[tuple[str, Tensor]]:
+        named: list[tuple[str, Tensor]] = self.towers.text_parameters()
+        return named
 
     def __repr__(self) -> str:
         return f"VideoCLIP({self.name!r}, temporal={self.temporal!r}, D={self.embed_dim}, {self.device}, {self.dtype})"

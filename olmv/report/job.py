@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,7 +57,7 @@ class PredictJob:
     thresholds: Path | None = None
     threshold: float | None = None
     top_k: int | None = None
-    frames: int = 8
+    frames: int | None = None  # what the model is made for, mostly 8
     sampling: str = "uniform"
     pooling: str = "mean"
     frame_pooling: str | None = None
@@ -113,6 +113,7 @@ def run(job: PredictJob, listener: Listener) -> Summary:
         OutputError: the disk became full; the rows so far are kept.
     """
     _check_outputs(job)
+    job = replace(job, frames=_frames(job))
     videos = expand_inputs(job.inputs)
     vocabulary, thresholds = _words(job, listener)
     with ExitStack() as stack:
@@ -184,6 +185,12 @@ def _model_name(job: PredictJob) -> str:
     from olmv.models.hub import DEFAULT_MODEL
 
     return DEFAULT_MODEL
+
+
+def _frames(job: PredictJob) -> int:
+    from olmv.models.hub import frames_for
+
+    return frames_for(_model_name(job), job.frames) or 8
 
 
 def _placement(job: PredictJob) -> "Placement":
@@ -324,7 +331,7 @@ def _fetch_missing_pictures(
     with FrameLoader(
         missing,
         preprocess=classifier.model.preprocess,
-        frames=job.frames,
+        frames=job.frames or _frames(job),
         sampling=job.sampling,
         decoder=job.decoder,
         workers=job.workers,

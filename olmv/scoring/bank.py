@@ -87,6 +87,10 @@ class TextBank:
             null=None if null is None else normalize(null.float(), dim=-1),
         )
 
+    def for_video(self, context: Tensor | None) -> "TextBank":
+        """This bank: it serves every video. (A `PromptedBank` makes another for each.)"""
+        return self
+
     def to(self, device: torch.device | str) -> "TextBank":
         """The same bank on another device."""
         null = None if self.null is None else self.null.to(device)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from olmv.devices import choose
 from olmv.errors import InputError, UsageError
-from olmv.models.hub import load_model, random_model
+from olmv.models.hub import load_video_clip, random_model
 from olmv.models.language_model import load_language_model
 from olmv.models.soft_attributes import SoftAttributes
 from olmv.models.video_clip import VideoCLIP
@@ -65,7 +65,7 @@ def make_model(config: TrainConfig, device: torch.device) -> VideoCLIP:
         model = random_model(asked.name, device=str(device))
     else:  # `mean` adds nothing to the towers, so that a new module begins in its first state
         plain = None if asked.temporal is None else "mean"
-        model = load_model(asked.name, device=str(device), dtype="float32", temporal=plain)
+        model = load_video_clip(asked.name, device=str(device), dtype="float32", temporal=plain)
     if asked.temporal is not None:
         stored = model.label_embeddings
         model = VideoCLIP(

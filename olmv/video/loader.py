@@ -15,7 +15,7 @@ from olmv.video.sampling import check_sampling
 from olmv.video.transforms import Preprocess
 from olmv.video.worker import Nursery
 
-__all__ = ["FrameLoader", "VideoFrames"]
+__all__ = ["FrameLoader", "VideoFrames", "batches"]
 
 
 class FrameLoader:
@@ -125,6 +125,24 @@ class FrameLoader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
+    """Videos in order, as many at a time as `batch_size` frames hold, at least one."""
+    batch: list[VideoFrames] = []
+    frames = 0
+    for video in videos:
+        count = 0 if video.pixels is None else len(video.pixels)
+        if batch and frames + count > batch_size:
+            yield batch
+            batch, frames = [], 0
+        batch.append(video)
+        frames += count
+        if frames >= batch_size or frames == 0 or len(batch) >= batch_size:  # failed files do not pile up
+            yield batch
+            batch, frames = [], 0
+    if batch:
+        yield batch
 
 
 def _cores() -> int:

@@ -26,6 +26,7 @@ class Preprocess:
         interpolation: `bicubic` or `bilinear`, both antialiased.
         resize_mode: `shortest` side to S then centre crop; `squash` both sides to S; `longest` side to S then pad.
         fill_color: 0-255, of the padding.
+        crop_ratio: of `shortest`: the crop's share of the short side, which is S / crop_ratio then; above 0, at most 1.
     """
 
     size: int = 224
@@ -34,6 +35,7 @@ class Preprocess:
     interpolation: str = "bicubic"
     resize_mode: str = "shortest"
     fill_color: int = 0
+    crop_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -42,6 +44,8 @@ class Preprocess:
             raise ValueError(f"unknown interpolation {self.interpolation!r}; use one of {', '.join(INTERPOLATIONS)}")
         if self.resize_mode not in RESIZE_MODES:
             raise ValueError(f"unknown resize_mode {self.resize_mode!r}; use one of {', '.join(RESIZE_MODES)}")
+        if not 0 < self.crop_ratio <= 1:
+            raise ValueError(f"crop_ratio is {self.crop_ratio}; it is above 0 and at most 1")
 
     def to_dict(self) -> dict[str, Any]:
         """What `preprocess.json` holds."""
@@ -112,6 +116,7 @@ class Preprocess:
         if self.resize_mode == "squash":
             return size, size
         if self.resize_mode == "shortest":
+            size = round(size / self.crop_ratio)
             # torchvision truncates the long side
             return (size, int(size * width / height)) if height <= width else (int(size * height / width), size)
         ratio = max(height, width) / size

@@ -88,7 +88,7 @@ def saved_model(folder: Path) -> Path:
     """Enough of a saved olmv-mini for `models info`."""
     mini = folder / "mini"
     mini.mkdir()
-    (mini / "config.json").write_text('{"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean"}')
+    (mini / "config.json").write_text('{"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean", "architecture": {}}')
     (mini / "preprocess.json").write_text('{"size": 64}')
     return mini
 

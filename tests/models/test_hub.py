@@ -92,11 +92,14 @@ def test_folders_without_a_usable_model(tmp_path: Path) -> None:
         load_model(f"local-dir:{tmp_path}")
     with pytest.raises(ModelNotFoundError, match=r"open_clip_config\.json is missing"):
         model_info(f"local-dir:{tmp_path}")
-    (tmp_path / "config.json").write_text("[]")
+    (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be read as a model's config"):
         load_model(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    with pytest.raises(ModelError, match="is not a model's config"):
+        load_model(tmp_path)
     (tmp_path / "config.json").write_text('{"format": "other/9"}')
-    with pytest.raises(ModelError, match="is not of format olmv-model/1"):
+    with pytest.raises(ModelError, match="is not of a model that olmv saved"):
         load_model(tmp_path)
 
 
@@ -104,7 +107,7 @@ def test_a_torn_or_foreign_weight_file_is_one_line(tmp_path: Path) -> None:
     save_pretrained(tiny_model(), tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(ModelError, match="cannot be loaded") as caught:
+    with pytest.raises(ModelError, match="cannot be read") as caught:
         load_model(tmp_path)
     assert "\n" not in str(caught.value)
     (tmp_path / "model.safetensors").write_bytes(weights)
