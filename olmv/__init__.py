@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from olmv.labels.attributes import AttributeBook
     from olmv.labels.vocabulary import Vocabulary
     from olmv.models.hub import load_model
+    from olmv.models.publishing import push_to_hub
+    from olmv.models.saving import save_pretrained
     from olmv.predictions import VideoPrediction
     from olmv.scoring.thresholds import Thresholds
     from olmv.video.readers import read_frames
@@ -69,7 +71,9 @@ __all__ = [
     "WeightsUnavailableError",
     "WorkerCrashedError",
     "load_model",
+    "push_to_hub",
     "read_frames",
+    "save_pretrained",
 ]
 
 _LAZY = {
@@ -79,7 +83,9 @@ _LAZY = {
     "VideoPrediction": "olmv.predictions",
     "Vocabulary": "olmv.labels.vocabulary",
     "load_model": "olmv.models.hub",
+    "push_to_hub": "olmv.models.publishing",
     "read_frames": "olmv.video.readers",
+    "save_pretrained": "olmv.models.saving",
 }
 
 _torchvision_guard.install()

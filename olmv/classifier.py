@@ -1,15 +1,10 @@
-"""The façade: a model, a list of labels, videos in, predictions out.
-
-Worker processes decode while this process encodes. Frames of several videos share a forward pass; a short
-batch is filled up with black frames to one of few sizes, because matrix kernels are chosen by size and add up in
-different orders: so what a video gets does not depend on which videos it was batched with.
-"""
+"""The façade: a model, a list of labels, videos in, predictions out; worker processes decode while this one encodes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import torch
@@ -21,10 +16,11 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import NULL_PROMPTS
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.embedding import default_batch_size, embed_clips, video_vector
 from olmv.models.hub import DEFAULT_MODEL, load_model
-from olmv.models.temporal import FrameFeatures
+from olmv.models.publishing import push_to_hub
+from olmv.models.saving import save_pretrained
 from olmv.models.text_cache import encode_texts_cached
-from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
 from olmv.scoring.bank import TextBank
@@ -49,9 +45,6 @@ MODES: tuple[Mode, ...] = ("multi-label", "single-label")
 # At most so many labels of a video are explained, the most probable first.
 EXPLAINED = 50
 
-# On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24, 64.
-_CPU_STEP = 8
-
 
 class Classifier:
     """Tells which labels are true of videos.
@@ -70,20 +63,65 @@ class Classifier:
     @classmethod
     def from_pretrained(
         cls,
-        name: str = DEFAULT_MODEL,
+        name: str | Path = DEFAULT_MODEL,
         *,
+        revision: str | None = None,
         device: str = "auto",
         dtype: str = "auto",
         temporal: str | None = None,
     ) -> "Classifier":
         """Load a model by name, folder or hub id; see `olmv.load_model`.
 
+        >>> classifier = Classifier.from_pretrained("hf:me/my-model", revision="v1")
+
+        Args:
+            name: of the model.
+            revision: a branch, tag or commit of a model on the Hub (`ORG/REPO` then names one, with `hf:` or without).
+            device, dtype, temporal: as `olmv.load_model`.
+
         Raises:
             ModelNotFoundError: no model has this name.
             WeightsUnavailableError: its weights are not here and cannot be fetched.
             UsageError: the device or dtype cannot be used.
         """
+        if revision is not None:
+            name = f"hf:{str(name).removeprefix('hf:')}@{revision}"
         return cls(load_model(name, device=device, dtype=dtype, temporal=temporal))
+
+    def save_pretrained(self, folder: str | Path, *, card: str | None = None, description: str = "") -> None:
+        """Write the model as a folder that `from_pretrained` reads; see `olmv.save_pretrained`.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        save_pretrained(self.model, folder, card=card, description=description)
+
+    def push_to_hub(
+        self,
+        repo: str,
+        *,
+        card: str | None = None,
+        description: str = "",
+        private: bool = False,
+        revision: str | None = None,
+        message: str | None = None,
+    ) -> str:
+        """Save the model and send it to the Hub; `olmv models push` sends a folder, with figures in its card.
+
+        Args:
+            repo: ORG/REPO, or a folder in place of the Hub: see `olmv.models.publishing.push_to_hub`.
+            card, description: as `save_pretrained`.
+            private, revision, message: of the repository, its branch, the commit.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            ModelError: the Hub does not take it; the message says why.
+        """
+        with TemporaryDirectory(prefix="olmv-") as folder:
+            self.save_pretrained(folder, card=card, description=description)
+            return push_to_hub(folder, repo, private=private, revision=revision, message=message)
 
     def predict(
         self,
@@ -179,7 +217,7 @@ class Classifier:
     @property
     def default_batch_size(self) -> int:
         """Frames per forward pass."""
-        return _CPU_STEP * 2 if self.model.device.type == "cpu" else 64
+        return default_batch_size(self.model)
 
     def text_bank(
         self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None
@@ -199,11 +237,10 @@ class Classifier:
         null = rest if nulls else None
         return TextBank.from_texts(texts, rows, null=null, stored=self.model.label_embeddings)
 
-    @torch.inference_mode()
     def embed_video(self, pixels: Tensor) -> Tensor:
         """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
         resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
-        return _video_embedding(self.embed_clips([resized], batch_size=len(resized))[0])
+        return video_vector(self.embed_clips([resized], batch_size=len(resized))[0])
 
     def similarity(self, embedding: Tensor, text: str) -> float:
         """The cosine of a video's embedding [D] and a text, such as its caption."""
@@ -243,54 +280,9 @@ class Classifier:
                 for video in batch:
                     yield scoring.prediction(video, embeddings.get(video.index), bank)
 
-    @torch.inference_mode()
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
-        """The embeddings of several clips, whose frames share forward passes.
-
-        Args:
-            pixels: [T_i, 3, S, S] each, uint8 or float32 from 0 to 255, of the model's input size.
-            batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
-
-        Returns:
-            For each its rows [R_i, D] (see `VideoCLIP.row_mask`), or [D] where the model gives one embedding; float32,
-            on the model's device.
-        """
-        batch_size = batch_size or self.default_batch_size
-        if not pixels:
-            return []
-        if not (self.model.encodes_stills and isinstance(self.model, VideoCLIP)):
-            return self._encode_clips(self.model, pixels)
-        packed = torch.cat(list(pixels))
-        parts = [
-            self._encode_stills(self.model, packed[i : i + batch_size], batch_size)
-            for i in range(0, len(packed), batch_size)
-        ]
-        stills = FrameFeatures.join(parts)
-        ends = list(accumulate(len(part) for part in pixels))
-        return [
-            _encode_video(self.model, stills.as_video(end - len(part), end))
-            for part, end in zip(pixels, ends, strict=True)
-        ]
-
-    def _encode_stills(self, model: VideoCLIP, pixels: Tensor, batch_size: int) -> FrameFeatures:
-        """uint8 [N, 3, S, S] -> features of N videos of one frame."""
-        filled = self._fill(pixels, batch_size)
-        return model.encode_stills(self._normalize(filled).unsqueeze(1)).first(len(pixels))
-
-    def _encode_clips(self, model: VideoModel, pixels: Sequence[Tensor]) -> list[VideoEmbedding]:
-        """uint8 [T_i, 3, S, S] each, for models whose layers look at several frames."""
-        longest = max(len(part) for part in pixels)
-        mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
-        padded = torch.stack([_fill_to(part, longest) for part in pixels])
-        frames = self._normalize(padded.flatten(0, 1)).view(padded.shape)
-        return model.encode_clips(frames, mask.to(model.device))
-
-    def _normalize(self, pixels: Tensor) -> Tensor:
-        return self.model.preprocess.normalize(pixels, dtype=self.model.dtype, device=self.model.device)
-
-    def _fill(self, pixels: Tensor, batch_size: int) -> Tensor:
-        step = _CPU_STEP if self.model.device.type == "cpu" else batch_size
-        return _fill_to(pixels, -(-len(pixels) // step) * step)
+        """The embeddings of several clips; see `olmv.models.embedding.embed_clips`."""
+        return embed_clips(self.model, pixels, batch_size=batch_size)
 
 
 @dataclass(frozen=True)
@@ -335,7 +327,7 @@ class _Scoring:
             explanations=tuple(self._explain(embedding.rows, bank, explained, video)),
             thumbnails=tuple(video.thumbnails),
             times_s=tuple(float(time) for time in video.times_s),
-            embedding=_video_embedding(embedding) if self.embeddings else None,
+            embedding=video_vector(embedding) if self.embeddings else None,
             **common,
         )
 
@@ -371,26 +363,6 @@ class _Scoring:
             pooling=self.pooling,
             frame_pooling=self.frame_pooling,
         )
-
-
-def _encode_video(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:
-    """Features of one video, by itself: no padding, no mates."""
-    frames = model.contextualise(features)
-    return VideoEmbedding((model.pool_frames(frames) if model.yields_video_embedding else frames)[0].float())
-
-
-def _video_embedding(embedding: VideoEmbedding) -> Tensor:
-    """-> [D], L2-normalised, on the CPU."""
-    rows = embedding.rows
-    mean = rows if rows.ndim == 1 else rows.mean(0)
-    return functional.normalize(mean.float(), dim=0).cpu()
-
-
-def _fill_to(pixels: Tensor, length: int) -> Tensor:
-    """[N, ...] -> [length, ...], black behind the frames there are."""
-    if len(pixels) == length:
-        return pixels
-    return torch.cat([pixels, pixels.new_zeros(length - len(pixels), *pixels.shape[1:])])
 
 
 def _as_vocabulary(vocabulary: Vocabulary | Sequence[str], attributes: AttributeBook | None) -> Vocabulary:

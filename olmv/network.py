@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from urllib.parse import urlparse
 
@@ -45,13 +46,34 @@ def fetching() -> Iterator[None]:
     """While weights are fetched: without a network only the cache is asked, at once.
 
     The hub's client retries for 45 s when a name does not resolve, and logs every try; the caller tells the user once.
+    Its progress bars are for a terminal only.
     """
     from huggingface_hub import constants
 
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = not is_online()
     try:
-        with quiet():
+        with quiet(), _bars():
             yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[None]:
+    """No progress bars of the hub's client where standard error is a file or a pipe, unless the user asked for them."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, but not in its __all__
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if sys.stderr.isatty() or are_progress_bars_disabled() or constants.HF_HUB_DISABLE_PROGRESS_BARS is not None:
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

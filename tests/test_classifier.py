@@ -265,3 +265,23 @@ def test_a_model_brings_its_frame_pooling(predict: Any, tmp_path: Path) -> None:
     loaded.frame_pooling = "median"
     with pytest.raises(UsageError, match="unknown frame pooling 'median'; choose mean, max, softmax, logits"):
         predict(model=loaded)
+
+
+def test_a_pushed_model_comes_back_and_scores_the_same(predict: Any, classifier: Classifier, tmp_path: Path) -> None:
+    where = classifier.push_to_hub(str(tmp_path / "shared" / "pets"), description="pets")
+    assert Path(where) == tmp_path / "shared" / "pets"
+    loaded = load_model(where, device="cpu", dtype="float32")
+    before, after = (
+        [label.probability for prediction in rows for label in prediction.labels]
+        for rows in (predict(), predict(model=loaded))
+    )
+    assert before == after
+
+
+def test_a_revision_names_a_model_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("olmv.classifier.load_model", lambda name, **_: asked.append(name) or tiny_model())
+    for name in ("me/pets", "hf:me/pets"):
+        Classifier.from_pretrained(name, revision="v1")
+    Classifier.from_pretrained("olmv-mini")
+    assert asked == ["hf:me/pets@v1", "hf:me/pets@v1", "olmv-mini"]

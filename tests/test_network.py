@@ -3,6 +3,7 @@ import socket
 
 import pytest
 from huggingface_hub import constants
+from huggingface_hub.utils import are_progress_bars_disabled
 
 from olmv import network
 
@@ -45,3 +46,20 @@ def test_logs_are_held_back_and_come_back(caplog: pytest.LogCaptureFixture) -> N
         logging.getLogger("somebody").warning("noise")
     logging.getLogger("somebody").warning("news")
     assert [r.message for r in caplog.records] == ["news"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_bars_are_for_a_terminal(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setattr(network, "is_online", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    assert not are_progress_bars_disabled()
+    with network.fetching():
+        assert are_progress_bars_disabled() != terminal
+    assert not are_progress_bars_disabled()
+
+
+def test_progress_bars_that_the_user_asked_for_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "is_online", lambda: True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", False)
+    with network.fetching():
+        assert not are_progress_bars_disabled()

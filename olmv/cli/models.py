@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from olmv.cli import models_convert, models_push
+
 LIST_EPILOG = """\b
 Examples:
   olmv models list
@@ -16,7 +18,11 @@ Examples:
   olmv models info ViT-B-32/openai
 """
 
-models = typer.Typer(no_args_is_help=True, help="Which models there are.", rich_markup_mode=None)
+models = typer.Typer(
+    no_args_is_help=True, help="Which models there are; others made usable, and shared.", rich_markup_mode=None
+)
+models.command("convert", epilog=models_convert.EPILOG)(models_convert.convert)
+models.command("push", epilog=models_push.EPILOG)(models_push.push)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +52,7 @@ def info(name: Annotated[str, typer.Argument(help="A model's name or folder.", s
     from olmv.models.hub import model_info
 
     facts = asdict(model_info(name))
+    facts["frames"] = facts["frames"] or "any number"
     width = max(len(fact) for fact in facts)
     for fact, value in facts.items():
         shown = "yes" if value is True else "no" if value is False else "unknown" if value is None else value

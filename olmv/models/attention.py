@@ -1,7 +1,7 @@
-"""Attention across frames inside the image tower: `cross-frame` and `divided`.
+"""What mixes frames inside the image tower: `cross-frame`, `divided` and `st-adapter`.
 
-Both read a `Clip`, which tells the blocks which pictures of a batch [B * T, ...] are the frames of one video. Both
-work on every vision transformer whose blocks have one self-attention that this module can take apart: olmv-mini's,
+All read a `Clip`, which tells the blocks which pictures of a batch [B * T, ...] are the frames of one video. All work
+on every vision transformer whose blocks have one self-attention that this module can take apart: olmv-mini's,
 open_clip's own, and timm's (SigLIP, Perception Encoder, EVA).
 """
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from olmv.errors import ModelError
 from olmv.models.attention_parts import can_take_apart, finish, project
 from olmv.models.positions import TABLE_SIZE, time_positions
+from olmv.models.st_adapter import STAdapter
 
 __all__ = ["EDGES", "Clip", "CrossFrameAttention", "TemporalBranch", "attach", "neighbour_attention", "refuse_attached"]
 
@@ -152,15 +153,19 @@ class TemporalBranch(nn.Module):
 
 
 class _Enter:
-    """Before a block: its attention learns the clip, and the temporal branch, where there is one, runs."""
+    """Before a block: its attention learns the clip, and the block's temporal module, where there is one, runs."""
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
 
-    def __call__(self, block: Any, args: tuple[Any, ...]) -> None:
+    def __call__(self, block: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         self.clip.bind(args[0])
-        if isinstance(getattr(block, "temporal", None), TemporalBranch):
-            block.temporal.pending = block.temporal(args[0])
+        temporal = getattr(block, "temporal", None)
+        if isinstance(temporal, STAdapter):
+            return temporal(args[0], self.clip.time, self.clip.mask), *args[1:]
+        if isinstance(temporal, TemporalBranch):
+            temporal.pending = temporal(args[0])
+        return None
 
 
 class _AddBranch:
@@ -178,13 +183,15 @@ class _AddBranch:
 
 
 def attach(towers: Any, temporal: str, options: Mapping[str, Any], clip: Clip) -> None:
-    """Change every self-attention block of the image tower for `cross-frame` or `divided`.
+    """Change every self-attention block of the image tower for `cross-frame`, `divided` or `st-adapter`.
 
         cross-frame    keys and values from frames t - 1, t, t + 1; no new parameters
         divided        x <- x + SA(LN1 x) + gate TA(LN_t x); new parameters under `temporal.` of the block
+        st-adapter     x <- x + DWConv(x W_down) W_up, then the block; new parameters under `temporal.` of the block
 
     Raises:
-        ModelError: the tower is no vision transformer of a known kind.
+        ModelError: the tower is no vision transformer of a known kind, or has no square grid of patches for
+            `st-adapter`.
     """
     blocks = towers.image_blocks()
     if not blocks or not all(can_take_apart(block.attn) for block in blocks):
@@ -192,13 +199,27 @@ def attach(towers: Any, temporal: str, options: Mapping[str, Any], clip: Clip) -
             f"temporal module '{temporal}' works inside vision transformers, and the image tower {towers.architecture}"
             " is none that it knows; use the temporal module transformer or attention, which work with every tower"
         )
+    if temporal == "st-adapter" and not towers.grid_side:
+        raise ModelError(
+            f"the image tower {towers.architecture} has no square grid of patch tokens, which the temporal module "
+            "'st-adapter' needs; use divided"
+        )
     for block in blocks:
         if temporal == "cross-frame":
             block.attn = CrossFrameAttention(block.attn, clip, options["edges"])
-        else:
+        elif temporal == "divided":
             norm = block.ln_1 if hasattr(block, "ln_1") else block.norm1
             block.temporal = TemporalBranch(norm, block.attn, norm.normalized_shape[-1], clip)
             block.attn.register_forward_hook(_AddBranch(block.temporal))
+        else:
+            width = towers.token_width
+            block.temporal = STAdapter(
+                width,
+                bottleneck=options["width"] or width // 2,
+                kernel=options["kernel"],
+                patches=towers.grid_side**2,
+                like=next(block.attn.parameters()),
+            )
         block.register_forward_pre_hook(_Enter(clip))
 
 

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
-from olmv.models.model_folder import is_model_folder, load_folder, read_config, xclip_sizes
+from olmv.models.model_folder import is_model_folder, load_folder, read_config, refuse_code_in, xclip_sizes
+from olmv.models.remote import download, parse, refuse_code
 from olmv.models.temporal import check_temporal
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
@@ -129,8 +130,6 @@ def folder_of(name: str) -> Path | None:
 @lru_cache(maxsize=8)
 def _fetched(name: str) -> Path:
     """Asked once in the life of a process: a run does not change its model half-way."""
-    from olmv.models.remote import download, parse
-
     return download(*parse(name))
 
 
@@ -205,18 +204,26 @@ def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | No
     schema = name.startswith(("hf-hub:", "local-dir:"))
     if name.startswith("local-dir:") and not (Path(name[10:]) / "open_clip_config.json").is_file():
         raise ModelNotFoundError(f"no open_clip model in '{name[10:]}': open_clip_config.json is missing")
+    if name.startswith("local-dir:"):
+        refuse_code_in(Path(name[10:]))
     if not schema:
         _check_open_clip_name(name)
     import open_clip
 
     architecture, _, pretrained = name.partition("/")
+    quick_gelu = not schema and _quick_gelu(architecture, pretrained)
     try:
         with fetching():
             source = name if schema else architecture
-            model = open_clip.create_model(source, pretrained=None if schema else pretrained)
-            tokenizer = open_clip.get_tokenizer(source)
             config = open_clip.get_model_config(source) or {}
-            config["quick_gelu"] = _quick_gelu(architecture, pretrained) or config.get("quick_gelu", False)
+            refuse_code(name, config)
+            model = open_clip.create_model(
+                source, pretrained=None if schema else pretrained, force_quick_gelu=quick_gelu
+            )
+            tokenizer = open_clip.get_tokenizer(source)
+            config["quick_gelu"] = quick_gelu or config.get("quick_gelu", False)
+    except ModelError:
+        raise
     except Exception as error:  # hub, network, file and format errors have no common class
         raise WeightsUnavailableError(
             f"the weights of '{name}' cannot be had ({reason(error)}); "
@@ -245,6 +252,8 @@ def _check_open_clip_name(name: str) -> None:
     wanted = re.sub(r"[^a-z0-9]", "", name.lower())
     close = [plain[k] for k in difflib.get_close_matches(wanted, plain, n=4, cutoff=0.5)]
     hint = f"did you mean {', '.join(close)}?" if close else "`olmv models list` names them all"
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        hint += f" One on the Hub is hf:{name}"
     raise ModelNotFoundError(f"no model is called '{name}'; {hint}")
 
 
@@ -289,7 +298,6 @@ def model_info(name: str | Path) -> ModelInfo:
 
 def _folder_info(name: str, folder: Path) -> ModelInfo:
     config = read_config(folder)
-    made = config.get("architecture", {})
     if config["family"] in ("xclip", "hf-xclip"):
         sizes = xclip_sizes(config, folder)
         return ModelInfo(
@@ -297,10 +305,17 @@ def _folder_info(name: str, folder: Path) -> ModelInfo:
             config.get("description") or "X-CLIP: frames exchange messages, texts are prompted by the video",
             "x-clip", sizes.frames,
         )  # fmt: skip
-    size = json.loads((folder / "preprocess.json").read_text(encoding="utf-8")).get("size")
+    try:
+        size = json.loads((folder / "preprocess.json").read_text(encoding="utf-8")).get("size")
+        made = config.get("architecture")
+        if made is None:
+            made = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]
+        context = made.get("context_length") or made.get("text_cfg", {}).get("context_length", 77)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"the model folder '{folder}' cannot be read: {reason(error)}; save the model again") from None
     return ModelInfo(
         name, "olmv" if config["family"] == "olmv-mini" else "open_clip", config["family"], size,
-        made.get("embed_dim"), made.get("context_length"), name == MINI, config["description"], config["temporal"],
+        made.get("embed_dim"), context, name == MINI, config["description"], config["temporal"],
     )  # fmt: skip
 
 

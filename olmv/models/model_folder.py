@@ -17,6 +17,7 @@ from olmv.errors import ModelError, reason
 from olmv.models.label_embeddings import load_label_embeddings, read_tensors
 from olmv.models.migrations import FORMAT, migrate
 from olmv.models.mini import MiniConfig
+from olmv.models.remote import refuse_code
 from olmv.models.temporal import check_temporal, is_temporal_key
 from olmv.models.towers import MiniTowers, OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
@@ -27,7 +28,7 @@ from olmv.models.xclip_model import XClipModel, hf_preprocess
 from olmv.network import quiet
 from olmv.video.transforms import Preprocess
 
-__all__ = ["is_model_folder", "load_folder", "read_config", "xclip_sizes"]
+__all__ = ["is_model_folder", "load_folder", "read_config", "refuse_code_in", "xclip_sizes"]
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -150,11 +151,23 @@ def _fill(module: Any, state: Mapping[str, Tensor], folder: Path) -> None:
         raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}") from None
 
 
+def refuse_code_in(folder: Path) -> None:
+    """Raises ModelError where an open_clip folder would have code of its own run, or its files cannot be read."""
+    for name in ("open_clip_config.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            try:
+                told = json.loads((folder / name).read_text(encoding="utf-8"))
+            except (OSError, ValueError, RecursionError) as error:
+                raise ModelError(f"{folder / name} cannot be read: {reason(error)}; get it again") from None
+            refuse_code(str(folder), told)
+
+
 def _build_towers(config: dict[str, Any], folder: Path) -> Any:
     if config["family"] == "olmv-mini":
         return MiniTowers(MiniConfig(**config["architecture"]), folder / "tokenizer.json")
     import open_clip
 
+    refuse_code_in(folder)
     source = f"local-dir:{folder}"
     with quiet():  # it warns that the weights are random
         made = open_clip.create_model(source, load_weights=False)

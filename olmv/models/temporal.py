@@ -1,12 +1,14 @@
 """Temporal modules: how the frames of a video come together.
 
-    mean          the mean of the frames' unit vectors: the published baseline
+    mean          the mean of the frames' unit vectors: the published baseline without anything over time
     attention     a weighted mean, the weights from a learned query
     transformer   a light transformer over the frames' embeddings, before the mean
     cross-frame   attention to the neighbouring frames in every layer of the image tower (`olmv.models.attention`)
     divided       a second attention, over time, in every layer of the image tower (`olmv.models.attention`)
+    st-adapter    a small convolution over time before every layer of the image tower (`olmv.models.st_adapter`): the
+                  published baseline of what trains beside a frozen tower
 
-All but `cross-frame` start as frame averaging: their gates are zero.
+All but `cross-frame` start as frame averaging: their gates, and the convolutions of `st-adapter`, are zero.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +25,7 @@ from olmv.models.mini import Block
 from olmv.models.positions import TABLE_SIZE, time_positions
 
 __all__ = [
+    "IN_TOWER",
     "TEMPORALS",
     "AttentionPool",
     "FrameFeatures",
@@ -35,10 +38,13 @@ __all__ = [
     "new_parameters",
 ]
 
-TEMPORALS = ("mean", "attention", "transformer", "cross-frame", "divided")
+TEMPORALS = ("mean", "attention", "transformer", "cross-frame", "divided", "st-adapter")
+# those that act inside the image tower, so that it encodes a video as a whole
+IN_TOWER = ("cross-frame", "divided", "st-adapter")
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "transformer": {"layers": 2, "heads": 4, "width": None, "layout": 0, "cell": 8, "keep": False},
     "cross-frame": {"edges": "zero"},
+    "st-adapter": {"width": None, "kernel": 3},  # None: half of the tower's
 }
 
 
@@ -215,15 +221,18 @@ def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[
     resolved = defaults | given
     if name == "cross-frame" and resolved["edges"] not in EDGES:
         raise UsageError(f"edges is '{resolved['edges']}'; choose from {', '.join(EDGES)}")
-    if name == "transformer":
-        if not isinstance(resolved["keep"], bool):
-            raise UsageError(f"keep of the temporal transformer is {resolved['keep']!r}; it is true or false")
+    if name == "transformer" and not isinstance(resolved["keep"], bool):
+        raise UsageError(f"keep of the temporal transformer is {resolved['keep']!r}; it is true or false")
+    if name in ("transformer", "st-adapter"):
+        whose = "the temporal transformer" if name == "transformer" else "the temporal module st-adapter"
         for key, value in resolved.items():
-            if key == "keep":
+            if key == "keep" or (key == "width" and value is None):
                 continue
             least = 0 if key == "layout" else 1
-            if not (key == "width" and value is None) and (type(value) is not int or value < least):
-                raise UsageError(f"{key} of the temporal transformer is {value!r}; give a whole number from {least} up")
+            if type(value) is not int or value < least:
+                raise UsageError(f"{key} of {whose} is {value!r}; give a whole number from {least} up")
+            if key == "kernel" and value % 2 == 0:
+                raise UsageError(f"kernel of {whose} is {value}; give an odd number: as many frames before as after")
     return resolved
 
 

@@ -1,9 +1,9 @@
 """The image and text towers that a `VideoCLIP` stands on: open_clip's models, and olmv-mini's own."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -52,9 +52,16 @@ class Towers(Protocol):
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         """Named weights of the text tower."""
 
+    def text_facts(self) -> tuple[object, ...]:
+        """What the text tower depends on besides its weights, such as its activation."""
+
 
 class OpenClipTowers(nn.Module):
-    """Any open_clip model with its tokenizer and open_clip's own config of it."""
+    """Any open_clip model with its tokenizer and open_clip's own config of it.
+
+    Scale and bias keep their float32 values where the weights go to half precision: bfloat16 has no number between
+    4.75 and 4.78, and the logarithm of SigLIP's scale is 4.765, so that its logits would be 1.5 % off.
+    """
 
     def __init__(self, model: Any, tokenizer: Any, config: dict[str, Any]) -> None:
         super().__init__()
@@ -62,6 +69,7 @@ class OpenClipTowers(nn.Module):
         self.model: Any  # open_clip has two classes of model and no common one
         self.model = model
         self.tokenizer = tokenizer
+        self._exact: dict[str, Tensor] = {}
         size = model.visual.image_size
         self.image_size: int = int(size[0] if isinstance(size, tuple | list) else size)
         self.context_length: int = int(getattr(tokenizer, "context_length", None) or model.context_length)
@@ -90,13 +98,34 @@ class OpenClipTowers(nn.Module):
 
     @property
     def logit_scale(self) -> Tensor:
-        scale: Tensor = self.model.logit_scale.exp()
-        return scale
+        return self._unrounded("logit_scale").exp()
 
     @property
     def logit_bias(self) -> Tensor | None:
-        bias: Tensor | None = getattr(self.model, "logit_bias", None)
-        return bias
+        return None if getattr(self.model, "logit_bias", None) is None else self._unrounded("logit_bias")
+
+    def _unrounded(self, name: str) -> Tensor:
+        """The parameter of this name itself; where it is in half precision, the float32 value that it was made from."""
+        parameter: Tensor = getattr(self.model, name)
+        if parameter.dtype.itemsize > 2:
+            return parameter
+        rounded = parameter.float()
+        if (exact := self._exact.get(name)) is None:
+            return rounded
+        exact = exact.to(parameter.device)
+        lost = exact - rounded.detach()
+        # other weights may have been loaded or trained since
+        return rounded + torch.where(exact.to(parameter.dtype) == parameter.detach(), lost, 0.0)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `to`, `half`, `cuda` and the like call."""
+        names = [name for name in ("logit_scale", "logit_bias") if getattr(self.model, name, None) is not None]
+        exact = {name: self._unrounded(name).detach().float().clone() for name in names}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, value in exact.items():
+            getattr(self.model, name).data.copy_(value)
+        self._exact = exact
+        return self
 
     def add_bias(self, value: float) -> None:
         """Give a softmax-trained model the bias of a sigmoid-trained one, for fine-tuning with a sigmoid loss."""
@@ -104,7 +133,7 @@ class OpenClipTowers(nn.Module):
         self.config["init_logit_bias"] = value
 
     def image(self, pictures: Tensor) -> Tensor:
-        out: Tensor = self.model.encode_image(pictures)
+        out: Tensor = self.model.encode_image(pictures, normalize=False)  # CoCa's default is another
         return out
 
     def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,7 +153,7 @@ class OpenClipTowers(nn.Module):
 
     def text(self, texts: Sequence[str]) -> Tensor:
         tokens = self.tokenizer(list(texts)).to(self.model.logit_scale.device)
-        out: Tensor = self.model.encode_text(tokens)
+        out: Tensor = self.model.encode_text(tokens, normalize=False)
         return out
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -132,6 +161,10 @@ class OpenClipTowers(nn.Module):
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         return [(n, p) for n, p in self.model.named_parameters() if not n.startswith(("visual.", "logit_"))]
+
+    def text_facts(self) -> tuple[object, ...]:
+        # OpenAI's weights in a tower with the wrong activation are the same weights, and give other embeddings
+        return (bool(self.config.get("quick_gelu")),)
 
 
 def digest_weights(weights: Iterable[tuple[str, Tensor]], *facts: object) -> str:
@@ -149,8 +182,9 @@ def digest_weights(weights: Iterable[tuple[str, Tensor]], *facts: object) -> str
 def open_clip_token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Tokens of every text before cutting, special tokens included, by either of open_clip's kinds of tokenizer."""
     inner = getattr(tokenizer, "tokenizer", None)
-    if inner is not None:  # a Hugging Face tokenizer
-        return [len(ids) for ids in inner(list(texts), padding=False, truncation=False).input_ids]
+    if inner is not None:  # a Hugging Face tokenizer, which reads texts that open_clip has cleaned
+        cleaned = [tokenizer.clean_fn(t) for t in texts] if hasattr(tokenizer, "clean_fn") else list(texts)
+        return [len(ids) for ids in inner(cleaned, padding=False, truncation=False).input_ids]
     return [len(tokenizer.encode(t)) + 2 for t in texts]
 
 
@@ -209,3 +243,6 @@ class MiniTowers(nn.Module):
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         return [*self.textual.named_parameters(), ("memory", self.textual.memory)]
+
+    def text_facts(self) -> tuple[object, ...]:
+        return ()

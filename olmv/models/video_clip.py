@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.models.attention import Clip, attach, refuse_attached
-from olmv.models.temporal import FrameFeatures, build_context, build_pool, check_temporal, to_cells
+from olmv.models.temporal import IN_TOWER, FrameFeatures, build_context, build_pool, check_temporal, to_cells
 from olmv.models.towers import Towers
 from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.video.transforms import Preprocess
@@ -23,10 +23,10 @@ class VideoCLIP(VideoModel):
         towers: the image and text encoders.
         name: as the user wrote it; goes into every prediction row.
         preprocess: how a decoded frame becomes the tower's input.
-        temporal: `mean`, `attention`, `transformer`, `cross-frame` or `divided` (see `olmv.models.temporal`). The
-            last two change the blocks of the image tower; a copy of weights is made from the towers as they are now.
-        temporal_options: of that module; for `transformer` layers, heads, width, layout and cell, for `cross-frame`
-            edges (`zero` or `mask`).
+        temporal: one of `TEMPORALS` (see `olmv.models.temporal`). Those that act inside the image tower change its
+            blocks, with copies of the weights that it has now.
+        temporal_options: of that module; for `transformer` layers, heads, width, layout, cell and keep, for
+            `cross-frame` edges (`zero` or `mask`), for `st-adapter` width and kernel.
         templates: the template set this model was made for, the default of `Classifier`.
         frame_pooling: over frames, the one it was trained with, the default of `Classifier`.
 
@@ -54,7 +54,7 @@ class VideoCLIP(VideoModel):
         self.temporal_options = check_temporal(temporal, temporal_options)
         self.clip = Clip()
         refuse_attached(towers)
-        if temporal in ("cross-frame", "divided"):
+        if temporal in IN_TOWER:
             attach(towers, temporal, self.temporal_options, self.clip)
         self.context = build_context(temporal, self.temporal_options, towers)
         self.pool = build_pool(temporal, towers.embed_dim)
@@ -88,20 +88,19 @@ class VideoCLIP(VideoModel):
     @property
     def mixes_frames(self) -> bool:
         """Whether a frame's embedding depends on the other frames, so that a video is encoded as a whole."""
-        return self.temporal in ("transformer", "cross-frame", "divided")
+        return self.temporal == "transformer" or self.temporal in IN_TOWER
 
     @property
     def encodes_stills(self) -> bool:
         """Whether the image tower looks at one frame at a time, so that frames of several videos can be packed."""
-        return self.temporal not in ("cross-frame", "divided")
+        return self.temporal not in IN_TOWER
 
     def encode_stills(self, frames: Tensor, mask: Tensor | None = None) -> FrameFeatures:
         """What the image tower gives; of a frozen tower it can be kept instead of computed again.
 
         Args:
             frames: [B, T, 3, S, S], normalised pixels.
-            mask: [B, T] True for real frames, which come first; used by `cross-frame` and `divided`, which act
-                inside the tower.
+            mask: [B, T] True for real frames, which come first; used by the modules that act inside the tower.
 
         Returns:
             Embeddings [B, T, D], not normalised; for a transformer with a layout also tokens [B, T, G * G, W].
@@ -174,6 +173,10 @@ class VideoCLIP(VideoModel):
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         named: list[tuple[str, Tensor]] = self.towers.text_parameters()
         return named
+
+    def text_facts(self) -> tuple[object, ...]:
+        facts: tuple[object, ...] = self.towers.text_facts()
+        return facts
 
     def __repr__(self) -> str:
         return f"VideoCLIP({self.name!r}, temporal={self.temporal!r}, D={self.embed_dim}, {self.device}, {self.dtype})"

@@ -166,7 +166,12 @@ class VideoModel(nn.Module):
     @cached_property
     def fingerprint(self) -> str:
         """A stable name for the weights of the text tower, for caches of text embeddings."""
-        return digest_weights(self.text_parameters(), self.embed_dim, self.context_length, self.dtype)[:32]
+        facts = (self.embed_dim, self.context_length, self.dtype, *self.text_facts())
+        return digest_weights(self.text_parameters(), *facts)[:32]
+
+    def text_facts(self) -> tuple[object, ...]:
+        """What the text tower depends on besides its weights, such as its activation."""
+        return ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, D={self.embed_dim}, {self.device}, {self.dtype})"

@@ -78,9 +78,11 @@ class XClipModel(VideoModel):
         return True
 
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
+        """As `VideoModel.encode_clips`; raises UsageError for more frames than the model is made for."""
         made = self.xclip.config.frames
         if frames.shape[1] != made or not bool(mask.all()):
             count = mask.sum(1, keepdim=True)
+            self.check_frames(max(int(count.max()), made))
             middles = (2 * torch.arange(made, device=mask.device) + 1) * count // (2 * made)  # [B, T]
             frames = frames[torch.arange(len(frames), device=frames.device)[:, None], middles.to(frames.device)]
         videos, contexts = self.xclip.encode_video(frames)

@@ -75,7 +75,8 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
 def _told(source: Source) -> str:
     if source.moji is not None:
         return f"{source.moji.clips} drawn clips an epoch of the Moji world, not footage, seed {source.moji.seed}"
-    return f"`{source.manifest or source.dataset}`" + (f", split {source.split}" if source.split else "")
+    # the last part of a path: a card is published, and folders of this machine are nobody's business
+    return f"`{Path(str(source.manifest)).name if source.manifest else source.dataset}`" + (f", split {source.split}" if source.split else "")
 
 
 def _end(curve: Curve | None) -> Mapping[str, float] | None:

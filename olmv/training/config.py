@@ -67,7 +67,7 @@ class Model:
 
     name: str = "olmv-mini"
     # a new module in its first state; None: the model's own
-    temporal: Literal["mean", "attention", "transformer", "cross-frame", "divided"] | None = None
+    temporal: Literal["mean", "attention", "transformer", "cross-frame", "divided", "st-adapter"] | None = None
     temporal_options: dict[str, Any] = field(default_factory=dict)
     # `visual`: image tower, temporal module, scale and bias; `new`: only weights that the original did not have,
     # the frozen-tower baseline

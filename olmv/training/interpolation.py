@@ -1,7 +1,7 @@
-"""Weights between the original and the tuned model: IWR, averaging, patching.
+"""Training between the original and the tuned weights (IWR), averaging, the distance to the original.
 
-`ratio` is always the weight of the ORIGINAL model:  ratio * original + (1 - ratio) * tuned.
-Sources: Open-VCLIP, arXiv 2302.00624, equations 5-10; WiSE-FT, arXiv 2109.01903.
+`ratio` is always the weight of the ORIGINAL model, as in `olmv.models.interpolation`.
+Source: Open-VCLIP, arXiv 2302.00624, equations 5-10.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,54 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from olmv.errors import ModelError
+from olmv.models.interpolation import check_alike
 
-__all__ = ["InterpolatedWeights", "WeightAverage", "distance_to", "interpolate"]
-
-
-def interpolate(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
-    """ratio * original + (1 - ratio) * tuned, weight by weight, in float32.
-
-    Exact at the ends: ratio 1 gives the original's bits, ratio 0 those of the tuned weights.
-
-    Args:
-        original: weights before fine-tuning, by name.
-        tuned: weights after it; the same names, shapes and dtypes.
-        ratio: weight of the original, 0 to 1.
-
-    Raises:
-        ValueError: the ratio is out of range.
-        ModelError: names, shapes or dtypes differ.
-    """
-    if not 0 <= ratio <= 1:
-        raise ValueError(f"ratio is {ratio}; it is the weight of the original, from 0 to 1")
-    _check_alike(original, tuned)
-    if ratio in (0, 1):
-        return {name: (original if ratio == 1 else tuned)[name].clone() for name in tuned}
-    return {
-        name: torch.lerp(new.float(), original[name].to(new.device).float(), ratio).to(new.dtype)
-        for name, new in tuned.items()
-    }
-
-
-def _check_alike(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> None:
-    if missing := sorted(set(tuned) ^ set(original)):
-        where = "the original" if missing[0] in tuned else "the tuned model"
-        raise ModelError(
-            f"{where} has no weight '{missing[0]}' ({len(missing)} names differ); are they one architecture?"
-        )
-    for name, new in tuned.items():
-        old = original[name]
-        if old.shape != new.shape:
-            raise ModelError(f"weight '{name}' is {list(old.shape)} in the original and {list(new.shape)} when tuned")
-        if old.dtype != new.dtype:
-            raise ModelError(
-                f"weight '{name}' is {_name(old)} in the original and {_name(new)} when tuned; convert to float32 first"
-            )
-
-
-def _name(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+__all__ = ["InterpolatedWeights", "WeightAverage", "distance_to"]
 
 
 class InterpolatedWeights:
@@ -94,7 +49,7 @@ class InterpolatedWeights:
         strength: float = 0.5,
         max_ratio: float = 0.6,
     ) -> None:
-        _check_alike(original, {name: weight.detach() for name, weight in weights.items()})
+        check_alike(original, {name: weight.detach() for name, weight in weights.items()})
         self.strength, self.max_ratio = strength, max_ratio
         self._weights: list[Tensor] = [weights[name] for name in weights]
         self._original = [original[name] for name in weights]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from olmv.errors import InputError, OutputError
+from olmv.models.interpolation import interpolate
 from olmv.models.label_embeddings import LabelEmbeddings
 from olmv.models.saving import save_pretrained
 from olmv.models.soft_attributes import SoftAttributes
@@ -20,7 +21,6 @@ from olmv.training.checkpoint import save_tensors
 from olmv.training.config import GUARD, TrainConfig
 from olmv.training.dataset import VideoDataset
 from olmv.training.features import FeatureStore
-from olmv.training.interpolation import interpolate
 from olmv.training.run_folder import RunFolder
 from olmv.training.setup import (
     make_accelerator,

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from olmv.errors import UsageError
 from olmv.files import write_atomic
+from olmv.models.interpolation import interpolate
 from olmv.training.config import GUARD, Sweep
-from olmv.training.interpolation import interpolate
 from olmv.training.trainer import load_weights
 
 __all__ = ["GUARD", "Curve", "choose_ratio", "sweep_ratios", "write_curve"]

@@ -142,6 +142,6 @@ def select_weights(trainable: Trainable, which: str) -> tuple[dict[str, nn.Param
     if which == "new" and not new and not soft:
         raise UsageError(
             "model.train is 'new', but this model has no new weights; choose a temporal module with weights "
-            "(attention, transformer, divided), soft attributes, or model.train=visual"
+            "(attention, transformer, divided, st-adapter), soft attributes, or model.train=visual"
         )
     return chosen, new | soft

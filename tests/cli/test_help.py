@@ -22,7 +22,7 @@ from tests.llm_stub import StubServer, good, tells
 
 COMMANDS = [
     *("predict", "describe-labels", "caption", "train", "evaluate", "calibrate"),
-    *("doctor", "models list", "models info"),
+    *("doctor", "models list", "models info"),  # those of models convert, push and export: in tests of their own
 ]
 
 
@@ -88,7 +88,9 @@ def saved_model(folder: Path) -> Path:
     """Enough of a saved olmv-mini for `models info`."""
     mini = folder / "mini"
     mini.mkdir()
-    (mini / "config.json").write_text('{"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean", "architecture": {}}')
+    (mini / "config.json").write_text(
+        '{"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean", "architecture": {}}'
+    )
     (mini / "preprocess.json").write_text('{"size": 64}')
     return mini
 

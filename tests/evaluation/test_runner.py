@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from olmv.evaluation.views import VIEWS, Views
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.video.decode import VideoFrames
+from tests.models.xclip_folders import tiny_xclip
 from tests.samples import write_clip
 from tests.tiny import tiny_model
 
@@ -178,3 +180,15 @@ def test_labels_that_read_the_same_are_told_by_index(classifier: Classifier, cli
     )
     assert [row["truth_index"] for row in rows] == [[0], [1], [2]]
     assert json.loads((tmp_path / "videos.jsonl").read_text().splitlines()[1])["truth"] == ["dog"]
+
+
+def test_x_clip_is_scored_view_by_view_with_texts_of_each(clips: Path, tmp_path: Path) -> None:
+    xclip = Classifier(tiny_xclip())
+    views = replace(VIEWS["xclip-4x3"], frames=4)
+    scores, rows = score(tmp_path, made(clips), xclip, Heard(), views=views)
+    assert scores.shape == (5, 12, 3)
+    assert np.isnan(scores[3]).all()
+    assert rows[3]["status"] == "error"
+    assert np.ptp(scores[0], axis=0).min() > 0, "crops and moments differ"
+    with pytest.raises(UsageError, match="is made for 4 frames, got 8; use --frames 4"):
+        score(tmp_path / "eight", made(clips), xclip, Heard(), views=VIEWS["xclip"])

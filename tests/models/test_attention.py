@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
 from olmv.models.attention import Clip, CrossFrameAttention, neighbour_attention
-from olmv.models.temporal import new_parameters
+from olmv.models.temporal import IN_TOWER, new_parameters
 from olmv.models.video_clip import VideoCLIP
 from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
 
@@ -149,7 +149,7 @@ def test_divided_attends_over_time_at_the_same_token() -> None:
 
 
 @pytest.mark.parametrize("kind", ["open_clip", "siglip", "pe"])
-@pytest.mark.parametrize("temporal", ["cross-frame", "divided"])
+@pytest.mark.parametrize("temporal", IN_TOWER)
 def test_checkpointing_gives_the_same_gradients(kind: str, temporal: str) -> None:
     """Two clips of different lengths wait for their backward pass, where the blocks run again."""
     found = []
@@ -166,7 +166,7 @@ def test_checkpointing_gives_the_same_gradients(kind: str, temporal: str) -> Non
         torch.testing.assert_close(found[1][name], gradient, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("temporal", ["cross-frame", "divided"])
+@pytest.mark.parametrize("temporal", IN_TOWER)
 def test_a_tower_on_its_own_and_a_copy(temporal: str) -> None:
     model = randomise(make("open_clip", temporal=temporal))
     frames = clips(1, 3)
@@ -181,7 +181,7 @@ def test_a_tower_on_its_own_and_a_copy(temporal: str) -> None:
     torch.testing.assert_close(twin.encode_frames(frames), together)
 
 
-@pytest.mark.parametrize("temporal", ["cross-frame", "divided"])
+@pytest.mark.parametrize("temporal", IN_TOWER)
 @pytest.mark.parametrize(("kind", "name"), [("resnet", "ModifiedResNet"), ("convnext", "ConvNeXt")])
 def test_towers_without_attention_are_refused(kind: str, name: str, temporal: str) -> None:
     with pytest.raises(ModelError, match=f"image tower {name} .* use the temporal module transformer or attention"):

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from safetensors.torch import load_file
 
 from olmv import network
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError, WeightsUnavailableError
-from olmv.models.hub import DEFAULT_MODEL, list_models, load_model, model_info
+from olmv.models.hub import DEFAULT_MODEL, list_models, load_model, model_info, random_model
 from olmv.models.saving import save_pretrained
 from tests.tiny import tiny_model, write_open_clip_folder
 
@@ -44,6 +45,11 @@ def test_open_clip_folder_loads_saves_and_loads_again(tmp_path: Path, siglip: bo
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
     assert again.preprocess == model.preprocess
     assert again.logit_bias == model.logit_bias
+    info = model_info(tmp_path / "saved")
+    assert (info.family, info.embed_dim, info.context_length) == ("open_clip", model.embed_dim, model.context_length)
+    (tmp_path / "saved" / "open_clip_config.json").write_text("[]")
+    with pytest.raises(ModelError, match=r"cannot be read: .*; save the model again"):
+        model_info(tmp_path / "saved")
 
 
 def test_another_temporal_module_starts_at_frame_averaging(tmp_path: Path) -> None:
@@ -144,8 +150,6 @@ def test_the_list_starts_with_what_works_at_once_and_the_default() -> None:
 
 
 def test_random_weights_need_a_known_architecture_and_its_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    from olmv.models.hub import random_model
-
     with pytest.raises(ModelNotFoundError, match="open_clip has no architecture 'ViT-B-23'; did you mean ViT-B-32"):
         random_model("ViT-B-23")
 
@@ -157,3 +161,42 @@ def test_random_weights_need_a_known_architecture_and_its_tokenizer(monkeypatch:
     message = r"the tokenizer of 'ViT-B-32' cannot be had \(no such host\); get on line once, or use an architecture"
     with pytest.raises(WeightsUnavailableError, match=message):
         random_model("ViT-B-32/openai")
+
+
+def test_openai_weights_get_the_activation_they_were_trained_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    import open_clip
+
+    real, asked = open_clip.create_model, []
+
+    def create(source: str, *, pretrained: str | None = None, **options: Any) -> Any:
+        asked.append((source, pretrained))
+        return real(source, **options)  # without the weights, which are not here
+
+    monkeypatch.setattr(open_clip, "create_model", create)
+    model = load_model("RN50/openai", device="cpu", dtype="float32")
+    assert asked == [("RN50", "openai")]
+    assert model.towers.config["quick_gelu"]
+    assert type(model.towers.model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+    plain = random_model("RN50", device="cpu")
+    assert type(plain.towers.model.transformer.resblocks[0].mlp.gelu).__name__ == "GELU"
+    plain.load_state_dict(model.state_dict())
+    assert plain.fingerprint != model.fingerprint, "the same weights, and other embeddings"
+
+
+def test_a_model_that_would_run_code_of_its_own_is_refused(tmp_path: Path) -> None:
+    folder = write_open_clip_folder(tmp_path / "m")
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    save_pretrained(load_model(f"local-dir:{folder}", device="cpu"), tmp_path / "saved")
+    config["model_cfg"]["text_cfg"]["tokenizer_kwargs"] = {"trust_remote_code": True}
+    for where in (folder, tmp_path / "saved"):
+        (where / "open_clip_config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelError, match="asks for code of its own to be run"):
+            load_model(f"local-dir:{where}" if where == folder else where)
+    del config["model_cfg"]["text_cfg"]["tokenizer_kwargs"]
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": ["evil.Evil", null]}}')
+    with pytest.raises(ModelError, match="asks for code of its own to be run"):
+        load_model(f"local-dir:{folder}")
+    (folder / "tokenizer_config.json").write_text("{")
+    with pytest.raises(ModelError, match=r"tokenizer_config\.json cannot be read"):
+        load_model(f"local-dir:{folder}")

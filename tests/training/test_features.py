@@ -12,6 +12,7 @@ from olmv.data.moji import object_names
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.temporal import IN_TOWER
 from olmv.models.video_clip import VideoCLIP
 from olmv.training.checkpoint import load_tensors
 from olmv.training.config import Source
@@ -171,7 +172,7 @@ def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_towers_that_are_not_still(tmp_path: Path) -> None:
-    for temporal in ("cross-frame", "divided"):
+    for temporal in IN_TOWER:
         with pytest.raises(UsageError, match=f"module '{temporal}' works inside .*; leave data.feature_cache out"):
             prepared(tmp_path, of=model(temporal))
     config = settings(save_tiny(tmp_path / "tiny"), f"data.feature_cache={tmp_path / 'features'}")

@@ -10,8 +10,8 @@ import yaml
 from olmv import Classifier
 from olmv.errors import OutputError, UsageError
 from olmv.models.hub import load_model
+from olmv.models.interpolation import interpolate
 from olmv.training.checkpoint import load_tensors
-from olmv.training.interpolation import interpolate
 from tests.samples import write_clip
 from tests.training.runs import MOJI, equal, go, save_tiny, settings
 

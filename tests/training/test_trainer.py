@@ -16,6 +16,7 @@ import yaml
 
 from olmv.errors import InputError, OutputError, TrainingError, UsageError
 from olmv.models.hub import load_model
+from olmv.models.video_clip import VideoCLIP
 from olmv.training.checkpoint import latest_checkpoint, load_tensors, read_checkpoint
 from olmv.training.config import TrainConfig
 from olmv.training.objectives import LABEL_OBJECTIVES
@@ -331,12 +332,16 @@ def test_l2_keeps_the_model_near(tiny: str, tmp_path: Path) -> None:
     assert all("distance" in row for row in rows(tmp_path / "l2") if row["kind"] == "train")
 
 
-def test_only_new_weights_move_on_a_frozen_tower(tiny: str, tmp_path: Path) -> None:
-    go(settings(tiny, "model={temporal: transformer, train: new}"), tmp_path / "run")
+@pytest.mark.parametrize(("temporal", "part"), [("transformer", "model.context."), ("st-adapter", ".temporal.")])
+def test_only_new_weights_move_on_a_frozen_tower(temporal: str, part: str, tiny: str, tmp_path: Path) -> None:
+    go(settings(tiny, f"model.temporal={temporal}", "model.train=new"), tmp_path / "run")
     tuned = load_tensors(tmp_path / "run" / "tuned.safetensors")
     assert tuned
-    assert all(name.startswith("model.context.") for name in tuned)
+    assert all(part in name for name in tuned)
     assert moved(tmp_path / "run") > 0
+
+
+def test_no_new_weights_to_train(tiny: str, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"model\.train is 'new', but this model has no new weights; choose a temporal"
     ):
@@ -403,7 +408,7 @@ def test_bce_gives_a_softmax_model_a_bias(clip: str, tmp_path: Path) -> None:
     assert watcher.losses[0] < 2 * math.log(2) + 0.5
 
 
-@pytest.mark.parametrize("temporal", ["cross-frame", "divided", "transformer"])
+@pytest.mark.parametrize("temporal", ["cross-frame", "divided", "st-adapter", "transformer"])
 def test_gradient_checkpointing_changes_nothing(temporal: str, clip: str, tmp_path: Path) -> None:
     found = []
     for on in ("false", "true"):
@@ -416,6 +421,31 @@ def test_gradient_checkpointing_changes_nothing(temporal: str, clip: str, tmp_pa
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
     for name, weight in found[0][1].items():
         assert torch.allclose(weight, found[1][1][name], atol=2e-5), name
+
+
+def test_adapters_under_all_that_keeps_near_the_original(tiny: str, tmp_path: Path) -> None:
+    """IWR, the mean of epochs and the sweep reach from adapters that do nothing to the tuned ones."""
+    config = settings(
+        tiny, "model.temporal=st-adapter", "model.train=new", "regularization={iwr: 0.5, swa_start: 0}",
+        "data.validation.seen={moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions]}}",
+        "sweep={ratios: [0, 1], ratio: 0}",
+    )  # fmt: skip
+    result, watcher = go(config, tmp_path / "run")
+    assert result is not None
+    assert result.curve is not None
+    assert all(map(math.isfinite, watcher.losses))
+    first = load_tensors(tmp_path / "run" / "original.safetensors")
+    tuned = load_tensors(tmp_path / "run" / "tuned.safetensors")
+    kernels = [name for name in tuned if name.endswith("temporal.kernel")]
+    assert kernels
+    assert all(not first[name].any() and tuned[name].any() for name in kernels)
+    frozen, made = (load_model(name, device="cpu", dtype="float32") for name in (tiny, result.model))
+    assert isinstance(frozen, VideoCLIP)
+    assert isinstance(made, VideoCLIP)
+    assert made.temporal == "st-adapter"
+    assert made.temporal_options == {"width": None, "kernel": 3}
+    mine = made.towers.state_dict()
+    assert all(torch.equal(weight, mine[name]) for name, weight in frozen.towers.state_dict().items())
 
 
 def test_no_gradient_checkpointing_for_mini(tiny: str, tmp_path: Path) -> None:

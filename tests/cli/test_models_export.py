@@ -1,0 +1,54 @@
+"""`olmv models export`."""
+
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from olmv.cli.models_export import EPILOG, export
+from olmv.models.hub import load_model
+from olmv.models.saving import save_pretrained
+from tests.tiny import tiny_model
+
+
+@pytest.fixture(autouse=True)
+def _wired(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, app = typer.Typer(rich_markup_mode=None), typer.Typer(rich_markup_mode=None)
+    models.command("export", epilog=EPILOG)(export)
+    models.command("list")(lambda: None)
+    app.add_typer(models, name="models")
+    app.command("other")(lambda: None)
+    monkeypatch.setattr("olmv.cli.app.app", app)
+
+
+@pytest.mark.slow
+def test_the_examples_run(olmv: Any, here: Path) -> None:
+    save_pretrained(tiny_model(), here / "runs" / "pets" / "model")
+    lines = [line.split(maxsplit=1)[1] for line in EPILOG.splitlines() if line.startswith("  olmv")]
+    assert len(lines) == 2
+    for line in lines:
+        code, out, err = olmv(*shlex.split(line))
+        assert (code, out) == (0, "")
+        told = err.splitlines()
+        assert [row.split()[-1] for row in told[:3]] == ["text.onnx", "video.onnx", "export.json"]
+        assert "largest difference from torch: " in told[3]
+        assert told[4].startswith(f"wrote {line.split()[-1]}")
+    assert load_model("mini-onnx").temporal == "transformer"  # the folder is a model, too
+    shutil.rmtree("pets-onnx")
+    assert olmv(*shlex.split(lines[1]), "--quiet") == (0, "", "")
+    assert load_model("pets-onnx").embed_dim == 16
+
+
+def test_errors_are_one_line(olmv: Any, here: Path) -> None:
+    code, out, err = olmv("models", "export", "olmv-mimi", "-o", "out")
+    assert (code, out) == (2, "")
+    assert err == "olmv: no model is called 'olmv-mimi'; did you mean olmv-mini?\n"
+    (here / "file").write_text("")
+    save_pretrained(tiny_model(), here / "model")
+    code, _, err = olmv("models", "export", "model", "-o", "file/out")
+    assert code == 2
+    assert err.startswith("olmv: cannot write into the folder 'file/out'")
+    assert err.count("\n") == 1
