@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from olmv.cli import models_convert, models_push
+from olmv.cli import models_convert, models_export, models_push
 
 LIST_EPILOG = """\b
 Examples:
@@ -22,6 +22,7 @@ models = typer.Typer(
     no_args_is_help=True, help="Which models there are; others made usable, and shared.", rich_markup_mode=None
 )
 models.command("convert", epilog=models_convert.EPILOG)(models_convert.convert)
+models.command("export", epilog=models_export.EPILOG)(models_export.export)
 models.command("push", epilog=models_push.EPILOG)(models_push.push)
 
 

@@ -62,6 +62,9 @@ class Export:
 
 
 class _Video(nn.Module):
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, model: VideoCLIP) -> None:
         super().__init__()
         self.model = model

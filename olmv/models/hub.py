@@ -81,8 +81,8 @@ def load_model(
         name: `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
-        temporal: one of `olmv.models.temporal.TEMPORALS`; default: what the model was saved with, else `mean`. A
-            module other than the saved one, or with other options, starts from its first state.
+        temporal: `mean`, `transformer`, ... (see `olmv.models.temporal`); default: what the model was saved with, else
+            `mean`. A module other than the saved one, or with other options, starts from its first state.
         temporal_options: of that module (see `VideoCLIP`); default: the saved ones for the saved module.
 
     Raises:
@@ -179,7 +179,7 @@ def random_model(
         raise ModelNotFoundError(f"open_clip has no architecture '{name}'; {hint}")
     try:
         with quiet(), fetching():  # it warns that the weights are random
-            made = open_clip.create_model(name)
+            made = open_clip.create_model(name, pretrained_text=False)
             tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # hub, network and file errors have no common class
         raise WeightsUnavailableError(
@@ -189,11 +189,20 @@ def random_model(
     model = VideoCLIP(
         OpenClipTowers(made, tokenizer, config),
         name=f"{name}/random",
-        preprocess=Preprocess.from_open_clip(made.visual.preprocess_cfg),
+        preprocess=Preprocess.from_open_clip(made.visual.preprocess_cfg | _published_preprocess(name)),
         temporal=temporal or "mean",
         temporal_options=temporal_options,
     )
     return _place(model, choose(device, "float32"))
+
+
+def _published_preprocess(architecture: str) -> dict[str, Any]:
+    """That of the first weights published for it, as open_clip tells it; the architecture alone does not say."""
+    import open_clip
+
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    told = open_clip.get_pretrained_cfg(architecture, tags[0]) if tags else {}
+    return {key: told[key] for key in ("mean", "std", "interpolation", "resize_mode") if told.get(key)}
 
 
 def _place(model: Model, placement: Placement) -> Model:
@@ -253,7 +262,7 @@ def _check_open_clip_name(name: str) -> None:
     close = [plain[k] for k in difflib.get_close_matches(wanted, plain, n=4, cutoff=0.5)]
     hint = f"did you mean {', '.join(close)}?" if close else "`olmv models list` names them all"
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        hint += f" One on the Hub is hf:{name}"
+        hint = f"{hint.rstrip(chr(63))}; one on the Hub is hf:{name}"
     raise ModelNotFoundError(f"no model is called '{name}'; {hint}")
 
 

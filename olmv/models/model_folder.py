@@ -170,5 +170,5 @@ def _build_towers(config: dict[str, Any], folder: Path) -> Any:
     refuse_code_in(folder)
     source = f"local-dir:{folder}"
     with quiet():  # it warns that the weights are random
-        made = open_clip.create_model(source, load_weights=False)
+        made = open_clip.create_model(source, load_weights=False, pretrained_text=False)
     return OpenClipTowers(made, open_clip.get_tokenizer(source), open_clip.get_model_config(source) or {})

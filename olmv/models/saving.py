@@ -40,7 +40,7 @@ def save_pretrained(
         folder: made if need be.
         card: text of the model card (Markdown); a short one is written when None.
         description: one line for `olmv models info`.
-        dtype: of the saved weights; default: the model's own.
+        dtype: of the saved weights, scalars excepted; default: the model's own.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -101,7 +101,7 @@ def _write_weights(model: VideoModel, path: Path, dtype: torch.dtype | None) -> 
     from safetensors.torch import save_file
 
     state = {
-        name: (t.to(dtype) if dtype is not None and t.is_floating_point() else t).detach().cpu().contiguous().clone()
+        name: (t.to(dtype) if dtype and t.ndim and t.is_floating_point() else t).detach().cpu().contiguous().clone()
         for name, t in model.state_dict().items()
     }
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

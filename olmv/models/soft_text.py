@@ -51,7 +51,7 @@ def soft_text(towers: Any, texts: Sequence[str], soft: Tensor) -> Tensor:
     else:
         plain = towers.tokenizer(list(texts)).to(device)
         ids, starts = _with_places(plain, _ends(towers, plain), queries)
-        run = partial(towers.model.encode_text, ids)
+        run = partial(towers.model.encode_text, ids, normalize=False)
     place = torch.arange(ids.shape[1], device=device)[None] - starts[:, None]
     with _put(embedding, soft, (place >= 0) & (place < queries)):
         out: Tensor = run()

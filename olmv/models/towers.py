@@ -1,9 +1,9 @@
 """The image and text towers that a `VideoCLIP` stands on: open_clip's models, and olmv-mini's own."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -57,11 +57,7 @@ class Towers(Protocol):
 
 
 class OpenClipTowers(nn.Module):
-    """Any open_clip model with its tokenizer and open_clip's own config of it.
-
-    Scale and bias keep their float32 values where the weights go to half precision: bfloat16 has no number between
-    4.75 and 4.78, and the logarithm of SigLIP's scale is 4.765, so that its logits would be 1.5 % off.
-    """
+    """Any open_clip model with its tokenizer and open_clip's own config of it."""
 
     def __init__(self, model: Any, tokenizer: Any, config: dict[str, Any]) -> None:
         super().__init__()
@@ -69,7 +65,6 @@ class OpenClipTowers(nn.Module):
         self.model: Any  # open_clip has two classes of model and no common one
         self.model = model
         self.tokenizer = tokenizer
-        self._exact: dict[str, Tensor] = {}
         size = model.visual.image_size
         self.image_size: int = int(size[0] if isinstance(size, tuple | list) else size)
         self.context_length: int = int(getattr(tokenizer, "context_length", None) or model.context_length)
@@ -98,34 +93,13 @@ class OpenClipTowers(nn.Module):
 
     @property
     def logit_scale(self) -> Tensor:
-        return self._unrounded("logit_scale").exp()
+        scale: Tensor = self.model.logit_scale.exp()
+        return scale
 
     @property
     def logit_bias(self) -> Tensor | None:
-        return None if getattr(self.model, "logit_bias", None) is None else self._unrounded("logit_bias")
-
-    def _unrounded(self, name: str) -> Tensor:
-        """The parameter of this name itself; where it is in half precision, the float32 value that it was made from."""
-        parameter: Tensor = getattr(self.model, name)
-        if parameter.dtype.itemsize > 2:
-            return parameter
-        rounded = parameter.float()
-        if (exact := self._exact.get(name)) is None:
-            return rounded
-        exact = exact.to(parameter.device)
-        lost = exact - rounded.detach()
-        # other weights may have been loaded or trained since
-        return rounded + torch.where(exact.to(parameter.dtype) == parameter.detach(), lost, 0.0)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What `to`, `half`, `cuda` and the like call."""
-        names = [name for name in ("logit_scale", "logit_bias") if getattr(self.model, name, None) is not None]
-        exact = {name: self._unrounded(name).detach().float().clone() for name in names}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        for name, value in exact.items():
-            getattr(self.model, name).data.copy_(value)
-        self._exact = exact
-        return self
+        bias: Tensor | None = getattr(self.model, "logit_bias", None)
+        return bias
 
     def add_bias(self, value: float) -> None:
         """Give a softmax-trained model the bias of a sigmoid-trained one, for fine-tuning with a sigmoid loss."""

@@ -117,10 +117,8 @@ class VideoCLIP(VideoModel):
 
     def contextualise(self, features: FrameFeatures, mask: Tensor | None = None) -> Tensor:
         """What `encode_stills` gave, mask [B, T] True for real frames -> [B, R, D], L2-normalised; see `row_mask`."""
-        frames = normalize(features.embeddings, dim=-1)
-        if self.context is None:
-            return frames
-        return normalize(self.context(frames, features.tokens, mask), dim=-1)
+        frames = _unit(features.embeddings)
+        return frames if self.context is None else _unit(self.context(frames, features.tokens, mask))
 
     def row_mask(self, mask: Tensor | None) -> Tensor | None:
         """mask [B, T] of frames -> [B, R] of the rows that `encode_frames` gives.
@@ -180,3 +178,8 @@ class VideoCLIP(VideoModel):
 
     def __repr__(self) -> str:
         return f"VideoCLIP({self.name!r}, temporal={self.temporal!r}, D={self.embed_dim}, {self.device}, {self.dtype})"
+
+
+def _unit(x: Tensor) -> Tensor:
+    """L2-normalised in float32: in bfloat16 the lengths would differ by half a per cent, and with them similarities."""
+    return normalize(x.float(), dim=-1).to(x.dtype)

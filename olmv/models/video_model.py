@@ -1,9 +1,10 @@
 """What the classifier needs of a model, whichever family it is of."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -161,7 +162,21 @@ class VideoModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
+        """Of all weights but the scalars."""
+        return next(weight for weight in self.parameters() if weight.ndim).dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """What `to`, `half`, `cuda` and the like call: scalars (scale, bias, gates) stay in float32.
+
+        bfloat16 has no number between 4.75 and 4.78, and the logarithm of SigLIP's scale is 4.765: its logits would be
+        1.5 % off.
+        """
+        exact = {name: weight.detach().float() for name, weight in self.named_parameters() if weight.ndim == 0}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, weight in self.named_parameters():
+            if name in exact:
+                weight.data = exact[name].to(weight.device)
+        return self
 
     @cached_property
     def fingerprint(self) -> str:

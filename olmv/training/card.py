@@ -76,7 +76,8 @@ def _told(source: Source) -> str:
     if source.moji is not None:
         return f"{source.moji.clips} drawn clips an epoch of the Moji world, not footage, seed {source.moji.seed}"
     # the last part of a path: a card is published, and folders of this machine are nobody's business
-    return f"`{Path(str(source.manifest)).name if source.manifest else source.dataset}`" + (f", split {source.split}" if source.split else "")
+    name = Path(str(source.manifest)).name if source.manifest else source.dataset
+    return f"`{name}`" + (f", split {source.split}" if source.split else "")
 
 
 def _end(curve: Curve | None) -> Mapping[str, float] | None:

@@ -52,10 +52,7 @@ def _video_difference(model: VideoCLIP, folder: Path) -> float:
 @pytest.mark.parametrize(
     ("temporal", "options"),
     [
-        ("attention", None),
-        ("transformer", {"width": 16, "heads": 2}),
         ("transformer", LAYOUT),
-        ("cross-frame", {"edges": "zero"}),
         ("cross-frame", {"edges": "mask"}),
         ("divided", None),
     ],
@@ -70,12 +67,10 @@ def test_temporal_modules(temporal: str, options: dict[str, Any] | None, tmp_pat
 @pytest.mark.parametrize(
     ("kind", "temporal", "options"),
     [
-        ("open_clip", "mean", None),
-        ("open_clip-custom", "divided", None),
-        ("siglip", "divided", None),
+        ("siglip", "transformer", LAYOUT | {"layout": 2}),
         ("pe", "cross-frame", {"edges": "zero"}),
         ("eva", "divided", None),
-        ("resnet", "transformer", {"width": 16, "heads": 2}),
+        ("resnet", "mean", None),
     ],
 )
 def test_towers(kind: str, temporal: str, options: dict[str, Any] | None, tmp_path: Path) -> None:
@@ -165,10 +160,12 @@ def test_a_graph_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_cannot_be_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model()
-    monkeypatch.setattr(model.towers, "image", lambda pictures: torch.from_numpy(pictures.numpy()))
-    with pytest.raises(ModelError, match="this model cannot be exported to ONNX"):
-        export_onnx(model, tmp_path / "out")
+    def export_fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setattr(torch.onnx, "export", export_fails)
+    with pytest.raises(ModelError, match=r"cannot be exported to ONNX \(no such operator\); use it with olmv"):
+        export_onnx(tiny_model(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert torch.backends.mha.get_fastpath_enabled()
 
@@ -192,5 +189,5 @@ def test_packages_that_are_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write into the folder .*; choose another folder"):
+    with pytest.raises(OutputError, match=r"cannot write into the folder .*; choose another folder"):
         export_onnx(tiny_model(), tmp_path / "file" / "out")

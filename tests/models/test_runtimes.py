@@ -57,7 +57,7 @@ def test_unknown_kind(folder: Path) -> None:
 def test_no_export(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "export.json").write_text(text)
-    with pytest.raises(ModelError, match="no exported model in .*; make one: olmv models export NAME -o"):
+    with pytest.raises(ModelError, match=r"no exported model in .*; make one: olmv models export NAME -o"):
         open_runtime("onnx", tmp_path)
 
 
