@@ -112,7 +112,7 @@ def load_video_clip(name: str | Path = DEFAULT_MODEL, **options: Any) -> VideoCL
     """
     model = load_model(name, **options)
     if not isinstance(model, VideoCLIP):
-        raise ModelError(f"'{name}' is a {type(model).__name__}, which can predict but not this; use a video CLIP")
+        raise ModelError(f"'{name}' is an X-CLIP, which olmv predicts and evaluates with only; use a video CLIP")
     return model
 
 

@@ -66,7 +66,9 @@ def load_folder(
     config = read_config(folder)
     if config["family"] in ("xclip", "hf-xclip"):
         if temporal is not None:
-            raise ModelError(f"'{name}' is an X-CLIP, whose frames come together in its own way; leave out temporal")
+            raise ModelError(
+                f"'{name}' is an X-CLIP, which takes no temporal module and is not trained by olmv; use a video CLIP"
+            )
         return _load_xclip(config, folder, name=name)
     return _load_video_clip(config, folder, name=name, temporal=temporal, options=options)
 

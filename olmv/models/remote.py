@@ -169,7 +169,7 @@ def _check_listing(title: str, repo: str, names: Iterable[str]) -> None:
         name = "pytorch_model.bin" if "pytorch_model.bin" in pickles else pickles[0]
         raise ModelError(
             f"'{title}' has its weights as a pickle ({name}), which could hold code; "
-            f"download it yourself and run `olmv models convert {name} -o DIR`"
+            f"run: hf download {repo} --local-dir DIR, then: olmv models convert DIR/{name} -o MODEL"
         )
     raise ModelError(f"'{title}' holds no model.safetensors; name a repository with weights")
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from olmv.errors import ModelError
+
 # What a prediction needs, and what is nice to have with the words that say for what.
 REQUIRED = (
     "torch", "torchvision", "open_clip_torch", "transformers", "av", "numpy", "pillow", "safetensors",
@@ -82,6 +84,30 @@ def offline_open_clip_models() -> list[str]:
     return found
 
 
+def offline_hub_models() -> list[str]:
+    """Names `hf:ORG/REPO[@REVISION]` of the models in the Hugging Face cache that olmv reads."""
+    from huggingface_hub import constants, scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    from olmv.models.model_folder import read_config
+
+    try:
+        repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
+    except CacheNotFound:
+        return []
+    found = []
+    for repository in repositories:
+        for revision in repository.revisions:
+            folder = revision.snapshot_path
+            try:
+                usable = (folder / "model.safetensors").is_file() and bool(read_config(folder))
+            except ModelError:
+                usable = False
+            names = [f"hf:{repository.repo_id}" + ("" if ref == "main" else f"@{ref}") for ref in revision.refs]
+            found += names if usable else []
+    return sorted(found)
+
+
 def _packages() -> list[Finding]:
     findings = [Finding("olmv", metadata.version("olmv"))]
     for name in REQUIRED:
@@ -128,7 +154,7 @@ def _models() -> tuple[list[Finding], bool, bool]:
     mini_here = (MINI_FOLDER / "model.safetensors").is_file()
     mini_text = "ships with olmv; knows drawings, not footage: for trying things out, not for real video"
     findings = [Finding(MINI, mini_text if mini_here else "its weights are missing from this installation")]
-    here = offline_open_clip_models()
+    here = offline_open_clip_models() + offline_hub_models()
     findings += [Finding(name, "in the cache" + ("; the default" if name == DEFAULT_MODEL else "")) for name in here]
     if DEFAULT_MODEL not in here:
         findings.append(Finding(DEFAULT_MODEL, "the default: not here yet, fetched from the hub when first used"))

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
+from olmv.models.publishing import push_to_hub
+from olmv.models.remote import download
+from olmv.models.saving import save_pretrained
 from olmv.report import diagnosis
+from tests.hub_server import HubServer, client_at
+from tests.tiny import tiny_model
 
 
 def test_it_says_what_is_here_and_ends_with_a_verdict(olmv: Any, here: Path) -> None:
@@ -61,3 +66,18 @@ def test_the_cache_is_looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert "ViT-B-32/openai" in found
     assert "ViT-L-14/openai" not in found
     assert all(repo and file for repo, file in asked)
+
+
+def test_models_fetched_from_the_hub_load_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "none"))
+    assert diagnosis.offline_hub_models() == []
+    save_pretrained(tiny_model(), tmp_path / "m")
+    with HubServer(tmp_path / "hub") as server, client_at(server.url, tmp_path / "cache", monkeypatch):
+        push_to_hub(tmp_path / "m", "me/pets")
+        push_to_hub(tmp_path / "m", "me/pets", revision="v1")
+        for revision in (None, "v1"):
+            download("me/pets", revision)
+        assert diagnosis.offline_hub_models() == ["hf:me/pets", "hf:me/pets@v1"]
+        for config in (tmp_path / "cache").rglob("config.json"):
+            config.unlink()
+        assert diagnosis.offline_hub_models() == []

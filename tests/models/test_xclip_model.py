@@ -239,9 +239,9 @@ def test_broken_folders_are_one_line(hf: tuple[Path, Any], tmp_path: Path) -> No
 
 
 def test_what_only_a_video_clip_can_do_is_refused(hf: tuple[Path, Any]) -> None:
-    with pytest.raises(ModelError, match="is an X-CLIP, whose frames come together in its own way"):
+    with pytest.raises(ModelError, match="is an X-CLIP, which takes no temporal module and is not trained by olmv"):
         load_model(hf[0], temporal="mean")
-    with pytest.raises(ModelError, match="is a XClipModel, which can predict but not this; use a video CLIP"):
+    with pytest.raises(ModelError, match="is an X-CLIP, which olmv predicts and evaluates with only; use a video CLIP"):
         load_video_clip(hf[0])
 
 
