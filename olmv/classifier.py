@@ -69,6 +69,7 @@ class Classifier:
         device: str = "auto",
         dtype: str = "auto",
         temporal: str | None = None,
+        runtime: str = "torch",
     ) -> "Classifier":
         """Load a model by name, folder or hub id; see `olmv.load_model`.
 
@@ -77,16 +78,16 @@ class Classifier:
         Args:
             name: of the model.
             revision: a branch, tag or commit of a model on the Hub (`ORG/REPO` then names one, with `hf:` or without).
-            device, dtype, temporal: as `olmv.load_model`.
+            device, dtype, temporal, runtime: as `olmv.load_model`.
 
         Raises:
             ModelNotFoundError: no model has this name.
             WeightsUnavailableError: its weights are not here and cannot be fetched.
-            UsageError: the device or dtype cannot be used.
+            UsageError: the device, the dtype or the runtime cannot be used.
         """
         if revision is not None:
             name = f"hf:{str(name).removeprefix('hf:')}@{revision}"
-        return cls(load_model(name, device=device, dtype=dtype, temporal=temporal))
+        return cls(load_model(name, device=device, dtype=dtype, temporal=temporal, runtime=runtime))
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None, description: str = "") -> None:
         """Write the model as a folder that `from_pretrained` reads; see `olmv.save_pretrained`.

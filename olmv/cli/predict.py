@@ -49,6 +49,14 @@ class Decoder(StrEnum):
     torchcodec = "torchcodec"
 
 
+class Runtime(StrEnum):
+    """What encodes frames."""
+
+    torch = "torch"
+    onnx = "onnx"
+    openvino = "openvino"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command("predict", epilog=EPILOG)(predict)
@@ -117,6 +125,9 @@ def predict(
     decoder: Annotated[Decoder, typer.Option(help="What reads the files.")] = Decoder.auto,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto",
+    runtime: Annotated[
+        Runtime, typer.Option(help="What encodes frames; onnx and openvino run on the CPU in float32.")
+    ] = Runtime.torch,
     workers: Annotated[
         int | None,
         typer.Option(min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False),
@@ -158,6 +169,7 @@ def predict(
         decoder=decoder.value,
         device=device,
         dtype=dtype,
+        runtime=runtime.value,
         workers=workers,
         batch_size=batch_size,
         timeout_s=timeout,

@@ -22,6 +22,7 @@ from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
 from olmv.models.model_folder import is_model_folder, load_folder, read_config, refuse_code_in, xclip_sizes
 from olmv.models.remote import download, parse, refuse_code
+from olmv.models.runtimes import RUNTIMES
 from olmv.models.temporal import check_temporal
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
@@ -39,6 +40,7 @@ __all__ = [
     "load_model",
     "load_video_clip",
     "model_info",
+    "place",
     "random_model",
 ]
 
@@ -74,6 +76,7 @@ def load_model(
     dtype: str = "auto",
     temporal: str | None = None,
     temporal_options: Mapping[str, Any] | None = None,
+    runtime: str = "torch",
 ) -> VideoModel:
     """Load a model by name or folder, ready for inference (see the module's docstring for names).
 
@@ -84,16 +87,18 @@ def load_model(
         temporal: `mean`, `transformer`, ... (see `olmv.models.temporal`); default: what the model was saved with, else
             `mean`. A module other than the saved one, or with other options, starts from its first state.
         temporal_options: of that module (see `VideoCLIP`); default: the saved ones for the saved module.
+        runtime: what encodes frames: `torch`, or `onnx` or `openvino`, which run on the CPU in float32.
 
     Raises:
         ModelNotFoundError: no such name; close matches are named.
         WeightsUnavailableError: the weights are not here and cannot be fetched.
         ModelError: a folder that holds no usable model, or an image tower that the temporal module does not fit.
-        UsageError: unknown temporal module, option, device or dtype.
+        UsageError: unknown temporal module, option, device, dtype or runtime.
+        MissingDependencyError: the runtime is not installed.
     """
     if temporal is not None:
         check_temporal(temporal, temporal_options)
-    placement = choose(device, dtype)
+    placement = place(device, dtype, runtime)
     text = str(name)
     folder = folder_of(text)
     model: VideoModel
@@ -102,7 +107,26 @@ def load_model(
     else:
         model = _load_open_clip(text, temporal=temporal or "mean", options=temporal_options)
     log.info("%s on %s", model.name, placement)
-    return _place(model, placement)
+    _place(model, placement)
+    if runtime == "torch":
+        return model
+    from olmv.models.runtime_model import with_runtime
+
+    return with_runtime(model, runtime)
+
+
+def place(device: str, dtype: str, runtime: str = "torch") -> Placement:
+    """`choose`, and what a runtime other than torch leaves of it: the CPU, float32.
+
+    Raises UsageError as `choose`, for an unknown runtime, or for another device or dtype than it has.
+    """
+    if runtime == "torch":
+        return choose(device, dtype)
+    if runtime not in RUNTIMES:
+        raise UsageError(f"unknown runtime '{runtime}'; choose from torch, {', '.join(RUNTIMES)}")
+    if device not in ("auto", "cpu") or dtype not in ("auto", "float32", "fp32"):
+        raise UsageError(f"runtime {runtime} encodes on the CPU in float32; leave out the device and the dtype")
+    return choose("cpu", "float32")
 
 
 def load_video_clip(name: str | Path = DEFAULT_MODEL, **options: Any) -> VideoCLIP:

@@ -106,7 +106,8 @@ class AttentionPool(nn.Module):
 
     def weights(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
         """frames [B, T, D] -> [B, T], each row sums to 1 over its real frames."""
-        scores: Tensor = self.gate * (self.key(self.norm(frames)) @ self.query) * frames.shape[-1] ** -0.5
+        # factors before the product: OpenVINO 2026.4 fails on a scalar after one with a vector
+        scores: Tensor = self.key(self.norm(frames)) @ (self.gate * frames.shape[-1] ** -0.5 * self.query)
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
         return scores.softmax(-1)

@@ -69,6 +69,7 @@ class PredictJob:
     decoder: str = "auto"
     device: str = "auto"
     dtype: str = "auto"
+    runtime: str = "torch"
     workers: int | None = None
     batch_size: int | None = None
     timeout_s: float = 60.0
@@ -194,9 +195,9 @@ def _frames(job: PredictJob) -> int:
 
 
 def _placement(job: PredictJob) -> "Placement":
-    from olmv.devices import choose
+    from olmv.models.hub import place
 
-    return choose(job.device, job.dtype)
+    return place(job.device, job.dtype, job.runtime)
 
 
 def _settings(
@@ -221,6 +222,7 @@ def _settings(
         "decoder": job.decoder,
         "device": placement.device.type,
         "dtype": placement.dtype_name,
+        **({} if job.runtime == "torch" else {"runtime": job.runtime}),
     }
 
 
@@ -245,7 +247,7 @@ def _classifier(
 ) -> "Classifier":
     from olmv.classifier import Classifier
 
-    classifier = Classifier.from_pretrained(_model_name(job), device=job.device, dtype=job.dtype)
+    classifier = Classifier.from_pretrained(_model_name(job), device=job.device, dtype=job.dtype, runtime=job.runtime)
     truncated = classifier.truncated_texts(vocabulary, templates=job.templates)
     limit = classifier.model.context_length
     owners = list(dict.fromkeys((label, count) for label, _, count in truncated))

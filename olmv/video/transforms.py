@@ -150,7 +150,8 @@ class Preprocess:
         moved = pixels.to(device=device, non_blocking=True) if device is not None else pixels
         std = torch.tensor(self.std, device=moved.device).view(3, 1, 1)
         mean = torch.tensor(self.mean, device=moved.device).view(3, 1, 1)
-        return moved.float().mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype)
+        own = moved.to(torch.float32, copy=True)  # what is changed below must not be the caller's
+        return own.mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype)
 
 
 def _channels_first(frames: Any) -> torch.Tensor:

@@ -1,0 +1,67 @@
+"""Other runtimes behind the classifier: the same answers as torch, one export for both, clear refusals."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from olmv import Classifier, MissingDependencyError, ModelError, UsageError
+from olmv.cli import main
+from olmv.models.hub import load_model
+from olmv.models.runtime_model import RuntimeModel, with_runtime
+from olmv.models.saving import save_pretrained
+from tests.models.xclip_folders import tiny_xclip
+from tests.samples import write_clip
+from tests.tiny import CONFIG, tiny_model
+
+LABELS = ["dog", "guitar", "rain"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temporal", ["transformer", "attention"])
+def test_every_runtime_gives_what_torch_gives(temporal: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {"keep": True} if temporal == "transformer" else {}
+    save_pretrained(tiny_model(temporal=temporal, temporal_options=options), tmp_path / "m")
+    clips = [write_clip(tmp_path / "clips" / f"{seed}.mp4", seed=seed) for seed in range(3)]
+    clips.append(write_clip(tmp_path / "clips" / "short.mp4", seed=3, frames=5))
+    rows: dict[str, Any] = {}
+    lengths = [8, 3, 8]
+    pixels = [torch.randint(0, 256, (t, 3, CONFIG.image_size, CONFIG.image_size), dtype=torch.uint8) for t in lengths]
+    vectors: dict[str, Any] = {}
+    with caplog.at_level(logging.WARNING):
+        for runtime in ("torch", "onnx", "openvino"):
+            classifier = Classifier.from_pretrained(tmp_path / "m", device="cpu", runtime=runtime)
+            assert isinstance(classifier.model, RuntimeModel) == (runtime != "torch")
+            assert classifier.model.fingerprint == Classifier.from_pretrained(tmp_path / "m").model.fingerprint
+            rows[runtime] = list(classifier.predict(clips, LABELS, workers=0, explain=True))
+            vectors[runtime] = [embedding.rows for embedding in classifier.embed_clips(pixels, batch_size=64)]
+    assert [r.message.split()[0] for r in caplog.records if "exporting" in r.message] == ["exporting"], "once for both"
+    for runtime in ("onnx", "openvino"):
+        for expected, found in zip(rows["torch"], rows[runtime], strict=True):
+            for a, b in zip(expected.labels, found.labels, strict=True):
+                assert b.probability == pytest.approx(a.probability, abs=1e-3)
+                assert b.similarity == pytest.approx(a.similarity, abs=1e-5)
+        for expected_rows, found_rows in zip(vectors["torch"], vectors[runtime], strict=True):
+            torch.testing.assert_close(found_rows, expected_rows, atol=1e-5, rtol=0)
+    arguments = ["predict", str(tmp_path / "clips"), "-l", "dog", "-m", str(tmp_path / "m"), "-q"]
+    assert main([*arguments, "--runtime", "openvino", "-o", str(tmp_path / "rows.jsonl")]) == 0
+
+
+def test_what_a_runtime_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="unknown runtime 'tensorrt'; choose from torch, onnx, openvino"):
+        load_model("olmv-mini", runtime="tensorrt")
+    for options in ({"device": "cuda"}, {"dtype": "bfloat16"}):
+        with pytest.raises(UsageError, match="encodes on the CPU in float32; leave out the device and the dtype"):
+            load_model("olmv-mini", runtime="onnx", **options)
+    with pytest.raises(ModelError, match="is not a video CLIP and runs in torch only"):
+        with_runtime(tiny_xclip(), "onnx")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'olmv\[onnx\]'"):
+        with_runtime(tiny_model(), "onnx")
