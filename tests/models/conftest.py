@@ -1,6 +1,6 @@
-"""Language models and text towers for the tests of soft attributes."""
+"""Language models and text towers for the tests of soft attributes; a stand-in of the Hub."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 from olmv.models.hub import load_model
 from olmv.models.language_model import LanguageModel, load_language_model
 from olmv.models.video_clip import VideoCLIP
+from tests.hub_server import HubServer, client_at
 from tests.models.text_towers import custom_text_clip, siglip
 from tests.tiny import tiny_model, write_open_clip_folder
 from tests.tiny_lm import write_language_model
@@ -42,3 +43,9 @@ def towers(request: pytest.FixtureRequest, clip: VideoCLIP) -> Any:
         "mini": lambda: tiny_model().towers, "clip": lambda: clip.towers, "custom": custom_text_clip, "siglip": siglip,
     }  # fmt: skip
     return make[request.param]()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with HubServer(tmp_path / "hub") as server, client_at(server.url, tmp_path / "cache", monkeypatch):
+        yield server

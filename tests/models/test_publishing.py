@@ -2,7 +2,6 @@
 
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ from tests.hub_server import READER, HubServer, client_at
 from tests.tiny import tiny_model
 
 REPO = "somebody/tiny"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    with HubServer(tmp_path / "hub") as server, client_at(server.url, tmp_path / "cache", monkeypatch):
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -12,21 +12,9 @@ from torch.func import functional_call
 from olmv.errors import ModelError
 from olmv.models.interpolation import interpolate
 from olmv.training.interpolation import InterpolatedWeights, WeightAverage, distance_to
+from tests.models.test_interpolation import same, weights
 
 RATIOS = st.floats(0, 1, width=32)
-
-
-def weights(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    random = torch.Generator().manual_seed(seed)
-    return {
-        "a": torch.randn(3, 4, generator=random).to(dtype),
-        "b": (torch.randn(5, generator=random) * 1e4).to(dtype),
-        "gate": torch.randn((), generator=random).to(dtype),
-    }
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return all(torch.equal(a[name], b[name]) for name in a) and set(a) == set(b)
 
 
 @settings(deadline=None, max_examples=30)
