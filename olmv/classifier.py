@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
@@ -244,8 +243,14 @@ class Classifier:
         return video_vector(self.embed_clips([resized], batch_size=len(resized))[0])
 
     def similarity(self, embedding: Tensor, text: str) -> float:
-        """The cosine of a video's embedding [D] and a text, such as its caption."""
-        return float(embedding.float() @ functional.normalize(self.model.encode_texts([text])[0], dim=0))
+        """The cosine of a video's embedding [D] and a text, such as its caption.
+
+        Raises:
+            UsageError: a model whose texts depend on more of the video than its embedding.
+        """
+        if self.model.prompts_texts:
+            raise UsageError(f"the texts of {self.model.name} depend on the whole video; compare with a video CLIP")
+        return float(embedding.float() @ self.model.encode_texts([text])[0])
 
     def truncated_texts(
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None

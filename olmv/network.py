@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from urllib.parse import urlparse
 
-__all__ = ["fetching", "is_online", "quiet"]
+__all__ = ["fetching", "is_online", "no_remote_code", "quiet"]
 
 PATIENCE_S = 3.0
 
@@ -53,10 +53,26 @@ def fetching() -> Iterator[None]:
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = not is_online()
     try:
-        with quiet(), _bars():
+        with quiet(), _bars(), no_remote_code():
             yield
     finally:
         constants.HF_HUB_OFFLINE = before
+
+
+@contextlib.contextmanager
+def no_remote_code() -> Iterator[None]:
+    """While a library makes a tokenizer: where its files name code to be fetched and run, transformers would ask.
+
+    A time-out of 0 for the answer makes it refuse instead.
+    """
+    from transformers import dynamic_module_utils
+
+    before = dynamic_module_utils.TIME_OUT_REMOTE_CODE
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+    try:
+        yield
+    finally:
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = before
 
 
 @contextlib.contextmanager

@@ -1,9 +1,12 @@
+import json
 import logging
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import are_progress_bars_disabled
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from olmv import network
 
@@ -17,6 +20,16 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+
+
+@pytest.fixture
+def bars() -> Iterator[None]:
+    """Other libraries switch them off for the whole process."""
+    before = are_progress_bars_disabled()
+    enable_progress_bars()
+    yield
+    if before:
+        disable_progress_bars()
 
 
 def test_without_a_network_only_the_cache_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +62,7 @@ def test_logs_are_held_back_and_come_back(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_bars_are_for_a_terminal(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+def test_progress_bars_are_for_a_terminal(monkeypatch: pytest.MonkeyPatch, terminal: bool, bars: None) -> None:
     monkeypatch.setattr(network, "is_online", lambda: True)
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
     assert not are_progress_bars_disabled()
@@ -58,8 +71,24 @@ def test_progress_bars_are_for_a_terminal(monkeypatch: pytest.MonkeyPatch, termi
     assert not are_progress_bars_disabled()
 
 
-def test_progress_bars_that_the_user_asked_for_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_bars_that_the_user_asked_for_stay(monkeypatch: pytest.MonkeyPatch, bars: None) -> None:
     monkeypatch.setattr(network, "is_online", lambda: True)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", False)
     with network.fetching():
         assert not are_progress_bars_disabled()
+
+
+def test_code_that_comes_with_a_tokenizer_is_refused_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoTokenizer, dynamic_module_utils
+
+    before = dynamic_module_utils.TIME_OUT_REMOTE_CODE
+    named = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["somebody/evil--evil.Evil", None]}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(named))
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda question="": asked.append(question) or "n")
+    with network.no_remote_code(), pytest.raises(ValueError, match="custom code"):
+        AutoTokenizer.from_pretrained(tmp_path)
+    assert not asked
+    assert before == dynamic_module_utils.TIME_OUT_REMOTE_CODE

@@ -42,7 +42,7 @@ class CaptionJob:
     model: str | None = None
     min_similarity: float | None = None
     extract_labels: Path | None = None
-    frames: int = 16
+    frames: int | None = None  # 16, or what the model of `labels:` is made for
     sampling: str = "uniform"
     batch_size: int | None = None
     sampling_of_llm: Sampling = field(default_factory=lambda: Sampling(temperature=0.2, max_tokens=160))

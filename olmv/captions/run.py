@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+_FRAMES = 16  # Open-VCLIP++'s (arXiv 2310.05010)
+
 
 def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
     """Do the job. Everything that can be checked is checked before a model is loaded.
@@ -57,6 +59,7 @@ class _Run:
             raise UsageError(f"prompt {self._prompt.source} is not one for captions: it does not mention captions")
         self._vocabulary = _vocabulary(job) if job.by_labels else None
         self._chat: ChatModel | None = None
+        self._frames = _frames(job)
         self._captioner: FrameCaptioner | None = None
         if not job.by_labels:
             from olmv.captions.captioner import open_captioner
@@ -87,6 +90,8 @@ class _Run:
             from olmv import classifier
 
             self._classifier = classifier.Classifier.from_pretrained(name, device=job.device, dtype=job.dtype)
+            if self._classifier.model.prompts_texts and job.min_similarity is not None:
+                raise UsageError(f"{name} tells no similarity of captions (X-CLIP); leave out --min-similarity")
         self._journal.begin()
 
     def captions(self) -> None:
@@ -183,7 +188,7 @@ class _Run:
             rest,
             self._captioner,
             batch_size=size,
-            frames=self.job.frames,
+            frames=self._frames,
             sampling=self.job.sampling,
             decoder=self.job.decoder,
             workers=self.job.workers,
@@ -223,7 +228,7 @@ class _Run:
         for prediction in self._classifier.predict(
             self._todo,
             self._vocabulary,
-            frames=self.job.frames,
+            frames=self._frames,
             sampling=self.job.sampling,
             frame_pooling=CAPTION_FRAME_POOLING,
             decoder=self.job.decoder,
@@ -247,7 +252,8 @@ class _Run:
                 self._write(told.failed(row, "CaptionError", message))
                 continue
             assert prediction.embedding is not None
-            similarity = self._classifier.similarity(prediction.embedding, caption)
+            prompted = self._classifier.model.prompts_texts
+            similarity = None if prompted else self._classifier.similarity(prediction.embedding, caption)
             self._write({**told.with_caption(row, caption, similarity), "labels": named})
 
     def _labels_question(self, place: int, prompt: Prompt) -> LabelsQuestion | None:
@@ -295,10 +301,25 @@ class _Run:
             # the words, not the file's name: it may say something else tomorrow
             "labels": None if self._vocabulary is None else [[x.name, x.threshold] for x in self._vocabulary],
             "model": job.model,
-            "frames": job.frames,
+            "frames": self._frames,
             "sampling": job.sampling,
             "decoder": job.decoder,
         }
+
+
+def _frames(job: CaptionJob) -> int:
+    """How many, by the model that looks at them.
+
+    Raises:
+        UsageError: the model of `labels:` is made for another number, or `model` is none that compares.
+    """
+    from olmv.models.hub import frames_for, model_info
+
+    if job.by_labels:
+        return frames_for(job.captioner.removeprefix(LABELS), job.frames) or _FRAMES
+    if job.model is not None and model_info(job.model).family == "xclip":
+        raise UsageError(f"{job.model} compares no captions (X-CLIP); name a video CLIP, --model NAME")
+    return job.frames or _FRAMES
 
 
 def _vocabulary(job: CaptionJob) -> Vocabulary:

@@ -12,6 +12,7 @@ import typer
 
 from olmv import OlmvError, __version__
 from olmv.cli import calibrate, caption, describe_labels, doctor, evaluate, models, predict, train
+from olmv.cli.progress import printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -79,5 +80,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _fail(message: str, *, code: int = 2) -> int:
-    print(f"olmv: {' '.join(message.split())}", file=sys.stderr)
+    print(f"olmv: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -63,7 +63,9 @@ def caption(
     min_similarity: Annotated[
         float | None, typer.Option(metavar="S", help="Captions below are marked, and stay out of the manifest.")
     ] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames to caption in a video.")] = 16,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames to caption in a video.  [default: 16]", show_default=False)
+    ] = None,
     sampling: Annotated[Sampling, typer.Option(help="Which frames.")] = Sampling.uniform,
     batch_size: Annotated[
         int | None,

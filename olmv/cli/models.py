@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from olmv.cli import models_convert, models_export, models_push
+from olmv.cli.progress import printable
 
 LIST_EPILOG = """\b
 Examples:
@@ -56,5 +57,5 @@ def info(name: Annotated[str, typer.Argument(help="A model's name or folder.", s
     facts["frames"] = facts["frames"] or "any number"
     width = max(len(fact) for fact in facts)
     for fact, value in facts.items():
-        shown = "yes" if value is True else "no" if value is False else "unknown" if value is None else value
-        print(f"{fact.replace('_', ' '):<{width}}  {shown}")
+        shown = "yes" if value is True else "no" if value is False else "unknown" if value is None else str(value)
+        print(f"{fact.replace('_', ' '):<{width}}  {printable(shown)}")

@@ -6,6 +6,7 @@ What others wrote into the card stays. Our own parts stand between marks, so tha
 import json
 import math
 import re
+import secrets
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -43,14 +44,23 @@ def write_card(folder: str | Path, evaluations: Sequence[str | Path], *, model: 
 
     Raises:
         UsageError: an evaluation is not one, or of other weights than these.
-        ModelError: the card's metadata cannot be read.
+        ModelError: the card's metadata cannot be read, or the card is a link that leads out of the folder.
         OutputError: it cannot be written.
     """
+    from olmv.models.publishing import check_link
+
     path = Path(folder) / "README.md"
+    check_link(path)
     results = [Result.load(evaluation) for evaluation in evaluations]
     _check_weights(Path(folder), evaluations, results)
     card = read_text(path) if path.is_file() else f"# {markdown(model.rpartition('/')[2])}\n"
-    write_atomic(path, card_with_results(card, results, model=model))
+    card = card_with_results(card, results, model=model)
+    if path.is_symlink():  # in the Hub's cache: the file that it leads to is not ours to change
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        write_atomic(fresh, card)
+        fresh.replace(path)
+    else:
+        write_atomic(path, card)
     return path
 
 
@@ -76,7 +86,10 @@ def card_with_results(card: str, results: Sequence[Result], *, model: str) -> st
     except Exception as error:  # of YAML, and the client's ValueError and TypeError
         raise ModelError(f"the metadata of README.md cannot be read ({reason(error)}); correct or delete it") from None
     data: Any = parsed.data
-    data.tags = list(dict.fromkeys([*([data.tags] if isinstance(data.tags, str) else data.tags or ()), *TAGS]))
+    tags = [data.tags] if isinstance(data.tags, str) else data.tags or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ModelError("the tags in the metadata of README.md are not a list of words; correct or delete them")
+    data.tags = list(dict.fromkeys([*tags, *TAGS]))
     data.pipeline_tag = data.pipeline_tag or "video-classification"
     data.library_name = data.library_name or "olmv"
     text = _with_part(parsed.text.strip("\n"), "use", _usage(model))

@@ -29,13 +29,21 @@ _MAX_HEADER = 100_000_000  # of safetensors, which has the same limit
 # A config that came with the weights is kept as plain data; its own class, which would run code, is not loaded.
 # torch's reader fills no dictionaries but its own three, by exact type.
 _STAND_INS: list[Any] = [(OrderedDict, "yacs.config.CfgNode")]
+# Protocols 0 and 1 have no mark: a global, a dictionary or list of protocol 0, one of protocol 1.
+_OLD_PICKLE = re.compile(
+    rb"c[A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n(?:p\d+\n|q[\0-\x1f]|[()}\]])|\([dl]p\d+\n|[}\]]q[\0-\x1f]"
+)
+_NUMBERS = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool),
+    *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+)
 _SHOWN = 3
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
     """What is in a file of `torch.save` or safetensors: names to tensors, or to whatever else was saved with them.
 
-    Tensors stay on the disk until they are used, where the format allows it.
+    Of a zip of torch every record's checksum and size is checked, so its tensors are read into memory.
 
     Raises:
         InputError: no such file, or a folder.
@@ -52,9 +60,9 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         raise InputError(f"cannot read {path}: {error.strerror}; check the path") from None
     if head.startswith(b"PK"):
         _check_zip(path)
-        content = _torch_load(path, mmap=True)
+        content = _torch_load(path)
     elif head.startswith(_LEGACY):
-        content = _torch_load(path, mmap=False)
+        content = _torch_load(path)
     elif _is_safetensors(head):
         content = _safetensors_load(path)
     else:
@@ -64,11 +72,11 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _torch_load(path: Path, *, mmap: bool) -> Any:
+def _torch_load(path: Path) -> Any:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_STAND_INS):
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=False)  # mapped, sizes go unchecked
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+) was not|unsupported GLOBAL (\S+) whose", str(error))
         what = f"'{ascii((found[1] or found[2])[:80])[1:-1]}', which is code" if found else "what could be code"
@@ -108,8 +116,17 @@ def _check_zip(path: Path) -> None:
         )
     if "data.pkl" not in names:
         raise ModelError(f"{path} is a zip archive, but none of torch; unpack it and name the file of weights in it")
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # the mapped file would be read as is
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # and could unpack to any size
         raise ModelError(f"{path} was packed again after torch had saved it; give the file as its authors saved it")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise _damaged(path, ValueError("its records claim more than there is"))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+    except Exception as error:  # a damaged archive can fail in any way
+        raise _damaged(path, error) from None
+    if wrong is not None:
+        raise _damaged(path, ValueError(f"record {wrong!a:.100} does not have its checksum"))
 
 
 def _is_safetensors(head: bytes) -> bool:
@@ -120,7 +137,7 @@ def _what_else(head: bytes) -> str:
     """The end of a sentence about a file that is none of ours."""
     if not head:
         return "is empty; download it again"
-    if head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+    if (head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")) or _OLD_PICKLE.match(head):
         return "is a pickle that torch.save did not write, so it could hold code; give a file of torch.save"
     if head[257:262] == b"ustar":
         return "is a tar archive, as the first versions of torch wrote it; save its weights with torch.save again"
@@ -159,6 +176,8 @@ def check_tensors(state: Mapping[Any, Any], source: str) -> None:
     for name, value in state.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_meta:
             odd.append(f"{name} ({_kind(value) if not isinstance(value, Tensor) else 'a special tensor'})")
+        elif value.dtype not in _NUMBERS:
+            odd.append(f"{name} (of {str(value.dtype).removeprefix('torch.')})")
         elif value.untyped_storage().nbytes() < value.numel() * value.element_size():
             hollow.append(str(name))  # a few bytes that claim to be gigabytes, by a stride of zero
         elif not bool(torch.isfinite(value).all()):

@@ -6,16 +6,18 @@
 """
 
 import json
+import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from olmv.errors import ModelError, OutputError, UsageError
+from olmv.errors import ModelError, OutputError, UsageError, reason
 from olmv.files import read_text
 from olmv.models import openvclip
 from olmv.models.checkpoint_files import check_tensors, named, read_checkpoint, sha256_of
-from olmv.models.saving import save_pretrained
+from olmv.models.saving import save_pretrained, short_name
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip import XClip, XClipConfig
 from olmv.models.xclip_keys import config_of_authors, from_authors_state, from_hf_state
@@ -91,8 +93,25 @@ def convert(
         model, done = _open_vclip(state, file, folder, ratio, original)
     else:
         model, done = _xclip(kind, state, file, folder)
-    save_pretrained(model, folder, card=_card(done, file.name), description=_description(done))
+    _save(model, folder, card=_card(done, file.name), description=_description(done))
     return done
+
+
+def _save(model: VideoModel, folder: Path, *, card: str, description: str) -> None:
+    """Save into a folder that is gone afterwards, then into its place: the whole model or nothing."""
+    there = folder.is_dir()  # empty; perhaps a mounted disk, or where the user stands: it stays and is filled
+    work = (folder if there else folder.parent) / f".olmv-{secrets.token_hex(6)}.tmp"
+    try:
+        save_pretrained(model, work, card=card, description=description)
+        if there:
+            for path in sorted(work.iterdir(), key=lambda path: path.name == "config.json"):  # the config last
+                path.replace(folder / path.name)
+        else:
+            work.replace(folder)
+    except OSError as error:
+        raise OutputError(f"cannot write '{folder}' ({reason(error)}); choose another folder with -o") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_folder(folder: Path) -> None:
@@ -184,8 +203,8 @@ def _hf_config(file: Path) -> dict[str, Any]:
         raise ModelError(f"{file} has no config.json beside it, which says its sizes; get that file of the model too")
     try:
         config = json.loads(read_text(path, error=ModelError))
-    except ValueError as error:
-        raise ModelError(f"{path} cannot be read as a model's config: {error}; get it again") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read as a model's config: {reason(error)}; get it again") from None
     if not isinstance(config, dict):
         raise ModelError(f"{path} is not a model's config; get it again")
     return config
@@ -210,7 +229,7 @@ def _card(done: Conversion, file_name: str) -> str:
         published = " (the published one)" if done.published_ratio else ""
         lines += [
             f"- Weights: ratio * original + (1 - ratio) * checkpoint, ratio {done.ratio:g}{published}",
-            f"- Original: {_quoted(_short(done.original)) if done.original else 'none needed'}",
+            f"- Original: {_quoted(short_name(done.original)) if done.original else 'none needed'}",
         ]
     if done.frames is not None:
         lines.append(f"- Made for {done.frames} frames of a video")
@@ -231,12 +250,6 @@ def _card(done: Conversion, file_name: str) -> str:
             "",
         ]
     )
-
-
-def _short(model: str) -> str:
-    """A model's name, or of a folder only the last part: a card may be published."""
-    path = Path(model.removeprefix("local-dir:"))
-    return path.name if path.is_dir() else model
 
 
 def _quoted(name: str) -> str:

@@ -1,8 +1,8 @@
 """Clips of pixels to what a model makes of them, many clips at a time.
 
-Frames of several videos share a forward pass; a short batch is filled up with black frames to one of few sizes,
-because matrix kernels are chosen by size and add up in different orders: so what a video gets does not depend on
-which videos it was batched with.
+Frames of several videos share a forward pass. Where the tower looks at one frame at a time, a short batch is filled up
+with black frames to one of few sizes, because matrix kernels are chosen by size and add up in different orders: so what
+a video gets does not depend, to the bit, on which videos it was batched with.
 """
 
 from collections.abc import Iterator, Sequence

@@ -27,14 +27,18 @@ from torch.nn.functional import normalize
 
 from olmv.errors import MissingDependencyError, ModelError, OutputError, UsageError, reason
 from olmv.files import write_atomic
+from olmv.models.model_folder import is_model_folder, read_config
 from olmv.models.runtimes import EXPORT_FORMAT, load_graph
+from olmv.models.saving import short_name
 from olmv.models.towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.network import quiet
 
-__all__ = ["Export", "export_onnx"]
+__all__ = ["EXPORTED_FROM", "Export", "check_folder", "export_onnx"]
 
+EXPORTED_FROM = "exported from "
+"""How the description of a model that was saved beside its graphs begins."""
 MAX_DIFFERENCE = 1e-3  # of any number in a unit vector
 TRACED = (2, 3)  # B, T
 CHECKED = ((1, 1), (2, 8), (3, 5))
@@ -101,7 +105,7 @@ class _MiniText(nn.Module):
         return normalize(self.towers.textual(ids, mask), dim=-1)
 
 
-def export_onnx(model: VideoModel, folder: str | Path) -> Export:
+def export_onnx(model: VideoModel, folder: str | Path, *, texts: bool = True) -> Export:
     """Write `video.onnx`, `text.onnx` and `export.json` into a folder.
 
     Both graphs are run by ONNX Runtime, with numbers of videos, frames and texts other than the traced ones, and
@@ -110,6 +114,7 @@ def export_onnx(model: VideoModel, folder: str | Path) -> Export:
     Args:
         model: on the CPU, in float32, in evaluation mode, as `load_model(name, device="cpu", dtype="float32")` gives.
         folder: made if need be. An earlier export there is replaced.
+        texts: also the text tower.
 
     Raises:
         ModelError: an X-CLIP, whose texts depend on the video; an image or text tower that cannot be exported; or a
@@ -131,9 +136,13 @@ def export_onnx(model: VideoModel, folder: str | Path) -> Export:
         output = "video" if model.yields_video_embedding else "rows"
         opset = _export_video(model, work / "video.onnx", output)
         video = _check_video(model, work / "video.onnx")
-        _export_text(model, work / "text.onnx")
-        text = _check_text(model, work / "text.onnx")
+        text = 0.0
+        if texts:
+            _export_text(model, work / "text.onnx")
+            text = _check_text(model, work / "text.onnx")
         described = _describe(model, output, opset, video, text)
+        if not texts:
+            del described["text.onnx"]
         made = sorted(path.name for path in work.iterdir())
         for name in ("export.json", "video.onnx.data", "text.onnx.data"):
             (folder / name).unlink(missing_ok=True)
@@ -141,6 +150,35 @@ def export_onnx(model: VideoModel, folder: str | Path) -> Export:
             (work / name).replace(folder / name)
     write_atomic(folder / "export.json", json.dumps(described, indent=1) + "\n")
     return Export(folder, (*made, "export.json"), video, text, output)
+
+
+def check_folder(folder: Path, own: Path | None) -> bool:
+    """Whether a folder to export to is the model's own (`own`), where nothing but the graphs may be written.
+
+    Raises:
+        OutputError: it is a file, or holds anything else than an earlier export.
+    """
+    try:
+        if not folder.exists():
+            return False
+        if own is not None and folder.samefile(own):
+            return True
+        if folder.is_dir() and (not any(folder.iterdir()) or _is_export(folder)):
+            return False
+        what = "holds other files than an export" if folder.is_dir() else "is a file"
+    except OSError as error:
+        raise OutputError(f"cannot use the folder '{folder}' ({reason(error)}); choose another") from None
+    raise OutputError(f"'{folder}' {what}; choose a new folder, or the model's own")
+
+
+def _is_export(folder: Path) -> bool:
+    """Not so a model of its own that was exported into its folder: its weights are perhaps nowhere else."""
+    if not (folder / "export.json").is_file():
+        return False
+    try:
+        return not is_model_folder(folder) or str(read_config(folder)["description"]).startswith(EXPORTED_FROM)
+    except (ModelError, KeyError):
+        return False
 
 
 def _need_packages() -> None:
@@ -278,7 +316,7 @@ def _describe(model: VideoCLIP, output: str, opset: int, video: float, text: flo
     versions = {name: str(importlib.import_module(name).__version__) for name in PACKAGES}
     return {
         "format": EXPORT_FORMAT,
-        "model": model.name,
+        "model": short_name(model.name),
         "temporal": model.temporal,
         "opset": opset,
         "video.onnx": {

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from olmv.errors import ModelError, OutputError, reason
 from olmv.files import sha256_json, write_atomic
+from olmv.models.model_json import read_object
 
 __all__ = [
     "LABEL_FILES",
@@ -105,14 +106,10 @@ def load_label_embeddings(folder: str | Path) -> LabelEmbeddings | None:
     listed, weights = (Path(folder) / name for name in LABEL_FILES)
     if not listed.exists() and not weights.exists():
         return None
-    try:
-        described = json.loads(listed.read_text(encoding="utf-8"))
-        known = described["format"] == FORMAT
-        labels, source = described["labels"], described.get("source", {})
-        known = known and isinstance(source, dict) and all(isinstance(label, str) for label in labels)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{listed} cannot be read: {reason(error)}; compute label embeddings again") from None
-    if not known or not isinstance(labels, list):
+    described = read_object(listed, "compute label embeddings again")
+    labels, source = described.get("labels"), described.get("source", {})
+    known = described.get("format") == FORMAT and isinstance(source, dict) and isinstance(labels, list)
+    if not known or not all(isinstance(label, str) for label in labels):
         raise ModelError(f"{listed} is not of format {FORMAT}; compute label embeddings again")
     tensors, about = read_tensors(weights)
     if list(tensors) != ["label_embeddings"] or about.get("labels_sha256") != sha256_json(labels):

@@ -11,12 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from olmv.errors import ModelError
+from olmv.models.model_json import check_sizes
+
 __all__ = ["Block", "MiniConfig", "MiniTextTower", "MiniVisionTower"]
+
+_MOST = {
+    "image_size": 4096, "vision_width": 65536, "vision_layers": 200, "vision_heads": 1024, "pooled_width": 65536,
+    "embed_dim": 65536, "vocab_size": 2**20, "token_dim": 65536, "text_width": 65536, "text_layers": 200,
+    "text_heads": 1024, "context_length": 8192, "memory_size": 2**20,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class MiniConfig:
-    """Sizes of both towers; what `config.json` of a saved olmv-mini holds under `architecture`."""
+    """Sizes of both towers; what `config.json` of a saved olmv-mini holds under `architecture`.
+
+    Raises ModelError where sizes are impossible.
+    """
 
     image_size: int = 64
     vision_width: int = 192
@@ -33,6 +45,15 @@ class MiniConfig:
     memory_size: int = 0  # label vectors that the text tower reads at its end; 0 for none
     memory_strength: float = 2.0
     memory_temperature: float = 0.03
+
+    def __post_init__(self) -> None:
+        check_sizes(self, _MOST, "an olmv-mini", may_be_0=("memory_size",))
+        for name, least in (("memory_strength", 0.0), ("memory_temperature", 1e-6)):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not least <= value <= 1e6:
+                raise ModelError(
+                    f"an olmv-mini with {name} = {value!r:.40} cannot be; give a number from {least:g} to 1e+06"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -25,7 +25,7 @@ from olmv.models.video_model import VideoModel
 from olmv.models.xclip import XClip, XClipConfig
 from olmv.models.xclip_keys import from_hf_state
 from olmv.models.xclip_model import XClipModel, hf_preprocess
-from olmv.network import quiet
+from olmv.network import no_remote_code, quiet
 from olmv.video.transforms import Preprocess
 
 __all__ = ["is_model_folder", "load_folder", "read_config", "refuse_code_in", "xclip_sizes"]
@@ -60,12 +60,12 @@ def load_folder(
     """The model of this folder in float32 on the CPU; temporal and options as in `load_model`.
 
     Raises:
-        ModelError: it is none that can be used.
-        UsageError: a temporal module for an X-CLIP, which has its own.
+        ModelError: it is none that can be used, or an X-CLIP, which takes no temporal module.
+        UsageError: unknown temporal module or option.
     """
     config = read_config(folder)
     if config["family"] in ("xclip", "hf-xclip"):
-        if temporal is not None:
+        if temporal is not None or options:
             raise ModelError(
                 f"'{name}' is an X-CLIP, which takes no temporal module and is not trained by olmv; use a video CLIP"
             )
@@ -171,6 +171,7 @@ def _build_towers(config: dict[str, Any], folder: Path) -> Any:
 
     refuse_code_in(folder)
     source = f"local-dir:{folder}"
-    with quiet():  # it warns that the weights are random
+    with quiet(), no_remote_code():  # it warns that the weights are random
         made = open_clip.create_model(source, load_weights=False, pretrained_text=False)
-    return OpenClipTowers(made, open_clip.get_tokenizer(source), open_clip.get_model_config(source) or {})
+        tokenizer = open_clip.get_tokenizer(source)
+    return OpenClipTowers(made, tokenizer, open_clip.get_model_config(source) or {})

@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def check_state(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
     """
     from open_clip.model import CLIP
 
+    check_tensors(state, "the checkpoint")  # first: sizes that no data stands behind would overflow even without memory
     with torch.device("meta"):  # shapes without their memory: the sizes are the file's word
         expected = {name: tensor.shape for name, tensor in CLIP(**config).state_dict().items()}
     for found, what in (
@@ -136,7 +138,6 @@ def check_state(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
                 f"{len(found)} tensors are {what} in the checkpoint (of {len(expected)}): {named(found)}; "
                 f"{_AS_PUBLISHED}"
             )
-    check_tensors(state, "the checkpoint")
     if wrong := [name for name, shape in expected.items() if state[name].shape != shape]:
         first = wrong[0]
         raise ModelError(
@@ -234,7 +235,8 @@ def build(state: Mapping[str, Tensor], config: Mapping[str, Any], *, name: str) 
     model = VideoCLIP(
         OpenClipTowers(clip, tokenizer, dict(config)),
         name=name,
-        preprocess=Preprocess.from_open_clip(clip.visual.preprocess_cfg),
+        # nor do they average over pixels that shrinking leaves out
+        preprocess=replace(Preprocess.from_open_clip(clip.visual.preprocess_cfg), antialias=False),
         temporal="cross-frame",
         temporal_options={"edges": "zero"},
         templates="open-vclip",

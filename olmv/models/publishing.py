@@ -15,7 +15,7 @@ from olmv.models.model_folder import read_config
 from olmv.models.remote import PREFIX, check_repo, client, is_model_file
 from olmv.network import fetching
 
-__all__ = ["check_push", "is_local", "local_folder", "model_files", "push_to_hub"]
+__all__ = ["check_link", "check_push", "is_local", "local_folder", "model_files", "push_to_hub"]
 
 _NEEDS = {"olmv-mini": ("tokenizer.json",), "open_clip": ("open_clip_config.json",)}
 
@@ -26,21 +26,42 @@ def is_local(repo: str) -> bool:
 
 
 def local_folder(repo: str) -> Path:
-    """The folder that a name for which `is_local` means."""
-    if repo.startswith("file://"):
-        repo = unquote(urlparse(repo).path)
-    return Path(repo.removeprefix("file:")).expanduser()
+    """The folder that a name for which `is_local` means.
+
+    Raises:
+        UsageError: it can be none.
+    """
+    try:
+        if repo.startswith("file://"):
+            repo = unquote(urlparse(repo).path)
+        return Path(repo.removeprefix("file:")).expanduser()
+    except (ValueError, RuntimeError) as error:  # a bad URL; a user who is not known here
+        raise UsageError(f"{repo!a} names no folder ({reason(error)}); write ./DIR or /DIR") from None
+
+
+def check_link(path: Path) -> None:
+    """Raises ModelError where a file of a model folder is a link to what is not in it, so none of the model's.
+
+    The Hub's cache is one folder in this: there a model's files are links into `blobs`, beside `snapshots`.
+    """
+    folder, real = path.parent.resolve(), Path(os.path.realpath(path))
+    around = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else folder
+    if path.is_symlink() and not (real.is_relative_to(folder) or real.is_relative_to(around)):
+        raise ModelError(f"'{path}' is a link to a file outside of the model; put the file itself there, or delete it")
 
 
 def model_files(folder: str | Path) -> list[Path]:
     """The files of a complete model folder that olmv saved, by name; others that lie there are left out.
 
     Raises:
-        ModelError: it is no such folder, or a file is missing or torn.
+        ModelError: it is no such folder, a file is missing or torn, or is a link that leads out of the folder.
     """
     from safetensors import SafetensorError, safe_open
 
     folder = Path(folder)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if is_model_file(path.name):
+            check_link(path)
     if not (folder / "config.json").is_file():
         raise ModelError(f"'{folder}' holds no config.json; name a folder that olmv saved a model in")
     family = read_config(folder)["family"]
@@ -204,8 +225,12 @@ def _copy(files: list[Path], target: Path) -> Path:
 
 def _check_target(place: Path, source: Path, target: Path) -> None:
     """Raises OutputError if something would be lost there."""
-    if place == Path(os.path.realpath(source)):
+    own = Path(os.path.realpath(source))
+    if place == own:
         raise OutputError(f"'{target}' is the model's own folder; choose another")
+    if place.is_relative_to(own) or own.is_relative_to(place):
+        where = "lies in the model's own folder" if place.is_relative_to(own) else "has the model's own folder in it"
+        raise OutputError(f"'{target}' {where}; choose another")
     if not place.exists():
         return
     if not place.is_dir():

@@ -207,9 +207,16 @@ def refuse_code(title: str, told: Any) -> None:
 
 
 def _has_key(value: Any, key: str) -> bool:
-    if isinstance(value, dict):
-        return key in value or any(_has_key(inner, key) for inner in value.values())
-    return isinstance(value, list) and any(_has_key(inner, key) for inner in value)
+    waiting = [value]  # without recursion: JSON may be nested more deeply than Python calls
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict):
+            if key in inner:
+                return True
+            waiting += inner.values()
+        elif isinstance(inner, list):
+            waiting += inner
+    return False
 
 
 def _refused(title: str, repo: str, revision: str | None, error: Exception) -> ModelError:

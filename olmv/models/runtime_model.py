@@ -4,10 +4,13 @@ Measured on a CPU without bf16 instructions (`scripts/bench_export.py`), that is
 float32, and 9 times as fast as weights in bfloat16.
 """
 
+import contextlib
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -105,6 +108,10 @@ def with_runtime(model: VideoModel, kind: str) -> RuntimeModel:
     folder = cache_dir() / "onnx" / digest_weights(model.state_dict().items(), *facts, *made_by)[:32]
     if not (folder / "export.json").is_file():
         log.warning("exporting %s for --runtime %s, once; kept in %s", model.name, kind, folder)
-        export_onnx(model, folder)
-    made = RuntimeModel(model, open_runtime(kind, folder, torch.get_num_threads()))
-    return made.eval().requires_grad_(False)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as work:
+            made = export_onnx(model, Path(work) / "made", texts=False).folder
+            with contextlib.suppress(OSError):  # another process was quicker; its export is the same
+                made.rename(folder)
+    encode = open_runtime(kind, folder, torch.get_num_threads())
+    return RuntimeModel(model, encode).eval().requires_grad_(False)

@@ -1,11 +1,11 @@
 """Graphs that `olmv.models.export` wrote, run without torch: by ONNX Runtime or OpenVINO, on the CPU."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.errors import MissingDependencyError, ModelError, UsageError, reason
+from olmv.models.model_json import read_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,9 +37,8 @@ def open_runtime(kind: str, folder: str | Path, threads: int | None = None) -> "
     """
     folder = Path(folder)
     try:
-        described = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-        known = described.get("format") == EXPORT_FORMAT
-    except (OSError, ValueError, AttributeError):
+        known = read_object(folder / "export.json").get("format") == EXPORT_FORMAT
+    except ModelError:
         known = False
     if not known:
         raise ModelError(f"no exported model in '{folder}'; make one: olmv models export NAME -o {folder}")

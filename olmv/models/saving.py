@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from olmv.errors import ModelError, OutputError
+from olmv.errors import ModelError, OutputError, reason
 from olmv.files import write_atomic
 from olmv.models.label_embeddings import LABEL_FILES, save_label_embeddings
 from olmv.models.migrations import FORMAT
@@ -18,7 +18,9 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip_model import XClipModel
 
-__all__ = ["save_pretrained"]
+__all__ = ["save_pretrained", "short_name"]
+
+_CURE = "make room, or choose another folder"
 
 
 def save_pretrained(
@@ -56,8 +58,16 @@ def save_pretrained(
     write_atomic(folder / "preprocess.json", preprocess)
     _write_weights(model, folder / "model.safetensors", dtype)
     _write_labels(model, folder)
-    write_atomic(folder / "README.md", card or f"# {model.name}\n\nA video CLIP saved by olmv. {description}\n")
+    write_atomic(
+        folder / "README.md", card or f"# {short_name(model.name)}\n\nA video CLIP saved by olmv. {description}\n"
+    )
     write_atomic(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def short_name(model: str) -> str:
+    """A model's name, or of a folder only the last part: what is saved with a model may be published."""
+    path = Path(model.removeprefix("local-dir:"))
+    return path.resolve().name if path.is_dir() or path.is_absolute() else model
 
 
 def _describe(model: VideoModel, folder: Path) -> dict[str, Any]:
@@ -81,7 +91,10 @@ def _describe(model: VideoModel, folder: Path) -> dict[str, Any]:
     described = {"model_cfg": towers.config, "preprocess_cfg": dict(towers.model.visual.preprocess_cfg)}
     inner = getattr(towers.tokenizer, "tokenizer", None)
     if inner is not None and hasattr(inner, "save_pretrained"):
-        inner.save_pretrained(str(folder))
+        try:
+            inner.save_pretrained(str(folder))
+        except Exception as error:  # the library has no class of its own
+            raise OutputError(f"cannot write the tokenizer into '{folder}' ({reason(error)}); {_CURE}") from None
     write_atomic(folder / "open_clip_config.json", json.dumps(described, indent=1) + "\n")
     return config | {"family": "open_clip"}
 
@@ -98,6 +111,7 @@ def _write_labels(model: VideoModel, folder: Path) -> None:
 
 
 def _write_weights(model: VideoModel, path: Path, dtype: torch.dtype | None) -> None:
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     state = {
@@ -113,8 +127,8 @@ def _write_weights(model: VideoModel, path: Path, dtype: torch.dtype | None) -> 
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error}") from None
+    except (OSError, SafetensorError) as error:  # a full disk is of the second kind
+        raise OutputError(f"cannot write '{path}' ({reason(error)}); {_CURE}") from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -46,6 +46,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "cross-frame": {"edges": "zero"},
     "st-adapter": {"width": None, "kernel": 3},  # None: half of the tower's
 }
+_MOST = {"layers": 64, "heads": 1024, "width": 65536, "layout": 64, "cell": 4096, "kernel": 255}
 
 
 @dataclass(frozen=True)
@@ -212,26 +213,28 @@ def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[
         UsageError: unknown module or option, or a value out of range.
     """
     if name not in TEMPORALS:
-        raise UsageError(f"unknown temporal module '{name}'; choose from {', '.join(TEMPORALS)}")
+        raise UsageError(f"unknown temporal module {name!r:.40}; choose from {', '.join(TEMPORALS)}")
     defaults = _DEFAULTS.get(name, {})
     given = dict(options or {})
     for key in given:
         if key not in defaults:
             allowed = f"choose from {', '.join(defaults)}" if defaults else "it has none, so leave it out"
-            raise UsageError(f"unknown option '{key}' of temporal module '{name}'; {allowed}")
+            raise UsageError(f"unknown option {key!r:.40} of temporal module '{name}'; {allowed}")
     resolved = defaults | given
     if name == "cross-frame" and resolved["edges"] not in EDGES:
-        raise UsageError(f"edges is '{resolved['edges']}'; choose from {', '.join(EDGES)}")
+        raise UsageError(f"edges is {resolved['edges']!r:.40}; choose from {', '.join(EDGES)}")
     if name == "transformer" and not isinstance(resolved["keep"], bool):
-        raise UsageError(f"keep of the temporal transformer is {resolved['keep']!r}; it is true or false")
+        raise UsageError(f"keep of the temporal transformer is {resolved['keep']!r:.40}; it is true or false")
     if name in ("transformer", "st-adapter"):
         whose = "the temporal transformer" if name == "transformer" else "the temporal module st-adapter"
         for key, value in resolved.items():
             if key == "keep" or (key == "width" and value is None):
                 continue
             least = 0 if key == "layout" else 1
-            if type(value) is not int or value < least:
-                raise UsageError(f"{key} of {whose} is {value!r}; give a whole number from {least} up")
+            if type(value) is not int or not least <= value <= _MOST[key]:
+                raise UsageError(
+                    f"{key} of {whose} is {value!r:.40}; give a whole number from {least} to {_MOST[key]}"
+                )
             if key == "kernel" and value % 2 == 0:
                 raise UsageError(f"kernel of {whose} is {value}; give an odd number: as many frames before as after")
     return resolved

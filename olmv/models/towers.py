@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from olmv.errors import ModelError, reason
 from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 
 __all__ = ["MiniTowers", "OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts"]
@@ -137,8 +138,16 @@ class OpenClipTowers(nn.Module):
         return [(n, p) for n, p in self.model.named_parameters() if not n.startswith(("visual.", "logit_"))]
 
     def text_facts(self) -> tuple[object, ...]:
-        # OpenAI's weights in a tower with the wrong activation are the same weights, and give other embeddings
-        return (bool(self.config.get("quick_gelu")),)
+        # OpenAI's weights in a tower with the wrong activation are the same weights, and give other embeddings; so are
+        # those of a folder with another vocabulary
+        inner = getattr(self.tokenizer, "tokenizer", None)
+        backend = getattr(inner, "backend_tokenizer", None)
+        words = type(self.tokenizer).__name__ if backend is None else _sha256(backend.to_str().encode())
+        return bool(self.config.get("quick_gelu")), self.context_length, words
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest_weights(weights: Iterable[tuple[str, Tensor]], *facts: object) -> str:
@@ -176,7 +185,12 @@ class MiniTowers(nn.Module):
         self.textual = MiniTextTower(config)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
         self.logit_bias = nn.Parameter(torch.tensor(-8.0))
-        self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        try:
+            self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelError(
+                f"{tokenizer_file} cannot be read as a tokenizer ({reason(error)}); get it again"
+            ) from None
         self.tokenizer_file = tokenizer_file
         self.embed_dim, self.image_size, self.context_length = (
             config.embed_dim,
@@ -219,4 +233,4 @@ class MiniTowers(nn.Module):
         return [*self.textual.named_parameters(), ("memory", self.textual.memory)]
 
     def text_facts(self) -> tuple[object, ...]:
-        return ()
+        return (_sha256(self.tokenizer.to_str().encode()),)

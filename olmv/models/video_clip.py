@@ -72,13 +72,13 @@ class VideoCLIP(VideoModel):
     @property
     def logit_scale(self) -> float:
         """The factor on a cosine (already exponentiated)."""
-        return float(self.towers.logit_scale)
+        return float(self.towers.logit_scale.detach())
 
     @property
     def logit_bias(self) -> float | None:
         """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against null prompts."""
         bias = self.towers.logit_bias
-        return None if bias is None else float(bias)
+        return None if bias is None else float(bias.detach())
 
     @property
     def yields_video_embedding(self) -> bool:

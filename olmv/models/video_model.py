@@ -143,12 +143,14 @@ class VideoModel(nn.Module):
     def label_embeddings(self) -> LabelEmbeddings | None:
         """Embeddings of labels that are not those of their names, such as from soft attributes.
 
-        Setting raises ModelError where they are not of dimension D.
+        Setting raises ModelError where they are not of dimension D, or the model prompts its texts.
         """
         return self._label_embeddings
 
     @label_embeddings.setter
     def label_embeddings(self, stored: LabelEmbeddings | None) -> None:
+        if stored is not None and self.prompts_texts:
+            raise ModelError(f"the texts of '{self.name}' depend on the video, so labels have no embedding to store")
         if stored is not None and stored.embeddings.shape[1] != self.embed_dim:
             raise ModelError(
                 f"label embeddings of dimension {stored.embeddings.shape[1]} do not fit '{self.name}', which has "
@@ -174,8 +176,10 @@ class VideoModel(nn.Module):
         exact = {name: weight.detach().float() for name, weight in self.named_parameters() if weight.ndim == 0}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, weight in self.named_parameters():
-            if name in exact:
+            if name in exact and not exact[name].is_meta:  # of a meta tensor there is nothing to keep
                 weight.data = exact[name].to(weight.device)
+                if weight.grad is not None:
+                    weight.grad.data = weight.grad.data.float()
         return self
 
     @cached_property

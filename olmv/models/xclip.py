@@ -8,7 +8,7 @@ The text embeddings depend on the video: of a label only the embedding before pr
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from olmv.errors import ModelError
+from olmv.models.model_json import check_sizes
 from olmv.models.xclip_parts import Integration, Prompting, TextTower, VisionTower
 
 __all__ = ["XClip", "XClipConfig"]
@@ -27,6 +28,12 @@ _SIZES: dict[str, dict[str, int]] = {
         "patch_size": 14, "vision_width": 1024, "vision_layers": 24, "vision_heads": 16, "text_width": 768,
         "text_heads": 12, "embed_dim": 768, "mit_heads": 12, "prompt_heads": 12,
     },
+}  # fmt: skip
+_MOST = {
+    "image_size": 4096, "patch_size": 4096, "vision_width": 65536, "vision_layers": 200, "vision_heads": 1024,
+    "text_width": 65536, "text_layers": 200, "text_heads": 1024, "vocab_size": 2**20, "context_length": 8192,
+    "embed_dim": 65536, "frames": 4096, "mit_layers": 200, "mit_heads": 1024, "prompt_layers": 200,
+    "prompt_heads": 1024,
 }  # fmt: skip
 
 
@@ -56,12 +63,11 @@ class XClipConfig:
     prompt_alpha: float = 0.1  # before training
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type is int and (type(value) is not int or value < 1):
-                raise ModelError(f"an X-CLIP with {field.name} = {value!r} cannot be; give a positive whole number")
-        if type(self.prompt_alpha) not in (int, float):
-            raise ModelError(f"an X-CLIP with prompt_alpha = {self.prompt_alpha!r} cannot be; give a number")
+        check_sizes(self, _MOST, "an X-CLIP")
+        if type(self.prompt_alpha) not in (int, float) or not -1e6 <= self.prompt_alpha <= 1e6:
+            raise ModelError(
+                f"an X-CLIP with prompt_alpha = {self.prompt_alpha!r:.40} cannot be; give a number from -1e+06 to 1e+06"
+            )
         for width, heads in (
             ("vision_width", "vision_heads"),
             ("text_width", "text_heads"),
@@ -95,7 +101,7 @@ class XClipConfig:
         Raises ModelError where the file is of another model, or asks for what this implementation does not have.
         """
         if config.get("model_type") != "xclip":
-            raise ModelError(f"not the config of an X-CLIP (its model_type is {config.get('model_type')!r}); use one")
+            raise ModelError(f"not the config of an X-CLIP (its model_type is {config.get('model_type')!r:.40}); use one")
         text, vision = (_part(config, name) for name in ("text_config", "vision_config"))
         sizes = cls(
             image_size=_side(vision.get("image_size", 224)),
@@ -129,7 +135,7 @@ class XClipConfig:
             ("mit_intermediate_size", vision.get("mit_intermediate_size", 2048), 4 * sizes.embed_dim),
         ):
             if found != needed:
-                raise ModelError(f"an X-CLIP with {what} = {found!r} is not supported, only {needed!r}; use another")
+                raise ModelError(f"an X-CLIP with {what} = {found!r:.40} is not supported, only {needed!r}; use another")
         return sizes
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,7 +188,7 @@ class XClip(nn.Module):
         return self.log_scale.float().exp()
 
     def encode_video(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """frames [B, T, 3, S, S], normalised pixels -> video [B, D], L2-normalised, and context [B, N - 1, D].
+        """frames [B, T, 3, S, S], normalised pixels -> video [B, D], float32, L2-normalised, and context [B, N - 1, D].
 
         The context is what `condition` reads: patch tokens, mean over frames, neither normed nor normalised.
 
@@ -199,7 +205,7 @@ class XClip(nn.Module):
             )
         features, patches = self.visual(frames.flatten(0, 1).to(self.visual.positions.dtype), made)
         video = self.integration(features.unflatten(0, (-1, made)))
-        return normalize(video, dim=-1), self.prompting.context(patches, made)
+        return _unit(video), self.prompting.context(patches, made)
 
     def encode_texts_ids(self, ids: Tensor) -> Tensor:
         """ids [A, L], tokens of CLIP with start and end -> [A, D], NOT normalised.
@@ -213,11 +219,11 @@ class XClip(nn.Module):
         return out
 
     def condition(self, texts: Tensor, context: Tensor) -> Tensor:
-        """texts [K, D] of `encode_texts_ids`, context [B, N - 1, D] of `encode_video` -> [B, K, D], L2-normalised.
+        """texts [K, D] of `encode_texts_ids`, context [B, N - 1, D] of a video -> float32 [B, K, D], L2-normalised.
 
         No label minds the others, so that many can be done in parts.
         """
-        return normalize(self.prompting(texts, context), dim=-1)
+        return _unit(self.prompting(texts, context))
 
     def logits(self, frames: Tensor, ids: Tensor) -> Tensor:
         """frames [B, T, 3, S, S], ids [K, L] -> float32 [B, K], scaled cosines; for a softmax over labels.
@@ -227,3 +233,8 @@ class XClip(nn.Module):
         video, context = self.encode_video(frames)
         texts = self.condition(self.encode_texts_ids(ids), context)
         return self.logit_scale * (texts.float() @ video.float()[..., None]).squeeze(-1)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """L2-normalised, in float32 whatever came: in bfloat16 lengths, and cosines, are a fraction of a per cent off."""
+    return normalize(x.float(), dim=-1)

@@ -112,7 +112,7 @@ def config_of_authors(state: Mapping[str, Any]) -> XClipConfig:
 
     def shape(name: str, dims: int) -> Sequence[int]:
         found = state.get(name)
-        if not isinstance(found, Tensor) or found.ndim != dims:
+        if not isinstance(found, Tensor) or found.ndim != dims or not found.numel():
             raise ModelError(f"not an X-CLIP of its authors: no tensor '{name}' of {dims} dimensions; give such a file")
         return found.shape
 

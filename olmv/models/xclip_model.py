@@ -3,7 +3,6 @@
 A video that has fewer frames than the model is made for shows some of them twice, as its authors' sampling does.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from olmv.errors import ModelError, reason
+from olmv.models.model_json import read_object
 from olmv.models.towers import open_clip_token_counts
 from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.models.xclip import XClip
@@ -71,7 +71,7 @@ class XClipModel(VideoModel):
 
     @property
     def logit_scale(self) -> float:
-        return float(self.xclip.logit_scale)
+        return float(self.xclip.logit_scale.detach())
 
     @property
     def prompts_texts(self) -> bool:
@@ -110,8 +110,8 @@ class XClipModel(VideoModel):
 
 
 def authors_preprocess(size: int) -> Preprocess:
-    """As the authors' code tests: short side to 256/224 of the input, centre crop; ImageNet's mean and deviation."""
-    return Preprocess(size=size, crop_ratio=224 / 256, **_IMAGENET)
+    """As the authors' code tests: short side to 256/224 of the input, no antialiasing; ImageNet's statistics."""
+    return Preprocess(size=size, crop_ratio=224 / 256, antialias=False, **_IMAGENET)
 
 
 def hf_preprocess(path: Path, size: int) -> Preprocess:
@@ -122,8 +122,8 @@ def hf_preprocess(path: Path, size: int) -> Preprocess:
     """
     if not path.is_file():
         return Preprocess(size=size, **_IMAGENET)
+    told = read_object(path)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
         resized, cropped = _side(told.get("size"), size), _side(told.get("crop_size"), size)
         if cropped != size or resized < size:
             raise ModelError(f"{path} makes frames of {cropped} pixels, and the model is made for {size}; correct it")
@@ -136,12 +136,15 @@ def hf_preprocess(path: Path, size: int) -> Preprocess:
                 "crop_ratio": size / resized,
             }
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path} cannot be read as a preprocessing: {reason(error)}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path} cannot be read as a preprocessing: {reason(error)}; get it again") from None
 
 
 def _side(told: Any, default: int) -> int:
     """Pixels of the short side: a number, {"shortest_edge": n} or {"height": n, "width": n}."""
     if told is None:
         return default
-    return int(told.get("shortest_edge") or told["height"]) if isinstance(told, dict) else int(told)
+    side = (told.get("shortest_edge") or told["height"]) if isinstance(told, dict) else told
+    if type(side) is not int:
+        raise ValueError(f"a size is {side!r:.40} and no whole number")
+    return side

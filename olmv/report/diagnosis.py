@@ -17,6 +17,8 @@ OPTIONAL = {
     "torchcodec": "a third decoder: pip install 'olmv[torchcodec]'",
     "openai": "describe-labels through a server: pip install 'olmv[openai]'",
     "llguidance": "describe-labels with transformers: pip install 'olmv[transformers]'",
+    "onnxruntime": "predict --runtime onnx, models export: pip install 'olmv[onnx]'",
+    "openvino": "predict --runtime openvino: pip install 'olmv[onnx,openvino]'",
     "vllm": "describe-labels with vLLM's own engine: pip install 'olmv[vllm]'",
 }
 

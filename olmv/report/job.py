@@ -223,7 +223,16 @@ def _settings(
         "device": placement.device.type,
         "dtype": placement.dtype_name,
         **({} if job.runtime == "torch" else {"runtime": job.runtime}),
+        **_revision(_model_name(job)),
     }
+
+
+def _revision(model: str) -> dict[str, str]:
+    """The commit of a model on the Hub, where the same name may mean other weights tomorrow."""
+    from olmv.models.hub import folder_of
+
+    folder = folder_of(model) if model.startswith("hf:") else None
+    return {} if folder is None else {"revision": folder.name}
 
 
 def _journal(job: PredictJob, settings: dict[str, Any], stack: ExitStack) -> RunJournal | None:

@@ -14,6 +14,8 @@ __all__ = ["Preprocess"]
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 RESIZE_MODES = ("shortest", "squash", "longest")
+_MAX_SIDE = 4096
+"""Pixels; more is a mistake, or meant to exhaust the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +25,11 @@ class Preprocess:
     Attributes:
         size: S, the side of the square input, in pixels.
         mean, std: per channel, on the 0-1 scale.
-        interpolation: `bicubic` or `bilinear`, both antialiased.
+        interpolation: `bicubic` or `bilinear`.
         resize_mode: `shortest` side to S then centre crop; `squash` both sides to S; `longest` side to S then pad.
         fill_color: 0-255, of the padding.
         crop_ratio: of `shortest`: the crop's share of the short side, which is S / crop_ratio then; above 0, at most 1.
+        antialias: whether shrinking averages over all pixels, as Pillow does; some published code does not.
     """
 
     size: int = 224
@@ -36,16 +39,27 @@ class Preprocess:
     resize_mode: str = "shortest"
     fill_color: int = 0
     crop_ratio: float = 1.0
+    antialias: bool = True
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size is {self.size}; use at least 1 pixel")
+        if type(self.size) is not int or not 1 <= self.size <= _MAX_SIDE:
+            raise ValueError(f"size is {self.size!r:.40}; give a whole number of pixels from 1 to {_MAX_SIDE}")
+        for name, least in (("mean", -1e6), ("std", 1e-6)):
+            told = getattr(self, name)
+            if not isinstance(told, tuple) or len(told) != 3 or not all(_is_number(x, least, 1e6) for x in told):
+                raise ValueError(f"{name} is {told!r:.80}; give three numbers from {least:g} to 1e+06")
+        if type(self.fill_color) is not int or not 0 <= self.fill_color <= 255:
+            raise ValueError(f"fill_color is {self.fill_color!r:.40}; give a whole number from 0 to 255")
+        if type(self.antialias) is not bool:
+            raise ValueError(f"antialias is {self.antialias!r:.40}; it is true or false")
         if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(f"unknown interpolation {self.interpolation!r}; use one of {', '.join(INTERPOLATIONS)}")
+            raise ValueError(f"unknown interpolation {self.interpolation!r:.40}; use one of {', '.join(INTERPOLATIONS)}")
         if self.resize_mode not in RESIZE_MODES:
-            raise ValueError(f"unknown resize_mode {self.resize_mode!r}; use one of {', '.join(RESIZE_MODES)}")
-        if not 0 < self.crop_ratio <= 1:
-            raise ValueError(f"crop_ratio is {self.crop_ratio}; it is above 0 and at most 1")
+            raise ValueError(f"unknown resize_mode {self.resize_mode!r:.40}; use one of {', '.join(RESIZE_MODES)}")
+        if not _is_number(self.crop_ratio, self.size / _MAX_SIDE, 1):  # the short side is resized to size / crop_ratio
+            raise ValueError(
+                f"crop_ratio is {self.crop_ratio!r:.40}; it is at most 1, and size / crop_ratio at most {_MAX_SIDE}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """What `preprocess.json` holds."""
@@ -53,11 +67,11 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ValueError for a key it does not know."""
+        """The inverse of `to_dict`. Raises ValueError for a key it does not know, or a value that cannot be."""
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
-            raise ValueError(f"unknown preprocess key {unknown[0]!r}; it was written by a newer olmv, or by hand")
-        triples = {k: tuple(float(x) for x in values[k]) for k in ("mean", "std") if k in values}
+            raise ValueError(f"unknown preprocess key {unknown[0]!r:.40}; it was written by a newer olmv, or by hand")
+        triples = {k: tuple(values[k]) for k in ("mean", "std") if isinstance(values.get(k), list)}
         return cls(**{**values, **triples})
 
     @classmethod
@@ -109,7 +123,9 @@ class Preprocess:
     def _interpolated(self, picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         if size == tuple(picture.shape[-2:]):
             return picture
-        return functional.interpolate(picture, size=size, mode=self.interpolation, antialias=True, align_corners=False)
+        return functional.interpolate(
+            picture, size=size, mode=self.interpolation, antialias=self.antialias, align_corners=False
+        )
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
         size = self.size
@@ -152,6 +168,10 @@ class Preprocess:
         mean = torch.tensor(self.mean, device=moved.device).view(3, 1, 1)
         own = moved.to(torch.float32, copy=True)  # what is changed below must not be the caller's
         return own.mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype)
+
+
+def _is_number(value: object, least: float, most: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most  # not of NaN
 
 
 def _channels_first(frames: Any) -> torch.Tensor:

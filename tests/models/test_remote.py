@@ -140,7 +140,10 @@ WEIGHTS = {"model.safetensors": b"x"}
     [
         ({"README.md": b""}, r"holds no config\.json; name a model that olmv saved"),
         ({"open_clip_config.json": b"{}", **WEIGHTS}, "is an open_clip model; load it as hf-hub:a/b"),
-        (CONFIG | {"pytorch_model.bin": b""}, r"a pickle \(pytorch_model\.bin\).*models convert DIR/pytorch_model\.bin -o"),
+        (
+            CONFIG | {"pytorch_model.bin": b""},
+            r"a pickle \(pytorch_model\.bin\).*models convert DIR/pytorch_model\.bin -o",
+        ),
         (CONFIG | {"x.pt": b"", "sub/a.bin": b""}, r"a pickle \(x\.pt\), which could hold code"),
         (CONFIG | {"model.safetensors.index.json": b"{}", "model-1.safetensors": b""}, "in several files"),
         (CONFIG, r"holds no model\.safetensors; name a repository with weights"),

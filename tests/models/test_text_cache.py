@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from olmv.files import cache_dir
 from olmv.models.text_cache import encode_texts_cached
@@ -51,3 +53,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.Monk
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "file"))
     assert encode_texts_cached(tiny_model(), ["dog"]).shape == (1, 16)
+
+
+def test_another_vocabulary_is_another_text_tower() -> None:
+    model, swapped = tiny_model(), tiny_model()
+    words = json.loads(swapped.towers.tokenizer.to_str())
+    vocabulary = words["model"]["vocab"]
+    vocabulary["d"], vocabulary["c"] = vocabulary["c"], vocabulary["d"]
+    swapped.towers.tokenizer = Tokenizer.from_str(json.dumps(words))
+    assert not torch.allclose(encode_texts_cached(model, ["dog"]), encode_texts_cached(swapped, ["dog"]))

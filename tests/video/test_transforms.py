@@ -105,3 +105,22 @@ def test_shrink_keeps_the_whole_frame() -> None:
     assert small.shape == (1, 3, 20, 30)
     assert small.dtype == torch.uint8
     assert torch.equal(Preprocess(size=8).shrink(frame, (40, 60))[0], torch.from_numpy(frame).permute(2, 0, 1))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_without_antialiasing_only_near_pixels_count(interpolation: str) -> None:
+    stripes = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    stripes[:, ::4] = 255
+    spread = [Preprocess(size=16, interpolation=interpolation, antialias=on).resize(stripes) for on in (True, False)]
+    assert spread[0].float().mean() == pytest.approx(255 / 4, abs=4)
+    expected = torch.nn.functional.interpolate(
+        stripes.permute(0, 3, 1, 2).float(), size=(16, 16), mode=interpolation, align_corners=False
+    )
+    assert (spread[1].float() - expected.clamp(0, 255)).abs().max() <= 1
+    assert (spread[0].float() - spread[1].float()).abs().max() > 20
+
+
+def test_normalising_leaves_the_callers_pixels() -> None:
+    pixels = torch.full((1, 3, 4, 4), 100.0)
+    Preprocess(size=4).normalize(pixels)
+    assert (pixels == 100).all()
