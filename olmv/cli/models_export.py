@@ -19,7 +19,8 @@ Examples:
 def export(
     name: Annotated[str, typer.Argument(help="A model's name or folder.", show_default=False)],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.", show_default=False)
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="A new folder, or the model's own.", show_default=False),
     ],
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes or summary.")] = False,
 ) -> None:

@@ -94,7 +94,11 @@ def card_with_results(card: str, results: Sequence[Result], *, model: str) -> st
     data.library_name = data.library_name or "olmv"
     text = _with_part(parsed.text.strip("\n"), "use", _usage(model))
     if results:
-        theirs = [kept for kept in data.eval_results or () if "evaluated_with" not in (kept.dataset_args or {})]
+        theirs = [
+            kept
+            for kept in data.eval_results or ()
+            if not isinstance(kept.dataset_args, dict) or "evaluated_with" not in kept.dataset_args
+        ]
         data.model_name = data.model_name or model.rpartition("/")[2].partition("@")[0]
         data.eval_results = theirs + _metadata(results)
         text = _with_part(text, "evaluation", "\n".join(["## Evaluation", "", *_sections(results)]))

@@ -5,7 +5,6 @@
 {"mit.position_embedding": ..., ...}                X-CLIP of Hugging Face; config.json stands beside the file
 """
 
-import json
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import ModelError, OutputError, UsageError, reason
-from olmv.files import read_text
 from olmv.models import openvclip
 from olmv.models.checkpoint_files import check_tensors, named, read_checkpoint, sha256_of
+from olmv.models.model_json import read_object
 from olmv.models.saving import save_pretrained, short_name
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip import XClip, XClipConfig
@@ -108,6 +107,8 @@ def _save(model: VideoModel, folder: Path, *, card: str, description: str) -> No
                 path.replace(folder / path.name)
         else:
             work.replace(folder)
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(work), str(folder))) from None
     except OSError as error:
         raise OutputError(f"cannot write '{folder}' ({reason(error)}); choose another folder with -o") from None
     finally:
@@ -201,13 +202,7 @@ def _hf_config(file: Path) -> dict[str, Any]:
     path = file.with_name("config.json")
     if not path.is_file():
         raise ModelError(f"{file} has no config.json beside it, which says its sizes; get that file of the model too")
-    try:
-        config = json.loads(read_text(path, error=ModelError))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be read as a model's config: {reason(error)}; get it again") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path} is not a model's config; get it again")
-    return config
+    return read_object(path)
 
 
 def _description(done: Conversion) -> str:

@@ -161,7 +161,7 @@ def check_folder(folder: Path, own: Path | None) -> bool:
     try:
         if not folder.exists():
             return False
-        if own is not None and folder.samefile(own):
+        if own is not None and own.exists() and folder.samefile(own):
             return True
         if folder.is_dir() and (not any(folder.iterdir()) or _is_export(folder)):
             return False

@@ -9,7 +9,6 @@ FOLDER                         the same in a folder
 """
 
 import difflib
-import json
 import logging
 import re
 from collections.abc import Mapping
@@ -20,7 +19,16 @@ from typing import Any, TypeVar
 
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
-from olmv.models.model_folder import is_model_folder, load_folder, read_config, refuse_code_in, xclip_sizes
+from olmv.models.model_folder import (
+    is_model_folder,
+    load_folder,
+    mini_sizes,
+    read_config,
+    read_open_clip_config,
+    read_preprocess,
+    refuse_code_in,
+    xclip_sizes,
+)
 from olmv.models.remote import download, parse, refuse_code
 from olmv.models.runtimes import RUNTIMES
 from olmv.models.temporal import check_temporal
@@ -239,6 +247,7 @@ def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | No
         raise ModelNotFoundError(f"no open_clip model in '{name[10:]}': open_clip_config.json is missing")
     if name.startswith("local-dir:"):
         refuse_code_in(Path(name[10:]))
+        read_open_clip_config(Path(name[10:]))
     if not schema:
         _check_open_clip_name(name)
     import open_clip
@@ -258,11 +267,19 @@ def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | No
     except ModelError:
         raise
     except Exception as error:  # hub, network, file and format errors have no common class
+        if name.startswith("local-dir:"):
+            raise ModelError(
+                f"the model folder '{name[10:]}' cannot be loaded ({reason(error)}); get its files again, or get on "
+                "line once if its tokenizer is one of the Hub"
+            ) from None
         raise WeightsUnavailableError(
             f"the weights of '{name}' cannot be had ({reason(error)}); "
             f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
         ) from None
-    preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
+    try:
+        preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise ModelError(f"the preprocessing of '{name}' cannot be used: {reason(error)}; use another model") from None
     towers = OpenClipTowers(model, tokenizer, config)
     return VideoCLIP(towers, name=name, preprocess=preprocess, temporal=temporal, temporal_options=options)
 
@@ -320,8 +337,7 @@ def model_info(name: str | Path) -> ModelInfo:
         path = Path(text[10:]) / "open_clip_config.json"
         if not path.is_file():
             raise ModelNotFoundError(f"no open_clip model in '{text[10:]}': open_clip_config.json is missing")
-        made = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-        return _open_clip_info(text, text[10:], made)
+        return _open_clip_info(text, text[10:], read_open_clip_config(path.parent))
     _check_open_clip_name(text)
     import open_clip
 
@@ -338,17 +354,16 @@ def _folder_info(name: str, folder: Path) -> ModelInfo:
             config.get("description") or "X-CLIP: frames exchange messages, texts are prompted by the video",
             "x-clip", sizes.frames,
         )  # fmt: skip
-    try:
-        size = json.loads((folder / "preprocess.json").read_text(encoding="utf-8")).get("size")
-        made = config.get("architecture")
-        if made is None:
-            made = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))["model_cfg"]
-        context = made.get("context_length") or made.get("text_cfg", {}).get("context_length", 77)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"the model folder '{folder}' cannot be read: {reason(error)}; save the model again") from None
+    size = read_preprocess(folder).size
+    if config["family"] == "olmv-mini":
+        mini = mini_sizes(config, folder)
+        family, dim, context = "olmv", mini.embed_dim, mini.context_length
+    else:
+        made = read_open_clip_config(folder)
+        family, dim, context = "open_clip", made.get("embed_dim", 0), made["text_cfg"].get("context_length", 77)
     return ModelInfo(
-        name, "olmv" if config["family"] == "olmv-mini" else "open_clip", config["family"], size,
-        made.get("embed_dim"), context, name == MINI, config["description"], config["temporal"],
+        name, family, config["family"], size, dim or None, context, name == MINI, config["description"],
+        config["temporal"],
     )  # fmt: skip
 
 

@@ -107,7 +107,8 @@ def load_label_embeddings(folder: str | Path) -> LabelEmbeddings | None:
     if not listed.exists() and not weights.exists():
         return None
     described = read_object(listed, "compute label embeddings again")
-    labels, source = described.get("labels"), described.get("source", {})
+    labels: Any = described.get("labels")
+    source: Any = described.get("source", {})
     known = described.get("format") == FORMAT and isinstance(source, dict) and isinstance(labels, list)
     if not known or not all(isinstance(label, str) for label in labels):
         raise ModelError(f"{listed} is not of format {FORMAT}; compute label embeddings again")

@@ -6,17 +6,19 @@ preprocess.json      how frames become input
 tokenizer.json, ...  what the family needs besides
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from olmv.errors import ModelError, reason
+from olmv.errors import ModelError, OlmvError, UsageError, reason
 from olmv.models.label_embeddings import load_label_embeddings, read_tensors
 from olmv.models.migrations import FORMAT, migrate
-from olmv.models.mini import MiniConfig
+from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
+from olmv.models.model_json import read_json, read_object
 from olmv.models.remote import refuse_code
 from olmv.models.temporal import check_temporal, is_temporal_key
 from olmv.models.towers import MiniTowers, OpenClipTowers
@@ -28,7 +30,23 @@ from olmv.models.xclip_model import XClipModel, hf_preprocess
 from olmv.network import no_remote_code, quiet
 from olmv.video.transforms import Preprocess
 
-__all__ = ["is_model_folder", "load_folder", "read_config", "refuse_code_in", "xclip_sizes"]
+__all__ = [
+    "is_model_folder",
+    "load_folder",
+    "mini_sizes",
+    "read_config",
+    "read_open_clip_config",
+    "read_preprocess",
+    "refuse_code_in",
+    "xclip_sizes",
+]
+
+_CURE = "save the model, or get it, again"
+_FAMILIES = ("olmv-mini", "open_clip", "xclip")
+# of what open_clip's configs say
+_MOST = {"layers": 200, "image_size": 4096, "patch_size": 4096, "context_length": 8192}
+_MAX_SIZE = 2**20
+_WHOLE = ("embed_dim", "image_size", "context_length")
 
 
 def is_model_folder(folder: Path) -> bool:
@@ -43,15 +61,23 @@ def read_config(folder: Path) -> dict[str, Any]:
         ModelError: there is none, or it is not one that this version reads.
     """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as a model's config: {reason(error)}") from None
+    config = read_json(path, _CURE)
     if not isinstance(config, dict):
-        raise ModelError(f"{path} is not a model's config; is '{folder}' a folder that olmv saved?")
+        raise ModelError(f"{path} is not a model's config; name a folder that olmv saved")
     if config.get("model_type") == "xclip":
         return {"format": FORMAT, "family": "hf-xclip", "architecture": config}
-    return migrate(config, source=path)
+    config = migrate(config, source=path)
+    if config["family"] not in _FAMILIES:
+        raise ModelError(
+            f"{path} is of a family {config['family']!r:.40}, which this olmv does not know; update it: "
+            "pip install -U olmv"
+        )
+    if config["family"] != "xclip":
+        try:
+            check_temporal(config["temporal"], config["temporal_options"])
+        except UsageError as error:
+            raise ModelError(f"{path}: {error}") from None
+    return config
 
 
 def load_folder(
@@ -81,10 +107,25 @@ def xclip_sizes(config: Mapping[str, Any], folder: Path) -> XClipConfig:
     """
     if config["family"] == "hf-xclip":
         return XClipConfig.from_hf(config["architecture"])
-    try:
+    with _building(folder):
         return XClipConfig(**config["architecture"])
-    except (TypeError, KeyError) as error:
-        raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}") from None
+
+
+def mini_sizes(config: Mapping[str, Any], folder: Path) -> MiniConfig:
+    """Of a config of `read_config` of family `olmv-mini`; raises ModelError as `xclip_sizes` does."""
+    with _building(folder):
+        return MiniConfig(**config["architecture"])
+
+
+@contextmanager
+def _building(folder: Path) -> Iterator[None]:
+    """What a library says of sizes or files that cannot be, as ModelError: they raise anything."""
+    try:
+        yield
+    except OlmvError:
+        raise
+    except Exception as error:
+        raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}; {_CURE}") from None
 
 
 def _load_xclip(config: dict[str, Any], folder: Path, *, name: str) -> XClipModel:
@@ -101,8 +142,11 @@ def _load_xclip(config: dict[str, Any], folder: Path, *, name: str) -> XClipMode
         preprocess = hf_preprocess(folder / "preprocessor_config.json", sizes.image_size)
     else:
         state = {key.removeprefix("xclip."): value.float() for key, value in saved.items()}
-        preprocess = _preprocess(folder)
-    xclip = XClip(sizes)
+        preprocess = read_preprocess(folder)
+        with torch.device("meta"):
+            _check_shapes(XClip(sizes).state_dict(), state, folder)
+    with _building(folder):
+        xclip = XClip(sizes)
     _fill(xclip, state, folder)
     return XClipModel(xclip, name=name, preprocess=preprocess)
 
@@ -110,66 +154,122 @@ def _load_xclip(config: dict[str, Any], folder: Path, *, name: str) -> XClipMode
 def _load_video_clip(
     config: dict[str, Any], folder: Path, *, name: str, temporal: str | None, options: Mapping[str, Any] | None
 ) -> VideoCLIP:
-    preprocess = _preprocess(folder)
+    preprocess = read_preprocess(folder)
+    kept = check_temporal(config["temporal"], config["temporal_options"])
     saved, _ = read_tensors(folder / "model.safetensors")
-    try:
-        towers = _build_towers(config, folder)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}") from None
+    _check_claims(kept, {k: v for k, v in saved.items() if is_temporal_key(k)}, folder)
+    with _building(folder):
+        towers = _build_towers(config, folder, saved)
+    if preprocess.size != towers.image_size:
+        raise ModelError(
+            f"{folder / 'preprocess.json'} makes frames of {preprocess.size} pixels, and the model is made for "
+            f"{towers.image_size}; correct its size"
+        )
     saved = {k: v.float() if v.is_floating_point() else v for k, v in saved.items()}
     wanted = temporal or config["temporal"]
-    kept = check_temporal(config["temporal"], config["temporal_options"])
     if options is None and wanted == config["temporal"]:
         options = kept
     fresh = (wanted, check_temporal(wanted, options)) != (config["temporal"], kept)
     if fresh:  # the towers first: the module's first state may be a copy of their weights
         _fill(towers, {k[7:]: v for k, v in saved.items() if not is_temporal_key(k)}, folder)
-    model = VideoCLIP(
-        towers,
-        name=name,
-        preprocess=preprocess,
-        temporal=wanted,
-        temporal_options=options,
-        templates=config["templates"],
-        frame_pooling=config["frame_pooling"],
-    )
+    with _building(folder):
+        model = VideoCLIP(
+            towers,
+            name=name,
+            preprocess=preprocess,
+            temporal=wanted,
+            temporal_options=options,
+            templates=config["templates"],
+            frame_pooling=config["frame_pooling"],
+        )
     if not fresh:
         _fill(model, saved, folder)
     model.label_embeddings = load_label_embeddings(folder)
     return model
 
 
-def _preprocess(folder: Path) -> Preprocess:
+def read_preprocess(folder: Path) -> Preprocess:
+    """What `preprocess.json` says; raises ModelError where it cannot be read, or says what cannot be."""
+    path = folder / "preprocess.json"
+    told = read_object(path, _CURE)
     try:
-        return Preprocess.from_dict(json.loads((folder / "preprocess.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"the model folder '{folder}' cannot be loaded: {reason(error)}") from None
+        return Preprocess.from_dict(told)
+    except ValueError as error:
+        raise ModelError(f"{path} cannot be used: {reason(error)}; {_CURE}") from None
+
+
+def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
+    """Raises ModelError where the weights are not those of the config; asked before it is given memory."""
+    for name, tensor in expected.items():
+        shape = list(found[name].shape) if name in found else None
+        if shape != list(tensor.shape):
+            raise ModelError(
+                f"the weights in '{folder}' do not fit its config: '{name}' is {shape or 'missing'}, not "
+                f"{list(tensor.shape)}; {_CURE}"
+            )
+
+
+def _check_claims(claimed: Mapping[str, Any], found: Mapping[str, Tensor], folder: Path) -> None:
+    """The same where the module cannot be built without memory: a width is the size of some tensor."""
+    shapes = {side for tensor in found.values() for side in tensor.shape}
+    width, layers = claimed.get("width"), claimed.get("layers", 0)
+    if (type(width) is int and width not in shapes) or (type(layers) is int and layers > len(found)):
+        raise ModelError(
+            f"the weights in '{folder}' do not fit its config: none are of width {width!r:.40} and {layers!r:.40} "
+            f"layers; {_CURE}"
+        )
 
 
 def _fill(module: Any, state: Mapping[str, Tensor], folder: Path) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}") from None
+        raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}; {_CURE}") from None
 
 
 def refuse_code_in(folder: Path) -> None:
     """Raises ModelError where an open_clip folder would have code of its own run, or its files cannot be read."""
     for name in ("open_clip_config.json", "tokenizer_config.json"):
         if (folder / name).is_file():
-            try:
-                told = json.loads((folder / name).read_text(encoding="utf-8"))
-            except (OSError, ValueError, RecursionError) as error:
-                raise ModelError(f"{folder / name} cannot be read: {reason(error)}; get it again") from None
-            refuse_code(str(folder), told)
+            refuse_code(str(folder), read_json(folder / name))
 
 
-def _build_towers(config: dict[str, Any], folder: Path) -> Any:
+def read_open_clip_config(folder: Path) -> dict[str, Any]:
+    """The `model_cfg` of an open_clip folder.
+
+    Raises:
+        ModelError: it cannot be read, has not the parts of open_clip's, or says sizes that no model has.
+    """
+    path = folder / "open_clip_config.json"
+    made: Any = read_object(path).get("model_cfg")
+    parts: list[Any] = [made, made.get("vision_cfg"), made.get("text_cfg")] if isinstance(made, dict) else [made]
+    if not all(isinstance(part, dict) for part in parts):
+        raise ModelError(f"{path} has no model_cfg with vision_cfg and text_cfg; get it again")
+    for name, value in (item for part in parts for item in part.items()):
+        most = _MOST.get(name, _MAX_SIZE)
+        sides = value if isinstance(value, list) else [value]
+        whole = name in _WHOLE and (len(sides) > 2 or any(type(side) is not int for side in sides))
+        if whole or not all(-most <= side <= most for side in sides if isinstance(side, int | float)):
+            raise ModelError(f"{path} says {name!r:.40} = {value!r:.40}, which cannot be; get it again")
+    told: dict[str, Any] = made
+    return told
+
+
+def _build_towers(config: dict[str, Any], folder: Path, saved: Mapping[str, Tensor]) -> Any:
     if config["family"] == "olmv-mini":
-        return MiniTowers(MiniConfig(**config["architecture"]), folder / "tokenizer.json")
+        sizes = mini_sizes(config, folder)
+        with torch.device("meta"):
+            for part, tower in (("visual", MiniVisionTower(sizes)), ("textual", MiniTextTower(sizes))):
+                prefix = f"towers.{part}."
+                _check_shapes({prefix + k: v for k, v in tower.state_dict().items()}, saved, folder)
+        return MiniTowers(sizes, folder / "tokenizer.json")
     import open_clip
 
     refuse_code_in(folder)
+    made_of = read_open_clip_config(folder)
+    for told in (made_of, made_of["vision_cfg"], made_of["text_cfg"]):
+        claims = {"width": told.get("width", told.get("embed_dim")), "layers": told.get("layers", 0)}
+        _check_claims(claims, saved, folder)
     source = f"local-dir:{folder}"
     with quiet(), no_remote_code():  # it warns that the weights are random
         made = open_clip.create_model(source, load_weights=False, pretrained_text=False)

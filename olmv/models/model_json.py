@@ -1,4 +1,4 @@
-"""What a model's JSON files say, which is anybody's word: read, and held against bounds before memory is taken for it."""
+"""What a model's JSON files say, which is anybody's word: read, and held against bounds."""
 
 import json
 from collections.abc import Mapping

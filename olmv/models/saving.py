@@ -52,7 +52,7 @@ def save_pretrained(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder '{folder}': {error.strerror}") from None
+        raise OutputError(f"cannot make the folder '{folder}': {error.strerror}; choose another") from None
     config = {"format": FORMAT, "description": description} | _describe(model, folder)
     preprocess = json.dumps(model.preprocess.to_dict(), indent=1) + "\n"
     write_atomic(folder / "preprocess.json", preprocess)

@@ -232,9 +232,7 @@ def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[
                 continue
             least = 0 if key == "layout" else 1
             if type(value) is not int or not least <= value <= _MOST[key]:
-                raise UsageError(
-                    f"{key} of {whose} is {value!r:.40}; give a whole number from {least} to {_MOST[key]}"
-                )
+                raise UsageError(f"{key} of {whose} is {value!r:.40}; give a whole number from {least} to {_MOST[key]}")
             if key == "kernel" and value % 2 == 0:
                 raise UsageError(f"kernel of {whose} is {value}; give an odd number: as many frames before as after")
     return resolved

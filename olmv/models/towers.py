@@ -191,6 +191,8 @@ class MiniTowers(nn.Module):
             raise ModelError(
                 f"{tokenizer_file} cannot be read as a tokenizer ({reason(error)}); get it again"
             ) from None
+        if max(self.tokenizer.get_vocab().values(), default=0) >= config.vocab_size:
+            raise ModelError(f"{tokenizer_file} has more words than the model, {config.vocab_size}; get it again")
         self.tokenizer_file = tokenizer_file
         self.embed_dim, self.image_size, self.context_length = (
             config.embed_dim,

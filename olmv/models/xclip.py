@@ -101,7 +101,9 @@ class XClipConfig:
         Raises ModelError where the file is of another model, or asks for what this implementation does not have.
         """
         if config.get("model_type") != "xclip":
-            raise ModelError(f"not the config of an X-CLIP (its model_type is {config.get('model_type')!r:.40}); use one")
+            raise ModelError(
+                f"not the config of an X-CLIP (its model_type is {config.get('model_type')!r:.40}); use one"
+            )
         text, vision = (_part(config, name) for name in ("text_config", "vision_config"))
         sizes = cls(
             image_size=_side(vision.get("image_size", 224)),
@@ -135,7 +137,9 @@ class XClipConfig:
             ("mit_intermediate_size", vision.get("mit_intermediate_size", 2048), 4 * sizes.embed_dim),
         ):
             if found != needed:
-                raise ModelError(f"an X-CLIP with {what} = {found!r:.40} is not supported, only {needed!r}; use another")
+                raise ModelError(
+                    f"an X-CLIP with {what} = {found!r:.40} is not supported, only {needed!r}; use another"
+                )
         return sizes
 
     def to_dict(self) -> dict[str, Any]:

@@ -53,7 +53,9 @@ class Preprocess:
         if type(self.antialias) is not bool:
             raise ValueError(f"antialias is {self.antialias!r:.40}; it is true or false")
         if self.interpolation not in INTERPOLATIONS:
-            raise ValueError(f"unknown interpolation {self.interpolation!r:.40}; use one of {', '.join(INTERPOLATIONS)}")
+            raise ValueError(
+                f"unknown interpolation {self.interpolation!r:.40}; use one of {', '.join(INTERPOLATIONS)}"
+            )
         if self.resize_mode not in RESIZE_MODES:
             raise ValueError(f"unknown resize_mode {self.resize_mode!r:.40}; use one of {', '.join(RESIZE_MODES)}")
         if not _is_number(self.crop_ratio, self.size / _MAX_SIDE, 1):  # the short side is resized to size / crop_ratio

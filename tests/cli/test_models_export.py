@@ -1,5 +1,6 @@
 """`olmv models export`."""
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any
 import pytest
 
 from olmv.cli.models_export import EPILOG
+from olmv.models.export import Export
 from olmv.models.hub import load_model
 from olmv.models.saving import save_pretrained
-from tests.tiny import tiny_model
+from tests.tiny import tiny_model, write_open_clip_folder
 
 
 def _copy(_: Any, __: Any, ___: Any, path: Path, ____: str) -> int:
@@ -47,3 +49,33 @@ def test_errors_are_one_line(olmv: Any, here: Path) -> None:
     assert code == 2
     assert err.startswith("olmv: cannot write into the folder 'file/out'")
     assert err.count("\n") == 1
+
+
+def _graphs(_: Any, folder: Path) -> Export:
+    folder.mkdir(exist_ok=True)
+    (folder / "export.json").write_text("{}")
+    return Export(folder, ("export.json",), 0.0, 0.0, "rows")
+
+
+def test_another_model_is_not_overwritten(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olmv.models.export.export_onnx", _graphs)
+    save_pretrained(tiny_model(), here / "pets", card="# Mine\n", description="mine")
+    before = {path.name: path.read_bytes() for path in (here / "pets").iterdir()}
+    code, _, err = olmv("models", "export", "olmv-mini", "-o", "pets")
+    assert (code, err) == (
+        2,
+        "olmv: 'pets' holds other files than an export; choose a new folder, or the model's own\n",
+    )
+    assert {path.name: path.read_bytes() for path in (here / "pets").iterdir()} == before
+    # in its own folder it stays as it is, and the graphs come beside it
+    assert olmv("models", "export", str(here / "pets"), "-o", "./pets", "-q") == (0, "", "")
+    assert {path.name: path.read_bytes() for path in (here / "pets").iterdir()} == before | {"export.json": b"{}"}
+    for _ in range(2):  # the second time over the first
+        assert olmv("models", "export", str(here / "pets"), "-o", "out", "-q")[0] == 0
+    assert json.loads((here / "out" / "config.json").read_text())["description"] == "exported from pets"
+    assert (here / "out" / "README.md").read_text().startswith("# pets\n")
+    assert str(here) not in "".join(path.read_text() for path in (here / "out").glob("*.[jm]*"))
+    source = write_open_clip_folder(here / "source")
+    names = sorted(path.name for path in source.iterdir())
+    assert olmv("models", "export", f"local-dir:{source}", "-o", "source", "-q")[0] == 0
+    assert sorted(path.name for path in source.iterdir()) == sorted([*names, "export.json"])

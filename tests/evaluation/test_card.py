@@ -85,7 +85,7 @@ model-index:
 - name: theirs
   results:
   - task: {type: video-classification}
-    dataset: {type: ucf101, name: UCF101}
+    dataset: {type: ucf101, name: UCF101, args: 5}
     metrics: [{type: accuracy, value: 0.5}]
 ---
 """
@@ -261,3 +261,30 @@ def test_the_command_in_the_card_is_one_that_a_shell_reads() -> None:
 def test_failed_videos_are_not_told_where_there_are_none() -> None:
     card = card_with_results(OWN, [replace(measured(), counts={})], model=MODEL)
     assert "UTC: 40 videos; 6 labels." in card
+
+
+@pytest.mark.parametrize("tags", ["[1, {a: b}]", "[[x]]", "[2024]"])
+def test_tags_that_are_no_words(tags: str) -> None:
+    with pytest.raises(ModelError, match=r"the tags in the metadata of README\.md are not a list of words; correct or"):
+        card_with_results(f"---\ntags: {tags}\n---\n# A\n", [], model=MODEL)
+
+
+def test_the_card_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "secret.txt").write_text("mine")
+    path = tmp_path / "m" / "README.md"
+    path.symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(ModelError, match=r"README\.md' is a link to a file outside of the model; put the file itself"):
+        write_card(tmp_path / "m", (), model=MODEL)
+    assert path.is_symlink()
+    assert (tmp_path / "secret.txt").read_text() == "mine"
+    snapshot, blob = tmp_path / "snapshots" / "0f", tmp_path / "blobs" / "1"
+    for made in (snapshot, blob.parent):
+        made.mkdir(parents=True)
+    blob.write_text(OWN)
+    (snapshot / "README.md").symlink_to("../../blobs/1")
+    write_card(snapshot, (), model=MODEL)
+    assert not (snapshot / "README.md").is_symlink()
+    assert OWN in (snapshot / "README.md").read_text()
+    assert blob.read_text() == OWN
+    assert [made.name for made in snapshot.iterdir()] == ["README.md"]

@@ -106,6 +106,59 @@ def test_a_pickle_of_somebody_else(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("content", [Runs(Path("x")), {}, {"a": 1}, [1], range(3)])
+def test_a_pickle_of_any_protocol(tmp_path: Path, content: Any, protocol: int) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    with pytest.raises(ModelError, match=r"is a pickle that torch.save did not write, so it could hold code"):
+        read_checkpoint(tmp_path / "x.pkl")
+
+
+def rewritten(path: Path, change: Callable[[str, bytes], bytes]) -> Path:
+    """The archive with other records."""
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(name, change(name, data))
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 400, 3999, 4001, 8000])
+def test_a_record_of_another_size_than_its_tensor(tmp_path: Path, size: int) -> None:
+    path = saved(tmp_path / "x.pth", {"a": torch.ones(1000), "b": torch.ones(1000)})
+    rewritten(path, lambda name, data: (data * 2)[:size] if name.endswith("data/0") else data)
+    with pytest.raises(ModelError, match=r"x.pth is damaged or cut off \(.*size.*\); download it again"):
+        read_checkpoint(path)
+
+
+def test_a_flipped_bit(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.pth", {"a": torch.full((1000,), 7.0)})
+    data = bytearray(path.read_bytes())
+    data[data.find(b"\0\0\xe0@" * 50) + 100] ^= 8
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"damaged or cut off \(record 'x/data/0' does not have its checksum\); downl"):
+        read_checkpoint(path)
+
+
+def test_records_that_claim_more_than_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "x.pth", {"a": torch.ones(1000)})
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda _: members * 3)  # all of the same bytes
+    with pytest.raises(ModelError, match=r"damaged .* \(its records claim more than there is\); download it again"):
+        read_checkpoint(path)
+
+
+def test_a_record_that_cannot_be_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.pth", {"a": torch.ones(1000)})
+    data = bytearray(path.read_bytes())
+    data[data.find(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"damaged or cut off \(.*is encrypted, .*\); download it again"):
+        read_checkpoint(path)
+
+
 def test_torchscript_is_refused(tmp_path: Path) -> None:
     torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "ViT-B-16.pt"))
     with pytest.raises(ModelError, match=r"TorchScript archive, which holds code; .* --original ViT-B-16-quickgelu/op"):
@@ -156,7 +209,8 @@ def test_a_file_that_is_cut_off(tmp_path: Path, kind: str, share: float) -> None
             r"web page .* Google Drive, .* to be confirmed; download it in a brows",
         ),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "only a pointer of Git LFS, .* git lfs pull"),
-        (b"cos\nsystem\n(S'touch x'\ntR.", r"text file \(it begins with \"cos\\nsystem\\n.*no checkpoint; downl"),
+        (b"cos\nsystem\n(S'touch x'\ntR.", "a pickle that torch.save did not write, so it could hold code"),
+        (b"cat\ndog\nquail\npony\n", r"text file \(it begins with 'cat\\ndog.*no checkpoint; downl"),
         ("é".encode() * 3000, r"is a text file \(it begins with '\\xe9"),
         (b"\x1f\x8b\x08\x00" + b"\x00" * 50, r"no checkpoint that olmv knows \(it begins with bytes 1f 8b 08 00\)"),
         (b"\xff\xfe\xfa", r"it begins with bytes ff fe fa\); give a file of torch.save"),
@@ -209,6 +263,8 @@ def test_a_damaged_file_fails_in_our_words_or_not_at_all(
     [
         (lambda: 3, r"x: 1 entries are no plain tensors: 'b \(a int\)'; give the file as its authors saved it"),
         (lambda: torch.ones(3, 3).to_sparse(), r"no plain tensors: 'b \(a special tensor\)'"),
+        (lambda: torch.ones(3).to(torch.float8_e4m3fn), r"no plain tensors: 'b \(of float8_e4m3fn\)'; give the file"),
+        (lambda: torch.ones(3, dtype=torch.complex64), r"no plain tensors: 'b \(of complex64\)'"),
         (lambda: torch.ones(1).expand(10**6), "x: 1 tensors are larger than their data: 'b'; give"),
         (lambda: torch.tensor([1.0, float("nan")]), "x: 1 tensors have values that are no finite numbers: 'b'; give"),
         (lambda: torch.tensor([1.0, -float("inf")]).half(), "no finite numbers: 'b'"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from olmv.errors import InputError, ModelError, OutputError, UsageError
 from olmv.models.convert import convert
@@ -62,7 +63,9 @@ def test_x_clip_is_not_patched(tmp_path: Path) -> None:
 
 def test_x_clip_needs_its_config(tmp_path: Path) -> None:
     path = write_hf_xclip(tmp_path / "hf")
-    for text, message in (("[]", "is not a model's config; get it again"), ("{", "cannot be read as a model's config")):
+    unread = r"config\.json cannot be read: .*; get it again"
+    deep = '{"a":' * 100_000 + "1" + "}" * 100_000
+    for text, message in (("[]", "holds a list in place of an object; get it again"), ("{", unread), (deep, unread)):
         path.with_name("config.json").write_text(text)
         with pytest.raises(ModelError, match=message):
             convert(path, tmp_path / "out")
@@ -119,6 +122,58 @@ def test_only_into_a_new_folder(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     convert(swa, tmp_path / "empty", ratio=0)
     assert (tmp_path / "empty" / "config.json").is_file()
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize(
+    ("what", "raised", "told"),
+    [
+        (
+            "safetensors.torch.save_file",
+            SafetensorError("I/O error: File too large"),
+            r"out/model.safetensors' \(.*too large\); make room, or choo",
+        ),
+        ("olmv.models.saving._write_labels", KeyboardInterrupt("stop"), "stop"),
+        (
+            "pathlib.Path.replace",
+            OSError(28, "No space left on device"),
+            r"out' \(.*No space left on device\); choose another",
+        ),
+    ],
+)
+def test_the_whole_model_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, what: str, raised: BaseException, told: str
+) -> None:
+    swa = write_swa(tmp_path / "swa.pth", clip_state())
+    if there:
+        (tmp_path / "out").mkdir()
+
+    real = Path.replace
+
+    def fails(*arguments: Any, **_: Any) -> Any:
+        if what.endswith("replace") and tmp_path / "out" not in (arguments[1], arguments[1].parent):
+            return real(*arguments)
+        raise raised
+
+    with monkeypatch.context() as patched:
+        patched.setattr(what, fails)
+        with pytest.raises((OutputError, KeyboardInterrupt), match=told):
+            convert(swa, tmp_path / "out", ratio=0)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "out"] == ["swa.pth"]
+    assert (tmp_path / "out").exists() == there
+    convert(swa, tmp_path / "out", ratio=0)
+    assert loaded(tmp_path / "out").embed_dim == clip_state()["text_projection"].shape[1]
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_the_last_step_of_a_new_folder(tmp_path: Path) -> None:
+    swa = write_swa(tmp_path / "swa.pth", clip_state())
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(
+        OutputError, match=r"cannot write '.*link' \(.*Not a directory.*\); choose another folder with -o"
+    ):
+        convert(swa, tmp_path / "link", ratio=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "swa.pth"]
 
 
 def test_a_missing_file_is_told_first(tmp_path: Path) -> None:

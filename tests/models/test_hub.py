@@ -48,7 +48,7 @@ def test_open_clip_folder_loads_saves_and_loads_again(tmp_path: Path, siglip: bo
     info = model_info(tmp_path / "saved")
     assert (info.family, info.embed_dim, info.context_length) == ("open_clip", model.embed_dim, model.context_length)
     (tmp_path / "saved" / "open_clip_config.json").write_text("[]")
-    with pytest.raises(ModelError, match=r"cannot be read: .*; save the model again"):
+    with pytest.raises(ModelError, match=r"holds a list in place of an object; get it again"):
         model_info(tmp_path / "saved")
 
 
@@ -99,10 +99,10 @@ def test_folders_without_a_usable_model(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"open_clip_config\.json is missing"):
         model_info(f"local-dir:{tmp_path}")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError, match="cannot be read as a model's config"):
+    with pytest.raises(ModelError, match=r"config\.json cannot be read: .*; save the model, or get it, again"):
         load_model(tmp_path)
     (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(ModelError, match="is not a model's config"):
+    with pytest.raises(ModelError, match="is not a model's config; name a folder that olmv saved"):
         load_model(tmp_path)
     (tmp_path / "config.json").write_text('{"format": "other/9"}')
     with pytest.raises(ModelError, match="is not of a model that olmv saved"):
@@ -120,7 +120,7 @@ def test_a_torn_or_foreign_weight_file_is_one_line(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "config.json").read_text())
     config["architecture"]["text_width"] = 32
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="do not fit its config"):
+    with pytest.raises(ModelError, match=r"do not fit its config: .* is \[.*\], not \[.*\]; save the model"):
         load_model(tmp_path)
 
 
@@ -202,3 +202,13 @@ def test_a_model_that_would_run_code_of_its_own_is_refused(tmp_path: Path) -> No
     (folder / "tokenizer_config.json").write_text("{")
     with pytest.raises(ModelError, match=r"tokenizer_config\.json cannot be read"):
         load_model(f"local-dir:{folder}")
+
+
+def test_a_tokenizer_that_is_none_of_the_models_is_refused(tmp_path: Path) -> None:
+    save_pretrained(tiny_model(), tmp_path)
+    words = json.loads((tmp_path / "tokenizer.json").read_text())
+    words["model"]["vocab"]["dog"] = 10**6
+    for content, message in (("{", "cannot be read as a tokenizer"), (json.dumps(words), "has more words than")):
+        (tmp_path / "tokenizer.json").write_text(content)
+        with pytest.raises(ModelError, match=message):
+            load_model(tmp_path)

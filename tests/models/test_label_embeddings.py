@@ -57,14 +57,17 @@ def test_broken_label_files(tmp_path: Path) -> None:
     listed.write_text(json.dumps(described | {"labels": ["b", "a"]}))
     with pytest.raises(ModelError, match=r"is not of the labels in labels\.json; compute"):
         load_label_embeddings(tmp_path)
-    for other in ({"format": "other"}, {"labels": "ab"}, {"labels": [1, 2]}, {"source": 3}):
+    for other in ({"format": "other"}, {"labels": "ab"}, {"labels": 3}, {"labels": [1, 2]}, {"source": 3}):
         listed.write_text(json.dumps(described | other))
         with pytest.raises(ModelError, match="not of format olmv-labels/1; compute"):
             load_label_embeddings(tmp_path)
-    for wrong in ("{", "[]", "{}", '{"format": "olmv-labels/1", "labels": 3}'):
+    for wrong in ("{", '{"a":' * 100_000):
         listed.write_text(wrong)
         with pytest.raises(ModelError, match=r"labels\.json cannot be read: .*; compute"):
             load_label_embeddings(tmp_path)
+    listed.write_text("[]")
+    with pytest.raises(ModelError, match=r"labels\.json holds a list in place of an object; compute"):
+        load_label_embeddings(tmp_path)
     listed.unlink()
     with pytest.raises(ModelError, match=r"labels\.json cannot be read"):
         load_label_embeddings(tmp_path)

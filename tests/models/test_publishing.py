@@ -11,7 +11,7 @@ import torch
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError
 from olmv.models.label_embeddings import save_label_embeddings
 from olmv.models.model_folder import load_folder
-from olmv.models.publishing import is_local, local_folder, model_files, push_to_hub
+from olmv.models.publishing import check_link, is_local, local_folder, model_files, push_to_hub
 from olmv.models.remote import download
 from olmv.models.saving import save_pretrained
 from tests.hub_server import READER, HubServer, client_at
@@ -164,14 +164,14 @@ def _write(name: str, content: bytes) -> Any:
     ("harm", "told"),
     [
         (_remove("config.json"), r"holds no config\.json; name a folder that olmv saved a model in"),
-        (_write("config.json", b"{"), "cannot be read as a model's config"),
+        (_write("config.json", b"{"), r"config\.json cannot be read.*; save the model"),
         (_write("config.json", b'{"model_type": "xclip"}'), "as Hugging Face wrote it; run olmv models convert"),
         (_remove("preprocess.json"), r"lacks preprocess\.json; save the model again"),
         (_remove("tokenizer.json"), r"lacks tokenizer\.json"),
         (_remove("model.safetensors"), r"lacks model\.safetensors"),
         (_write("model.safetensors", b"torn"), r"cannot be read \(.*\); save the model again"),
         (_write("model.safetensors", b"\x02\0\0\0\0\0\0\0{}"), "holds no weights"),
-        (_write("labels.json", b"{}"), r"labels\.json.* cannot be read: .*; compute label embeddings again"),
+        (_write("labels.json", b"{}"), r"labels\.json.*; compute label embeddings again"),
     ],
 )
 def test_folders_that_are_not_complete(saved: Path, harm: Any, told: str) -> None:
@@ -226,6 +226,11 @@ def test_nothing_of_the_users_is_overwritten(saved: Path, tmp_path: Path, fill: 
 def test_targets_that_are_none(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is the model's own folder; choose another"):
         push_to_hub(saved, f"{saved}/../m")
+    for inside in ("inner", "a/b"):
+        with pytest.raises(OutputError, match=r"/(inner|b)' lies in the model's own folder; choose another"):
+            push_to_hub(saved, f"{saved}/{inside}")
+    with pytest.raises(OutputError, match="has the model's own folder in it; choose another"):
+        push_to_hub(saved, str(tmp_path))
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="is a file; choose a folder"):
         push_to_hub(saved, str(tmp_path / "file"))
@@ -268,3 +273,42 @@ def test_what_is_a_folder() -> None:
     assert local_folder("file:///a/b%20c") == Path("/a/b c")
     assert local_folder("file:a/b%20c") == Path("a/b%20c")
     assert local_folder("~/m") == Path.home() / "m"
+
+
+@pytest.mark.parametrize("repo", ["~nosuchuser/x", "file://[bad/x"])
+def test_folders_that_can_be_none(saved: Path, repo: str) -> None:
+    with pytest.raises(UsageError, match=r"names no folder \(.+\); write \./DIR or /DIR"):
+        push_to_hub(saved, repo)
+
+
+@pytest.mark.parametrize("name", ["README.md", "vocab.txt", "model.safetensors", "config.json"])
+@pytest.mark.parametrize("there", [True, False])
+def test_links_out_of_the_folder_are_not_followed(saved: Path, tmp_path: Path, name: str, there: bool) -> None:
+    if there:
+        (tmp_path / "secret").write_text("secret")
+    (saved / name).unlink(missing_ok=True)
+    (saved / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(
+        ModelError, match=rf"{name}' is a link to a file outside of the model; put the file itself there"
+    ):
+        push_to_hub(saved, str(tmp_path / "t"))
+    assert not (tmp_path / "t").exists()
+
+
+def test_links_within_the_folder_and_the_hubs_cache_are_read(saved: Path, tmp_path: Path) -> None:
+    (saved / "README.md").rename(saved / "CARD.md")
+    (saved / "README.md").symlink_to("CARD.md")
+    (tmp_path / "link").symlink_to(saved)
+    push_to_hub(tmp_path / "link", str(tmp_path / "a"))
+    assert not (tmp_path / "a" / "README.md").is_symlink()
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "0f", tmp_path / "models--a--b" / "blobs"
+    snapshot.mkdir(parents=True)
+    blobs.mkdir()
+    for number, path in enumerate(sorted((tmp_path / "a").iterdir())):
+        path.rename(blobs / str(number))
+        (snapshot / path.name).symlink_to(f"../../blobs/{number}")
+    push_to_hub(snapshot, str(tmp_path / "b"))
+    assert load_folder(tmp_path / "b", name="b").embed_dim == 16
+    (snapshot / "vocab.txt").symlink_to("../../../m/config.json")
+    with pytest.raises(ModelError, match="is a link to a file outside of the model"):
+        check_link(snapshot / "vocab.txt")

@@ -162,6 +162,10 @@ WEIGHTS = {"model.safetensors": b"x"}
         ),
         (CONFIG | WEIGHTS | {"tokenizer_config.json": b'{"auto_map": {"AutoTokenizer": "x--y.Z"}}'}, "code of its own"),
         (CONFIG | WEIGHTS | {"tokenizer_config.json": b'{"a": [{"trust_remote_code": true}]}'}, "which olmv never"),
+        (
+            CONFIG | WEIGHTS | {"tokenizer_config.json": b'{"a":' * 600 + b'{"auto_map": 1}' + b"}" * 600},
+            "asks for code of its own to be run",
+        ),
     ],
 )
 def test_a_repository_without_a_usable_model(hub: HubServer, files: dict[str, bytes], told: str) -> None:

@@ -53,7 +53,7 @@ def test_unknown_kind(folder: Path) -> None:
         open_runtime("tensorrt", folder)
 
 
-@pytest.mark.parametrize("text", [None, "{", "[]", json.dumps({"format": "olmv-model/1"})])
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"a":' * 100_000, json.dumps({"format": "olmv-model/1"})])
 def test_no_export(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "export.json").write_text(text)

@@ -114,8 +114,8 @@ def test_its_sizes() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"width": 0}, "width of the temporal module st-adapter is 0; give a whole number from 1 up"),
-        ({"kernel": None}, "kernel of the temporal module st-adapter is None; give a whole number from 1 up"),
+        ({"width": 0}, "width of the temporal module st-adapter is 0; give a whole number from 1 to 65536"),
+        ({"kernel": None}, "kernel of the temporal module st-adapter is None; give a whole number from 1 to 255"),
         ({"kernel": 4}, "kernel of the temporal module st-adapter is 4; give an odd number"),
         ({"edges": "zero"}, "unknown option 'edges' of temporal module 'st-adapter'; choose from width, kernel"),
     ],

@@ -233,8 +233,13 @@ def test_what_cannot_be_is_refused() -> None:
         load_model("olmv-mini", temporal="mean", temporal_options={"layers": 2})
     with pytest.raises(UsageError, match="keep of the temporal transformer is 1; it is true or false"):
         make("mini", temporal="transformer", options={"keep": 1})
-    with pytest.raises(UsageError, match="layers of the temporal transformer is 0; give a whole number from 1 up"):
+    with pytest.raises(UsageError, match="layers of the temporal transformer is 0; give a whole number from 1 to 64"):
         make("mini", temporal="transformer", options={"layers": 0})
+    for key, most in (("layers", 64), ("width", 65536), ("heads", 1024), ("layout", 64), ("cell", 4096)):
+        with pytest.raises(UsageError, match=rf"{key} of the temporal transformer is 1000.*; give .* to {most}"):
+            make("mini", temporal="transformer", options={key: 10**40})
+    with pytest.raises(UsageError, match=r"edges is \{\}; choose from zero, mask"):
+        make("mini", temporal="cross-frame", options={"edges": {}})
     with pytest.raises(UsageError, match="a transformer of width 16 cannot have 3 heads; choose a divisor"):
         FrameTransformer(16, heads=3)
     with pytest.raises(ModelError, match=r"ModifiedResNet has no square grid of patch tokens; use .* layout 0"):

@@ -201,3 +201,9 @@ def test_buffers_of_older_transformers_are_passed_over() -> None:
 def test_other_files_are_no_x_clip(state: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=r"no tensor 'visual.conv1.weight' of 4 dimensions; give such a file"):
         config_of_authors(state)
+
+
+def test_an_empty_tensor_says_no_sizes() -> None:
+    state = {"visual.conv1.weight": torch.zeros(64, 3, 8, 8), "visual.positional_embedding": torch.zeros(0, 64)}
+    with pytest.raises(ModelError, match=r"no tensor 'visual.positional_embedding' of 2 dimensions; give such a file"):
+        config_of_authors(state)

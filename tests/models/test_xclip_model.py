@@ -199,8 +199,15 @@ def test_the_preprocessing_is_that_of_the_authors_or_of_the_folder(tmp_path: Pat
     path.write_text(json.dumps({"size": 64, "crop_size": 64}))
     with pytest.raises(ModelError, match="makes frames of 64 pixels, and the model is made for 32"):
         hf_preprocess(path, 32)
-    path.write_text(json.dumps({"resample": 17}))
-    with pytest.raises(ModelError, match="cannot be read as a preprocessing"):
+    for wrong in (
+        {"resample": 17}, {"resample": []}, {"size": True}, {"size": [1]}, {"size": {"a": 1}}, {"size": 10**400},
+        {"size": float("inf")}, {"image_mean": [0, 0]}, {"image_mean": [10**400, 0, 0]}, {"image_std": [0, 0, 0]},
+    ):  # fmt: skip
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(ModelError, match=r"cannot be read as a preprocessing: .*; get it again"):
+            hf_preprocess(path, 32)
+    path.write_text('{"a":' * 100_000)
+    with pytest.raises(ModelError, match=r"preprocessor_config\.json cannot be read: .*; get it again"):
         hf_preprocess(path, 32)
 
 
@@ -230,10 +237,10 @@ def test_broken_folders_are_one_line(hf: tuple[Path, Any], tmp_path: Path) -> No
     path = tmp_path / "ours" / "config.json"
     saved = json.loads(path.read_text())
     path.write_text(json.dumps(saved | {"architecture": {"layers_of_paint": 3}}))
-    with pytest.raises(ModelError, match=r"cannot be loaded: .*layers_of_paint"):
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*layers_of_paint'; save the model, or get it, again"):
         load_model(tmp_path / "ours")
     path.write_text(json.dumps(saved | {"architecture": saved["architecture"] | {"embed_dim": 32}}))
-    with pytest.raises(ModelError, match="do not fit its config"):
+    with pytest.raises(ModelError, match=r"do not fit its config: .* is \[.*\], not \[.*\]; save the model"):
         load_model(tmp_path / "ours")
 
 

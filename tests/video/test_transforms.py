@@ -76,7 +76,7 @@ def test_open_clip_configurations() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ValueError, match="size is 0; use at least 1 pixel"):
+    with pytest.raises(ValueError, match="size is 0; give a whole number of pixels from 1 to 4096"):
         Preprocess(size=0)
     with pytest.raises(ValueError, match="unknown interpolation 'nearest'; use one of bicubic, bilinear"):
         Preprocess(interpolation="nearest")
@@ -86,6 +86,34 @@ def test_refusals() -> None:
         Preprocess.from_dict({"crop": 1})
     with pytest.raises(ValueError, match=r"frames are torch.float32 \[1, 4, 4, 3\]; expected uint8"):
         Preprocess().resize(np.zeros((4, 4, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"size": true}', "size is True; give a whole number of pixels"),
+        ('{"size": 64.0}', "size is 64.0; give a whole number"),
+        ('{"size": 1e400}', "size is inf; give a whole number"),
+        ('{"size": 5000}', "size is 5000; give a whole number of pixels from 1 to 4096"),
+        ('{"mean": [0, 0]}', r"mean is \(0, 0\); give three numbers from -1e\+06 to 1e\+06"),
+        ('{"mean": "abc"}', "mean is 'abc'; give three numbers"),
+        ('{"mean": [1' + "0" * 400 + ", 0, 0]}", r"mean is \(1000.*; give three numbers"),
+        ('{"std": [0, 0, 0]}', r"std is \(0, 0, 0\); give three numbers from 1e-06 to 1e\+06"),
+        ('{"std": [NaN, 1, 1]}', r"std is \(nan, 1, 1\); give three numbers"),
+        ('{"std": [true, 1, 1]}', r"std is \(True, 1, 1\); give three numbers"),
+        ('{"std": null}', "std is None; give three numbers"),
+        ('{"fill_color": "x"}', "fill_color is 'x'; give a whole number from 0 to 255"),
+        ('{"fill_color": 256}', "fill_color is 256; give"),
+        ('{"antialias": 1}', "antialias is 1; it is true or false"),
+        ('{"crop_ratio": "x"}', "crop_ratio is 'x'; it is at most 1"),
+        ('{"crop_ratio": 1.5}', "crop_ratio is 1.5; it is at most 1"),
+        ('{"crop_ratio": 1e-9}', "crop_ratio is 1e-09; it is at most 1, and size / crop_ratio at most 4096"),
+        ('{"interpolation": []}', r"unknown interpolation \[\]; use one of"),
+    ],
+)
+def test_values_that_no_model_has(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Preprocess.from_dict(json.loads(text))
 
 
 def test_shapes_and_dtypes() -> None:
