@@ -175,6 +175,7 @@ class VideoModel(nn.Module):
         """
         exact = {name: weight.detach().float() for name, weight in self.named_parameters() if weight.ndim == 0}
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.__dict__.pop("fingerprint", None)  # of the weights as they were
         for name, weight in self.named_parameters():
             if name in exact and not exact[name].is_meta:  # of a meta tensor there is nothing to keep
                 weight.data = exact[name].to(weight.device)

@@ -19,6 +19,12 @@ def test_scalars_stay_in_float32() -> None:
         assert half.half().float().logit_scale == model.logit_scale
 
 
+def test_another_precision_has_another_fingerprint() -> None:
+    model = tiny_model()
+    before = model.fingerprint
+    assert model.to(torch.bfloat16).fingerprint != before
+
+
 def test_optimizers_keep_their_parameters_and_gradients_fit() -> None:
     model = tiny_model().requires_grad_(True)
     scale = model.towers.log_scale
