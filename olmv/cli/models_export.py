@@ -30,17 +30,19 @@ def export(
     """
     from rich.console import Console
 
-    from olmv.models.export import EXPORTED_FROM, check_folder, export_onnx
+    from olmv.models.export import export_onnx
     from olmv.models.hub import folder_of, load_model
-    from olmv.models.saving import save_pretrained, short_name
+    from olmv.models.saving import refuse_unless_empty, save_pretrained, short_name
 
     view = Progress("models", Console(stderr=True, highlight=False), quiet=quiet)
     own = Path(name.removeprefix("local-dir:")) if name.startswith("local-dir:") else folder_of(name)
-    beside = check_folder(output, own)
+    beside = own is not None and own.exists() and output.exists() and output.samefile(own)
+    if not beside:
+        refuse_unless_empty(output)
     model = load_model(name, device="cpu", dtype="float32")
     made = export_onnx(model, output)
     if not beside:
-        save_pretrained(model, output, description=EXPORTED_FROM + short_name(model.name))
+        save_pretrained(model, output, description=f"exported from {short_name(model.name)}")
     for file in made.files:
         view.say(f"{(output / file).stat().st_size / 1e6:>9.1f} MB  {file}")
     view.say(f"largest difference from torch: {made.video_difference:.1e} (videos), {made.text_difference:.1e} (texts)")

@@ -16,7 +16,7 @@ from olmv.errors import ModelError, OutputError, UsageError, reason
 from olmv.models import openvclip
 from olmv.models.checkpoint_files import check_tensors, named, read_checkpoint, sha256_of
 from olmv.models.model_json import read_object
-from olmv.models.saving import save_pretrained, short_name
+from olmv.models.saving import refuse_unless_empty, save_pretrained, short_name
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip import XClip, XClipConfig
 from olmv.models.xclip_keys import config_of_authors, from_authors_state, from_hf_state
@@ -82,7 +82,7 @@ def convert(
     file, folder = Path(file), Path(folder)
     if ratio is not None and not 0 <= ratio <= 1:
         raise UsageError(f"ratio is {ratio:g}; it is the weight of the original, from 0 to 1")
-    _check_folder(folder)
+    refuse_unless_empty(folder)
     kind, state = _recognise(read_checkpoint(file), file)
     if kind != _OPEN_VCLIP and (ratio is not None or original is not None):
         raise UsageError(
@@ -113,15 +113,6 @@ def _save(model: VideoModel, folder: Path, *, card: str, description: str) -> No
         raise OutputError(f"cannot write '{folder}' ({reason(error)}); choose another folder with -o") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-
-
-def _check_folder(folder: Path) -> None:
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            what = "is not empty" if folder.is_dir() else "is a file"
-            raise OutputError(f"'{folder}' {what}; choose a new folder with -o")
-    except OSError as error:
-        raise OutputError(f"cannot use the folder '{folder}': {error.strerror}; choose another with -o") from None
 
 
 def _recognise(content: Mapping[str, Any], file: Path) -> tuple[str, dict[Any, Any]]:

@@ -43,7 +43,7 @@ def embed_clips(model: VideoModel, pixels: Sequence[Tensor], *, batch_size: int 
     batch_size = batch_size or default_batch_size(model)
     if not pixels:
         return []
-    if model.encodes_stills and isinstance(model, VideoCLIP):
+    if isinstance(model, VideoCLIP) and model.encodes_stills:
         return _embed_packed(model, pixels, batch_size)
     return [embedding for part in _parts(pixels, batch_size) for embedding in _embed_together(model, part)]
 

@@ -27,7 +27,6 @@ from torch.nn.functional import normalize
 
 from olmv.errors import MissingDependencyError, ModelError, OutputError, UsageError, reason
 from olmv.files import write_atomic
-from olmv.models.model_folder import is_model_folder, read_config
 from olmv.models.runtimes import EXPORT_FORMAT, load_graph
 from olmv.models.saving import short_name
 from olmv.models.towers import MiniTowers
@@ -35,9 +34,8 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.network import quiet
 
-__all__ = ["EXPORTED_FROM", "Export", "check_folder", "export_onnx"]
+__all__ = ["Export", "export_onnx"]
 
-EXPORTED_FROM = "exported from "
 """How the description of a model that was saved beside its graphs begins."""
 MAX_DIFFERENCE = 1e-3  # of any number in a unit vector
 TRACED = (2, 3)  # B, T
@@ -150,35 +148,6 @@ def export_onnx(model: VideoModel, folder: str | Path, *, texts: bool = True) ->
             (work / name).replace(folder / name)
     write_atomic(folder / "export.json", json.dumps(described, indent=1) + "\n")
     return Export(folder, (*made, "export.json"), video, text, output)
-
-
-def check_folder(folder: Path, own: Path | None) -> bool:
-    """Whether a folder to export to is the model's own (`own`), where nothing but the graphs may be written.
-
-    Raises:
-        OutputError: it is a file, or holds anything else than an earlier export.
-    """
-    try:
-        if not folder.exists():
-            return False
-        if own is not None and own.exists() and folder.samefile(own):
-            return True
-        if folder.is_dir() and (not any(folder.iterdir()) or _is_export(folder)):
-            return False
-        what = "holds other files than an export" if folder.is_dir() else "is a file"
-    except OSError as error:
-        raise OutputError(f"cannot use the folder '{folder}' ({reason(error)}); choose another") from None
-    raise OutputError(f"'{folder}' {what}; choose a new folder, or the model's own")
-
-
-def _is_export(folder: Path) -> bool:
-    """Not so a model of its own that was exported into its folder: its weights are perhaps nowhere else."""
-    if not (folder / "export.json").is_file():
-        return False
-    try:
-        return not is_model_folder(folder) or str(read_config(folder)["description"]).startswith(EXPORTED_FROM)
-    except (ModelError, KeyError):
-        return False
 
 
 def _need_packages() -> None:

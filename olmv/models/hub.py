@@ -48,7 +48,7 @@ __all__ = [
     "load_model",
     "load_video_clip",
     "model_info",
-    "place",
+    "placement_for",
     "random_model",
 ]
 
@@ -106,7 +106,7 @@ def load_model(
     """
     if temporal is not None:
         check_temporal(temporal, temporal_options)
-    placement = place(device, dtype, runtime)
+    placement = placement_for(device, dtype, runtime)
     text = str(name)
     folder = folder_of(text)
     model: VideoModel
@@ -115,7 +115,7 @@ def load_model(
     else:
         model = _load_open_clip(text, temporal=temporal or "mean", options=temporal_options)
     log.info("%s on %s", model.name, placement)
-    _place(model, placement)
+    _put(model, placement)
     if runtime == "torch":
         return model
     from olmv.models.runtime_model import with_runtime
@@ -123,7 +123,7 @@ def load_model(
     return with_runtime(model, runtime)
 
 
-def place(device: str, dtype: str, runtime: str = "torch") -> Placement:
+def placement_for(device: str, dtype: str, runtime: str = "torch") -> Placement:
     """`choose`, and what a runtime other than torch leaves of it: the CPU, float32.
 
     Raises UsageError as `choose`, for an unknown runtime, or for another device or dtype than it has.
@@ -225,7 +225,7 @@ def random_model(
         temporal=temporal or "mean",
         temporal_options=temporal_options,
     )
-    return _place(model, choose(device, "float32"))
+    return _put(model, choose(device, "float32"))
 
 
 def _published_preprocess(architecture: str) -> dict[str, Any]:
@@ -237,7 +237,7 @@ def _published_preprocess(architecture: str) -> dict[str, Any]:
     return {key: told[key] for key in ("mean", "std", "interpolation", "resize_mode") if told.get(key)}
 
 
-def _place(model: Model, placement: Placement) -> Model:
+def _put(model: Model, placement: Placement) -> Model:
     return model.to(device=placement.device, dtype=placement.dtype).eval().requires_grad_(False)
 
 

@@ -4,13 +4,13 @@ Only the files of a model folder are fetched, never a pickle, and nothing in the
 """
 
 import errno
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError, reason
+from olmv.models.model_json import read_json
 from olmv.network import fetching
 
 __all__ = ["FILES", "check_repo", "client", "download", "is_model_file", "parse"]
@@ -180,10 +180,7 @@ def _check_told(title: str, repo: str, folder: Path) -> None:
     for name in _TOLD:
         if not (folder / name).is_file():
             continue
-        try:
-            told[name] = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ModelError(f"{name} of '{title}' cannot be read: {reason(error)}; tell its authors") from None
+        told[name] = read_json(folder / name, f"tell the authors of '{title}'")
     refuse_code(title, told)
     config = told["config.json"]
     if isinstance(config, dict) and ("format" in config or config.get("model_type") == "xclip"):

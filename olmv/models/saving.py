@@ -18,7 +18,7 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip_model import XClipModel
 
-__all__ = ["save_pretrained", "short_name"]
+__all__ = ["refuse_unless_empty", "save_pretrained", "short_name"]
 
 _CURE = "make room, or choose another folder"
 
@@ -62,6 +62,16 @@ def save_pretrained(
         folder / "README.md", card or f"# {short_name(model.name)}\n\nA video CLIP saved by olmv. {description}\n"
     )
     write_atomic(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def refuse_unless_empty(folder: Path) -> None:
+    """Raises OutputError where a command's -o names a file, or a folder that holds something."""
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            what = "is not empty" if folder.is_dir() else "is a file"
+            raise OutputError(f"'{folder}' {what}; choose a new folder with -o")
+    except OSError as error:
+        raise OutputError(f"cannot use the folder '{folder}': {error.strerror}; choose another with -o") from None
 
 
 def short_name(model: str) -> str:

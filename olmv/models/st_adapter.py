@@ -59,7 +59,7 @@ class STAdapter(nn.Module):
         h = self.down(x[:, before:]).view(-1, time, self.patches, len(self.bias))  # [B, T, P, R]
         if mask is not None:
             h = h * mask[:, :, None, None].to(h.dtype)
-        # a sum of shifted products: torch's own depthwise convolutions take several times as long in bfloat16
+        # a sum of shifted products: the tokens need no other layout, as torch's own convolutions would have it
         reach = len(self.kernel) // 2
         h = pad(h, (0, 0, 0, 0, reach, reach))
         mixed: Tensor = self.bias

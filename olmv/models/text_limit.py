@@ -1,14 +1,13 @@
 """How long a text a model's text tower reads, without loading its weights."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from olmv.errors import ModelError, WeightsUnavailableError, reason
+from olmv.errors import WeightsUnavailableError, reason
 from olmv.labels.quality import TextLimit
 from olmv.models.hub import DEFAULT_MODEL, folder_of, model_info
 from olmv.models.model_folder import read_config
-from olmv.models.towers import open_clip_token_counts
+from olmv.models.towers import open_clip_token_counts, read_tokenizer
 from olmv.network import fetching
 
 __all__ = ["text_limit"]
@@ -54,10 +53,5 @@ def text_limit(name: str | Path = DEFAULT_MODEL) -> TextLimit:
 
 
 def _mini_counter(file: Path) -> Callable[[Sequence[str]], list[int]]:
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_str(json.dumps(json.loads(file.read_text(encoding="utf-8"))))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{file} cannot be read as a tokenizer: {reason(error)}") from None
+    tokenizer = read_tokenizer(file)
     return lambda texts: [len(encoded.ids) for encoded in tokenizer.encode_batch(list(texts))]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from olmv.errors import ModelError, reason
 from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 
-__all__ = ["MiniTowers", "OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts"]
+__all__ = ["MiniTowers", "OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts", "read_tokenizer"]
 
 
 class Towers(Protocol):
@@ -171,6 +171,16 @@ def open_clip_token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     return [len(tokenizer.encode(t)) + 2 for t in texts]
 
 
+def read_tokenizer(file: Path) -> Any:
+    """A `tokenizers.Tokenizer`; raises ModelError where the file is none."""
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"{file} cannot be read as a tokenizer ({reason(error)}); get it again") from None
+
+
 class MiniTowers(nn.Module):
     """olmv-mini's towers; trained with a sigmoid loss, so they have a bias."""
 
@@ -178,19 +188,12 @@ class MiniTowers(nn.Module):
 
     def __init__(self, config: MiniConfig, tokenizer_file: Path) -> None:
         super().__init__()
-        from tokenizers import Tokenizer
-
         self.config = config
         self.visual = MiniVisionTower(config)
         self.textual = MiniTextTower(config)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
         self.logit_bias = nn.Parameter(torch.tensor(-8.0))
-        try:
-            self.tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ModelError(
-                f"{tokenizer_file} cannot be read as a tokenizer ({reason(error)}); get it again"
-            ) from None
+        self.tokenizer = read_tokenizer(tokenizer_file)
         if max(self.tokenizer.get_vocab().values(), default=0) >= config.vocab_size:
             raise ModelError(f"{tokenizer_file} has more words than the model, {config.vocab_size}; get it again")
         self.tokenizer_file = tokenizer_file

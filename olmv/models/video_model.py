@@ -14,9 +14,9 @@ from olmv.models.label_embeddings import LabelEmbeddings
 from olmv.models.towers import digest_weights
 from olmv.video.transforms import Preprocess
 
-__all__ = ["VideoEmbedding", "VideoModel"]
+__all__ = ["DEFAULT_FRAMES", "VideoEmbedding", "VideoModel"]
 
-_FRAMES = 8
+DEFAULT_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,6 @@ class VideoModel(nn.Module):
         return None
 
     @property
-    def encodes_stills(self) -> bool:
-        """Whether frames of several videos can be packed, because the image tower looks at one frame at a time.
-
-        Such a model is a `VideoCLIP`.
-        """
-        return False
-
-    @property
     def prompts_texts(self) -> bool:
         """Whether the embeddings of texts depend on the video (`condition`), so that no bank of them serves all."""
         return False
@@ -103,7 +95,7 @@ class VideoModel(nn.Module):
     @property
     def default_frames(self) -> int:
         """How many frames of a video to look at where nobody says."""
-        return self.frames or _FRAMES
+        return self.frames or DEFAULT_FRAMES
 
     def check_frames(self, frames: int) -> None:
         """Raises UsageError where the model is made for another number of frames."""

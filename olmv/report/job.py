@@ -190,14 +190,15 @@ def _model_name(job: PredictJob) -> str:
 
 def _frames(job: PredictJob) -> int:
     from olmv.models.hub import frames_for
+    from olmv.models.video_model import DEFAULT_FRAMES
 
-    return frames_for(_model_name(job), job.frames) or 8
+    return frames_for(_model_name(job), job.frames) or DEFAULT_FRAMES
 
 
 def _placement(job: PredictJob) -> "Placement":
-    from olmv.models.hub import place
+    from olmv.models.hub import placement_for
 
-    return place(job.device, job.dtype, job.runtime)
+    return placement_for(job.device, job.dtype, job.runtime)
 
 
 def _settings(
@@ -339,10 +340,11 @@ def _fetch_missing_pictures(
         return
     from olmv.video.loader import FrameLoader
 
+    assert job.frames is not None, "run() says how many"
     with FrameLoader(
         missing,
         preprocess=classifier.model.preprocess,
-        frames=job.frames or _frames(job),
+        frames=job.frames,
         sampling=job.sampling,
         decoder=job.decoder,
         workers=job.workers,

@@ -12,7 +12,7 @@ import torch
 
 from olmv.errors import MissingDependencyError, ModelError, OutputError, UsageError
 from olmv.models import export
-from olmv.models.export import Export, check_folder, export_onnx
+from olmv.models.export import Export, export_onnx
 from olmv.models.hub import load_model
 from olmv.models.runtimes import load_graph
 from olmv.models.saving import save_pretrained
@@ -191,32 +191,6 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write into the folder .*; choose another folder"):
         export_onnx(tiny_model(), tmp_path / "file" / "out")
-
-
-def test_where_an_export_may_go(tmp_path: Path) -> None:
-    mine, empty, earlier, graphs = (tmp_path / name for name in ("mine", "empty", "earlier", "graphs"))
-    save_pretrained(tiny_model(), mine)
-    save_pretrained(tiny_model(), earlier, description="exported from olmv-mini")
-    for folder in (empty, graphs):
-        folder.mkdir()
-    for folder in (earlier, graphs):
-        (folder / "export.json").write_text("{}")
-    assert [check_folder(folder, mine) for folder in (mine, empty, earlier, graphs, tmp_path / "new")] == [
-        *(True, False, False, False, False)
-    ]
-    assert not check_folder(empty, tmp_path / "none")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="file' is a file; choose a new folder, or the model's own"):
-        check_folder(tmp_path / "file", None)
-    with pytest.raises(OutputError, match=r"cannot use the folder '.*' \(.*too long.*\); choose another"):
-        check_folder(tmp_path / ("x" * 300), None)
-    for _ in range(2):  # a model that was exported into its own folder is still that model
-        with pytest.raises(OutputError, match="mine' holds other files than an export; choose a new folder, or the"):
-            check_folder(mine, empty)
-        (mine / "export.json").write_text("{}")
-    (mine / "config.json").write_text("{")
-    with pytest.raises(OutputError, match="holds other files than an export"):
-        check_folder(mine, None)
 
 
 @pytest.mark.usefixtures("copied")

@@ -153,7 +153,7 @@ WEIGHTS = {"model.safetensors": b"x"}
             "'clip'.* is neither saved by olmv nor a Hugging Face X-CLIP; load it as hf-hub:a/b",
         ),
         ({"config.json": b"[]", **WEIGHTS}, r"'unknown'\) is neither"),
-        ({"config.json": b"{", **WEIGHTS}, r"config\.json of 'hf:a/b' cannot be read: .*; tell its authors"),
+        ({"config.json": b"{", **WEIGHTS}, r"config\.json cannot be read: .*; tell the authors of 'hf:a/b'"),
         (
             CONFIG
             | WEIGHTS
@@ -164,7 +164,7 @@ WEIGHTS = {"model.safetensors": b"x"}
         (CONFIG | WEIGHTS | {"tokenizer_config.json": b'{"a": [{"trust_remote_code": true}]}'}, "which olmv never"),
         (
             CONFIG | WEIGHTS | {"tokenizer_config.json": b'{"a":' * 600 + b'{"auto_map": 1}' + b"}" * 600},
-            "asks for code of its own to be run",
+            "nested more than 64 deep; tell the authors",
         ),
     ],
 )

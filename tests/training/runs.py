@@ -1,9 +1,11 @@
 """Whole runs on tiny models: seconds, not minutes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -81,3 +83,26 @@ def write_manifest(folder: Path, *, bad: Sequence[int] = (), count: int = 6) -> 
     path = folder / "train.csv"
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
     return path
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Of metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+class Killer(Watcher):
+    """Pulls the plug after some steps."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.after = after
+
+    def advance(self, **side: Any) -> None:
+        super().advance(**side)
+        if len(self.losses) == self.after:
+            raise KeyboardInterrupt
+
+
+def killed(config: TrainConfig, folder: Path, after: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder, view=Killer(after))

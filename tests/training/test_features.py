@@ -29,11 +29,6 @@ TRANSFORMER = {"layers": 1, "heads": 2, "layout": 2, "cell": 4}
 FROZEN = ("model={temporal: transformer, train: new, temporal_options: {layers: 1, heads: 2, layout: 2, cell: 4}}",)
 
 
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
-
-
 def moji(clips: int = 5) -> MojiDataset:
     names = object_names("seen")[:3]
     return MojiDataset(1, clips, frames=3, size=32, names=names, counts=(1, 2), labels=("objects",))

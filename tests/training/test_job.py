@@ -13,20 +13,10 @@ from olmv.models.hub import load_model
 from olmv.models.interpolation import interpolate
 from olmv.training.checkpoint import load_tensors
 from tests.samples import write_clip
-from tests.training.runs import MOJI, equal, go, save_tiny, settings
+from tests.training.runs import MOJI, equal, go, settings
 
 SEEN = "data.validation.seen={moji: {seed: 2, clips: 6, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
 GUARD = "data.validation.guard={moji: {seed: 3, clips: 6, objects: 'seen[3:6]', labels: [objects], counts: [1]}}"
-
-
-@pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def test_the_folder_of_a_run(tiny: str, tmp_path: Path) -> None:
