@@ -10,8 +10,8 @@ from torch import Tensor
 
 from olmv.data.moji import MOTIONS
 from olmv.models.hub import load_video_clip
+from olmv.models.own_towers import MiniTowers
 from olmv.models.saving import save_pretrained
-from olmv.models.towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
 
 # on other clips, with fewer frames now and then, at a lower rate, and the mean of the epochs: seen objects, which the

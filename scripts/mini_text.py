@@ -16,7 +16,7 @@ from train_mini import BF16Trainer, save
 
 from olmv.data.moji import object_names, sample_scene, scene_labels
 from olmv.models.mini import MiniConfig, MiniTextTower
-from olmv.models.towers import MiniTowers
+from olmv.models.own_towers import MiniTowers
 
 TEMPLATES = ("a video of {}.", "a photo of {}.", "a video of a {}.", "a picture of the {}.", "{} in a video")
 # how often a text of each kind is drawn

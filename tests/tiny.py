@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 import olmv  # noqa: F401  (the torchvision guard, before open_clip)
 from olmv.models.mini import MiniConfig
-from olmv.models.towers import MiniTowers
+from olmv.models.own_towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.video.transforms import Preprocess
 

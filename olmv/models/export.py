@@ -2,7 +2,7 @@
 
     video.onnx   pixels float32 [B, T, 3, S, S], 0 to 255 -> rows [B, R, D], or video [B, D] where the temporal module
                  makes one embedding a video; any B and T
-    text.onnx    ids int64 [A, L] -> text [A, D]; any A. olmv-mini: any L up to its context, and a mask bool [A, L],
+    text.onnx    ids int64 [A, L] -> text [A, D]; any A. olmv's own: any L up to the context, and a mask bool [A, L],
                  True for real tokens, as a second input; the others: L is the context length
     export.json  what goes in and out, the preprocessing before `pixels`, how far both are from torch's results
 
@@ -27,9 +27,9 @@ from torch.nn.functional import normalize
 
 from olmv.errors import MissingDependencyError, ModelError, OutputError, UsageError, reason
 from olmv.files import write_atomic
+from olmv.models.own_towers import OwnTowers
 from olmv.models.runtimes import EXPORT_FORMAT, load_graph
 from olmv.models.saving import short_name
-from olmv.models.towers import MiniTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.network import quiet
@@ -94,7 +94,7 @@ class _Text(nn.Module):
         return normalize(self.towers.model.encode_text(ids), dim=-1)
 
 
-class _MiniText(nn.Module):
+class _OwnText(nn.Module):
     def __init__(self, towers: Any) -> None:
         super().__init__()
         self.towers = towers
@@ -231,21 +231,19 @@ def _check_video(model: VideoCLIP, path: Path) -> float:
 def _tokens(model: VideoCLIP, texts: tuple[str, ...]) -> dict[str, Tensor]:
     """The inputs of the text graph."""
     towers = model.towers
-    if not isinstance(towers, MiniTowers):
+    if not isinstance(towers, OwnTowers):
         return {"ids": towers.tokenizer(list(texts)).long()}
-    rows = [torch.tensor(e.ids[: towers.context_length]) for e in towers.tokenizer.encode_batch(list(texts))]
-    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    return {"ids": ids, "mask": torch.arange(ids.shape[1])[None] < lengths[:, None]}
+    ids, mask = towers.token_ids(texts)
+    return {"ids": ids, "mask": mask}
 
 
 def _export_text(model: VideoCLIP, path: Path) -> None:
     dim = torch.export.Dim
     texts: dict[int, Any] = {0: dim("texts")}
     inputs = _tokens(model, TEXTS[:2])
-    if isinstance(model.towers, MiniTowers):
+    if isinstance(model.towers, OwnTowers):
         texts[1] = dim("length", max=model.context_length)
-        _trace(_MiniText(model.towers), inputs, {"ids": texts, "mask": texts}, path, "text")
+        _trace(_OwnText(model.towers), inputs, {"ids": texts, "mask": texts}, path, "text")
     else:
         _trace(_Text(model.towers), inputs, {"ids": texts}, path, "text")
 
@@ -276,7 +274,7 @@ def _difference(graph: Any, inputs: Mapping[str, Tensor], expected: Tensor, what
 
 
 def _describe(model: VideoCLIP, output: str, opset: int, video: float, text: float) -> dict[str, Any]:
-    size, dim, mini = model.preprocess.size, model.embed_dim, isinstance(model.towers, MiniTowers)
+    size, dim, mini = model.preprocess.size, model.embed_dim, isinstance(model.towers, OwnTowers)
     length = "L" if mini else model.context_length
     texts: dict[str, Any] = {"ids": {"dtype": "int64", "shape": ["A", length]}}
     if mini:
@@ -308,6 +306,6 @@ def _describe(model: VideoCLIP, output: str, opset: int, video: float, text: flo
 
 
 def _tokenizer_kind(model: VideoCLIP) -> str:
-    if isinstance(model.towers, MiniTowers) or hasattr(model.towers.tokenizer, "tokenizer"):
+    if isinstance(model.towers, OwnTowers) or hasattr(model.towers.tokenizer, "tokenizer"):
         return "tokenizer.json"  # beside the graphs, where the model is saved with them
     return f"open_clip.{type(model.towers.tokenizer).__name__}"

@@ -1,5 +1,6 @@
 """Model names, loading and saving.
 
+olmv-lite                      ships with olmv: sees real footage, things and scenes better than actions
 olmv-mini                      ships with olmv: knows drawings, not footage
 ARCH/PRETRAINED                any of open_clip's, such as ViT-B-32/openai
 hf-hub:ORG/REPO                an open_clip model on the Hugging Face hub
@@ -22,13 +23,14 @@ from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnava
 from olmv.models.model_folder import (
     is_model_folder,
     load_folder,
-    mini_sizes,
+    own_sizes,
     read_config,
     read_open_clip_config,
     read_preprocess,
     refuse_code_in,
     xclip_sizes,
 )
+from olmv.models.own_towers import OWN_FAMILIES
 from olmv.models.remote import download, parse, refuse_code
 from olmv.models.runtimes import RUNTIMES
 from olmv.models.temporal import check_temporal
@@ -40,7 +42,9 @@ from olmv.video.transforms import Preprocess
 
 __all__ = [
     "DEFAULT_MODEL",
+    "LITE",
     "MINI",
+    "SHIPPED",
     "ModelInfo",
     "folder_of",
     "frames_for",
@@ -55,7 +59,9 @@ __all__ = [
 log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=VideoModel)
 MINI = "olmv-mini"
-MINI_FOLDER = Path(__file__).parent / MINI
+LITE = "olmv-lite"
+SHIPPED = {name: Path(__file__).parent / name for name in (LITE, MINI)}
+"""Models that come with olmv -> their folders."""
 # Of what open_clip offers, Meta's Perception Encoder (arXiv 2504.13181) is the one also trained on captioned
 # videos; its authors report it ahead of SigLIP2 and InternVideo2 zero-shot. Not run here: no weights to be had.
 DEFAULT_MODEL = "PE-Core-L-14-336/meta"
@@ -89,7 +95,7 @@ def load_model(
     """Load a model by name or folder, ready for inference (see the module's docstring for names).
 
     Args:
-        name: `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder.
+        name: `olmv-lite`, `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
         temporal: `mean`, `transformer`, ... (see `olmv.models.temporal`); default: what the model was saved with, else
@@ -149,14 +155,15 @@ def load_video_clip(name: str | Path = DEFAULT_MODEL, **options: Any) -> VideoCL
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder of a model that is one: olmv-mini's, the user's, or one fetched from the hub; None for open_clip's.
+    """The folder of a model that is one (olmv's, the user's, or one fetched from the hub); None for open_clip's.
 
     Raises ModelError and its kin where the hub has no such model.
     """
     if name.startswith("hf:"):
         return _fetched(name)
-    folder = MINI_FOLDER if name == MINI else Path(name)
-    return folder if name == MINI or is_model_folder(folder) else None
+    if name in SHIPPED:
+        return SHIPPED[name]
+    return folder if is_model_folder(folder := Path(name)) else None
 
 
 @lru_cache(maxsize=8)
@@ -274,7 +281,7 @@ def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | No
             ) from None
         raise WeightsUnavailableError(
             f"the weights of '{name}' cannot be had ({reason(error)}); "
-            f"get on line once, or use --model {MINI}, which ships with olmv, or --model local-dir:FOLDER"
+            f"get on line once, or use --model {LITE}, which ships with olmv, or --model local-dir:FOLDER"
         ) from None
     try:
         preprocess = Preprocess.from_open_clip(model.visual.preprocess_cfg)
@@ -298,7 +305,7 @@ def _check_open_clip_name(name: str) -> None:
         return
     if Path(name).is_dir():
         raise ModelNotFoundError(f"the folder '{name}' holds no config.json; is it a model that olmv saved?")
-    plain = {re.sub(r"[^a-z0-9]", "", k.lower()): k for k in (*known, MINI)}
+    plain = {re.sub(r"[^a-z0-9]", "", k.lower()): k for k in (*known, *SHIPPED)}
     wanted = re.sub(r"[^a-z0-9]", "", name.lower())
     close = [plain[k] for k in difflib.get_close_matches(wanted, plain, n=4, cutoff=0.5)]
     hint = f"did you mean {', '.join(close)}?" if close else "`olmv models list` names them all"
@@ -315,10 +322,10 @@ def _open_clip_names() -> tuple[str, ...]:
 
 
 def list_models() -> list[ModelInfo]:
-    """olmv-mini first, then the default, then everything open_clip offers."""
+    """Those that ship with olmv first, then the default, then everything open_clip offers."""
     names = list(_open_clip_names())
     names.sort(key=lambda n: n != DEFAULT_MODEL)
-    return [model_info(MINI), *(model_info(n) for n in names)]
+    return [model_info(name) for name in (*SHIPPED, *names)]
 
 
 def model_info(name: str | Path) -> ModelInfo:
@@ -355,14 +362,14 @@ def _folder_info(name: str, folder: Path) -> ModelInfo:
             "x-clip", sizes.frames,
         )  # fmt: skip
     size = read_preprocess(folder).size
-    if config["family"] == "olmv-mini":
-        mini = mini_sizes(config, folder)
-        family, dim, context = "olmv", mini.embed_dim, mini.context_length
+    if config["family"] in OWN_FAMILIES:
+        sizes = own_sizes(config, folder)
+        family, dim, context = "olmv", sizes.embed_dim, sizes.context_length
     else:
         made = read_open_clip_config(folder)
         family, dim, context = "open_clip", made.get("embed_dim", 0), made["text_cfg"].get("context_length", 77)
     return ModelInfo(
-        name, family, config["family"], size, dim or None, context, name == MINI, config["description"],
+        name, family, config["family"], size, dim or None, context, name in SHIPPED, config["description"],
         config["temporal"],
     )  # fmt: skip
 

@@ -77,5 +77,5 @@ def _check(config: Mapping[str, Any], source: str | Path) -> None:
             raise ModelError(f"{source} lacks '{name}', which {FORMAT} has; save or convert the model again")
         if not isinstance(config[name], kind):
             raise ModelError(f"'{name}' in {source} is {config[name]!r:.60}; save or convert the model again")
-    if family in ("olmv-mini", "xclip") and not isinstance(config.get("architecture"), dict):
+    if family in ("olmv-mini", "olmv-lite", "xclip") and not isinstance(config.get("architecture"), dict):
         raise ModelError(f"{source} lacks 'architecture', the sizes of the model; save or convert the model again")

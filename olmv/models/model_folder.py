@@ -17,11 +17,11 @@ from torch import Tensor
 from olmv.errors import ModelError, OlmvError, UsageError, reason
 from olmv.models.label_embeddings import load_label_embeddings, read_tensors
 from olmv.models.migrations import FORMAT, migrate
-from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 from olmv.models.model_json import read_json, read_object
+from olmv.models.own_towers import OWN_FAMILIES
 from olmv.models.remote import refuse_code
 from olmv.models.temporal import check_temporal, is_temporal_key
-from olmv.models.towers import MiniTowers, OpenClipTowers
+from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip import XClip, XClipConfig
@@ -33,7 +33,7 @@ from olmv.video.transforms import Preprocess
 __all__ = [
     "is_model_folder",
     "load_folder",
-    "mini_sizes",
+    "own_sizes",
     "read_config",
     "read_open_clip_config",
     "read_preprocess",
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 _CURE = "save the model, or get it, again"
-_FAMILIES = ("olmv-mini", "open_clip", "xclip")
+_FAMILIES = (*OWN_FAMILIES, "open_clip", "xclip")
 # of what open_clip's configs say
 _MOST = {"layers": 200, "image_size": 4096, "patch_size": 4096, "context_length": 8192}
 _MAX_SIZE = 2**20
@@ -111,10 +111,10 @@ def xclip_sizes(config: Mapping[str, Any], folder: Path) -> XClipConfig:
         return XClipConfig(**config["architecture"])
 
 
-def mini_sizes(config: Mapping[str, Any], folder: Path) -> MiniConfig:
-    """Of a config of `read_config` of family `olmv-mini`; raises ModelError as `xclip_sizes` does."""
+def own_sizes(config: Mapping[str, Any], folder: Path) -> Any:
+    """Of a config of `read_config` of one of `OWN_FAMILIES`; raises ModelError as `xclip_sizes` does."""
     with _building(folder):
-        return MiniConfig(**config["architecture"])
+        return OWN_FAMILIES[config["family"]].config_class(**config["architecture"])
 
 
 @contextmanager
@@ -256,13 +256,13 @@ def read_open_clip_config(folder: Path) -> dict[str, Any]:
 
 
 def _build_towers(config: dict[str, Any], folder: Path, saved: Mapping[str, Tensor]) -> Any:
-    if config["family"] == "olmv-mini":
-        sizes = mini_sizes(config, folder)
+    if (own := OWN_FAMILIES.get(config["family"])) is not None:
+        sizes = own_sizes(config, folder)
         with torch.device("meta"):
-            for part, tower in (("visual", MiniVisionTower(sizes)), ("textual", MiniTextTower(sizes))):
+            for part, tower in (("visual", own.vision_class(sizes)), ("textual", own.text_class(sizes))):
                 prefix = f"towers.{part}."
                 _check_shapes({prefix + k: v for k, v in tower.state_dict().items()}, saved, folder)
-        return MiniTowers(sizes, folder / "tokenizer.json")
+        return own(sizes, folder / "tokenizer.json")
     import open_clip
 
     refuse_code_in(folder)

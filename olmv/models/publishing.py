@@ -12,12 +12,13 @@ from urllib.parse import unquote, urlparse
 from olmv.errors import ModelError, OutputError, UsageError, reason
 from olmv.models.label_embeddings import load_label_embeddings
 from olmv.models.model_folder import read_config
+from olmv.models.own_towers import OWN_FAMILIES
 from olmv.models.remote import PREFIX, check_repo, client, is_model_file
 from olmv.network import fetching
 
 __all__ = ["check_link", "check_push", "is_local", "local_folder", "model_files", "push_to_hub"]
 
-_NEEDS = {"olmv-mini": ("tokenizer.json",), "open_clip": ("open_clip_config.json",)}
+_NEEDS = dict.fromkeys(OWN_FAMILIES, ("tokenizer.json",)) | {"open_clip": ("open_clip_config.json",)}
 
 
 def is_local(repo: str) -> bool:

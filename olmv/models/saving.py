@@ -13,7 +13,7 @@ from olmv.errors import ModelError, OutputError, reason
 from olmv.files import write_atomic
 from olmv.models.label_embeddings import LABEL_FILES, save_label_embeddings
 from olmv.models.migrations import FORMAT
-from olmv.models.towers import MiniTowers
+from olmv.models.own_towers import OwnTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
 from olmv.models.xclip_model import XClipModel
@@ -94,10 +94,10 @@ def _describe(model: VideoModel, folder: Path) -> dict[str, Any]:
         "embed_dim": model.embed_dim,
     }
     towers = model.towers
-    if isinstance(towers, MiniTowers):
+    if isinstance(towers, OwnTowers):
         if towers.tokenizer_file.resolve() != (folder / "tokenizer.json").resolve():
             write_atomic(folder / "tokenizer.json", towers.tokenizer_file.read_bytes())
-        return config | {"family": "olmv-mini", "architecture": towers.config.to_dict()}
+        return config | {"family": towers.family, "architecture": towers.config.to_dict()}
     described = {"model_cfg": towers.config, "preprocess_cfg": dict(towers.model.visual.preprocess_cfg)}
     inner = getattr(towers.tokenizer, "tokenizer", None)
     if inner is not None and hasattr(inner, "save_pretrained"):

@@ -59,7 +59,7 @@ class SoftAttributes(nn.Module):
     Inspired by the label encoder of arXiv 2407.09073, not a reproduction.
 
     Args:
-        towers: `MiniTowers`, or `OpenClipTowers` with CLIP's own text transformer.
+        towers: `OwnTowers`, or `OpenClipTowers` with CLIP's own text transformer.
         language_model: see `load_language_model`.
         templates: a set by name, or sentences with `{}` for the label (see `olmv.labels.templates`). CLIP's own
             embedding is the mean over all of them; the soft tokens stand behind the label in the first one only, so

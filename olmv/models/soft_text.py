@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from olmv.errors import ModelError
 from olmv.models.language_model import padded
-from olmv.models.towers import MiniTowers, OpenClipTowers
+from olmv.models.own_towers import OwnTowers
+from olmv.models.towers import OpenClipTowers
 
 __all__ = ["soft_text", "token_table"]
 
@@ -23,7 +24,7 @@ def soft_text(towers: Any, texts: Sequence[str], soft: Tensor) -> Tensor:
     `soft`. The tower is changed while it runs: not for use from several threads at once.
 
     Args:
-        towers: `MiniTowers`, or `OpenClipTowers` with CLIP's own text transformer.
+        towers: `OwnTowers`, or `OpenClipTowers` with CLIP's own text transformer.
         texts: C texts.
         soft: [C, Q, W], W the width of the text tower.
 
@@ -41,7 +42,7 @@ def soft_text(towers: Any, texts: Sequence[str], soft: Tensor) -> Tensor:
         )
     run: Callable[[], Tensor]
     device = towers.logit_scale.device
-    if isinstance(towers, MiniTowers):
+    if isinstance(towers, OwnTowers):
         encoded = [e.ids for e in towers.tokenizer.encode_batch(list(texts))]
         kept = [min(len(ids) - 1, context - queries - 1) for ids in encoded]
         rows = [ids[:k] + [0] * queries + ids[-1:] for ids, k in zip(encoded, kept, strict=True)]
@@ -61,15 +62,15 @@ def soft_text(towers: Any, texts: Sequence[str], soft: Tensor) -> Tensor:
 def token_table(towers: Any) -> Tensor:
     """The text tower's token embeddings as they are before positions are added, [V, W]."""
     embedding = _embedding(towers)
-    table: Any = embedding(towers.textual.tokens.weight) if isinstance(towers, MiniTowers) else embedding.weight
+    table: Any = towers.token_vectors if isinstance(towers, OwnTowers) else embedding.weight
     detached: Tensor = table.detach()
     return detached
 
 
 def _embedding(towers: Any) -> nn.Module:
     """The module whose output, [A, L, W], the positions are added to."""
-    if isinstance(towers, MiniTowers):
-        return towers.textual.widen
+    if isinstance(towers, OwnTowers):
+        return towers.token_embedding
     text = _clip_text(towers)
     embedding: object = getattr(text, "token_embedding", None)
     # CoCa pools at a token of its own behind the text; CLIPS moves its class token to the end

@@ -1,4 +1,4 @@
-"""The image and text towers that a `VideoCLIP` stands on: open_clip's models, and olmv-mini's own."""
+"""The image and text towers that a `VideoCLIP` stands on, and open_clip's models as such; `own_towers` has olmv's."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, reason
-from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 
-__all__ = ["MiniTowers", "OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts", "read_tokenizer"]
+__all__ = ["OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts", "read_tokenizer", "sha256"]
 
 
 class Towers(Protocol):
@@ -142,11 +141,12 @@ class OpenClipTowers(nn.Module):
         # those of a folder with another vocabulary
         inner = getattr(self.tokenizer, "tokenizer", None)
         backend = getattr(inner, "backend_tokenizer", None)
-        words = type(self.tokenizer).__name__ if backend is None else _sha256(backend.to_str().encode())
+        words = type(self.tokenizer).__name__ if backend is None else sha256(backend.to_str().encode())
         return bool(self.config.get("quick_gelu")), self.context_length, words
 
 
-def _sha256(content: bytes) -> str:
+def sha256(content: bytes) -> str:
+    """The SHA-256 of bytes, hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -179,63 +179,3 @@ def read_tokenizer(file: Path) -> Any:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(f"{file} cannot be read as a tokenizer ({reason(error)}); get it again") from None
-
-
-class MiniTowers(nn.Module):
-    """olmv-mini's towers; trained with a sigmoid loss, so they have a bias."""
-
-    logit_bias: Tensor
-
-    def __init__(self, config: MiniConfig, tokenizer_file: Path) -> None:
-        super().__init__()
-        self.config = config
-        self.visual = MiniVisionTower(config)
-        self.textual = MiniTextTower(config)
-        self.log_scale = nn.Parameter(torch.tensor(3.0))
-        self.logit_bias = nn.Parameter(torch.tensor(-8.0))
-        self.tokenizer = read_tokenizer(tokenizer_file)
-        if max(self.tokenizer.get_vocab().values(), default=0) >= config.vocab_size:
-            raise ModelError(f"{tokenizer_file} has more words than the model, {config.vocab_size}; get it again")
-        self.tokenizer_file = tokenizer_file
-        self.embed_dim, self.image_size, self.context_length = (
-            config.embed_dim,
-            config.image_size,
-            config.context_length,
-        )
-        self.architecture = "olmv-mini"
-        self.grid_side: int | None = config.image_size // 8
-        self.token_width: int | None = config.vision_width
-
-    @property
-    def logit_scale(self) -> Tensor:
-        return self.log_scale.exp()
-
-    def image(self, pictures: Tensor) -> Tensor:
-        out: Tensor = self.visual(pictures)
-        return out
-
-    def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.visual.tokens(pictures)
-        return self.visual.head(tokens), tokens
-
-    def image_blocks(self) -> list[nn.Module]:
-        return list(self.visual.blocks)
-
-    def text(self, texts: Sequence[str]) -> Tensor:
-        rows = [e.ids[: self.context_length] for e in self.tokenizer.encode_batch(list(texts))]
-        longest = max(map(len, rows))
-        device = self.log_scale.device
-        ids = torch.tensor([r + [0] * (longest - len(r)) for r in rows], device=device)
-        lengths = torch.tensor([len(r) for r in rows], device=device)
-        mask = torch.arange(longest, device=device)[None] < lengths[:, None]
-        out: Tensor = self.textual(ids, mask)
-        return out
-
-    def token_counts(self, texts: Sequence[str]) -> list[int]:
-        return [len(e.ids) for e in self.tokenizer.encode_batch(list(texts))]
-
-    def text_parameters(self) -> list[tuple[str, Tensor]]:
-        return [*self.textual.named_parameters(), ("memory", self.textual.memory)]
-
-    def text_facts(self) -> tuple[object, ...]:
-        return (_sha256(self.tokenizer.to_str().encode()),)

@@ -151,9 +151,9 @@ def _device() -> list[Finding]:
 
 
 def _models() -> tuple[list[Finding], bool, bool]:
-    from olmv.models.hub import DEFAULT_MODEL, MINI, MINI_FOLDER
+    from olmv.models.hub import DEFAULT_MODEL, MINI, SHIPPED
 
-    mini_here = (MINI_FOLDER / "model.safetensors").is_file()
+    mini_here = (SHIPPED[MINI] / "model.safetensors").is_file()
     mini_text = "ships with olmv; knows drawings, not footage: for trying things out, not for real video"
     findings = [Finding(MINI, mini_text if mini_here else "its weights are missing from this installation")]
     here = offline_open_clip_models() + offline_hub_models()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from olmv.models.hub import SHIPPED
 from olmv.models.publishing import push_to_hub
 from olmv.models.remote import download
 from olmv.models.saving import save_pretrained
@@ -23,7 +24,7 @@ def test_it_says_what_is_here_and_ends_with_a_verdict(olmv: Any, here: Path) -> 
 
 def test_olmv_mini_is_honest_about_itself(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "model.safetensors").touch()
-    monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", here)
+    monkeypatch.setitem(SHIPPED, "olmv-mini", here)
     out = olmv("doctor")[1]
     assert "knows drawings, not footage" in out
     assert "--model olmv-mini runs now, on drawings only" in out

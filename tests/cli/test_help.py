@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import olmv as package
+from olmv.models.hub import SHIPPED
 from olmv.models.saving import save_pretrained
 from tests import tiny
 from tests.cli.conftest import COMMAND
@@ -62,9 +63,9 @@ def test_every_command_has_two_examples_that_run(
     elif command == "train":  # of olmv-mini's shape
         monkeypatch.setattr("tests.tiny.CONFIG", replace(tiny.CONFIG, image_size=64))
         save_pretrained(tiny.tiny_model(), here / "mini")
-        monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", here / "mini")
+        monkeypatch.setitem(SHIPPED, "olmv-mini", here / "mini")
     else:
-        monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(here))
+        monkeypatch.setitem(SHIPPED, "olmv-mini", saved_model(here))
     if command == "calibrate":
         (here / "truth.csv").write_text(
             "video,labels\n" + "".join(f"clips/{i}.mp4,{'dog' * (i % 2)}\n" for i in range(5))

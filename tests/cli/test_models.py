@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from olmv.models.hub import SHIPPED
 from tests.cli.test_help import saved_model
 
 
 @pytest.fixture(autouse=True)
 def _mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olmv.models.hub.MINI_FOLDER", saved_model(tmp_path))
+    monkeypatch.setitem(SHIPPED, "olmv-mini", saved_model(tmp_path))
 
 
 def test_list(olmv: Any) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.errors import ModelError
-from olmv.models.hub import MINI_FOLDER
+from olmv.models.hub import SHIPPED
 from olmv.models.migrations import FORMAT, migrate
 
 OLD = {"format": "olmv-model/1", "family": "open_clip", "temporal": "mean"}
@@ -30,7 +30,7 @@ def test_what_stands_there_stays() -> None:
 
 
 def test_olmv_mini() -> None:
-    config = json.loads((MINI_FOLDER / "config.json").read_text())
+    config = json.loads((SHIPPED["olmv-mini"] / "config.json").read_text())
     migrated = migrate(config)
     assert migrated == config | {"format": FORMAT}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError
-from olmv.models.hub import MINI_FOLDER, load_model
+from olmv.models.hub import SHIPPED, load_model
 from olmv.models.text_limit import text_limit
 from tests.tiny import write_open_clip_folder
 
@@ -46,7 +46,7 @@ def test_no_such_model() -> None:
 
 def test_a_folder_with_a_broken_tokenizer(tmp_path: Path) -> None:
     for name in ("config.json", "preprocess.json"):
-        (tmp_path / name).write_text((MINI_FOLDER / name).read_text())
+        (tmp_path / name).write_text((SHIPPED["olmv-mini"] / name).read_text())
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelError, match="cannot be read as a tokenizer"):
         text_limit(tmp_path)

@@ -1,0 +1,121 @@
+"""The two networks of olmv-lite: EfficientNet-Lite for pictures, a sentence encoder with image classes for texts.
+
+Own code instead of timm's and transformers' classes, whose import takes longer than the first video: 3 and 5 seconds of
+a start-up of 6 (`scripts/bench_lite.py`). Tests compare both with theirs.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from olmv.models.lite.config import LiteConfig
+
+__all__ = ["LiteTextTower", "LiteVisionTower"]
+
+
+class _Conv(nn.Conv2d):
+    """A convolution with TensorFlow's padding: what does not divide evenly goes to the right and below."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [N, C, H, W] -> [N, C', ceil(H / stride), ceil(W / stride)]."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride > 1:
+            high, wide = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
+            x = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
+        return super().forward(x)
+
+
+class _Block(nn.Module):
+    """An inverted bottleneck: widen, convolve every channel by itself, narrow; beside it the input as it was."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = inputs * expansion
+        self.expand = _Conv(inputs, width, 1) if expansion > 1 else None
+        self.depthwise = _Conv(width, width, kernel, stride, groups=width)
+        self.project = _Conv(width, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [N, C, H, W] -> [N, C', H / stride, W / stride]."""
+        h = x if self.expand is None else F.relu6(self.expand(x))
+        h = self.project(F.relu6(self.depthwise(h)))
+        out: Tensor = x + h if self.residual else h
+        return out
+
+
+class LiteVisionTower(nn.Module):
+    """Pictures [N, 3, S, S] -> embeddings [N, D], not normalised: the features that EfficientNet-Lite classifies by.
+
+    EfficientNet (arXiv 1905.11946) without squeeze-and-excitation and with ReLU6. Batch normalisation is folded into
+    the convolutions: it is faster, and fine-tuning on a few clips does not disturb its statistics.
+    """
+
+    def __init__(self, config: LiteConfig) -> None:
+        super().__init__()
+        self.stem = _Conv(3, config.stem_channels, 3, 2)
+        blocks: list[nn.Module] = []
+        channels = config.stem_channels
+        for stage in config.stages:
+            for index in range(stage.blocks):
+                stride = stage.stride if index == 0 else 1
+                blocks.append(_Block(channels, stage.channels, stage.kernel, stride, stage.expansion))
+                channels = stage.channels
+        self.blocks = nn.ModuleList(blocks)
+        self.head = _Conv(channels, config.embed_dim, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, S, S] -> [N, D]."""
+        x = F.relu6(self.stem(pictures.contiguous(memory_format=torch.channels_last)))
+        for block in self.blocks:
+            x = block(x)
+        return F.relu6(self.head(x)).mean((2, 3))
+
+
+class LiteTextTower(nn.Module):
+    """Token ids [A, L] with padding -> embeddings [A, D], not normalised.
+
+    A BERT (arXiv 1810.04805) whose mean over tokens, a unit vector t [W], says what a text means. K image classes have
+    such vectors too, the keys; their values are what the image tower's classifier looks for. A text becomes the
+    mixture of the values that its meaning attends to:
+
+        out = softmax(<t, keys> / temperature) values
+
+    With one-hot attention that is the classifier itself. The idea of reaching labels that a classifier never saw
+    through the meaning of those that it knows is that of ConSE (arXiv 1312.5650), which mixes words by pictures; here
+    words mix the weights, so that a picture stays the plain features of its tower.
+    """
+
+    def __init__(self, config: LiteConfig) -> None:
+        super().__init__()
+        width = config.text_width
+        self.temperature = config.temperature
+        self.tokens = nn.Embedding(config.vocab_size, width)
+        self.positions = nn.Parameter(torch.randn(1, config.context_length, width) * 0.02)
+        self.ln_pre = nn.LayerNorm(width, eps=1e-12)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                width, config.text_heads, config.text_hidden, dropout=0.0, activation="gelu", layer_norm_eps=1e-12,
+                batch_first=True,
+            )
+            for _ in range(config.text_layers)
+        )  # fmt: skip
+        self.keys = nn.Parameter(torch.randn(config.anchors, width))
+        self.values = nn.Parameter(torch.randn(config.anchors, config.embed_dim))
+
+    def meaning(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, W], L2-normalised."""
+        x = self.ln_pre(self.tokens(ids) + self.positions[:, : ids.shape[1]])
+        padding = ~mask
+        for block in self.blocks:
+            x = block(x, src_key_padding_mask=padding)
+        weights = mask[..., None].to(x.dtype)
+        return F.normalize((x * weights).sum(1) / weights.sum(1).clamp(min=1), dim=-1)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
+        attention = (self.meaning(ids, mask) @ self.keys.T / self.temperature).softmax(-1)
+        return attention @ self.values
