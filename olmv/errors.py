@@ -3,7 +3,7 @@
     OlmvError
      ├── UsageError                 the call is wrong; nothing was done (exit code 2)
      │    ├── VocabularyError       a label file, an attribute book or a thresholds file
-     │    ├── InputError            no such path, a folder without videos, a bad manifest
+     │    ├── InputError            no such path, a folder without videos or photos, a bad manifest
      │    ├── OutputError           the result cannot be written where it was asked for
      │    └── ModelError            a model name or folder that cannot be used
      │         ├── ModelNotFoundError       no such name; close matches are named
@@ -13,9 +13,9 @@
      ├── CaptionerUnavailableError  the captioning model cannot be loaded (exit code 2)
      ├── TrainingError              a training run cannot go on (exit code 2); its last good checkpoint is kept
      └── VideoError                 one video cannot be read; costs one row, never the run
-          ├── NotAVideoError        not a video container, or one that is not allowed
+          ├── NotAVideoError        not a video or photo, or in a format that is not read
           ├── NoVideoStreamError    audio only
-          ├── DecodeError           a video stream of which no frame can be decoded
+          ├── DecodeError           a video or photo of which no frame can be decoded
           ├── DecodeTimeoutError    took longer than the time allowed for one file
           └── WorkerCrashedError    the process that decoded it died (memory cap, codec crash)
 
@@ -59,7 +59,7 @@ class VocabularyError(UsageError):
 
 
 class InputError(UsageError):
-    """No such path, a folder without videos, or a bad manifest."""
+    """No such path, a folder without videos or photos, or a bad manifest."""
 
 
 class OutputError(UsageError):
@@ -99,7 +99,7 @@ class VideoError(OlmvError):
 
 
 class NotAVideoError(VideoError):
-    """Not a video container, or one that is not allowed."""
+    """Not a video or photo, or in a format that is not read."""
 
 
 class NoVideoStreamError(VideoError):
@@ -107,7 +107,7 @@ class NoVideoStreamError(VideoError):
 
 
 class DecodeError(VideoError):
-    """There is a video stream, but no frame of it can be decoded."""
+    """It is a video or photo, but no frame of it can be decoded."""
 
 
 class DecodeTimeoutError(VideoError):

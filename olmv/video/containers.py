@@ -90,6 +90,6 @@ def _why(name: str, error: Exception) -> str:
     if head.startswith(b"ffconcat"):
         return "is a playlist (ffconcat), which may name other files and is not read; name the videos themselves"
     if not set(head) - set(range(32, 127)) - {9, 10, 13}:
-        return "is a text file, not a video; check what it should be"
+        return "is a text file, not a video or photo; check what it should be"
     detail = getattr(error, "strerror", None) or str(error)
-    return f"is not a video that can be read ({detail}); play it, or convert it to MP4 (H.264)"
+    return f"is not a video or photo that can be read ({detail}); open it in a viewer, or convert it to MP4 or JPEG"

@@ -21,11 +21,11 @@ class VideoInfo:
     Attributes:
         path: as the caller wrote it.
         width, height: pixels, after rotation: as a player shows the video.
-        duration_s: from the first displayed frame to the end of the last one.
+        duration_s: from the first displayed frame to the end of the last one; 0 for a photo.
         num_frames: displayable frames, counted, not read from a header.
-        fps: average, num_frames / duration_s.
+        fps: average, num_frames / duration_s; 0 where the duration is.
         rotation: degrees clockwise that a player turns the stored picture: 0, 90, 180 or 270.
-        codec: the codec's name in FFmpeg, such as `h264`.
+        codec: the codec's name in FFmpeg, such as `h264`; of a picture its format, such as `jpeg`.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""How a player turns and mirrors the stored picture (the container's display matrix)."""
+"""How a player turns and mirrors the stored picture (a container's display matrix, a photo's EXIF)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,11 @@ class Orientation:
             return cls(transpose=True, flip_x=c < 0, flip_y=b < 0)
         return cls(flip_x=a < 0, flip_y=d < 0)
 
+    @classmethod
+    def of_exif(cls, value: object) -> "Orientation":
+        """From a photo's EXIF orientation, 1 to 8; any other value turns nothing."""
+        return _EXIF.get(value, IDENTITY)
+
     @property
     def degrees(self) -> int:
         """The clockwise turn, leaving mirroring aside: 0, 90, 180 or 270."""
@@ -59,3 +64,12 @@ class Orientation:
 
 
 IDENTITY = Orientation()
+_EXIF: dict[object, Orientation] = {
+    2: Orientation(flip_x=True),
+    3: Orientation(flip_x=True, flip_y=True),
+    4: Orientation(flip_y=True),
+    5: Orientation(transpose=True),
+    6: Orientation(transpose=True, flip_x=True),
+    7: Orientation(transpose=True, flip_x=True, flip_y=True),
+    8: Orientation(transpose=True, flip_y=True),
+}

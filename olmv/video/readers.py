@@ -1,4 +1,4 @@
-"""Opening a video with the decoder of one's choice."""
+"""Opening a video with the decoder of one's choice, or a picture."""
 
 import importlib.metadata
 import os
@@ -8,6 +8,7 @@ import numpy as np
 
 from olmv.errors import MissingDependencyError, UsageError
 from olmv.video.frames import Frames, Indices, PickedFrame, Pixels, VideoInfo, VideoReader, collect
+from olmv.video.picture_formats import picture_format
 from olmv.video.sampling import adaptive, changes, check_sampling, dense, keyframes, uniform
 
 __all__ = [
@@ -57,11 +58,11 @@ def check_decoder(decoder: str) -> None:
 
 
 def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads: int = 1) -> VideoReader:
-    """Opens one video. `auto` is PyAV: the only one that reads every file olmv promises to read.
+    """Opens one video or picture. `auto` is PyAV: the only one that reads every video olmv promises to read.
 
     Args:
-        path: the file.
-        decoder: one of `DECODERS`.
+        path: the file; what it holds decides what reads it, whatever its name says.
+        decoder: one of `DECODERS`; pictures are read with Pillow whichever it is.
         threads: decoding threads.
 
     Raises:
@@ -69,6 +70,11 @@ def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads:
         VideoError: the file cannot be read; any of its kinds.
     """
     check_decoder(decoder)
+    kind = picture_format(path)
+    if kind is not None:
+        from olmv.video.picture_reader import PictureReader
+
+        return PictureReader(path, kind)
     if decoder in ("auto", "pyav"):
         from olmv.video.pyav_reader import PyAVReader
 
@@ -107,7 +113,7 @@ def read_frames(
     decoder: str = "auto",
     size: int | None = None,
 ) -> Frames:
-    """Samples frames of one video, in this process.
+    """Samples frames of one video or picture, in this process.
 
     Args:
         path: the file.

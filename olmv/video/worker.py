@@ -183,10 +183,12 @@ def _warm_up() -> None:
     torch.set_num_threads(1)
     import av  # noqa: F401
     import PIL.Image
-    import PIL.JpegImagePlugin  # noqa: F401
 
     import olmv.video.decode
+    import olmv.video.picture_reader
     import olmv.video.pyav_reader  # noqa: F401
+
+    PIL.Image.preinit()  # what writing a thumbnail would import
 
 
 def limit_memory(extra_mb: int) -> None:

@@ -188,7 +188,7 @@ def test_refusals_say_what_it_is(tmp_path: Path, sound: Path) -> None:
         "absent.mp4": r"cannot be opened \(No such file or directory\); check the path",
         "empty.mp4": r"is empty \(0 bytes\); copy or download it again",
         "text.mp4": "is a text file, not a video",
-        "noise.mp4": "is not a video that can be read",
+        "noise.mp4": "is not a video or photo that can be read",
         "list.mp4": r"is a playlist \(ffconcat\), which may name other files and is not read",
         ".": "is a folder; name the videos in it",
         "nul\0.mp4": "cannot be opened",
