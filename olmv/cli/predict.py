@@ -67,7 +67,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Videos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
+            help="Videos, photos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
             "paths on standard input.",
             show_default=False,
         ),

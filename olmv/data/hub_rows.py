@@ -26,7 +26,7 @@ def hf_rows(
     Args:
         name: a hub id, a folder that `load_dataset` reads, or one that `save_to_disk` wrote.
         split: which split; may be left out where there is only one.
-        video_column: paths (relative to the folder, where `name` is one), or a `Video` feature.
+        video_column: paths (relative to the folder, where `name` is one), or a `Video` or `Image` feature.
         label_column: names, or a `ClassLabel` feature; one or a list of them for each video. May be missing where
             there is a caption column.
         caption_column: texts; may be missing.
@@ -45,8 +45,9 @@ def hf_rows(
     data = data.select_columns(kept).with_format(None)
     import datasets
 
-    if isinstance(data.features[video_column], datasets.Video):
-        data = data.cast_column(video_column, datasets.Video(decode=False))
+    for kind in (datasets.Video, datasets.Image):
+        if isinstance(data.features[video_column], kind):
+            data = data.cast_column(video_column, kind(decode=False))
     names = _class_names(data.features.get(label_column))
     folder = Path(name) if Path(name).is_dir() else None
     rows = []

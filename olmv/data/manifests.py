@@ -1,7 +1,7 @@
-"""From what a person points at to a list of videos: files, folders, globs, manifests, standard input.
+"""From what a person points at to a list of videos and photos: files, folders, globs, manifests, standard input.
 
     clips/dog.mp4            that file, whatever it is called
-    clips/                   every video below it, by file name extension, sorted, hidden ones left out
+    clips/                   every video and photo below it, by file name extension, sorted, hidden ones left out
     'clips/**/*.mp4'         a glob
     videos.csv               a manifest (csv, jsonl, parquet): a `video` column, relative to the manifest
     -                        one path per line on standard input
@@ -44,6 +44,7 @@ VIDEO_EXTENSIONS = frozenset(
         *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
     )
 )
+PICTURE_EXTENSIONS = frozenset({".apng", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
 
 
@@ -67,15 +68,15 @@ class ManifestRow:
 
 
 def expand_inputs(inputs: Sequence[str | Path], *, stdin: TextIO | None = None) -> list[str]:
-    """The videos that the inputs stand for, in the order given, each once.
+    """The videos and photos that the inputs stand for, in the order given, each once.
 
     Args:
         inputs: files, folders, globs, manifests, or `-`.
         stdin: where `-` reads paths from; `sys.stdin` by default.
 
     Raises:
-        InputError: nothing given, a path that does not exist, a folder or glob without videos, a bad
-            manifest.
+        InputError: nothing given, a path that does not exist, a folder or glob without videos or photos,
+            a bad manifest.
     """
     if not inputs:
         raise InputError("no input: name a video, a folder, a glob, a manifest, or - for paths on standard input")
@@ -133,7 +134,7 @@ def _from_lines(lines: TextIO) -> list[str]:
 def _from_folder(folder: str) -> list[str]:
     found = sorted(filter(_is_video_name, walk(folder)))
     if not found:
-        raise InputError(f"no videos in {folder}; looked below it for {_extension_list()}")
+        raise InputError(f"no videos or photos in {folder}; looked below it for {_extension_list()}")
     return found
 
 
@@ -162,17 +163,17 @@ def _from_glob(pattern: str) -> list[str]:
         elif _is_video_name(match):
             found.append(match)
     if not found:
-        reason = f"matches {len(matches)} paths, but no video" if matches else "matches no file"
+        reason = f"matches {len(matches)} paths, but no video or photo" if matches else "matches no file"
         raise InputError(f"{pattern} {reason}; looked for {_extension_list()}")
     return found
 
 
 def _is_video_name(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in VIDEO_EXTENSIONS  # noqa: PTH122
+    return os.path.splitext(name)[1].lower() in VIDEO_EXTENSIONS | PICTURE_EXTENSIONS  # noqa: PTH122
 
 
 def _extension_list() -> str:
-    return " ".join(sorted(VIDEO_EXTENSIONS))
+    return " ".join(sorted(VIDEO_EXTENSIONS | PICTURE_EXTENSIONS))
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:

@@ -31,7 +31,7 @@ class Tree:
 
     Attributes:
         root: the folder.
-        videos: paths relative to it, `/` between their parts, sorted.
+        videos: paths relative to it, `/` between their parts, sorted; no photos: beside videos they are thumbnails.
 
     Raises:
         InputError: there is no such folder.

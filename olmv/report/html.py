@@ -98,6 +98,8 @@ def _cards(
         explanations = {item["label"]: item for item in row.get("explanations", ())}
         ranked = sorted(row["labels"], key=lambda label: (-label["probability"], -label["logit"]))
         bars = [_bar(label, indices.get(label["label"], -1), explanations) for label in ranked[:BARS_MOST]]
+        if _is_photo(row):  # what is said of its only frame is said of all of it
+            bars = [bar | {"frames": []} for bar in bars]
         found = pictures(row["video"])
         folder, _, name = row["video"].rpartition("/")
         yield {
@@ -108,6 +110,7 @@ def _cards(
             "bars": bars[:BARS_SHOWN],
             "more": bars[BARS_SHOWN:],
             "left_out": len(ranked) - len(bars),
+            "photo": _is_photo(row),
             "pictures": list(zip(found.times_s, found.jpegs, strict=False)) if found else [],
         }
 
@@ -142,6 +145,8 @@ def _percent(probability: float) -> str:
 
 def _facts(row: dict[str, Any]) -> str:
     frames = row["frames"]
+    if _is_photo(row):
+        return "photo · damaged" if frames["corrupt"] else "photo"
     facts = [] if row["duration_s"] is None else [_duration(row["duration_s"])]
     if row["status"] == "ok":
         short = frames["decoded"] < frames["requested"]
@@ -150,6 +155,10 @@ def _facts(row: dict[str, Any]) -> str:
         if frames["corrupt"]:
             facts.append(f"{frames['corrupt']} corrupt")
     return " · ".join(facts)
+
+
+def _is_photo(row: dict[str, Any]) -> bool:
+    return bool(row["duration_s"] == 0 and row["frames"]["decoded"] == 1)
 
 
 def _duration(seconds: float) -> str:

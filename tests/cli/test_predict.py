@@ -210,7 +210,7 @@ def test_a_really_full_disk(predict: Any, here: Path) -> None:
         (("clips", *LABELS, "-r", "r.pdf"), "the report is an HTML file; end r.pdf in .html"),
         (("clips", *LABELS, "-r", "clips"), "the report is an HTML file"),
         (("gone.mp4", *LABELS), "no such file or folder: gone.mp4"),
-        (("empty", *LABELS), "no videos in empty"),
+        (("empty", *LABELS), "no videos or photos in empty"),
         (("clips", "-l", "empty.txt"), "empty.txt"),
         (("clips", "-l", "latin.txt"), "latin.txt is not UTF-8"),
         (("clips", *LABELS, "--attributes", "gone.json"), "gone.json"),

@@ -147,6 +147,12 @@ class TestTree:
         (tmp_path / "empty").mkdir()
         assert Tree(tmp_path / "empty").found() == "found nothing"
 
+    def test_thumbnails_beside_videos_are_no_videos(self, tmp_path: Path) -> None:
+        layouts.touch(tmp_path, ["c/1.avi", "c/1.jpg", "c/0.png", "c/2.gif"])
+        tree = Tree(tmp_path)
+        assert tree.videos == ("c/1.avi", "c/2.gif")
+        assert tree.video("c/1.mp4") == "c/1.avi"
+
     def test_the_nearest_list_and_the_best_name(self, tmp_path: Path) -> None:
         layouts.touch(tmp_path, ["z/val.csv", "a/b/val.csv", "val.txt"])
         assert Tree(tmp_path).named("val.csv", "val.txt") == "z/val.csv"

@@ -72,6 +72,17 @@ def test_videos_inside_the_data_set_are_refused(tmp_path: Path) -> None:
         hf_rows(name)
 
 
+def test_photos_in_a_column_of_images(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"photo")
+    features = {"image": datasets.Image(), "labels": datasets.Value("string")}
+    data = datasets.Dataset.from_dict(
+        {"image": [os.fspath(tmp_path / "a.jpg")], "labels": ["dog"]}, features=datasets.Features(features)
+    )
+    with pytest.MonkeyPatch.context() as patch:  # saved to disk, the pictures would be inside
+        patch.setattr("olmv.data.hub_rows._load", lambda name: data)
+        assert hf_rows("photos", video_column="image") == [ManifestRow(os.fspath(tmp_path / "a.jpg"), ("dog",))]
+
+
 def test_rows_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"row 1 has labels without names \(3\); use a ClassLabel feature, or texts"):
         hf_rows(save(tmp_path / "numbers", {"video": ["a.mp4"], "labels": [3]}))

@@ -46,6 +46,31 @@ class TestExpand:
             "clips/b.mp4",
         ]
 
+    def test_photos_beside_videos(self, folder: Path) -> None:
+        names = [
+            "a.jpg",
+            "b.JPEG",
+            "c.png",
+            "d.apng",
+            "e.webp",
+            "f.bmp",
+            "g.tif",
+            "h.tiff",
+            "i.gif",
+            "x.svg",
+            "x.pdf",
+            ".z.jpg",
+        ]
+        for name in names:
+            (folder / "clips" / name).touch()
+        found = expand_inputs(["clips"])
+        assert found == sorted([*(f"clips/{n}" for n in names[:9]), "clips/a.MKV", "clips/b.mp4", "clips/sub/c.webm"])
+        assert expand_inputs(["clips/*"]) == found
+        assert expand_inputs(["clips/*.jpg"]) == ["clips/a.jpg"]
+        assert expand_inputs(["clips/x.svg"]) == ["clips/x.svg"]  # the reader says what is wrong with it
+        (folder / "m.csv").write_text("video,labels\nclips/a.jpg,dog\nclips/b.mp4,rain\n")
+        assert expand_inputs(["m.csv"]) == ["clips/a.jpg", "clips/b.mp4"]
+
     def test_a_linked_folder_is_followed_and_a_circle_ends(self, folder: Path) -> None:
         (folder / "real").mkdir()
         (folder / "real" / "e.mp4").touch()
@@ -63,11 +88,11 @@ class TestExpand:
             expand_inputs([])
         with pytest.raises(InputError, match=r"no such file or folder: gone\.mp4; check the path"):
             expand_inputs(["clips", "gone.mp4"])
-        with pytest.raises(InputError, match=r"no videos in empty; looked below it for \.3gp"):
+        with pytest.raises(InputError, match=r"no videos or photos in empty; looked below it for \.3gp"):
             expand_inputs(["empty"])
         with pytest.raises(InputError, match=r"\*\.mov matches no file; looked for"):
             expand_inputs(["*.mov"])
-        with pytest.raises(InputError, match=r"clips/\*\.txt matches 1 paths, but no video"):
+        with pytest.raises(InputError, match=r"clips/\*\.txt matches 1 paths, but no video or photo"):
             expand_inputs(["clips/*.txt"])
         with pytest.raises(InputError, match="standard input lists no paths"):
             expand_inputs(["-"], stdin=io.StringIO("\n"))

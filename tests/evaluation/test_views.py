@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from olmv.errors import UsageError
 from olmv.evaluation.views import VIEWS, ViewReader, crops, middle_frames, views_for, windows
@@ -120,3 +121,12 @@ def test_unknown_views_and_frames() -> None:
         views_for("open", "moji")
     with pytest.raises(UsageError, match="frames is 0; ask for at least 1"):
         views_for("uniform", "moji", 0)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_photo_fills_every_view(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg")
+    views = VIEWS[name]
+    video = ViewReader(views)(str(tmp_path / "a.jpg"), DecodeSettings(preprocess=Preprocess(size=32)))
+    assert len(video.pixels) == (1 if name == "uniform" else views.count * views.frames)
+    assert (video.decoded, video.corrupt) == (1, 0)

@@ -45,6 +45,20 @@ def report(path: Path, rows: list[dict[str, Any]], **options: Any) -> Page:
     return Page(path)
 
 
+def test_a_photo_has_no_times(tmp_path: Path, good_row: Any) -> None:
+    good_row |= {"duration_s": 0.0, "frames": {"requested": 8, "decoded": 1, "corrupt": 0}}
+    carried = [{"frame": 0, "time_s": 0.0, "contribution": 0.3}]
+    good_row["explanations"] = [{"label": "dog", "texts": [], "frames": carried}]
+    cut = make_row("clips/cut.jpg", dog=0.5) | {"duration_s": 0.0}
+    cut["frames"] = {"requested": 8, "decoded": 1, "corrupt": 1}
+    jpeg = base64.b64encode(b"\xff\xd8jpeg").decode()
+    page = report(tmp_path / "r.html", [good_row, cut], pictures=lambda video: Pictures((0.0,), (jpeg,)))
+    assert [image["alt"] for image in page.all("img")] == ["photo", "photo"]
+    assert "0.0" not in page.text
+    assert "1 of 8" not in page.text
+    assert "photo · damaged" in page.text
+
+
 def test_it_shows_what_the_rows_say(tmp_path: Path, good_row: Any, bad_row: Any) -> None:
     good_row["explanations"] = [
         {

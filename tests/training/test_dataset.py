@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from olmv.data.manifests import ManifestRow
 from olmv.errors import InputError, NotAVideoError, OutputError, UsageError
@@ -159,6 +160,16 @@ def test_a_short_video_is_padded_and_masked(videos: list[str], tmp_path: Path) -
     assert batch.pixels is not None
     assert batch.pixels[1, 2:].sum() == 0
     assert batch.pixels[1, :2].sum() > 0
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "window", "cache"])
+def test_a_photo_is_a_clip_of_one_frame(videos: list[str], tmp_path: Path, sampling: str) -> None:
+    Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg")
+    options = {"cache": tmp_path / "cache"} if sampling == "cache" else {"sampling": sampling}
+    data = dataset([os.fspath(tmp_path / "a.jpg"), *videos[1:]], **options)
+    clip = data.load(0, 0).pixels
+    assert clip.shape == (4 if sampling == "window" else 1, 3, 32, 32)
+    assert np.abs(clip.float().mean((0, 2, 3)) - torch.tensor([200.0, 100, 50])).max() < 3
 
 
 def test_going_on_after_a_stop(videos: list[str]) -> None:
