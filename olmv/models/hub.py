@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
+from olmv.models.default import DEFAULT_MODEL, LITE, chosen_model
 from olmv.models.model_folder import (
     is_model_folder,
     load_folder,
@@ -59,12 +60,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 Model = TypeVar("Model", bound=VideoModel)
 MINI = "olmv-mini"
-LITE = "olmv-lite"
 SHIPPED = {name: Path(__file__).parent / name for name in (LITE, MINI)}
 """Models that come with olmv -> their folders."""
-# Of what open_clip offers, Meta's Perception Encoder (arXiv 2504.13181) is the one also trained on captioned
-# videos; its authors report it ahead of SigLIP2 and InternVideo2 zero-shot. Not run here: no weights to be had.
-DEFAULT_MODEL = "PE-Core-L-14-336/meta"
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class ModelInfo:
 
 
 def load_model(
-    name: str | Path = DEFAULT_MODEL,
+    name: str | Path | None = None,
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -95,7 +92,8 @@ def load_model(
     """Load a model by name or folder, ready for inference (see the module's docstring for names).
 
     Args:
-        name: `olmv-lite`, `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder.
+        name: `olmv-lite`, `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder; None for
+            the default, or `olmv-lite` where its weights cannot be had (a warning says so).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         dtype: `auto`, `float32`, `float16` or `bfloat16`.
         temporal: `mean`, `transformer`, ... (see `olmv.models.temporal`); default: what the model was saved with, else
@@ -113,7 +111,9 @@ def load_model(
     if temporal is not None:
         check_temporal(temporal, temporal_options)
     placement = placement_for(device, dtype, runtime)
-    text = str(name)
+    text, note = chosen_model(name)
+    if note is not None:
+        log.warning(note)
     folder = folder_of(text)
     model: VideoModel
     if folder is not None:
@@ -143,7 +143,7 @@ def placement_for(device: str, dtype: str, runtime: str = "torch") -> Placement:
     return choose("cpu", "float32")
 
 
-def load_video_clip(name: str | Path = DEFAULT_MODEL, **options: Any) -> VideoCLIP:
+def load_video_clip(name: str | Path, **options: Any) -> VideoCLIP:
     """As `load_model`, for what only a `VideoCLIP` can do: training, export, other temporal modules.
 
     Raises ModelError for a model of another family, and as `load_model`.
@@ -379,7 +379,7 @@ def _open_clip_info(name: str, architecture: str, config: dict[str, Any]) -> Mod
     told = (
         "sigmoid-trained: probabilities of its own"
         if "init_logit_bias" in config
-        else "softmax-trained: scored against null prompts"
+        else "softmax-trained: scored against everyday words"
     )
     return ModelInfo(
         name, "open_clip", architecture, size[0] if isinstance(size, list) else size, config.get("embed_dim"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from olmv.errors import WeightsUnavailableError, reason
 from olmv.labels.quality import TextLimit
-from olmv.models.hub import DEFAULT_MODEL, folder_of, model_info
+from olmv.models.hub import folder_of, model_info
 from olmv.models.model_folder import read_config
 from olmv.models.towers import open_clip_token_counts, read_tokenizer
 from olmv.network import fetching
@@ -13,7 +13,7 @@ from olmv.network import fetching
 __all__ = ["text_limit"]
 
 
-def text_limit(name: str | Path = DEFAULT_MODEL) -> TextLimit:
+def text_limit(name: str | Path) -> TextLimit:
     """The text limit of a model by name or folder (names as for `olmv.load_model`).
 
     Raises:

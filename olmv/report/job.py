@@ -114,7 +114,7 @@ def run(job: PredictJob, listener: Listener) -> Summary:
         OutputError: the disk became full; the rows so far are kept.
     """
     _check_outputs(job)
-    job = replace(job, frames=_frames(job))
+    job = _with_model(job, listener)
     videos = expand_inputs(job.inputs)
     vocabulary, thresholds = _words(job, listener)
     with ExitStack() as stack:
@@ -180,19 +180,21 @@ def _words(job: PredictJob, listener: Listener) -> tuple[Vocabulary, "Thresholds
     return vocabulary, thresholds
 
 
-def _model_name(job: PredictJob) -> str:
-    if job.model is not None:
-        return job.model
-    from olmv.models.hub import DEFAULT_MODEL
-
-    return DEFAULT_MODEL
-
-
-def _frames(job: PredictJob) -> int:
+def _with_model(job: PredictJob, listener: Listener) -> PredictJob:
+    """The job with the model that runs, and the frames that it looks at."""
+    from olmv.models.default import chosen_model
     from olmv.models.hub import frames_for
     from olmv.models.video_model import DEFAULT_FRAMES
 
-    return frames_for(_model_name(job), job.frames) or DEFAULT_FRAMES
+    model, note = chosen_model(job.model)
+    if note is not None:
+        listener.note(note)
+    return replace(job, model=model, frames=frames_for(model, job.frames) or DEFAULT_FRAMES)
+
+
+def _model_name(job: PredictJob) -> str:
+    assert job.model is not None, "run() says which"
+    return job.model
 
 
 def _placement(job: PredictJob) -> "Placement":

@@ -55,7 +55,7 @@ def test_every_command_has_two_examples_that_run(
     assert len(found) == 2
     (here / "labels.txt").write_text("dog\nguitar\n")
     # The examples use the default model, whose weights are not here; everything else is as written.
-    monkeypatch.setattr("olmv.models.hub.DEFAULT_MODEL", model)
+    monkeypatch.setattr("olmv.models.default.default_model", lambda: model)
     monkeypatch.setattr("olmv.models.hub.list_models", list)
     if command == "caption":  # olmv-mini has something to say of its own clips only
         (here / "clips").unlink()

@@ -145,7 +145,7 @@ def test_weights_can_be_saved_in_half_precision(tmp_path: Path) -> None:
 
 def test_the_list_starts_with_what_works_at_once_and_the_default() -> None:
     names = [m.name for m in list_models()]
-    assert names[:2] == ["olmv-mini", DEFAULT_MODEL]
+    assert names[:3] == ["olmv-lite", "olmv-mini", DEFAULT_MODEL]
     assert "ViT-B-32/openai" in names
     assert model_info("ViT-B-16-SigLIP/webli").description.startswith("sigmoid-trained")
     assert model_info("ViT-B-32/openai").context_length == 77

@@ -11,7 +11,7 @@ __all__ = ["LiteConfig", "Stage"]
 
 _MOST = {
     "image_size": 4096, "embed_dim": 65536, "vocab_size": 2**20, "text_width": 65536, "text_layers": 200,
-    "text_heads": 1024, "text_hidden": 2**18, "context_length": 8192, "anchors": 2**20,
+    "text_heads": 1024, "text_hidden": 2**18, "context_length": 8192, "anchors": 2**20, "key_heads": 64,
 }  # fmt: skip
 _RANGES = {"width": (0.1, 10.0), "depth": (0.1, 10.0), "temperature": (1e-4, 1e3)}
 # EfficientNet-B0 (arXiv 1905.11946, table 1): kernel, stride, expansion, channels, blocks
@@ -42,6 +42,7 @@ class LiteConfig:
         embed_dim: D, the channels of the image tower's last layer.
         vocab_size, text_width, text_layers, text_heads, text_hidden, context_length: of the sentence encoder.
         anchors: K, image classes that a text is compared with.
+        key_heads: H, ways to compare.
         temperature: of that comparison, in units of cosine.
         sigmoid: whether it was fine-tuned with a sigmoid loss, and so has a bias.
 
@@ -60,6 +61,7 @@ class LiteConfig:
     text_hidden: int = 1536
     context_length: int = 128
     anchors: int = 1000
+    key_heads: int = 2
     temperature: float = 0.06
     sigmoid: bool = False
 

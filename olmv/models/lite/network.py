@@ -80,11 +80,12 @@ class LiteTextTower(nn.Module):
 
     A BERT (arXiv 1810.04805) whose mean over tokens, a unit vector t [W], says what a text means. K image classes have
     such vectors too, the keys; their values are what the image tower's classifier looks for. A text becomes the
-    mixture of the values that its meaning attends to:
+    mixture of the values that its meaning attends to, averaged over H heads:
 
-        out = softmax(<t, keys> / temperature) values
+        out = mean over h of softmax(<unit(t queries_h), keys_h> / temperature) values
 
-    With one-hot attention that is the classifier itself. The idea of reaching labels that a classifier never saw
+    The first head takes the meaning as it is; others may know what is a kind of what. With one-hot attention the result
+    is the classifier itself. The idea of reaching labels that a classifier never saw
     through the meaning of those that it knows is that of ConSE (arXiv 1312.5650), which mixes words by pictures; here
     words mix the weights, so that a picture stays the plain features of its tower.
     """
@@ -103,7 +104,8 @@ class LiteTextTower(nn.Module):
             )
             for _ in range(config.text_layers)
         )  # fmt: skip
-        self.keys = nn.Parameter(torch.randn(config.anchors, width))
+        self.queries = nn.Parameter(torch.eye(width).repeat(config.key_heads, 1, 1))
+        self.keys = nn.Parameter(torch.randn(config.key_heads, config.anchors, width))
         self.values = nn.Parameter(torch.randn(config.anchors, config.embed_dim))
 
     def meaning(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -117,5 +119,9 @@ class LiteTextTower(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
-        attention = (self.meaning(ids, mask) @ self.keys.T / self.temperature).softmax(-1)
-        return attention @ self.values
+        return self.attention(self.meaning(ids, mask)) @ self.values
+
+    def attention(self, meaning: Tensor) -> Tensor:
+        """meaning [A, W], L2-normalised -> how much every text is of every image class [A, K]; rows sum to 1."""
+        asked = F.normalize(meaning @ self.queries, dim=-1)  # [H, A, W]
+        return (asked @ self.keys.transpose(1, 2) / self.temperature).softmax(-1).mean(0)
