@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
-from olmv.labels.templates import NULL_PROMPTS
+from olmv.labels.background import background_texts
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.embedding import default_batch_size, embed_clips, video_vector
@@ -28,18 +29,15 @@ from olmv.scoring.ensemble import (
     FRAME_POOLINGS,
     POOLINGS,
     FramePooling,
-    Mode,
     Pooling,
-    to_probabilities,
 )
 from olmv.scoring.explain import Explanation, explain
+from olmv.scoring.probabilities import MODES, Mode, to_probabilities
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.scaling import Scaler
 from olmv.scoring.thresholds import Thresholds, thresholds_for
 from olmv.video.loader import FrameLoader, VideoFrames, batches
 from olmv.video.sampling import SAMPLINGS
-
-MODES: tuple[Mode, ...] = ("multi-label", "single-label")
 
 # At most so many labels of a video are explained, the most probable first.
 EXPLAINED = 50
@@ -220,22 +218,29 @@ class Classifier:
         return default_batch_size(self.model)
 
     def text_bank(
-        self, texts: LabelTexts, *, progress: Callable[[int, int], None] | None = None
+        self,
+        texts: LabelTexts,
+        *,
+        mode: Mode = "multi-label",
+        progress: Callable[[int, int], None] | None = None,
     ) -> TextBank | PromptedBank:
         """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
 
-        Softmax-trained models also get the null prompts, which their probabilities are measured against. A label that
-        the model has an embedding of (`VideoModel.label_embeddings`) has it in the place of that of its name, whatever
-        the templates. Of a model that prompts its texts it is a `PromptedBank`; both give the bank `for_video`.
+        With a softmax-trained model, multi-label logits are measured against everyday words; the bank then has them as
+        its background, in the same templates. A label that the model has an embedding of
+        (`VideoModel.label_embeddings`) has it in the place of that of its name, whatever the templates. Of a model that
+        prompts its texts it is a `PromptedBank`; both give the bank `for_video`.
         """
-        prompts = list(texts.texts)
-        nulls = list(NULL_PROMPTS) if self.model.logit_bias is None else []
-        embeddings = encode_texts_cached(self.model, prompts + nulls, progress=progress).to(self.model.device)
-        rows, rest = embeddings[: len(prompts)], embeddings[len(prompts) :]
+        needs_background = self.model.logit_bias is None and mode == "multi-label"
+        words = background_texts(texts.templates) if needs_background else None
+        prompts = [*texts.texts, *(words.texts if words is not None else ())]
+        embeddings = encode_texts_cached(self.model, prompts, progress=progress).to(self.model.device)
+        own, rest = embeddings[: len(texts.texts)], embeddings[len(texts.texts) :]
         if self.model.prompts_texts:
-            return PromptedBank.from_texts(texts, rows, null=rest, condition=self.model.condition)
-        null = rest if nulls else None
-        return TextBank.from_texts(texts, rows, null=null, stored=self.model.label_embeddings)
+            make = partial(PromptedBank.from_texts, condition=self.model.condition)
+            return make(texts, own, background=None if words is None else make(words, rest))
+        background = None if words is None else TextBank.from_texts(words, rest)
+        return TextBank.from_texts(texts, own, background=background, stored=self.model.label_embeddings)
 
     def embed_video(self, pixels: Tensor) -> Tensor:
         """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
@@ -278,7 +283,7 @@ class Classifier:
     ) -> Iterator[VideoPrediction]:
         with closing(loader):
             loader.start()  # the workers come up while the texts are encoded
-            bank = self.text_bank(texts, progress=text_progress)
+            bank = self.text_bank(texts, mode=scoring.mode, progress=text_progress)
             for batch in batches(loader, batch_size):
                 good = [video for video in batch if video.pixels is not None]
                 clips = self.embed_clips([v.pixels for v in good if v.pixels is not None], batch_size=batch_size)

@@ -142,7 +142,8 @@ def moji_scores(model_name: str, clips: int, seed: int) -> tuple[Floats, Bools]:
     from olmv.data.moji import MOTIONS, object_names, sample_scene, scene_labels
     from olmv.data.moji_render import Renderer
     from olmv.models.hub import load_video_clip
-    from olmv.scoring.ensemble import score, to_logits
+    from olmv.scoring.ensemble import score
+    from olmv.scoring.probabilities import to_logits
 
     model = load_video_clip(model_name, dtype="float32")
     drawn = object_names("seen")[::8]
@@ -150,7 +151,7 @@ def moji_scores(model_name: str, clips: int, seed: int) -> tuple[Floats, Bools]:
     scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(clips)]
     frames = embed(model, scenes, Renderer(model.preprocess.size))
     similarity = score(frames, None, bank_of(model, names), frame_pooling="softmax")
-    probability = to_logits(similarity, None, scale=model.logit_scale, bias=model.logit_bias).sigmoid()
+    probability = to_logits(similarity, scale=model.logit_scale, bias=model.logit_bias).sigmoid()
     return probability.double().numpy(), truth_of(scenes, names).bool().numpy()
 
 

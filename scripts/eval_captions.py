@@ -47,7 +47,8 @@ from olmv.data.moji_render import Renderer
 from olmv.models.hub import load_video_clip
 from olmv.models.video_clip import VideoCLIP
 from olmv.predictions import FrameCounts, LabelPrediction, VideoPrediction, round_significant
-from olmv.scoring.ensemble import FRAME_POOLINGS, FramePooling, pool_frames, score_and_null, to_logits, to_probabilities
+from olmv.scoring.ensemble import FRAME_POOLINGS, FramePooling, pool_frames, score
+from olmv.scoring.probabilities import to_logits, to_probabilities
 from olmv.scoring.thresholds import thresholds_for
 
 CANDIDATES = 200
@@ -65,10 +66,8 @@ class Told:
 def probabilities_of(model: VideoCLIP, frames: Tensor, names: Sequence[str], frame_pooling: FramePooling) -> Tensor:
     """frames [B, T, D] -> [B, C], as `olmv.Classifier` has them for a model with a bias of its own."""
     with torch.inference_mode():
-        similarity, null = score_and_null(
-            frames, None, bank_of(model, names), scale=model.logit_scale, frame_pooling=frame_pooling
-        )
-        return to_probabilities(to_logits(similarity, null, scale=model.logit_scale, bias=model.logit_bias))
+        similarity = score(frames, None, bank_of(model, names), frame_pooling=frame_pooling)
+        return to_probabilities(to_logits(similarity, scale=model.logit_scale, bias=model.logit_bias))
 
 
 def predictions_of(probabilities: Tensor, names: Sequence[str], thresholds: Sequence[float]) -> list[VideoPrediction]:

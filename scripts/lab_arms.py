@@ -28,7 +28,8 @@ from olmv.models.hub import load_video_clip
 from olmv.models.temporal import IN_TOWER
 from olmv.models.video_clip import VideoCLIP
 from olmv.scoring.bank import TextBank
-from olmv.scoring.ensemble import Pooling, score, to_logits
+from olmv.scoring.ensemble import Pooling, score
+from olmv.scoring.probabilities import to_logits
 from olmv.training.config import load_config
 from olmv.training.job import train
 from olmv.training.validation import Scores, macro_map
@@ -241,7 +242,7 @@ def thresholds(lab: Lab, seed: int) -> dict[str, float]:
     drawn = object_names("seen")[::8]
     scenes = [sample_scene(5000 + seed, i, names=drawn, pairings="all") for i in range(lab.count(800, 64))]
     similarity = score(embed(model, scenes, Renderer(64)), None, bank_of(model, names), frame_pooling="softmax")
-    logits = to_logits(similarity, None, scale=model.logit_scale, bias=model.logit_bias)
+    logits = to_logits(similarity, scale=model.logit_scale, bias=model.logit_bias)
     probability, truth = logits.sigmoid().double().numpy(), truth_of(scenes, names).bool().numpy()
     half = np.arange(len(scenes)) % 2
     fitted = cross_fit(

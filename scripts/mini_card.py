@@ -28,7 +28,7 @@ models that `olmv models list` names.
   patch tokens; its rows stand beside those of the frames, which stay as they are, so any frame pooling still applies;
   `softmax` is the one it was trained with. Embeddings of {dim} numbers, {parameters:.1f} million parameters, saved in
   float16.
-- Trained with a sigmoid loss: probabilities are its own (scale {scale:.1f}, bias {bias:.1f}), no null prompts.
+- Trained with a sigmoid loss: probabilities are its own (scale {scale:.1f}, bias {bias:.1f}).
 - This is the second version. With `temporal="mean"` it is the first, which knows no motions.
 
 ## Data

@@ -22,7 +22,8 @@ from olmv.labels.texts import LabelTexts
 from olmv.run_journal import RunJournal
 from olmv.scoring.bank import TextBank
 from olmv.scoring.clips import score_clips
-from olmv.scoring.ensemble import FramePooling, Mode, Pooling
+from olmv.scoring.ensemble import FramePooling, Pooling
+from olmv.scoring.probabilities import Mode
 from olmv.scoring.prompted import PromptedBank
 from olmv.video.decode import VideoFrames
 from olmv.video.loader import FrameLoader, batches
@@ -56,7 +57,7 @@ class Scoring:
 
     Attributes:
         views: what the model sees of a video.
-        mode: `single-label` logits are scale * similarity; `multi-label` ones have a bias or a null.
+        mode: `single-label` logits are scale * similarity; `multi-label` ones have a bias or a background.
         pooling, frame_pooling: as `olmv predict`.
         thresholds: [C], of the labels named in a video's row; multi-label only.
         decoder, workers, batch_size, timeout_s: as `olmv predict`.
@@ -112,7 +113,7 @@ def score_benchmark(
         journal.begin()
         scores = _mapped(folder / SCORES, shape, new=not journal.done)
         if todo:
-            bank = classifier.text_bank(texts, progress=listener.encoding_texts)
+            bank = classifier.text_bank(texts, mode=scoring.mode, progress=listener.encoding_texts)
             made = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
             for index, video, logits in _scored(made, todo, classifier, bank, scoring):
                 scores[index] = np.nan if logits is None else logits  # before the row that says it is done

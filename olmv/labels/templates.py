@@ -1,4 +1,4 @@
-"""Sentences around a label: template sets by name, and the null prompts a label is compared with."""
+"""Sentences around a label: template sets by name."""
 
 import difflib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from olmv.errors import VocabularyError
 
-__all__ = ["DEFAULT_TEMPLATES", "NULL_PROMPTS", "TEMPLATE_SETS", "apply", "resolve"]
+__all__ = ["DEFAULT_TEMPLATES", "TEMPLATE_SETS", "apply", "resolve"]
 
 SLOT = "{}"
 
@@ -37,18 +37,6 @@ TEMPLATE_SETS = MappingProxyType(
 """Template sets by name. More templates cost more text encoding, never more work per video."""
 
 DEFAULT_TEMPLATES = "video"
-
-NULL_PROMPTS = (
-    "a video.",
-    "a video of something.",
-    "something.",
-    "footage.",
-    "a scene.",
-    "a picture of a thing.",
-    "somebody doing something.",
-    "a place.",
-)
-"""What a label must beat under a softmax-trained model: texts that are true of any video and tell nothing."""
 
 
 def apply(template: str, text: str) -> str:

@@ -26,6 +26,7 @@ class LabelTexts:
     kind_of_phrase: tuple[Kind, ...]
     texts: tuple[str, ...]
     phrase_of_text: tuple[int, ...]
+    templates: tuple[str, ...]
 
     @property
     def label_of_text(self) -> tuple[int, ...]:
@@ -69,4 +70,5 @@ def build_texts(vocabulary: Vocabulary, templates: str | Sequence[str] = DEFAULT
         kind_of_phrase=tuple(kind_of_phrase),
         texts=tuple(apply(template, phrase) for phrase in phrases for template in resolved),
         phrase_of_text=tuple(index for index in range(len(phrases)) for _ in resolved),
+        templates=resolved,
     )

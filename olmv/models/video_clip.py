@@ -76,7 +76,7 @@ class VideoCLIP(VideoModel):
 
     @property
     def logit_bias(self) -> float | None:
-        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against null prompts."""
+        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against a background."""
         bias = self.towers.logit_bias
         return None if bias is None else float(bias.detach())
 

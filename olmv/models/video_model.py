@@ -84,7 +84,7 @@ class VideoModel(nn.Module):
 
     @property
     def logit_bias(self) -> float | None:
-        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against null prompts."""
+        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against a background."""
         return None
 
     @property

@@ -22,7 +22,8 @@ class TextBank:
         label_index: `[A]` long, the label of every text; never falls, and every label occurs.
         texts: the A texts as shown to a person (without templates).
         labels: the C label names.
-        null: `[N, D]` embeddings of the null prompts, L2-normalised; only softmax-trained models need them.
+        background: everyday words, one text each, that labels are measured against; only softmax-trained models need
+            it, in multi-label mode.
 
     Raises:
         ValueError: the parts do not fit each other.
@@ -32,7 +33,7 @@ class TextBank:
     label_index: Tensor
     texts: tuple[str, ...]
     labels: tuple[str, ...]
-    null: Tensor | None = None
+    background: "TextBank | None" = None
 
     def __post_init__(self) -> None:
         rows = len(self.embeddings)
@@ -45,8 +46,11 @@ class TextBank:
         falls_or_skips = bool(((steps != 0) & (steps != 1)).any())
         if rows == 0 or falls_or_skips or int(self.label_index[-1]) != len(self.labels) - 1:
             raise ValueError("label_index must run through all labels in order, each with at least one text")
-        if self.null is not None and (self.null.ndim != 2 or self.null.shape[1] != self.embeddings.shape[1]):
-            raise ValueError(f"null {list(self.null.shape)} does not fit embeddings {list(self.embeddings.shape)}")
+        if self.background is not None and self.background.embeddings.shape[1] != self.embeddings.shape[1]:
+            raise ValueError(
+                f"a background of {list(self.background.embeddings.shape)} does not fit embeddings "
+                f"{list(self.embeddings.shape)}"
+            )
 
     @classmethod
     def from_texts(
@@ -54,7 +58,7 @@ class TextBank:
         texts: LabelTexts,
         embeddings: Tensor,
         *,
-        null: Tensor | None = None,
+        background: "TextBank | None" = None,
         stored: LabelEmbeddings | None = None,
     ) -> "TextBank":
         """The bank of a vocabulary: the templates of every phrase are averaged, one row stays per phrase.
@@ -62,7 +66,7 @@ class TextBank:
         Args:
             texts: what was encoded.
             embeddings: `[len(texts.texts), D]`, in that order; normalised here.
-            null: `[N, D]` embeddings of the null prompts; normalised here.
+            background: see the class.
             stored: a model's own embeddings of labels, which take the place of those of the labels' names.
 
         Raises:
@@ -84,7 +88,7 @@ class TextBank:
             label_index=torch.tensor(texts.label_of_phrase, device=device),
             texts=texts.phrases,
             labels=texts.labels,
-            null=None if null is None else normalize(null.float(), dim=-1),
+            background=background,
         )
 
     def for_video(self, context: Tensor | None) -> "TextBank":
@@ -93,8 +97,8 @@ class TextBank:
 
     def to(self, device: torch.device | str) -> "TextBank":
         """The same bank on another device."""
-        null = None if self.null is None else self.null.to(device)
-        return TextBank(self.embeddings.to(device), self.label_index.to(device), self.texts, self.labels, null)
+        background = None if self.background is None else self.background.to(device)
+        return TextBank(self.embeddings.to(device), self.label_index.to(device), self.texts, self.labels, background)
 
     @cached_property
     def counts(self) -> Tensor:
@@ -136,5 +140,5 @@ class TextBank:
         return self.counts.argsort(stable=True).argsort()
 
     def __repr__(self) -> str:
-        null = 0 if self.null is None else len(self.null)
-        return f"TextBank(labels={len(self.labels)}, embeddings={list(self.embeddings.shape)}, null={null})"
+        background = 0 if self.background is None else len(self.background.labels)
+        return f"TextBank(labels={len(self.labels)}, embeddings={list(self.embeddings.shape)}, background={background})"

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.scoring.bank import TextBank
-from olmv.scoring.ensemble import FramePooling, Mode, Pooling, score_and_null, to_logits
+from olmv.scoring.ensemble import FramePooling, Pooling, score
+from olmv.scoring.probabilities import Mode, measure_background, to_logits
 from olmv.scoring.prompted import PromptedBank
 
 __all__ = ["score_clips"]
@@ -23,24 +24,21 @@ def score_clips(
     pooling: Pooling = "mean",
     frame_pooling: FramePooling = "mean",
 ) -> tuple[Tensor, Tensor]:
-    """B clips of `Classifier.embed_clips`, all with as many rows -> similarity and logits, each [B, C]."""
-    bias = model.logit_bias
+    """Score B clips of `Classifier.embed_clips`, all with as many rows: similarity and logits, each [B, C].
+
+    Raises:
+        ValueError: texts without the background that the mode takes of this model (see `Classifier.text_bank`).
+    """
     if isinstance(texts, TextBank):  # one for all
         shared = [(torch.stack([clip.rows for clip in clips]), texts)]
     else:
         shared = [(clip.rows[None], texts.for_video(clip.context)) for clip in clips]
-    scored = [
-        score_and_null(
-            rows,
-            None,
-            bank,
-            scale=model.logit_scale if bias is None else None,
-            pooling=pooling,
-            frame_pooling=frame_pooling,
-        )
-        for rows, bank in shared
-    ]
-    similarity = torch.cat([similarity for similarity, _ in scored])
-    nulls = [null for _, null in scored if null is not None]
-    null = torch.cat(nulls) if nulls else None
-    return similarity, to_logits(similarity, null, scale=model.logit_scale, bias=bias, mode=mode)
+    scale, bias = model.logit_scale, model.logit_bias
+    similarities, logits = [], []
+    for rows, bank in shared:
+        background = None
+        if bias is None and mode == "multi-label":
+            background = measure_background(rows, None, bank, frame_pooling=frame_pooling)
+        similarities.append(score(rows, None, bank, pooling=pooling, frame_pooling=frame_pooling))
+        logits.append(to_logits(similarities[-1], scale=scale, bias=bias, background=background, mode=mode))
+    return torch.cat(similarities), torch.cat(logits)

@@ -1,6 +1,6 @@
-"""From embeddings to one similarity per label, and from there to logits and probabilities.
+"""From embeddings to one similarity per label.
 
-Shapes: B videos, T frames, C labels, A texts of all labels packed, D embedding, N null prompts.
+Shapes: B videos, T frames, C labels, A texts of all labels packed, D embedding.
 
     frames [B, T, D] --mean over T--> [B, D] --. bank--> [B, A] --attribute pooling--> similarity [B, C]
     frames [B, T, D] --. bank--> [B, T, A] --attribute pooling--> [B, T, C] --max, softmax or mean over T--> [B, C]
@@ -24,7 +24,6 @@ __all__ = [
     "TEMPERATURE",
     "TOP_K",
     "FramePooling",
-    "Mode",
     "Pooling",
     "TextBank",
     "average_frames",
@@ -32,14 +31,10 @@ __all__ = [
     "pool_attributes",
     "pool_frames",
     "score",
-    "score_and_null",
-    "to_logits",
-    "to_probabilities",
 ]
 
 Pooling = Literal["mean", "max", "topk", "softmax"]
 FramePooling = Literal["mean", "max", "softmax", "logits"]
-Mode = Literal["multi-label", "single-label"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 FRAME_POOLINGS: tuple[FramePooling, ...] = get_args(FramePooling)
 
@@ -164,55 +159,17 @@ def score(
     temperature: float = TEMPERATURE,
     frame_temperature: float = TEMPERATURE,
 ) -> Tensor:
-    """The similarity of videos to labels. As `score_and_null` without the null; see there.
-
-    Returns:
-        `[B, C]`.
-
-    Raises:
-        ValueError: as `score_and_null`.
-    """
-    similarity, _ = score_and_null(
-        frames,
-        mask,
-        bank,
-        scale=None,
-        pooling=pooling,
-        frame_pooling=frame_pooling,
-        top_k=top_k,
-        temperature=temperature,
-        frame_temperature=frame_temperature,
-    )
-    return similarity
-
-
-def score_and_null(
-    frames: Tensor,
-    mask: Tensor | None,
-    bank: TextBank,
-    *,
-    scale: float | None,
-    pooling: Pooling = "mean",
-    frame_pooling: FramePooling = "mean",
-    top_k: int = TOP_K,
-    temperature: float = TEMPERATURE,
-    frame_temperature: float = TEMPERATURE,
-) -> tuple[Tensor, Tensor | None]:
-    """The similarity of videos to labels, and to "nothing in particular" where each label looked.
-
-    The null of a label is read in the frames that the label attends to, with the same weights: a label that
-    shows in two of eight frames must beat nothing in those two.
+    """The similarity of videos to labels, pooled over frames and texts.
 
     Args:
         frames: `[B, T, D]` frame embeddings, L2-normalised; or `[B, D]`, one embedding a video.
         mask: `[B, T]` bool, True where there is a frame; None if all are. Padding may hold anything.
         bank: the texts.
-        scale: the model's logit scale; None leaves the null out. (A log-mean-exp depends on it.)
         pooling, top_k, temperature: over the texts of a label, see `pool_attributes`.
         frame_pooling, frame_temperature: over frames: `mean` of embeddings, or see `frame_weights`.
 
     Returns:
-        similarity `[B, C]`, and null `[B, C]` or None if there is no scale or no null prompt.
+        `[B, C]`.
 
     Raises:
         ValueError: shapes that do not fit, a video without frames, or an unknown pooling.
@@ -224,106 +181,24 @@ def score_and_null(
         raise ValueError(f"no frame pooling {frame_pooling!r}; choose from {', '.join(FRAME_POOLINGS)}")
     frames = _without_padding(frames.to(bank.embeddings.dtype), mask)
     labels = len(bank.labels)
-    with_null = scale is not None and bank.null is not None
 
     def pooled(embeddings: Tensor) -> Tensor:
         return pool_attributes(embeddings, bank, pooling=pooling, top_k=top_k, temperature=temperature)
 
     if frame_pooling == "mean" or frames.shape[1] == 1:
-        video = average_frames(frames, mask)
-        null = null_similarity(video, bank, scale=scale) if with_null and scale is not None else None
-        return pooled(video), None if null is None else null.unsqueeze(1).expand(-1, labels)
+        return pooled(average_frames(frames, mask))
     if frame_pooling == "logits" and pooling == "mean":
         # a mean of products with one vector a label is one product of the mean
-        null = None
-        if with_null and scale is not None:
-            per_frame = null_similarity(frames.flatten(0, 1), bank, scale=scale).view(*frames.shape[:2], 1)
-            null = pool_frames(per_frame, mask, pooling="logits").expand(-1, labels)
-        return pooled(_mean_frames(frames, mask)), null
-
-    similarities, nulls = [], []
+        return pooled(_mean_frames(frames, mask))
+    similarities = []
     videos = max(1, CHUNK_ELEMENTS // (frames.shape[1] * labels))
     for first in range(0, len(frames), videos):
         part = slice(first, first + videos)
         chosen = frames[part]
+        per_frame = pooled(chosen.flatten(0, 1)).view(*chosen.shape[:2], labels)
         chosen_mask = None if mask is None else mask[part]
-        flat = chosen.flatten(0, 1)
-        similarity = pooled(flat).view(*chosen.shape[:2], labels)
-        weights = frame_weights(similarity, chosen_mask, pooling=frame_pooling, temperature=frame_temperature)
-        similarities.append((weights * similarity).sum(dim=1))
-        if with_null and scale is not None:
-            null = null_similarity(flat, bank, scale=scale).view(chosen.shape[:2])
-            nulls.append(torch.einsum("btc,bt->bc", weights, null))
-    return torch.cat(similarities), torch.cat(nulls) if with_null else None
-
-
-def null_similarity(embeddings: Tensor, bank: TextBank, *, scale: float) -> Tensor:
-    """Similarity to "nothing in particular": log-mean-exp over the null prompts, in units of cosine.
-
-    Args:
-        embeddings: `[M, D]`, L2-normalised.
-        bank: with null prompts.
-        scale: the model's logit scale.
-
-    Returns:
-        `[M]`.
-
-    Raises:
-        ValueError: the bank has no null prompts.
-    """
-    if bank.null is None:
-        raise ValueError("this text bank has no null prompts; build it with null=...")
-    logits = scale * (embeddings.to(bank.null.dtype) @ bank.null.T)
-    count = torch.tensor(float(len(bank.null)), device=logits.device)
-    return (logits.logsumexp(dim=-1) - count.log()) / scale
-
-
-def to_logits(
-    similarity: Tensor,
-    null: Tensor | None,
-    *,
-    scale: float,
-    bias: float | None = None,
-    mode: Mode = "multi-label",
-) -> Tensor:
-    """Similarities as logits.
-
-    Args:
-        similarity: `[B, C]`.
-        null: `[B, C]` or `[B, 1]` from `score_and_null`; needed for multi-label without a bias.
-        scale: the model's logit scale.
-        bias: the logit bias of a model trained with a sigmoid loss; None for a softmax-trained one.
-        mode: `multi-label`: scale * similarity + bias, or scale * (similarity - null), the two-way softmax of
-            the label against nothing in particular. `single-label`: scale * similarity.
-
-    Returns:
-        `[B, C]`.
-
-    Raises:
-        ValueError: no such mode, or neither bias nor null for multi-label.
-    """
-    if mode == "single-label":
-        return scale * similarity
-    if mode != "multi-label":
-        raise ValueError(f"no mode {mode!r}; choose multi-label or single-label")
-    if bias is not None:
-        return scale * similarity + bias
-    if null is None:
-        raise ValueError("multi-label logits of a softmax-trained model need the null similarity")
-    return scale * (similarity - null)
-
-
-def to_probabilities(logits: Tensor, *, mode: Mode = "multi-label") -> Tensor:
-    """Logits `[B, C]` as probabilities `[B, C]`: one sigmoid a label, or a softmax over the labels.
-
-    Raises:
-        ValueError: no such mode.
-    """
-    if mode == "single-label":
-        return logits.softmax(dim=-1)
-    if mode != "multi-label":
-        raise ValueError(f"no mode {mode!r}; choose multi-label or single-label")
-    return logits.sigmoid()
+        similarities.append(pool_frames(per_frame, chosen_mask, pooling=frame_pooling, temperature=frame_temperature))
+    return torch.cat(similarities)
 
 
 def _reduce_texts(similarity: Tensor, pooling: Pooling, top_k: int, temperature: float) -> Tensor:

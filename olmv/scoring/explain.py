@@ -8,6 +8,9 @@ so the contribution of a text is its share summed over frames, that of a frame i
 each list adds up to the similarity exactly. With `mean`, and with `logits` over frames, the weights are equal for all
 texts and frames; with `max`, `topk` and `softmax` they are what the pooling selected: a contribution of 0 means "not
 looked at".
+
+The shares explain the logit too, which rises with the similarity along one line for all labels of a video: that of the
+model's own scale and bias, or of the video's background (`olmv.scoring.probabilities`).
 """
 
 from collections.abc import Sequence

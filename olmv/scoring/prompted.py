@@ -21,27 +21,32 @@ class PromptedBank:
         phrases: the P phrases.
         label_of_phrase: the label of each.
         labels: the C label names.
-        null: `[N, D]` of the null prompts, not normalised.
         condition: texts `[M, D]` and the context `[K, D]` of a video -> `[M, D]`, L2-normalised.
+        background: everyday words that labels are measured against, which the video prompts too; see `TextBank`.
     """
 
     texts: Tensor
     phrases: tuple[str, ...]
     label_of_phrase: Tensor
     labels: tuple[str, ...]
-    null: Tensor
     condition: Callable[[Tensor, Tensor], Tensor]
+    background: "PromptedBank | None" = None
 
     @classmethod
     def from_texts(
-        cls, texts: LabelTexts, embeddings: Tensor, *, null: Tensor, condition: Callable[[Tensor, Tensor], Tensor]
+        cls,
+        texts: LabelTexts,
+        embeddings: Tensor,
+        *,
+        condition: Callable[[Tensor, Tensor], Tensor],
+        background: "PromptedBank | None" = None,
     ) -> "PromptedBank":
         """The bank of a vocabulary: of every phrase the mean over its templates.
 
         Args:
             texts: what was encoded.
             embeddings: `[len(texts.texts), D]`, in that order.
-            null, condition: see the class.
+            condition, background: see the class.
 
         Raises:
             ValueError: there are not as many embeddings as texts.
@@ -56,8 +61,8 @@ class PromptedBank:
             phrases=texts.phrases,
             label_of_phrase=torch.tensor(texts.label_of_phrase, device=embeddings.device),
             labels=texts.labels,
-            null=null,
             condition=condition,
+            background=background,
         )
 
     def for_video(self, context: Tensor | None) -> TextBank:
@@ -68,6 +73,6 @@ class PromptedBank:
         """
         if context is None:
             raise ValueError("these texts are prompted by the video; give the context of a VideoEmbedding")
-        prompted = self.condition(torch.cat([self.texts, self.null]), context)
-        rows, null = prompted[: len(self.texts)], prompted[len(self.texts) :]
-        return TextBank(rows, self.label_of_phrase, self.phrases, self.labels, null)
+        rows = self.condition(self.texts, context)
+        background = None if self.background is None else self.background.for_video(context)
+        return TextBank(rows, self.label_of_phrase, self.phrases, self.labels, background)

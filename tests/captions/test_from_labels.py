@@ -26,7 +26,8 @@ from olmv.labels.vocabulary import MAX_LABEL_CHARS, Vocabulary, clean_text
 from olmv.models.hub import load_model
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
 from olmv.scoring.bank import TextBank
-from olmv.scoring.ensemble import score, to_logits, to_probabilities
+from olmv.scoring.ensemble import score
+from olmv.scoring.probabilities import to_logits, to_probabilities
 from olmv.scoring.thresholds import thresholds_for
 
 CLIPS = Path(olmv.__file__).parent / "data" / "clips"
@@ -245,7 +246,7 @@ def named_by_mini(clips: int, seed: int, frames: int = 8) -> list[tuple[set[str]
             similarity = score(
                 model.encode_frames(pixels[None]).float(), None, bank, frame_pooling=CAPTION_FRAME_POOLING
             )
-            logits = to_logits(similarity, None, scale=model.logit_scale, bias=model.logit_bias)
+            logits = to_logits(similarity, scale=model.logit_scale, bias=model.logit_bias)
             probabilities = dict(zip(vocabulary.names, to_probabilities(logits)[0].tolist(), strict=True))
             prediction = predicted(probabilities, dict(zip(vocabulary.names, limits, strict=True)))
             found.append(({a.name for a in scene.actors}, caption_of(prediction, words)[1]))

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.errors import VocabularyError
-from olmv.labels.templates import DEFAULT_TEMPLATES, NULL_PROMPTS, TEMPLATE_SETS, apply, resolve
+from olmv.labels.templates import DEFAULT_TEMPLATES, TEMPLATE_SETS, apply, resolve
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Label, Vocabulary
 
@@ -24,7 +24,6 @@ def test_every_set_can_be_used() -> None:
         assert resolve(name) == templates == resolve(templates)
         assert len(set(templates)) == len(templates)
     assert DEFAULT_TEMPLATES in TEMPLATE_SETS
-    assert len(set(NULL_PROMPTS)) == len(NULL_PROMPTS)
 
 
 @given(st.text())
@@ -65,6 +64,7 @@ def test_build_texts() -> None:
     assert texts.phrase_of_text == (0, 0, 1, 1, 2, 2, 3, 3)
     assert texts.label_of_text == (0, 0, 0, 0, 0, 0, 1, 1)
     assert texts.kind_of_text == ("name", "name", "alias", "alias", "attribute", "attribute", "name", "name")
+    assert texts.templates == ("{}", "see {}")
     assert repr(texts) == "LabelTexts(labels=2, phrases=4, texts=8)"
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from olmv import Classifier, ModelError, UsageError
 from olmv.cli import main
-from olmv.labels.templates import NULL_PROMPTS
+from olmv.labels.background import BACKGROUND_WORDS
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.hub import frames_for, load_model, load_video_clip, model_info
@@ -79,14 +79,14 @@ def test_a_folder_of_hugging_face_scores_as_transformers_does(hf: tuple[Path, An
     assert expected.std(0).min() > 1e-3, "the videos must matter"
 
 
-def test_multi_label_measures_against_null_prompts_that_the_video_prompts_too(hf: tuple[Path, Any]) -> None:
+def test_multi_label_measures_against_words_that_the_video_prompts_too(hf: tuple[Path, Any]) -> None:
     folder, theirs = hf
     classifier = Classifier(load_model(folder, device="cpu", dtype="float32"))
     clips = [pixels(seed) for seed in range(2)]
     _, logits = score_clips(classifier.model, classifier.embed_clips(clips), bank(classifier))
-    every = hf_logits(theirs, clips, LABELS + list(NULL_PROMPTS))
-    null = every[:, len(LABELS) :].logsumexp(1) - torch.tensor(float(len(NULL_PROMPTS))).log()
-    assert (logits - (every[:, : len(LABELS)] - null[:, None])).abs().max() < 1e-3
+    own, words = hf_logits(theirs, clips, [*LABELS, *BACKGROUND_WORDS]).double().tensor_split([len(LABELS)], dim=1)
+    expected = 2 * ((own - words.mean(1, keepdim=True)) / words.std(1, keepdim=True, correction=0) - 3)
+    assert (logits - expected).abs().max() < 1e-3
 
 
 def test_a_label_scores_alike_whatever_else_is_asked(classifier: Classifier) -> None:
@@ -170,7 +170,7 @@ def test_templates_are_averaged_before_the_video_prompts_them(classifier: Classi
         made.for_video(None)
     labels = build_texts(Vocabulary.from_names(["dog"]), "none")
     with pytest.raises(ValueError, match="0 embeddings for 1 texts"):
-        PromptedBank.from_texts(labels, torch.zeros(0, 16), null=torch.zeros(1, 16), condition=lambda t, _: t)
+        PromptedBank.from_texts(labels, torch.zeros(0, 16), condition=lambda texts, _: texts)
 
 
 def test_texts_are_cached_as_they_are_before_prompting(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,13 +18,9 @@ from olmv.scoring.ensemble import (
     TextBank,
     average_frames,
     frame_weights,
-    null_similarity,
     pool_attributes,
     pool_frames,
     score,
-    score_and_null,
-    to_logits,
-    to_probabilities,
 )
 
 quick = settings(deadline=None, max_examples=30)
@@ -37,14 +33,14 @@ def unit(*shape: int, seed: int = 0) -> Tensor:
     return normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def make_bank(counts: list[int], *, width: int = 6, seed: int = 0, null: int = 3) -> TextBank:
+def make_bank(counts: list[int], *, width: int = 6, seed: int = 0, words: int = 0) -> TextBank:
     index = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     return TextBank(
         embeddings=unit(len(index), width, seed=seed),
         label_index=index,
         texts=tuple(f"text {row}" for row in range(len(index))),
         labels=tuple(f"label {label}" for label in range(len(counts))),
-        null=unit(null, width, seed=seed + 1) if null else None,
+        background=make_bank([1] * words, width=width, seed=seed + 1) if words else None,
     )
 
 
@@ -63,10 +59,8 @@ def soft_weights(values: list[float], temperature: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def slow_score(
-    frames: list[list[float]], texts: list[list[float]], null: list[list[float]], scale: float, **how: object
-) -> tuple[float, float]:
-    """One video, one label, plain Python, straight from the definitions: (similarity, null)."""
+def slow_score(frames: list[list[float]], texts: list[list[float]], **how: object) -> float:
+    """One video, one label, plain Python, straight from the definitions."""
 
     def to_label(frame: list[float]) -> float:
         values = sorted((dot(frame, text) for text in texts), reverse=True)
@@ -79,20 +73,14 @@ def slow_score(
             return sum(best) / len(best)
         return dot(soft_weights(values, how["temperature"]), values)
 
-    def to_nothing(frame: list[float]) -> float:
-        return math.log(sum(math.exp(scale * dot(frame, prompt)) for prompt in null) / len(null)) / scale
-
     if how["frame_pooling"] == "mean":
-        video = mean_direction(frames)
-        return to_label(video), to_nothing(video)
+        return to_label(mean_direction(frames))
     values = [to_label(frame) for frame in frames]
     if how["frame_pooling"] == "logits":
-        return sum(values) / len(values), sum(map(to_nothing, frames)) / len(frames)
+        return sum(values) / len(values)
     if how["frame_pooling"] == "max":
-        best = max(range(len(frames)), key=values.__getitem__)
-        return values[best], to_nothing(frames[best])
-    weights = soft_weights(values, how["frame_temperature"])
-    return dot(weights, values), dot(weights, [to_nothing(frame) for frame in frames])
+        return max(values)
+    return dot(soft_weights(values, how["frame_temperature"]), values)
 
 
 @every_pooling
@@ -114,30 +102,20 @@ def test_score_is_what_the_definitions_say(pooling, frame_pooling, counts, lengt
     how |= {"pooling": pooling, "frame_pooling": frame_pooling}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ensemble, "CHUNK_ELEMENTS", chunk)
-        similarity, null = score_and_null(frames, mask, bank, scale=10.0, **how)
-        assert torch.equal(score(frames, mask, bank, **how), similarity)
+        similarity = score(frames, mask, bank, **how)
     assert similarity.shape == (len(lengths), len(counts))
-    assert null is not None
     for video, length in enumerate(lengths):
         for label, (first, last) in enumerate(pairwise(bank.offsets)):
-            expected = slow_score(
-                frames[video, :length].tolist(),
-                bank.embeddings[first:last].tolist(),
-                bank.null.tolist(),
-                10.0,
-                **how,
-            )
-            found = (similarity[video, label].item(), null[video, label].item())
-            assert found == pytest.approx(expected, abs=2e-5)
+            expected = slow_score(frames[video, :length].tolist(), bank.embeddings[first:last].tolist(), **how)
+            assert similarity[video, label].item() == pytest.approx(expected, abs=2e-5)
 
 
 @every_pooling
 def test_whatever_the_pooling_one_frame_and_one_text_are_a_plain_cosine(pooling, frame_pooling) -> None:
     bank, frames = make_bank([1, 1, 1]), unit(4, 1, 6, seed=9)
     how = {"pooling": pooling, "frame_pooling": frame_pooling}
-    similarity, null = score_and_null(frames, None, bank, scale=5.0, **how)
+    similarity = score(frames, None, bank, **how)
     torch.testing.assert_close(similarity, frames[:, 0] @ bank.embeddings.T)
-    torch.testing.assert_close(null, null_similarity(frames[:, 0], bank, scale=5.0)[:, None].expand(-1, 3))
     torch.testing.assert_close(score(frames[:, 0], None, bank, **how), similarity)
 
 
@@ -194,12 +172,11 @@ def test_max_looks_at_one_frame_even_in_a_tie() -> None:
     assert weights.sum(dim=1).tolist() == [[1.0, 1.0]]
 
 
-@pytest.mark.parametrize("scale", [None, 10.0])
-def test_the_mean_of_logits_is_the_mean_embedding_at_its_length(scale: float | None) -> None:
+def test_the_mean_of_logits_is_the_mean_embedding_at_its_length() -> None:
     bank, frames = make_bank([3, 1]), unit(2, 4, 6, seed=3)
     mask = torch.tensor([[True] * 4, [True, False, True, False]])
     frames[~mask] = torch.nan
-    similarity, _null = score_and_null(frames, mask, bank, scale=scale, frame_pooling="logits")
+    similarity = score(frames, mask, bank, frame_pooling="logits")
     means = torch.stack([frames[0].mean(dim=0), frames[1, [0, 2]].mean(dim=0)])
     torch.testing.assert_close(similarity, means @ bank.means.T)
     per_frame = (
@@ -225,14 +202,16 @@ def test_pool_frames_is_the_weighted_sum(seed: int, temperature: float) -> None:
 def test_templates_are_averaged_per_phrase() -> None:
     texts = build_texts(Vocabulary([Label("dog", attributes=("tail",)), "rain"]), ["{}", "see {}"])
     raw = 7 * unit(6, 4)
-    bank = TextBank.from_texts(texts, raw, null=3 * unit(2, 4))
+    bank = TextBank.from_texts(texts, raw, background=make_bank([1, 1], width=4))
     assert bank.texts == ("dog", "tail", "rain")
     assert bank.labels == ("dog", "rain")
     assert bank.label_index.tolist() == [0, 0, 1]
     torch.testing.assert_close(bank.embeddings, normalize(raw.view(3, 2, 4).mean(dim=1), dim=-1))
-    torch.testing.assert_close(bank.null.norm(dim=-1), torch.ones(2))
-    assert repr(bank) == "TextBank(labels=2, embeddings=[3, 4], null=2)"
-    assert torch.equal(bank.to("cpu").embeddings, bank.embeddings)
+    assert repr(bank) == "TextBank(labels=2, embeddings=[3, 4], background=2)"
+    assert repr(TextBank.from_texts(texts, raw)) == "TextBank(labels=2, embeddings=[3, 4], background=0)"
+    moved = bank.to("cpu")
+    assert torch.equal(moved.embeddings, bank.embeddings)
+    assert torch.equal(moved.background.embeddings, bank.background.embeddings)
     with pytest.raises(ValueError, match="5 embeddings for 6 texts"):
         TextBank.from_texts(texts, raw[:5])
 
@@ -253,13 +232,9 @@ def test_a_bank_that_does_not_fit(index: list[int], texts: str, labels: str, mes
         TextBank(unit(3, 4), torch.tensor(index), tuple(texts), tuple(labels))
 
 
-def test_a_null_that_does_not_fit() -> None:
-    with pytest.raises(ValueError, match=r"null \[2, 5\] does not fit embeddings \[1, 4\]"):
-        TextBank(unit(1, 4), torch.tensor([0]), ("a",), ("a",), unit(2, 5))
-    with pytest.raises(ValueError, match="no null prompts; build it with null="):
-        null_similarity(unit(1, 6), make_bank([1], null=0), scale=1.0)
-    _similarity, null = score_and_null(unit(1, 2, 6), None, make_bank([1], null=0), scale=1.0)
-    assert null is None
+def test_a_background_that_does_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"a background of \[2, 5\] does not fit embeddings \[1, 4\]"):
+        TextBank(unit(1, 4), torch.tensor([0]), ("a",), ("a",), make_bank([1, 1], width=5))
 
 
 def test_what_score_refuses() -> None:
@@ -284,33 +259,6 @@ def test_what_score_refuses() -> None:
         score(frames, None, bank, frame_pooling="softmax", frame_temperature=-1)
     with pytest.raises(ValueError, match="no frame weights for pooling 'mean'; it is max, softmax or logits"):
         pool_frames(torch.zeros(1, 2, 3), pooling="mean")
-
-
-def test_one_half_means_more_like_the_label_than_like_nothing() -> None:
-    bank, videos = make_bank([1, 2]), unit(5, 6, seed=3)
-    similarity, null = score_and_null(videos, None, bank, scale=100.0)
-    probability = to_probabilities(to_logits(similarity, null, scale=100.0))
-    # the two-way softmax of the label against the average null prompt, written out
-    label = (100.0 * similarity).double().exp()
-    nothing = (100.0 * videos @ bank.null.T).double().exp().mean(dim=1, keepdim=True)
-    torch.testing.assert_close(probability.double(), label / (label + nothing), atol=1e-4, rtol=1e-3)
-    assert torch.equal(probability > 0.5, similarity > null)
-
-
-def test_logits_of_sigmoid_models_and_of_a_single_label() -> None:
-    similarity = torch.tensor([[0.1, 0.3]])
-    torch.testing.assert_close(to_logits(similarity, None, scale=10.0, bias=-2.0), torch.tensor([[-1.0, 1.0]]))
-    single = to_logits(similarity, None, scale=10.0, bias=-2.0, mode="single-label")
-    torch.testing.assert_close(single, torch.tensor([[1.0, 3.0]]))
-    assert to_probabilities(single, mode="single-label").sum().item() == pytest.approx(1)
-    with pytest.raises(ValueError, match="softmax-trained model need the null similarity"):
-        to_logits(similarity, None, scale=10.0)
-    for function in (
-        lambda: to_logits(similarity, None, scale=1.0, mode="multi"),
-        lambda: to_probabilities(similarity, mode="multi"),
-    ):
-        with pytest.raises(ValueError, match="no mode 'multi'; choose multi-label or single-label"):
-            function()
 
 
 @pytest.mark.slow
