@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "torchvision", "transformers", "open_clip", "av", "timm", "datasets", "pyarrow"}
+HEAVY = {"torch", "torchvision", "transformers", "open_clip", "av", "PIL", "timm", "datasets", "pyarrow"}
 LIGHT_MODULES = [
     "olmv",
     "olmv.errors",

@@ -83,8 +83,13 @@ class Animation:
         whole = True
         for piece in self.pieces:
             before = canvas.copy() if piece.disposal == RESTORE else None
+            place = piece.box[:2]
             try:
                 picture, piece_whole = piece.picture(file, self.kind)
+                if piece.blends:
+                    canvas.alpha_composite(picture, place)
+                else:
+                    canvas.paste(picture, place)
             except MemoryError:
                 raise
             except Exception:  # Pillow's, of many classes
@@ -92,11 +97,6 @@ class Animation:
                 yield None, False
                 continue
             whole = whole and piece_whole
-            place = piece.box[:2]
-            if piece.blends:
-                canvas.alpha_composite(picture, place)
-            else:
-                canvas.paste(picture, place)
             yield canvas, whole
             if before is not None:
                 canvas = before

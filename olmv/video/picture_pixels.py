@@ -1,5 +1,6 @@
 """Pictures through Pillow: opening one of a fixed list of formats, decoding what there is of it, bytes of any mode."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from olmv.video.frames import Pixels
 
 __all__ = ["MAX_PIXELS", "decode", "open_image", "quiet", "rgb_pixels", "rgba"]
+
+# without a handler of its own, what Pillow logs of a damaged file would go to the terminal
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # 8192 x 8192. No step from a file to a model's input holds 30 bytes for each pixel, in any mode, so that this many fit
 # in the 2048 MB that a worker may allocate.

@@ -161,14 +161,11 @@ def test_a_png_for_viewers_that_know_no_animation(tmp_path: Path) -> None:
         assert np.array_equal(pixels, drawn((place, RED)))
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "LA"])
 def test_animated_png_of_every_mode(tmp_path: Path, mode: str) -> None:
     grey = np.linspace(0, 255, SIZE[0] * SIZE[1]).reshape(SIZE[::-1]).astype(np.uint8)
     greys = [grey, 255 - grey]
-    if mode == "I;16":
-        first, second = (Image.fromarray(g.astype(np.uint16) * 257) for g in greys)
-    else:
-        first, second = (Image.fromarray(g).convert(mode) for g in greys)
+    first, second = (Image.fromarray(g).convert(mode) for g in greys)
     first.save(tmp_path / "a.png", save_all=True, append_images=[second], duration=100)
     for pixels, g in zip(frames_of(tmp_path / "a.png"), greys, strict=True):
         assert near(pixels, np.repeat(g[..., None], 3, 2), 128 if mode == "1" else 8)
@@ -210,6 +207,16 @@ def test_what_follows_a_damaged_picture_is_counted(tmp_path: Path) -> None:
     assert picked[1].pixels is None
     assert np.array_equal(picked[2].pixels, drawn((0, RED), (8, BLUE)))
     assert open_reader(tmp_path / "a.gif").luma([0, 1, 2])[1].max() == 0
+
+
+def test_a_picture_far_outside_is_damage(tmp_path: Path) -> None:
+    square(1).save(tmp_path / "a.png", save_all=True, append_images=[square(5)], duration=100)
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    place = data.rindex(b"fcTL") + 4
+    data[place + 12 : place + 16] = b"\xff\xff\xff\xf0"
+    (tmp_path / "a.png").write_bytes(data)
+    picked = list(open_reader(tmp_path / "a.png").frames([0, 1]))
+    assert [(p.corrupt, p.pixels is None) for p in picked] == [(False, False), (True, True)]
 
 
 def test_animations_that_cannot_be(tmp_path: Path) -> None:

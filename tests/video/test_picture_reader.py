@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -20,7 +22,7 @@ from olmv.video.picture_reader import PictureReader
 from olmv.video.readers import available_decoders, open_reader, read_frames
 from olmv.video.transforms import Preprocess
 from tests import videos
-from tests.pictures import near, photo, pixels_of, png_chunk
+from tests.pictures import near, photo, pixels_of, png_chunk, tiff
 
 KINDS = {"jpg": "jpeg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tiff", "gif": "gif"}
 SETTINGS = DecodeSettings(preprocess=Preprocess(size=32))
@@ -176,6 +178,32 @@ def test_a_webp_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
         DecodeError, match=r"is a WEBP picture that cannot be decoded \(.*\); copy or download it again"
     ):
         open_reader(videos.truncate(tmp_path / "a.webp", tmp_path / "cut.webp", 0.9))
+
+
+def test_pillow_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.tiff").write_bytes(tiff(60, 40, bytes(7200), bits=8, samples=300))
+    with pytest.raises(DecodeError, match="is a TIFF picture that cannot be decoded"):
+        open_reader(tmp_path / "a.tiff")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_forked_worker_imports_nothing_for_photos(tmp_path: Path) -> None:
+    for extension in KINDS:
+        Image.fromarray(photo()).save(tmp_path / f"a.{extension}")
+    square = Image.new("RGBA", (8, 8), (200, 100, 50, 90))
+    for extension in ("png", "webp"):
+        square.save(tmp_path / f"b.{extension}", save_all=True, append_images=[square.rotate(45)], exif=_turned_right())
+    code = (
+        "import sys\nfrom olmv.video.worker import _warm_up\n_warm_up()\nbefore = set(sys.modules)\n"
+        "from olmv.video.decode import DecodeSettings, decode_video\n"
+        "from olmv.video.transforms import Preprocess\n"
+        "settings = DecodeSettings(preprocess=Preprocess(size=32), thumbnails=True)\n"
+        "for path in sys.argv[1:]: decode_video(path, settings)\n"
+        "print(sorted(name for name in set(sys.modules) - before if name.startswith(('PIL', 'olmv'))))\n"
+    )
+    files = sorted(map(os.fspath, tmp_path.iterdir()))
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_too_little_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
