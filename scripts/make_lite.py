@@ -86,7 +86,7 @@ def text_state(folder: Path, config: LiteConfig) -> dict[str, Tensor]:
     return state
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode: what comes out is trained with
 def meanings(towers: LiteTowers, texts: list[str], batch: int = 128) -> Tensor:
     """What A texts mean [A, W]."""
     out = torch.empty(len(texts), towers.config.text_width)
@@ -160,14 +160,13 @@ def main(
     classes: Path,
     wordnet: Path,
     output: Annotated[Path, typer.Option("-o")],
-    card: Annotated[Path | None, typer.Option(help="The text of the model card.")] = None,
 ) -> None:
     known = Classes.load(classes)
     config = LiteConfig(anchors=len(known.names))
     with TemporaryDirectory() as work:
         towers = LiteTowers(config, plain_tokenizer(sentence_encoder, Path(work))).eval()
         fill(towers, known, Taxonomy(wordnet, known.offsets), efficientnet, sentence_encoder)
-        save(towers, output, card)
+        save(towers, output)
 
 
 def plain_tokenizer(sentence_encoder: Path, work: Path) -> Path:
@@ -191,7 +190,7 @@ def fill(towers: LiteTowers, classes: Classes, taxonomy: Taxonomy, efficientnet:
     made = lessons(taxonomy, most=LESSONS)
     print(f"{len(made)} words of WordNet, {len(classes.descriptions)} descriptions", flush=True)
     texts = [PROMPT.format(lesson.name) for lesson in made] + [lesson.gloss for lesson in made]
-    targets = [lesson.target for lesson in made] * 2 + [np.eye(len(names))[k] for k in classes.descriptions]
+    targets = [lesson.target for lesson in made] * 2 + list(np.eye(len(names))[list(classes.descriptions)])
     weights = [lesson.weight for lesson in made] + [lesson.weight / 2 for lesson in made]
     weights += [0.5] * len(classes.descriptions)
     meant = meanings(towers, [*texts, *classes.descriptions.values()])
@@ -209,13 +208,14 @@ def kind_of(name: str, taxonomy: Taxonomy, index: int) -> str:
     return PROMPT.format(f"{name}, a kind of {taxonomy.synsets[above[0]].words[0]}")
 
 
-def save(towers: LiteTowers, output: Path, card: Path | None) -> None:
-    """Write the model folder."""
+def save(towers: LiteTowers, output: Path) -> None:
+    """Write the model folder; a model card that is there stays."""
     preprocess = Preprocess(
         size=towers.image_size, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, resize_mode="shortest", crop_ratio=0.89
     )
     model = VideoCLIP(towers, name="olmv-lite", preprocess=preprocess, templates=PROMPT)
-    text = None if card is None else card.read_text(encoding="utf-8")
+    card = output / "README.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else None
     save_pretrained(model, output, card=text, description=DESCRIPTION, dtype=torch.float16)
 
 
