@@ -151,9 +151,13 @@ def explanation_lines(prediction: VideoPrediction) -> list[str]:
         if explanation.label not in shown:
             continue
         texts = ", ".join(f'"{text.text}" {text.contribution:+.3f}' for text in explanation.texts[:2])
+        if [text.text for text in explanation.texts] == [explanation.label]:
+            texts = ""  # it has no other text than its name
         times = [frame.time_s for frame in explanation.frames[:3]]
         moments = ", ".join(f"{moment:.1f} s" for moment in times if moment is not None)
-        lines.append(printable(f"{explanation.label}: {texts}" + (f"; at {moments}" if moments else "")))
+        why = [part for part in (texts, f"at {moments}" if moments else "") if part]
+        if why:
+            lines.append(printable(f"{explanation.label}: {'; '.join(why)}"))
     return lines
 
 

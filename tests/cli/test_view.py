@@ -1,15 +1,17 @@
 """What a person sees: the table on a terminal, and text that cannot harm it."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from olmv.cli.progress import printable
-from olmv.cli.view import ROWS_BESIDE_FILE, PredictView, plain_line
+from olmv.cli.view import ROWS_BESIDE_FILE, PredictView, explanation_lines, plain_line
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
 from olmv.report.job import Summary
+from olmv.scoring.explain import Explanation, FrameContribution, TextContribution
 
 
 def prediction(video: str = "a.mp4", error: str | None = None, **probabilities: float) -> VideoPrediction:
@@ -126,3 +128,21 @@ def test_markup_in_names_is_only_text(screen: io.StringIO) -> None:
         shown.predicted(prediction("[red]a[/red].mp4", **{"[b]x": 0.9}))
     for text in ("[bold]note[/bold]", "[red]a[/red].mp4", "[b]x 0.90"):
         assert text in screen.getvalue()
+
+
+def test_a_label_is_not_explained_by_its_own_name() -> None:
+    frames = (FrameContribution(3, 1.5, 0.2), FrameContribution(0, 0.25, 0.1))
+    name, text = TextContribution("dog", 0.3), TextContribution("a wagging tail", 0.1)
+    shown = replace(
+        prediction(dog=0.9, cat=0.8, rain=0.7, snow=0.1),
+        explanations=(
+            Explanation("dog", 0.3, (name,), frames),
+            Explanation("cat", 0.4, (name, text), frames),
+            Explanation("rain", 0.1, (TextContribution("rain", 0.1),), ()),
+            Explanation("snow", 0.1, (text,), frames),
+        ),
+    )
+    assert explanation_lines(shown) == [
+        "dog: at 1.5 s, 0.2 s",
+        'cat: "dog" +0.300, "a wagging tail" +0.100; at 1.5 s, 0.2 s',
+    ]
