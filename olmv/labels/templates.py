@@ -31,6 +31,7 @@ TEMPLATE_SETS = MappingProxyType(
             "{}, filmed with a camera.",
             "a video clip with {} in it.",
         ),
+        "photo": ("a photo of {}.", "a person {}."),
         "open-vclip": _open_vclip(),
     }
 )

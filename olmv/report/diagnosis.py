@@ -23,6 +23,12 @@ OPTIONAL = {
 }
 
 
+_SHIPPED = {
+    "olmv-lite": "ships with olmv; sees real footage, things and scenes better than actions",
+    "olmv-mini": "ships with olmv; knows drawings, not footage: for trying things out, not for real video",
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line: a name, what was found, and whether that is bad for a prediction."""
@@ -55,7 +61,7 @@ def diagnose() -> Diagnosis:
         verdict = f"Not ready: {missing} missing. Run: pip install --upgrade olmv"
         return Diagnosis({"packages": packages}, ready=False, verdict=verdict)
     decoders = _decoders()
-    models, default_here, mini_here = _models()
+    models, default_here, lite_here = _models()
     sections = {
         "packages": packages,
         "decoders": decoders,
@@ -65,7 +71,7 @@ def diagnose() -> Diagnosis:
     bad = [finding for findings in sections.values() for finding in findings if finding.bad]
     if bad:
         return Diagnosis(sections, ready=False, verdict=f"Not ready: {bad[0].name}: {bad[0].text}")
-    return Diagnosis(sections, ready=True, verdict=_verdict(default_here=default_here, mini_here=mini_here))
+    return Diagnosis(sections, ready=True, verdict=_verdict(default_here=default_here, lite_here=lite_here))
 
 
 def offline_open_clip_models() -> list[str]:
@@ -151,20 +157,22 @@ def _device() -> list[Finding]:
 
 
 def _models() -> tuple[list[Finding], bool, bool]:
-    from olmv.models.hub import DEFAULT_MODEL, MINI, SHIPPED
+    from olmv.models.hub import DEFAULT_MODEL, LITE, SHIPPED
 
-    mini_here = (SHIPPED[MINI] / "model.safetensors").is_file()
-    mini_text = "ships with olmv; knows drawings, not footage: for trying things out, not for real video"
-    findings = [Finding(MINI, mini_text if mini_here else "its weights are missing from this installation")]
+    whole = {name: (folder / "model.safetensors").is_file() for name, folder in SHIPPED.items()}
+    findings = [
+        Finding(name, _SHIPPED[name] if here else "its weights are missing from this installation")
+        for name, here in whole.items()
+    ]
     here = offline_open_clip_models() + offline_hub_models()
     findings += [Finding(name, "in the cache" + ("; the default" if name == DEFAULT_MODEL else "")) for name in here]
     if DEFAULT_MODEL not in here:
         findings.append(Finding(DEFAULT_MODEL, "the default: not here yet, fetched from the hub when first used"))
-    return findings, DEFAULT_MODEL in here, mini_here
+    return findings, DEFAULT_MODEL in here, whole[LITE]
 
 
-def _verdict(*, default_here: bool, mini_here: bool) -> str:
+def _verdict(*, default_here: bool, lite_here: bool) -> str:
     if default_here:
         return 'Ready, also offline. Try: olmv predict clips/ --labels "dog, guitar, rain"'
-    try_mini = " Without a network, --model olmv-mini runs now, on drawings only." if mini_here else ""
-    return f"Ready; the default model's weights will be fetched when first used.{try_mini}"
+    offline = " Without a network olmv-lite runs in its place." if lite_here else ""
+    return f"Ready; the default model's weights will be fetched when first used.{offline}"

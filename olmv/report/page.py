@@ -61,6 +61,8 @@ def model_note(name: str) -> str | None:
     """What a reader must know of a model before believing its figures, or None."""
     if "olmv-mini" in name:
         return "olmv-mini knows drawings, not footage: on real video its answers mean nothing."
+    if "olmv-lite" in name:
+        return "olmv-lite is small: it knows things and scenes better than actions, and nothing of faces or text."
     return None
 
 

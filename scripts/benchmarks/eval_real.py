@@ -32,6 +32,7 @@ from olmv.calibration.crossfit import cross_fit, stratified_folds
 from olmv.calibration.fitting import fit_all
 from olmv.calibration.objectives import Objective
 from olmv.calibration.scaling import fit_scalings
+from olmv.captions.from_labels import CAPTION_FRAME_POOLING, MAX_OBJECTS
 from olmv.classifier import Classifier
 from olmv.evaluation.bootstrap import mean_interval, multi_label_intervals
 from olmv.evaluation.metrics import multi_label
@@ -84,9 +85,9 @@ def deciding(embedded: Embedded, probability: Floats, arm: str) -> Iterator[Figu
     yield Figure(f"{real.name}/{arm}/ece_fitted", scaled.ece, None, None, count)
 
 
-def captions(embedded: Embedded, probability: Floats, most: int = 5) -> Iterator[Figure]:
-    """What `olmv caption --captioner labels:MODEL` names: the positives, at most `most` of them."""
-    best = np.argsort(-probability, axis=1)[:, :most]
+def captions(embedded: Embedded, probability: Floats) -> Iterator[Figure]:
+    """What `olmv caption --captioner labels:MODEL` names: the most probable positives."""
+    best = np.argsort(-probability, axis=1)[:, :MAX_OBJECTS]
     named = np.zeros_like(embedded.real.truth)
     np.put_along_axis(named, best, values=True, axis=1)
     named &= probability >= 0.5
@@ -159,7 +160,8 @@ def measure(embedded: Embedded, args: argparse.Namespace) -> Iterator[Figure]:
                 continue
             yield from deciding(embedded, sigmoid(logits), arm)
             if arm == "templates":
-                yield from captions(embedded, sigmoid(logits))
+                told = embedded.score(frame_pooling=CAPTION_FRAME_POOLING)
+                yield from captions(embedded, sigmoid(told[1]))
     if real.captions:
         yield from retrieving(embedded)
     if real.groups and real.exclusive:

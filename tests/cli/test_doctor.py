@@ -27,7 +27,7 @@ def test_olmv_mini_is_honest_about_itself(olmv: Any, here: Path, monkeypatch: py
     monkeypatch.setitem(SHIPPED, "olmv-mini", here)
     out = olmv("doctor")[1]
     assert "knows drawings, not footage" in out
-    assert "--model olmv-mini runs now, on drawings only" in out
+    assert "Without a network olmv-lite runs in its place" in out
 
 
 def test_a_missing_package_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ def test_list(olmv: Any) -> None:
     code, out, _ = olmv("models", "list")
     lines = out.splitlines()
     assert code == 0
-    assert lines[0].split() == ["olmv-mini", "64", "px", "ships", "with", "olmv"]
-    assert lines[1].endswith("default")
+    assert lines[0].split() == ["olmv-lite", "260", "px", "ships", "with", "olmv"]
+    assert lines[1].split() == ["olmv-mini", "64", "px", "ships", "with", "olmv"]
+    assert lines[2].endswith("default")
     assert len(lines) > 100
 
 

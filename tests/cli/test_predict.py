@@ -284,3 +284,17 @@ def test_control_c(here: Path, model: str) -> None:
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "olmv: stopped"
     assert 1 <= len(rows(here / "x.jsonl")) <= 20
+
+
+def test_without_the_default_olmv_lite_runs_and_a_named_model_is_never_replaced(
+    olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("olmv.models.default.default_model", lambda: "olmv-lite")
+    monkeypatch.setattr("olmv.network.is_online", lambda: False)
+    code, _, err = olmv("predict", "clips/0.mp4", "-l", "dog", "-o", "rows.jsonl")
+    assert code == 0
+    assert "PE-Core-L-14-336/meta, the default, cannot be had here: running olmv-lite" in err
+    assert json.loads((here / "rows.jsonl").read_text())["model"] == "olmv-lite"
+    code, _, err = olmv("predict", "clips/0.mp4", "-l", "dog", "--model", "PE-Core-L-14-336/meta")
+    assert code == 2
+    assert "the weights of 'PE-Core-L-14-336/meta' cannot be had" in err

@@ -38,7 +38,7 @@ def test_resolve_one_template() -> None:
 @pytest.mark.parametrize(
     ("templates", "message"),
     [
-        ("vidio", r"no template set 'vidio'; did you mean 'video'\? choose from none, video, open-vclip"),
+        ("vidio", r"no template set 'vidio'; did you mean 'video'\? choose from none, video, photo, open-vclip"),
         ("zzz", "no template set 'zzz'; choose from none"),
         ([], "the list of templates is empty; use templates='none'"),
         (["a dog"], r"template 'a dog' must have exactly one \{\}"),
