@@ -17,7 +17,7 @@ from olmv.labels.background import background_texts
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.embedding import default_batch_size, embed_clips, video_vector
-from olmv.models.hub import DEFAULT_MODEL, load_model
+from olmv.models.hub import load_model
 from olmv.models.publishing import push_to_hub
 from olmv.models.saving import save_pretrained
 from olmv.models.text_cache import encode_texts_cached
@@ -60,7 +60,7 @@ class Classifier:
     @classmethod
     def from_pretrained(
         cls,
-        name: str | Path = DEFAULT_MODEL,
+        name: str | Path | None = None,
         *,
         revision: str | None = None,
         device: str = "auto",
@@ -73,7 +73,7 @@ class Classifier:
         >>> classifier = Classifier.from_pretrained("hf:me/my-model", revision="v1")
 
         Args:
-            name: of the model.
+            name: of the model; None for the default (see `olmv.load_model`).
             revision: a branch, tag or commit of a model on the Hub (`ORG/REPO` then names one, with `hf:` or without).
             device, dtype, temporal, runtime: as `olmv.load_model`.
 
@@ -83,6 +83,8 @@ class Classifier:
             UsageError: the device, the dtype or the runtime cannot be used.
         """
         if revision is not None:
+            if name is None:
+                raise UsageError("a revision goes with a model's name; name the model")
             name = f"hf:{str(name).removeprefix('hf:')}@{revision}"
         return cls(load_model(name, device=device, dtype=dtype, temporal=temporal, runtime=runtime))
 
@@ -224,7 +226,7 @@ class Classifier:
         mode: Mode = "multi-label",
         progress: Callable[[int, int], None] | None = None,
     ) -> TextBank | PromptedBank:
-        """The embeddings of all texts; only those that the on-disk cache lacks are encoded.
+        """Embed all texts; only those that the on-disk cache lacks are encoded.
 
         With a softmax-trained model, multi-label logits are measured against everyday words; the bank then has them as
         its background, in the same templates. A label that the model has an embedding of
