@@ -1,6 +1,7 @@
 """olmv-lite's two networks against the libraries that they are made from, its folder, and what it says of pictures."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +201,12 @@ def test_what_ships_is_small_and_whole() -> None:
     assert sum(path.stat().st_size for path in shipped) < 90e6
     for folder in SHIPPED.values():
         assert (folder / "README.md").read_text(encoding="utf-8").count("\n") > 20
+
+
+def test_loading_it_imports_none_of_the_slow_libraries() -> None:
+    code = (
+        "import sys, olmv; olmv.load_model('olmv-lite').encode_texts(['a dog']);"
+        "print({'timm', 'transformers', 'open_clip', 'torchvision'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
