@@ -1,7 +1,7 @@
 """Everyday words that a label is measured against where a model has no probabilities of its own.
 
 They are spread over what videos show and follow no data set. Which they are matters little, how many they are more:
-of a third of them the spread, which the score is made of, is unsteady (`scripts/bench_score.py`).
+with a third of them scores are slightly worse (`scripts/benchmarks/bench_score.py`).
 """
 
 from collections.abc import Sequence

@@ -8,8 +8,9 @@ terms of its own video, as a standard score among everyday words (`olmv.labels.b
 
 mean_B and sd_B are over the similarities of video v to the words B, worded and pooled over frames as labels are. No
 data are needed, the order of a video's labels is that of their similarities, and the other labels of the list do not
-matter. That a score is comparable once it is told relative to a cohort is known from speaker verification as test
-normalisation (Auckenthaler, Carey and Lloyd-Thomas 2000).
+matter. Neither do the model's scale and the length of a video's vector: `mean` and `logits` over frames are the same
+here. Speaker verification knows such a score among a cohort as test normalisation (Auckenthaler, Carey and Lloyd-Thomas
+2000). `scripts/benchmarks/bench_score.py` compares it with others.
 """
 
 from dataclasses import dataclass

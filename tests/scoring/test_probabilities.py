@@ -107,6 +107,14 @@ def test_with_one_frame_all_frame_poolings_agree(seed: int) -> None:
         torch.testing.assert_close(other, mean)
 
 
+@given(seed=seeds)
+@quick
+def test_the_length_of_a_video_does_not_matter(seed: int) -> None:
+    bank, frames = make_bank([2, 1], seed=seed, words=8), unit(2, 5, 6, seed=seed + 9)
+    mean, logits = (logits_of(frames, None, bank, pooling) for pooling in ("mean", "logits"))
+    torch.testing.assert_close(mean, logits, atol=5e-3, rtol=1e-4)
+
+
 def test_a_word_that_shows_briefly_counts_where_it_shows() -> None:
     dog, street, other = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
     frames = torch.tensor([[dog] * 2 + [street] * 6])
