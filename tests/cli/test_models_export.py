@@ -42,7 +42,7 @@ def test_the_examples_run(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
 def test_errors_are_one_line(olmv: Any, here: Path) -> None:
     code, out, err = olmv("models", "export", "olmv-mimi", "-o", "out")
     assert (code, out) == (2, "")
-    assert err == "olmv: no model is called 'olmv-mimi'; did you mean olmv-mini?\n"
+    assert err == "olmv: no model is called 'olmv-mimi'; did you mean olmv-mini, olmv-lite?\n"
     (here / "file").write_text("")
     save_pretrained(tiny_model(), here / "model")
     code, _, err = olmv("models", "export", "model", "-o", "file/out")
