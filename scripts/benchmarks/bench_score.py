@@ -201,7 +201,8 @@ def main() -> None:
             first = ("mean", "softmax")
             poolings = (*first, *(p for p in FRAME_POOLINGS if p not in first)) if world.several_frames else ("mean",)
             figures += measure(world, poolings)
-    settings = {"model": args.model, "clips": clips, "seed": SEED, "frames": FRAMES, "quick": args.quick}
+    data = [folder.name for folder in args.data]
+    settings = {"model": args.model, "data": data, "clips": clips, "frames": FRAMES, "quick": args.quick}
     print(f"{time.perf_counter() - started:.0f} s", settings)
     if args.json is not None:
         write(args.json, figures, settings, seed=SEED)
