@@ -6,23 +6,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olmv.cli.progress import Progress, printable
+from olmv.cli.describe_view import DescribeView, show_answers, show_preview
 from olmv.errors import UsageError
 
 if TYPE_CHECKING:
-    from olmv.labels.asking import Answer
     from olmv.labels.describe import DescribeSummary
-    from olmv.labels.preview import Preview
     from olmv.labels.quality import Gate
     from olmv.labels.vocabulary import Vocabulary
 
 EPILOG = """\b
 Examples:
-  olmv describe-labels labels.txt -o book.json --llm openai:llama@http://127.0.0.1:8000/v1
-  olmv describe-labels "cardioversion, suturing" --domain "hospital training videos" --dry-run
+  olmv describe-labels labels.txt -o book.json
+  olmv describe-labels "cardioversion, suturing" -o medical.json --llm openai:llama@http://127.0.0.1:8000/v1
 """
 
-FAILURES_SHOWN = 20
+WORDNET = "wordnet"
+FOR_LANGUAGE_MODELS = (
+    "prompt",
+    "domain",
+    "retries",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "seed",
+    "concurrency",
+    "timeout",
+    "llm_option",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def describe_labels(
+    context: typer.Context,
     labels: Annotated[
         str, typer.Argument(metavar="LABELS", help='A label file (txt, csv, json, yaml), or "dog, guitar, rain".')
     ],
@@ -42,7 +53,10 @@ def describe_labels(
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="vllm:MODEL, openai:MODEL@URL (any compatible server; key in OPENAI_API_KEY) or transformers:MODEL.",
+            help="Who describes them: wordnet (a dictionary that ships with olmv), or a language model: vllm:MODEL, "
+            "openai:MODEL@URL (any compatible server; key in OPENAI_API_KEY) or transformers:MODEL.  "
+            "[default: wordnet]",
+            show_default=False,
         ),
     ] = None,
     attributes_per_label: Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Attributes of a label.")] = 8,
@@ -85,7 +99,7 @@ def describe_labels(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the prompts and token counts; ask and write nothing.")
+        bool, typer.Option("--dry-run", help="Show what would be written, or asked of a model; write and ask nothing.")
     ] = False,
     resume: Annotated[
         bool,
@@ -95,7 +109,7 @@ def describe_labels(
     ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
-    """Let a language model write what every label looks like, for olmv predict --attributes."""
+    """Write what every label looks like, for olmv predict --attributes: from WordNet, or by a language model."""
     from olmv.files import check_writable
     from olmv.labels.asking import Questions
     from olmv.labels.describe import describe_labels, waiting_labels
@@ -103,29 +117,42 @@ def describe_labels(
     from olmv.labels.vocabulary import Vocabulary
     from olmv.llm.chat import Sampling, open_chat
     from olmv.llm.prompts import load_prompt
+    from olmv.models.default import DEFAULT_MODEL
 
-    if not dry_run and (output is None or llm is None):
-        raise UsageError(f"{'-o BOOK.json' if output is None else '--llm'} is needed; or look first, with --dry-run")
+    given = [name for name in FOR_LANGUAGE_MODELS if _is_given(context, name)]
+    if given and (llm == WORDNET or (llm is None and not dry_run)):
+        flag = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{flag} is for a language model; name one with --llm, or leave {flag} out")
+    if output is None and not dry_run:
+        raise UsageError("-o BOOK.json is needed; or look first, with --dry-run")
     vocabulary = Vocabulary.load(labels)
+    if output is not None and not dry_run:
+        check_writable(output)
+    if llm == WORDNET or (llm is None and not given):
+        _from_wordnet(
+            vocabulary, output, attributes_per_label, model, templates,
+            default=llm is None, dry_run=dry_run, resume=resume, quiet=quiet,
+        )  # fmt: skip
+        return
+    if llm is not None and ":" not in llm:
+        raise UsageError(f"--llm {llm!r} is not wordnet, vllm:MODEL, openai:MODEL@URL or transformers:MODEL")
     questions = Questions(
         load_prompt(prompt or ("domain" if domain else "general")), count=attributes_per_label, domain=domain
     )
     sampling = Sampling(
         temperature=temperature, top_p=top_p, max_tokens=max_tokens or 40 * attributes_per_label + 64, seed=seed
     )
-    if output is not None and not dry_run:
-        check_writable(output)
     options = key_values(llm_option, "--llm-option")
-    view = _View(quiet=quiet)
+    view = DescribeView(quiet=quiet, remedy="the same command asks for them again")
     for note in vocabulary.notes:
         view.note(note)
     waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []
     if llm is None:
-        _show(preview(waiting, None, questions=questions, sampling=sampling), len(waiting))
+        show_preview(preview(waiting, None, questions=questions, sampling=sampling), len(waiting))
         return
     with closing(open_chat(llm, concurrency=concurrency, timeout_s=timeout, options=options)) as chat:
         if dry_run:
-            _show(preview(waiting, chat, questions=questions, sampling=sampling), len(waiting))
+            show_preview(preview(waiting, chat, questions=questions, sampling=sampling), len(waiting))
             return
         assert output is not None
         try:
@@ -134,7 +161,7 @@ def describe_labels(
                 output,
                 chat=chat,
                 questions=questions,
-                gate=_gate(vocabulary, model, templates),
+                gate=_gate(vocabulary, model or DEFAULT_MODEL, templates),
                 sampling=sampling,
                 retries=retries,
                 resume=resume,
@@ -142,9 +169,52 @@ def describe_labels(
             )
         finally:
             view.progress.stop()
+    _finish(view, summary, output)
+
+
+def _from_wordnet(
+    vocabulary: "Vocabulary",
+    output: Path | None,
+    count: int,
+    model: str | None,
+    templates: str | None,
+    *,
+    default: bool,
+    dry_run: bool,
+    resume: bool,
+    quiet: bool,
+) -> None:
+    from olmv.labels.describe import describe_from_wordnet, waiting_labels
+    from olmv.labels.wordnet.writing import write_attributes
+
+    gate = _gate(vocabulary, model, templates)
+    waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []
+    view = DescribeView(quiet=quiet, remedy="name a language model with --llm, or write them by hand")
+    if default:
+        view.note("no --llm is given: WordNet, a dictionary that ships with olmv, describes the labels")
+    for note in vocabulary.notes:
+        view.note(note)
+    if dry_run:
+        show_answers(write_attributes(waiting, vocabulary, count=count, gate=gate))
+        return
+    assert output is not None
+    try:
+        summary = describe_from_wordnet(vocabulary, output, gate=gate, count=count, resume=resume, listener=view)
+    finally:
+        view.progress.stop()
+    _finish(view, summary, output)
+
+
+def _finish(view: DescribeView, summary: "DescribeSummary", output: Path) -> None:
     view.finished(summary, output)
     if summary.failed or summary.stopped:
         raise typer.Exit(1)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, whatever its value."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def key_values(texts: list[str] | None, flag: str) -> dict[str, str]:
@@ -163,76 +233,13 @@ def key_values(texts: list[str] | None, flag: str) -> dict[str, str]:
 
 
 def _gate(vocabulary: "Vocabulary", model: str | None, templates: str | None) -> "Gate":
+    """What an attribute must be; without a model its length is not limited by one."""
     from olmv.labels.quality import Gate
-    from olmv.labels.templates import resolve
-    from olmv.models.hub import DEFAULT_MODEL
+    from olmv.labels.templates import DEFAULT_TEMPLATES, resolve
+
+    if model is None:
+        return Gate(vocabulary, templates=resolve(templates or DEFAULT_TEMPLATES))
     from olmv.models.text_limit import text_limit
 
-    limit = text_limit(model or DEFAULT_MODEL)
+    limit = text_limit(model)
     return Gate(vocabulary, templates=resolve(templates or limit.templates), limit=limit)
-
-
-def _show(found: "Preview | None", labels: int) -> None:
-    """The dry run: results, so they go to standard output."""
-    if found is None:
-        print("every label is described already; there is nothing to ask")
-        return
-    for turn in found.conversation:
-        print(f"[{turn.role}]")
-        print("\n".join(printable(line) for line in turn.content.split("\n")), end="\n\n")
-    about = "" if found.exact else "about "
-    for name, tokens in found.counted:
-        print(f"{about}{tokens} tokens\t{printable(name)}")
-    if len(found.counted) < labels:
-        print(f"... and {labels - len(found.counted)} more labels")
-    print(f"{labels} labels, {about}{found.prompt_tokens} prompt tokens, at most {found.answer_tokens} answer tokens")
-
-
-class _View:
-    """Shows a run; see `olmv.labels.describe.DescribeListener`."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-
-        self.progress = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
-
-    def note(self, text: str) -> None:
-        """A remark on its own line."""
-        self.progress.say(f"note: {text}")
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the progress bar."""
-        self.progress.start(total=total, done=done)
-
-    def described(self, answer: "Answer") -> None:
-        """One more label."""
-        self.progress.step()
-
-    def finished(self, summary: "DescribeSummary", output: Path) -> None:
-        """The last lines: what was done, what failed, what was written."""
-        say = self.progress.say
-        parts = [f"{summary.described} labels described" if summary.described != 1 else "1 label described"]
-        if summary.attributes:
-            parts.append(f"{summary.attributes} attributes")
-        if summary.earlier:
-            parts.append(f"{summary.earlier} from before")
-        if summary.failed:
-            parts.append(f"{len(summary.failed)} failed")
-        if summary.short:
-            parts.append(f"{summary.short} with fewer attributes than asked for")
-        if summary.asked:
-            parts.append(
-                f"{summary.asked} answers, {summary.prompt_tokens} prompt and {summary.completion_tokens} answer "
-                f"tokens, {summary.seconds:.1f} s"
-            )
-        say(", ".join(parts))
-        for name, why in summary.failed[:FAILURES_SHOWN]:
-            say(f"failed: {name}: {why}")
-        if len(summary.failed) > FAILURES_SHOWN:
-            say(f"and {len(summary.failed) - FAILURES_SHOWN} more")
-        if summary.stopped:
-            say(f"stopped: {summary.stopped}; what is done is kept, the same command goes on from there")
-        elif summary.failed:
-            say("labels that failed are not in the book; the same command asks for them again")
-        if output.is_file():
-            say(f"wrote {output}" if summary.described else f"unchanged: {output}")

@@ -1,7 +1,7 @@
 """One label after the other, asked of a language model until its attributes can be used."""
 
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from olmv.errors import UsageError
@@ -24,17 +24,19 @@ class Answer:
         label: the label.
         attributes: at most as many as were asked for, all of them through the gate.
         error: why there are none, in one line.
-        asked: how many times the model was asked.
+        asked: how many times a model was asked.
         prompt_tokens: over all times.
         completion_tokens: over all times.
+        source: what else the book tells of where they are from.
     """
 
     label: Label
-    attributes: tuple[str, ...]
-    error: str | None
-    asked: int
-    prompt_tokens: int
-    completion_tokens: int
+    attributes: tuple[str, ...] = ()
+    error: str | None = None
+    asked: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,29 @@
-"""`describe_labels`: from labels to an attribute book that survives kills and keeps what people changed in it.
+"""From labels to an attribute book, by a language model or from WordNet."""
 
-While it runs, every label that is done is one durable row of `BOOK.partial.jsonl`; at the end the rows are
-merged into the book, which is replaced whole. So a run that was killed goes on where it was, and a label that
-the book already describes is not asked for again.
-"""
-
-import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
-from olmv.errors import LLMUnavailableError, OutputError, UsageError
-from olmv.files import JsonlJournal, check_writable
+from olmv.errors import LLMUnavailableError, UsageError
+from olmv.files import check_writable
 from olmv.labels.asking import Answer, Questions, ask
-from olmv.labels.attributes import AttributeBook, BookEntry, write_book
+from olmv.labels.draft import Draft
 from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.wordnet.writing import NAME as WORDNET
+from olmv.labels.wordnet.writing import write_attributes
 from olmv.llm.chat import ChatModel, Sampling
 
-__all__ = ["DescribeListener", "DescribeSummary", "attributes_sha256", "describe_labels", "waiting_labels"]
-
-PARTIAL = ".partial.jsonl"
+__all__ = [
+    "DescribeListener",
+    "DescribeSummary",
+    "describe_from_wordnet",
+    "describe_labels",
+    "waiting_labels",
+]
 
 
 class DescribeListener(Protocol):
@@ -116,22 +112,77 @@ def describe_labels(
     sampling = sampling or Sampling()
     if questions.count < 1 or retries < 0:
         raise UsageError("at least 1 attribute per label and 0 retries are needed")
+
+    def answers(waiting: Sequence[Label]) -> Generator[Answer]:
+        return ask(waiting, chat, questions=questions, gate=gate, sampling=sampling, retries=retries)
+
+    provenance = _provenance(chat, questions, sampling)
+    return _write(vocabulary, output, answers, provenance, count=questions.count, resume=resume, listener=listener)
+
+
+def describe_from_wordnet(
+    vocabulary: Vocabulary,
+    output: str | Path,
+    *,
+    gate: Gate,
+    count: int = 8,
+    resume: bool = True,
+    listener: DescribeListener | None = None,
+) -> DescribeSummary:
+    """Write what WordNet says of every label to an attribute book; no language model is asked.
+
+    Labels that it does not know are not in the book and stand in `failed`.
+
+    Args:
+        vocabulary: the labels. What an ambiguous one means is decided by the others.
+        output: as for `describe_labels`.
+        gate: what an attribute must be.
+        count: attributes of a label, at most.
+        resume: as for `describe_labels`.
+        listener: is told how it goes.
+
+    Raises:
+        VocabularyError: `output` is there and is no attribute book.
+        OutputError: `output` cannot be written, or another run is writing it.
+        UsageError: the count makes no sense.
+    """
+    if count < 1:
+        raise UsageError("at least 1 attribute per label is needed")
+
+    def answers(waiting: Sequence[Label]) -> Generator[Answer]:
+        return write_attributes(waiting, vocabulary, count=count, gate=gate)
+
+    # quickly done again, so no row is worth the wait for the disk
+    return _write(
+        vocabulary, output, answers, {"llm": WORDNET}, count=count, resume=resume, listener=listener, durable=False
+    )
+
+
+def _write(
+    vocabulary: Vocabulary,
+    output: str | Path,
+    answers: Callable[[Sequence[Label]], Generator[Answer]],
+    provenance: Mapping[str, Any],
+    *,
+    count: int,
+    resume: bool,
+    listener: DescribeListener | None,
+    durable: bool = True,
+) -> DescribeSummary:
     check_writable(output)
-    with _Draft(Path(output), fresh=not resume) as draft:
+    with Draft(Path(output), fresh=not resume, durable=durable) as draft:
         waiting = draft.waiting(vocabulary)
         summary = DescribeSummary(total=len(vocabulary), earlier=len(vocabulary) - len(waiting))
-        provenance = _provenance(chat, questions, sampling)
         if listener is not None:
             for text in draft.notes(vocabulary, provenance):
                 listener.note(text)
             listener.started(total=summary.total, done=summary.earlier)
         begun = time.monotonic()
         try:
-            answers = ask(waiting, chat, questions=questions, gate=gate, sampling=sampling, retries=retries)
-            with closing(answers):
-                for answer in answers if waiting else ():  # with nothing to ask the model need not even be there
+            with closing(answers(waiting)) as stream:
+                for answer in stream if waiting else ():  # with nothing to ask the model need not even be there
                     draft.add(answer, provenance)
-                    summary.count(answer, questions.count)
+                    summary.count(answer, count)
                     if listener is not None:
                         listener.described(answer)
         except LLMUnavailableError as failure:
@@ -151,12 +202,7 @@ def waiting_labels(vocabulary: Vocabulary, output: str | Path | None, *, resume:
     Raises:
         VocabularyError: `output` is there and is no attribute book.
     """
-    return list(vocabulary) if output is None else _Draft(Path(output), fresh=not resume).waiting(vocabulary)
-
-
-def attributes_sha256(attributes: tuple[str, ...]) -> str:
-    """Tells whether a person changed the attributes of a label after they were written."""
-    return hashlib.sha256("\n".join(attributes).encode()).hexdigest()[:16]
+    return list(vocabulary) if output is None else Draft(Path(output), fresh=not resume).waiting(vocabulary)
 
 
 def _provenance(chat: ChatModel, questions: Questions, sampling: Sampling) -> dict[str, Any]:
@@ -169,110 +215,3 @@ def _provenance(chat: ChatModel, questions: Questions, sampling: Sampling) -> di
         known["domain"] = questions.domain
     settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
     return {**known, "sampling": {**settings, "seed": sampling.seed}}
-
-
-class _Draft:
-    """The book and the rows that are not in it yet."""
-
-    def __init__(self, output: Path, *, fresh: bool) -> None:
-        self._output = output
-        self._path = output.with_name(output.name + PARTIAL)
-        self._journal = JsonlJournal(self._path, durable=True)
-        self._restart = fresh
-
-    def __enter__(self) -> "_Draft":
-        self._journal.open()
-        if self._restart:
-            # emptied, not removed: the lock is on this very file
-            self._path.write_bytes(b"")
-            self._journal.append({"fresh": True})
-            self._restart = False
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        if self._path.is_file() and not self._path.stat().st_size:
-            self._path.unlink()
-        self._journal.close()
-
-    @cached_property
-    def _fresh(self) -> bool:
-        """Whether what the book says does not count: a run that started over and was killed is still one."""
-        return self._restart or any(row.get("fresh") for row in self._journal.rows(repair=False))
-
-    def waiting(self, vocabulary: Vocabulary) -> list[Label]:
-        """The labels without attributes so far."""
-        done = set() if self._restart else set(self._written())
-        book = self._book()
-        done.update(label for label in book if self._kept(book.entry(label)))
-        return [label for label in vocabulary if label.name not in done]
-
-    def notes(self, vocabulary: Vocabulary, provenance: Mapping[str, Any]) -> Iterator[str]:
-        """Of what is kept, how much was changed by hand, and how much was written under other settings."""
-        book, written = self._book(), self._written()
-        by_hand = other = 0
-        for name in vocabulary.names:
-            if name in book and self._kept(book.entry(name)):
-                entry = book.entry(name)
-            elif name in written:
-                entry = self._row(written[name])
-            else:
-                continue
-            if _by_hand(entry):
-                by_hand += 1
-            else:
-                known = entry.model_dump()
-                other += any(known.get(key) != provenance.get(key) for key in ("llm", "prompt_sha256", "domain"))
-        if by_hand:
-            yield f"{_labels(by_hand)} written or changed by hand: kept as they are"
-        if other:
-            yield f"{_labels(other)} from another model or prompt: kept; --no-resume asks for them anew"
-
-    def add(self, answer: Answer, provenance: Mapping[str, Any]) -> None:
-        """One durable row."""
-        if answer.error is not None:
-            self._journal.append({"failed": answer.label.name, "error": answer.error})
-            return
-        entry = {
-            "attributes": list(answer.attributes),
-            **provenance,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "asked": answer.asked,
-            "attributes_sha256": attributes_sha256(answer.attributes),
-        }
-        self._journal.append({"label": answer.label.name, "entry": entry})
-
-    def merge(self, vocabulary: Vocabulary, *, complete: bool) -> None:
-        """Rows into the book. The book is read again: a person may have changed it meanwhile."""
-        if self._fresh and not complete:
-            return  # half a new book would look like a whole old one
-        book, written = self._book(), self._written()
-        new = {name for name in written if name not in book or not self._kept(book.entry(name))}
-        order = dict.fromkeys((*(name for name in vocabulary.names if name in new or name in book), *book, *new))
-        if new:
-            entries = ((name, self._row(written[name]) if name in new else book.entry(name)) for name in order)
-            write_book(self._output, entries, extra=book.extra)
-        self._path.unlink(missing_ok=True)
-
-    def _kept(self, entry: BookEntry) -> bool:
-        return bool(entry.attributes) and (_by_hand(entry) or not self._fresh)
-
-    def _book(self) -> AttributeBook:
-        return AttributeBook.load(self._output) if self._output.is_file() else AttributeBook({})
-
-    def _written(self) -> dict[str, int]:
-        """Label -> where its row is: only that, so that memory stays flat."""
-        return self._journal.offsets("label")
-
-    def _row(self, offset: int) -> BookEntry:
-        try:
-            return BookEntry.model_validate(self._journal.row_at(offset).get("entry"))
-        except ValidationError:
-            raise OutputError(f"{self._path} holds a row that olmv did not write; move the file away") from None
-
-
-def _by_hand(entry: BookEntry) -> bool:
-    return (entry.model_extra or {}).get("attributes_sha256") != attributes_sha256(entry.attributes)
-
-
-def _labels(number: int) -> str:
-    return "1 label" if number == 1 else f"{number} labels"

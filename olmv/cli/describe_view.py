@@ -1,0 +1,105 @@
+"""What `olmv describe-labels` shows: a dry run on standard output, a run on standard error."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from olmv.cli.progress import Progress, printable
+
+if TYPE_CHECKING:
+    from olmv.labels.asking import Answer
+    from olmv.labels.describe import DescribeSummary
+    from olmv.labels.preview import Preview
+
+__all__ = ["DescribeView", "show_answers", "show_preview"]
+
+FAILURES_SHOWN = 20
+NOTHING = "every label is described already; there is nothing to ask"
+
+
+def show_preview(found: "Preview | None", labels: int) -> None:
+    """Print what a language model would be asked."""
+    if found is None:
+        print(NOTHING)
+        return
+    for turn in found.conversation:
+        print(f"[{turn.role}]")
+        print("\n".join(printable(line) for line in turn.content.split("\n")), end="\n\n")
+    about = "" if found.exact else "about "
+    for name, tokens in found.counted:
+        print(f"{about}{tokens} tokens\t{printable(name)}")
+    if len(found.counted) < labels:
+        print(f"... and {labels - len(found.counted)} more labels")
+    print(f"{labels} labels, {about}{found.prompt_tokens} prompt tokens, at most {found.answer_tokens} answer tokens")
+
+
+def show_answers(answers: "Iterable[Answer]") -> None:
+    """Print the meanings and attributes that would be written."""
+    labels = attributes = failed = 0
+    for answer in answers:
+        labels += 1
+        attributes += len(answer.attributes)
+        failed += answer.error is not None
+        print(f"{printable(answer.label.name)}\t{printable(answer.error or answer.source['sense'])}")
+        for attribute in answer.attributes:
+            print(f"\t{printable(attribute)}")
+    if not labels:
+        print(NOTHING)
+        return
+    print(f"{labels} labels, {attributes} attributes" + (f", {failed} without" if failed else ""))
+
+
+class DescribeView:
+    """Shows a run; see `olmv.labels.describe.DescribeListener`.
+
+    Args:
+        quiet: say nothing.
+        remedy: what to do for labels that failed.
+    """
+
+    def __init__(self, *, quiet: bool, remedy: str) -> None:
+        from rich.console import Console
+
+        self._remedy = remedy
+        self.progress = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
+
+    def note(self, text: str) -> None:
+        """A remark on its own line."""
+        self.progress.say(f"note: {text}")
+
+    def started(self, *, total: int, done: int) -> None:
+        """Put up the progress bar."""
+        self.progress.start(total=total, done=done)
+
+    def described(self, answer: "Answer") -> None:
+        """One more label."""
+        self.progress.step()
+
+    def finished(self, summary: "DescribeSummary", output: Path) -> None:
+        """The last lines: what was done, what failed, what was written."""
+        say = self.progress.say
+        parts = [f"{summary.described} labels described" if summary.described != 1 else "1 label described"]
+        if summary.attributes:
+            parts.append(f"{summary.attributes} attributes")
+        if summary.earlier:
+            parts.append(f"{summary.earlier} from before")
+        if summary.failed:
+            parts.append(f"{len(summary.failed)} failed")
+        if summary.short:
+            parts.append(f"{summary.short} with fewer attributes than asked for")
+        if summary.asked:
+            parts.append(
+                f"{summary.asked} answers, {summary.prompt_tokens} prompt and {summary.completion_tokens} answer "
+                f"tokens, {summary.seconds:.1f} s"
+            )
+        say(", ".join(parts))
+        for name, why in summary.failed[:FAILURES_SHOWN]:
+            say(f"failed: {name}: {why}")
+        if len(summary.failed) > FAILURES_SHOWN:
+            say(f"and {len(summary.failed) - FAILURES_SHOWN} more")
+        if summary.stopped:
+            say(f"stopped: {summary.stopped}; what is done is kept, the same command goes on from there")
+        elif summary.failed:
+            say(f"labels that failed are not in the book; {self._remedy}")
+        if output.is_file():
+            say(f"wrote {output}" if summary.described else f"unchanged: {output}")

@@ -1,0 +1,69 @@
+"""How well known a meaning is, and which kinds of a thing people think of first: a poodle before a kuvasz."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+from olmv.labels.wordnet.store import Synset, WordNet
+from olmv.labels.wordnet.words import stem
+
+__all__ = ["fame", "known_lemma", "well_known"]
+
+MAX_DEPTH = 3
+MAX_LOOKED_AT = 2000
+MAX_KINDS = 64
+DEPTH_COST = 0.3
+BRANCH_COST = 0.4
+UNCOUNTED_MENTIONS = 5
+
+
+def known_lemma(synset: Synset) -> str:
+    """The word for a meaning that means little else: "taxi" before "hack"."""
+    best = min(range(len(synset.lemmas)), key=lambda at: (synset.ranks[at], -synset.counts[at], at))
+    return synset.lemmas[best]
+
+
+def fame(synset: Synset, dictionary: WordNet) -> float:
+    """A rough measure, of the traces that a well-known thing leaves in a dictionary.
+
+    It was met in texts, has kinds and parts and words made from it, and stands in the definitions of other things.
+    A word that means something else first, as "ordinary" for a bicycle, is no good name.
+    """
+    lemma = known_lemma(synset)
+    mentions = dictionary.definitions_with.get(stem(lemma.lower()), UNCOUNTED_MENTIONS) if lemma.isalpha() else 2
+    second = min(synset.ranks) > 0
+    return (
+        math.log1p(3 * max(synset.counts))
+        + 0.5 * math.log1p(synset.below)
+        + 0.4 * math.log1p(len(synset.derived) + len(synset.parts))
+        + (0.0 if second else 0.3 * math.log1p(mentions))
+        - (1.0 if second else 0.0)
+    )
+
+
+def well_known(synset: Synset, dictionary: WordNet) -> Iterator[Synset]:
+    """The kinds of a thing, the best known first and from different branches."""
+    rated = []
+    for depth, branch, number in _below(synset, dictionary):
+        kind = dictionary[number]
+        rated.append((fame(kind, dictionary) - DEPTH_COST * depth, -number, branch, kind))
+    rated.sort(reverse=True, key=lambda entry: entry[:2])
+    taken: Counter[int] = Counter()
+    for _ in range(min(len(rated), MAX_KINDS)):
+        best = max(range(len(rated)), key=lambda at: (rated[at][0] - BRANCH_COST * taken[rated[at][2]], -at))
+        _, _, branch, kind = rated.pop(best)
+        taken[branch] += 1
+        yield kind
+
+
+def _below(synset: Synset, dictionary: WordNet) -> list[tuple[int, int, int]]:
+    """Depth, the first step on the way there, and number of the hyponyms down to `MAX_DEPTH`."""
+    found: dict[int, tuple[int, int]] = {}
+    layer = [(number, number) for number in synset.hyponyms]
+    for depth in range(1, MAX_DEPTH + 1):
+        new = [(number, branch) for number, branch in layer if number not in found]
+        found.update((number, (depth, branch)) for number, branch in new if number not in found)
+        layer = [(below, branch) for number, branch in new for below in dictionary[number].hyponyms]
+        if len(found) > MAX_LOOKED_AT:
+            break
+    return [(depth, branch, number) for number, (depth, branch) in found.items()]
