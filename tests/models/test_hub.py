@@ -87,7 +87,7 @@ def test_unknown_names_name_close_matches() -> None:
 
 def test_weights_that_cannot_be_fetched_name_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(network, "is_online", lambda: False)
-    with pytest.raises(WeightsUnavailableError, match=r"cannot be had .* use --model olmv-mini"):
+    with pytest.raises(WeightsUnavailableError, match=r"cannot be had .* use --model olmv-lite"):
         load_model("hf-hub:nobody/has-this-model-0000")
 
 
