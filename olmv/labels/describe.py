@@ -117,7 +117,7 @@ def describe_labels(
         return ask(waiting, chat, questions=questions, gate=gate, sampling=sampling, retries=retries)
 
     provenance = _provenance(chat, questions, sampling)
-    return _write(vocabulary, output, answers, provenance, count=questions.count, resume=resume, listener=listener)
+    return _write(vocabulary, output, answers, provenance, wanted=questions.count, resume=resume, listener=listener)
 
 
 def describe_from_wordnet(
@@ -152,9 +152,9 @@ def describe_from_wordnet(
     def answers(waiting: Sequence[Label]) -> Generator[Answer]:
         return write_attributes(waiting, vocabulary, count=count, gate=gate)
 
-    # quickly done again, so no row is worth the wait for the disk
+    # any number is as many as there are; and quickly done again, so no row is worth the wait for the disk
     return _write(
-        vocabulary, output, answers, {"llm": WORDNET}, count=count, resume=resume, listener=listener, durable=False
+        vocabulary, output, answers, {"llm": WORDNET}, wanted=1, resume=resume, listener=listener, durable=False
     )
 
 
@@ -164,7 +164,7 @@ def _write(
     answers: Callable[[Sequence[Label]], Generator[Answer]],
     provenance: Mapping[str, Any],
     *,
-    count: int,
+    wanted: int,
     resume: bool,
     listener: DescribeListener | None,
     durable: bool = True,
@@ -182,7 +182,7 @@ def _write(
             with closing(answers(waiting)) as stream:
                 for answer in stream if waiting else ():  # with nothing to ask the model need not even be there
                     draft.add(answer, provenance)
-                    summary.count(answer, count)
+                    summary.count(answer, wanted)
                     if listener is not None:
                         listener.described(answer)
         except LLMUnavailableError as failure:

@@ -33,12 +33,12 @@ _YEARS = re.compile(r" (?:in|since|about|around|from|between|by|until|before|aft
 _ELSEWHERE = re.compile(rf"{_NAME}|\d{{4}}|\b(?:regions?|zones?|elsewhere|native|named|called|invented|placed)\b")
 _HANGING_WORDS = """
 a an the and or but nor of in on at by to from for with into over under that which who whose whom where when while as
-than is are be been was were being can may could will would must has have had do does its it their his her usually often
+than is are be been was were can may could will would must has have had do does its it their his her usually often
 especially formerly chiefly sometimes typically mainly commonly very so more most such like e.g i.e native eastern
-western northern southern central north south east west between about around near
+western northern southern central north south east west between about around near each through
 """
 _HANGING = frozenset(_HANGING_WORDS.split())
-_BREAKS = frozenset(("that", "which", "who", "with", "and", "or", "having", "usually", "often", "in", "of", "by"))
+_BREAKS = frozenset(("that", "which", "who", "with", "and", "or", "having", "in", "of", "by"))
 
 
 def phrase(definition: str, most: int) -> str:

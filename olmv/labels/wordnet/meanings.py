@@ -34,7 +34,11 @@ class Meaning:
     @property
     def is_action(self) -> bool:
         """Whether it is something done, not a thing."""
-        return self._synset.pos == "v" or self._synset.subject in ("noun.act", "noun.event")
+        synset = self._synset
+        if synset.pos == "v" or synset.subject in ("noun.act", "noun.event"):
+            return True
+        made_of_verb = any(self._dictionary[number].pos == "v" for number in synset.derived)
+        return made_of_verb and synset.subject in ("noun.cognition", "noun.process", "noun.state")
 
     @cached_property
     def kinds(self) -> dict[int, float]:

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from olmv.labels.quality import MAX_WORDS, count_words
+from olmv.labels.quality import MAX_WORDS, MIN_WORDS, count_words
 from olmv.labels.vocabulary import Label
-from olmv.labels.wordnet.fame import fame, known_lemma, well_known
+from olmv.labels.wordnet.fame import fame, has_name, known_lemma, well_known
 from olmv.labels.wordnet.glosses import phrase
 from olmv.labels.wordnet.meanings import Meaning, overlap
 from olmv.labels.wordnet.readings import Reading, Term
@@ -83,12 +83,12 @@ class PhraseWriter:
 
     def _defined(self, name: str, synset: Synset) -> Iterator[str]:
         room = MAX_WORDS - count_words(name)
-        last = ""
-        for most in (room, *SHORTER):
-            text = phrase(synset.definition, min(most, room)) if room > 2 else ""
-            if text and text != last:
-                yield f"{name}, {text}"
-            last = text
+        if room < MIN_WORDS:
+            return
+        first = synset.definition.partition(";")[0]
+        tried = ((synset.definition, room), (first, room), *((first, min(most, room)) for most in SHORTER))
+        texts = (phrase(definition, most) for definition, most in tried)
+        yield from (f"{name}, {text}" for text in texts if text)
 
     def _kind(self, name: str, synset: Synset) -> Iterator[str]:
         """What stands in for a definition that cannot be used; beside one, it only blurs it ("a kind of board")."""
@@ -96,18 +96,18 @@ class PhraseWriter:
             yield f"{name}, {_kind_of(synset)} {known_lemma(self._dictionary[number])}"
 
     def _synonym(self, synset: Synset, name: str, own: frozenset[str]) -> Iterator[tuple[str, ...]]:
-        lemmas = [
-            lemma
-            for lemma in synset.lemmas
-            if key_of(lemma) not in own | {key_of(name)} and not self._is_taken(lemma, own)
-        ]
-        if lemmas:
-            yield (f"{name}, also called {lemmas[0]}",)
+        known = own | {key_of(name)}
+        for lemma, rank in zip(synset.lemmas, synset.ranks, strict=True):
+            if rank == 0 and lemma[0].islower() and key_of(lemma) not in known and not self._is_taken(lemma, own):
+                yield (f"{name}, also called {lemma}",)
+                return
 
     def _parts(self, name: str, synset: Synset) -> Iterator[tuple[str, ...]]:
-        parts = sorted(map(self._dictionary.__getitem__, synset.parts), key=self._fame, reverse=True)[:MAX_PARTS]
+        parts = [part for part in map(self._dictionary.__getitem__, synset.parts) if has_name(part, rank=1)]
+        parts = [part for part in parts if known_lemma(part) not in synset.lemmas]  # carrots are parts of carrots
+        parts.sort(key=lambda part: fame(part, self._dictionary), reverse=True)
         if parts:
-            yield (f"{name} with {' and '.join(known_lemma(part) for part in parts)}",)
+            yield (f"{name} with {' and '.join(known_lemma(part) for part in parts[:MAX_PARTS])}",)
 
     def _related(self, terms: Sequence[Term], chosen: Mapping[Term, int]) -> Iterator[Synset]:
         """What is used for an action: artifacts whose definition or name speaks of it, the closest first."""
@@ -143,9 +143,6 @@ class PhraseWriter:
         if number not in self._meanings:
             self._meanings[number] = Meaning(self._dictionary[number], self._dictionary)
         return self._meanings[number]
-
-    def _fame(self, synset: Synset) -> float:
-        return fame(synset, self._dictionary)
 
     @cached_property
     def _artifacts(self) -> Mapping[str, Sequence[int]]:

@@ -28,6 +28,7 @@ _VISIBLE_SUBJECTS = {
     "verb.body verb.weather",
     0.6: "verb.consumption verb.creation noun.substance noun.location noun.group",
     0.4: "verb.change verb.perception verb.social noun.shape noun.time",
+    0.2: "noun.cognition noun.communication noun.process noun.state verb.cognition verb.communication",
 }
 VISIBLE = {subject: share for share, subjects in _VISIBLE_SUBJECTS.items() for subject in subjects.split()}
 """How well a camera sees what is filed under a subject; what is not here, not at all."""

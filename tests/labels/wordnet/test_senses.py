@@ -40,6 +40,7 @@ def chosen(*labels: str) -> dict[str, str]:
         ("run", "jump, swim, throw", "run.v.01 run.n.07"),
         ("fencing", "bowling, archery, skiing, swimming, boxing", "fencing.n.03"),
         ("organ", "heart, liver", "organ.n.01"),
+        ("reading", "walking, sitting, falling", "reading.n.01 read.v.01"),
     ],
 )
 def test_the_other_labels_decide(label: str, others: str, names: str) -> None:

