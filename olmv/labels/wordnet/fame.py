@@ -1,4 +1,4 @@
-"""How well known a meaning is, and which kinds of a thing people think of first: a poodle before a kuvasz."""
+"""How well known a meaning is, and which kinds of a thing people think of first: a taxi before a brougham."""
 
 import math
 import re

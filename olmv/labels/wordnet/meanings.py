@@ -42,7 +42,10 @@ class Meaning:
 
     @cached_property
     def kinds(self) -> dict[int, float]:
-        """The synset and its hypernyms, each with how much narrower it is than the next above; its topics too."""
+        """The synset and its hypernyms, each with how much narrower it is than the next above; its topics and parts.
+
+        Summed over what two synsets share, this is how narrow the narrowest of it is.
+        """
         size = math.log(len(self._dictionary))
         numbers = (self._synset.number, *self._dictionary.ancestors(self._synset.number))
         chain = sorted(((1 - math.log(1 + self._dictionary[n].below) / size) ** NARROWNESS, n) for n in numbers)
@@ -57,10 +60,8 @@ class Meaning:
         near = (*synset.topics, *synset.members[:NEIGHBOURS], *synset.parts[:NEIGHBOURS], *synset.derived)
         kinds = synset.hyponyms[:NEIGHBOURS]
         above = self._dictionary.ancestors(synset.number)[:4]
-        weights: dict[str, float] = {}
-        weights.update(
-            dict.fromkeys((*self._defined(synset.hypernyms), *self._called(kinds), *self._defined(kinds)), 0.3)
-        )
+        far = (*self._defined(synset.hypernyms), *self._called(kinds), *self._defined(kinds))
+        weights = dict.fromkeys(far, 0.3)
         examples = content_words(" ".join(synset.examples))
         weights.update(dict.fromkeys((*examples, *self._called(above), *self._called(near)), 0.5))
         weights.update(dict.fromkeys((*self._called((synset.number,)), *self._defined((synset.number,))), 1.0))

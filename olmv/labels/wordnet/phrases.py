@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
-from olmv.labels.quality import MAX_WORDS, MIN_WORDS, count_words
+from olmv.labels.quality import MAX_WORDS, MIN_WORDS, count_words, tidy
 from olmv.labels.vocabulary import Label
 from olmv.labels.wordnet.fame import fame, has_name, known_lemma, well_known
 from olmv.labels.wordnet.glosses import phrase
@@ -32,7 +32,6 @@ RELATED_TO_HEAD = 0.05
 COMPOUND = 0.1
 COMMON_STEM = 200
 """Stems that more artifacts have in their definition relate nothing to anything."""
-
 
 _UNFIT = re.compile(r"\b(?:sex\w*|prostitut\w*|genital\w*|slang|slur|nud\w+|erotic\w*)\b")
 
@@ -58,7 +57,7 @@ class PhraseWriter:
             reading: what it is made of.
             chosen: the synset of every term.
         """
-        name = spelled_out(label.name)
+        name = _plain(label.name) or " ".join(reading.head.words)
         own = _keys(label)
         head = self._dictionary[chosen[reading.head]]
         acts = reading.action or self._meaning(head.number).is_action
@@ -152,6 +151,14 @@ class PhraseWriter:
             for word in dict.fromkeys(itertools.chain(*self._dictionary.stems(synset.number))):
                 found[word].append(synset.number)
         return {word: numbers for word, numbers in found.items() if len(numbers) <= COMMON_STEM}
+
+
+def _plain(name: str) -> str:
+    """A label as the gate leaves it, so that what begins with it stays as it is."""
+    name = spelled_out(name)
+    while (plain := tidy(name)) != name:
+        name = plain
+    return name
 
 
 def _keys(label: Label) -> frozenset[str]:

@@ -202,13 +202,13 @@ def wordnet() -> WordNet:
 
 def _parse(number: int, line: str) -> Synset:
     lemmas, ranks, counts, subject, below, *relations, definition, examples = line.split("\t")
-    links = [tuple(number + int(step) for step in steps.split()) for steps in relations]
+    links = [tuple([number + int(step) for step in steps.split(" ")]) if steps else () for steps in relations]
     hypernyms, hyponyms, parts, topics, members, derived = links
     return Synset(
         number=number,
         lemmas=tuple(lemmas.split("|")),
-        ranks=tuple(int(rank) for rank in ranks.split()),
-        counts=tuple(int(count) for count in counts.split()),
+        ranks=tuple(map(int, ranks.split(" "))),
+        counts=tuple(map(int, counts.split(" "))),
         subject=SUBJECTS[int(subject)],
         below=int(below),
         hypernyms=hypernyms,
