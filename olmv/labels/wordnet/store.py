@@ -1,8 +1,12 @@
 """WordNet 3.0 as one compressed table, written by `scripts/make_wordnet.py`; its licence is in LICENSE beside it.
 
 Three parts, with an empty line between: synsets, irregular forms (that no rule finds) and in how many definitions
-a stem is. A line of the first part is a synset, one meaning with all its lemmas; columns are split by
-tabs, texts by "|", numbers by spaces, and other synsets are told as lines further down or (negative) further up.
+a stem is. A line of the first part is a synset, one meaning with all its lemmas, in these columns split by tabs:
+
+    lemmas ranks counts subject below hypernyms hyponyms parts topics members derived definition examples
+
+`Synset` says what they are. Texts are split by "|", numbers by spaces; other synsets are told as lines further down
+or (negative) further up.
 """
 
 import gzip
@@ -13,14 +17,9 @@ from pathlib import Path
 
 from olmv.labels.wordnet.words import base_forms, content_words, key_of
 
-__all__ = ["COLUMNS", "FILE", "Sense", "Synset", "WordNet", "wordnet"]
+__all__ = ["FILE", "Sense", "Synset", "WordNet", "wordnet"]
 
 FILE = Path(__file__).with_name("wordnet.tsv.gz")
-COLUMNS = (
-    *("lemmas", "ranks", "counts", "subject", "below"),
-    *("hypernyms", "hyponyms", "parts", "topics", "members", "derived", "definition", "examples"),
-)
-"""Of a synset. `ranks` and `counts` have a number per lemma; `below` counts the synsets under it."""
 
 SUBJECTS = (
     *("adj.all", "adj.pert", "adv.all", "noun.Tops", "noun.act", "noun.animal", "noun.artifact", "noun.attribute"),
