@@ -1,13 +1,15 @@
 """Attributes from WordNet: what they say, and that every one passes the gate."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmv.errors import VocabularyError
+from olmv.errors import UsageError, VocabularyError
 from olmv.labels.asking import Answer
+from olmv.labels.describe import describe_from_wordnet
 from olmv.labels.quality import Gate, TextLimit
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.labels.wordnet.glosses import phrase
@@ -117,6 +119,13 @@ def test_the_source_names_the_meanings() -> None:
 def test_the_same_every_time() -> None:
     labels = ("mouse", "keyboard", "bowling", "car", "playing guitar", "dog")
     assert attributes(*labels) == attributes(*labels)
+
+
+def test_a_count_that_makes_no_sense(tmp_path: Path) -> None:
+    vocabulary = Vocabulary.from_names(["dog"])
+    with pytest.raises(UsageError, match="at least 1 attribute per label is needed"):
+        describe_from_wordnet(vocabulary, tmp_path / "b.json", gate=Gate(vocabulary, templates=("{}",)), count=0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_short_text_tower_gets_short_attributes() -> None:
