@@ -14,18 +14,22 @@ __all__ = ["LiteTextTower", "LiteVisionTower"]
 
 
 class _Conv(nn.Conv2d):
-    """A convolution with TensorFlow's padding: what does not divide evenly goes to the right and below."""
+    """A convolution with TensorFlow's padding: what does not divide evenly goes to the right and below.
+
+    Where that is one more than to the left, the kernel gets zeros in front and the padding is alike on all sides: the
+    same result, without a padded copy of the picture, which took an eighth of the tower's time.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups)
+        super().__init__(inputs, outputs, kernel, stride, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, H, W] -> [N, C', ceil(H / stride), ceil(W / stride)]."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        if stride > 1:
-            high, wide = (max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:])
-            x = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
-        return super().forward(x)
+        total = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]]
+        front = [side % 2 for side in total]
+        weight = F.pad(self.weight, (front[1], 0, front[0], 0)) if any(front) else self.weight
+        return F.conv2d(x, weight, self.bias, stride, [-(-side // 2) for side in total], groups=self.groups)
 
 
 class _Block(nn.Module):
@@ -43,8 +47,7 @@ class _Block(nn.Module):
         """x [N, C, H, W] -> [N, C', H / stride, W / stride]."""
         h = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         h = self.project(F.relu6(self.depthwise(h), inplace=True))
-        out: Tensor = x + h if self.residual else h
-        return out
+        return h.add_(x) if self.residual else h
 
 
 class LiteVisionTower(nn.Module):
