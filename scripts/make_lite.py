@@ -210,7 +210,7 @@ def save(towers: LiteTowers, output: Path) -> None:
     preprocess = Preprocess(
         size=towers.image_size, mean=(127 / 255,) * 3, std=(128 / 255,) * 3, resize_mode="shortest", crop_ratio=0.89
     )
-    model = VideoCLIP(towers, name="olmv-lite", preprocess=preprocess, templates="photo")
+    model = VideoCLIP(towers, name="olmv-lite", preprocess=preprocess, templates="photo", frame_pooling="softmax")
     card = output / "README.md"
     text = card.read_text(encoding="utf-8") if card.is_file() else None
     save_pretrained(model, output, card=text, description=DESCRIPTION, dtype=torch.float16)

@@ -101,7 +101,7 @@ class MiniVisionTower(nn.Module):
             _ConvNorm(3, width // 4, 2), _ConvNorm(width // 4, width // 2, 2),
             _ConvNorm(width // 2, width // 2, 1), _ConvNorm(width // 2, width, 2),
         ])  # fmt: skip
-        self.positions = nn.Parameter(torch.randn(1, side * side, width) * 0.02)
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(1, side * side, width), std=0.02))
         self.blocks = nn.ModuleList(Block(width, config.vision_heads) for _ in range(config.vision_layers))
         self.ln_post = nn.LayerNorm(width)
         self.features = nn.Linear(width, config.pooled_width)
@@ -147,7 +147,8 @@ class MiniTextTower(nn.Module):
         self.register_buffer("memory", torch.zeros(config.memory_size, config.embed_dim))
         self.tokens = nn.Embedding(config.vocab_size, config.token_dim)
         self.widen = nn.Linear(config.token_dim, config.text_width)
-        self.positions = nn.Parameter(torch.randn(1, config.context_length, config.text_width) * 0.02)
+        positions = torch.empty(1, config.context_length, config.text_width)
+        self.positions = nn.Parameter(nn.init.normal_(positions, std=0.02))
         self.blocks = nn.ModuleList(Block(config.text_width, config.text_heads) for _ in range(config.text_layers))
         self.ln_final = nn.LayerNorm(config.text_width)
         self.proj = nn.Linear(config.text_width, config.embed_dim)

@@ -18,7 +18,7 @@ from olmv.errors import ModelError, OlmvError, UsageError, reason
 from olmv.models.label_embeddings import load_label_embeddings, read_tensors
 from olmv.models.migrations import FORMAT, migrate
 from olmv.models.model_json import read_json, read_object
-from olmv.models.own_towers import OWN_FAMILIES
+from olmv.models.own_towers import OWN_FAMILIES, NoRandomWeights
 from olmv.models.remote import refuse_code
 from olmv.models.temporal import check_temporal, is_temporal_key
 from olmv.models.towers import OpenClipTowers
@@ -258,11 +258,12 @@ def read_open_clip_config(folder: Path) -> dict[str, Any]:
 def _build_towers(config: dict[str, Any], folder: Path, saved: Mapping[str, Tensor]) -> Any:
     if (own := OWN_FAMILIES.get(config["family"])) is not None:
         sizes = own_sizes(config, folder)
-        with torch.device("meta"):
+        with torch.device("meta"), NoRandomWeights():
             for part, tower in (("visual", own.vision_class(sizes)), ("textual", own.text_class(sizes))):
                 prefix = f"towers.{part}."
                 _check_shapes({prefix + k: v for k, v in tower.state_dict().items()}, saved, folder)
-        return own(sizes, folder / "tokenizer.json")
+        with NoRandomWeights():
+            return own(sizes, folder / "tokenizer.json")
     import open_clip
 
     refuse_code_in(folder)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from olmv.errors import ModelError
 from olmv.models.lite.config import LiteConfig
@@ -15,7 +16,20 @@ from olmv.models.lite.network import LiteTextTower, LiteVisionTower
 from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
 from olmv.models.towers import read_tokenizer, sha256
 
-__all__ = ["OWN_FAMILIES", "LiteTowers", "MiniTowers", "OwnTowers"]
+__all__ = ["OWN_FAMILIES", "LiteTowers", "MiniTowers", "NoRandomWeights", "OwnTowers"]
+
+
+class NoRandomWeights(TorchFunctionMode):
+    """Make modules without drawing their first weights, for those that are filled from a file at once.
+
+    On the device `meta` a draw imports torch's compiler, which takes 2 seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 class OwnTowers(nn.Module):

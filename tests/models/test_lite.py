@@ -203,10 +203,11 @@ def test_what_ships_is_small_and_whole() -> None:
         assert (folder / "README.md").read_text(encoding="utf-8").count("\n") > 20
 
 
-def test_loading_it_imports_none_of_the_slow_libraries() -> None:
+@pytest.mark.parametrize("name", SHIPPED)
+def test_loading_what_ships_imports_none_of_the_slow_libraries(name: str) -> None:
     code = (
-        "import sys, olmv; olmv.load_model('olmv-lite').encode_texts(['a dog']);"
-        "print({'timm', 'transformers', 'open_clip', 'torchvision'} & set(sys.modules))"
+        f"import sys, olmv; olmv.load_model('{name}').encode_texts(['a dog']);"
+        "print({'timm', 'transformers', 'open_clip', 'torchvision', 'torch._dynamo'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -99,7 +99,7 @@ class LiteTextTower(nn.Module):
         width = config.text_width
         self.temperature = config.temperature
         self.tokens = nn.Embedding(config.vocab_size, width)
-        self.positions = nn.Parameter(torch.randn(1, config.context_length, width) * 0.02)
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(1, config.context_length, width), std=0.02))
         self.ln_pre = nn.LayerNorm(width, eps=1e-12)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
@@ -108,9 +108,10 @@ class LiteTextTower(nn.Module):
             )
             for _ in range(config.text_layers)
         )  # fmt: skip
-        self.queries = nn.Parameter(torch.eye(width).repeat(config.key_heads, 1, 1))
-        self.keys = nn.Parameter(torch.randn(config.key_heads, config.anchors, width))
-        self.values = nn.Parameter(torch.randn(config.anchors, config.embed_dim))
+        self.queries = nn.Parameter(nn.init.zeros_(torch.empty(config.key_heads, width, width)))
+        nn.init.ones_(self.queries.diagonal(dim1=1, dim2=2))
+        self.keys = nn.Parameter(nn.init.normal_(torch.empty(config.key_heads, config.anchors, width)))
+        self.values = nn.Parameter(nn.init.normal_(torch.empty(config.anchors, config.embed_dim)))
 
     def meaning(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, W], L2-normalised."""
