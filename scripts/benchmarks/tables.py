@@ -1,0 +1,161 @@
+"""Write the tables of `docs/results` into the documents that show them.
+
+    python scripts/benchmarks/tables.py [--check]
+
+A document shows the table of `docs/results/NAME.json` between the lines `<!-- NAME -->` and `<!-- /NAME -->`. With
+--check nothing is written and the exit status says how many documents would be.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results"
+DOCUMENTS = ("README.md", "docs/benchmarks.md", "olmv/models/olmv-lite/README.md")
+MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
+
+# the sets of ../shared/real that are shown, and what they are
+SETS = {
+    "actions": "clips, 10 actions (UCF101)",
+    "objects": "photos, several labels (COCO)",
+    "nouns": "photos, one of 100 nouns",
+    "described": "clips 1080p with a caption",
+}
+ARMS = {
+    "names": "the label's name alone",
+    "templates": "in the model's template",
+    "wordnet": "with a WordNet book",
+    "handwritten": "with three handwritten attributes",
+    "probe": "logistic regression on its frames",
+    "retrieval": "caption to video",
+    "captions": "captions from labels",
+}
+FIGURES = {
+    "top1": "top-1", "map": "mAP", "micro_ap": "AP over all pairs", "f1": "macro F1 at 0.5",
+    "f1_fitted": "macro F1, thresholds fitted (five folds)", "ece": "calibration error",
+    "ece_fitted": "calibration error, scaled (five folds)", "r1": "R@1", "r10": "R@10",
+    "named": "true labels named", "wrong": "wrong labels a clip",
+}  # fmt: skip
+LITE_PARTS = {
+    "conse": "words of the 30 most probable classes, mixed by the picture (ConSE)",
+    "mix": "classifier weights, mixed by the label's meaning",
+    "mix+kinds": "the keys also say what a class is a kind of",
+    "mix+taught": "the taught head alone",
+    "lite": "both heads",
+    "lite+person": "both templates: what ships",
+}
+WORLDS = {
+    "drawn": "drawn clips, 137 labels", "drawn-brief": "the same, in view for a quarter",
+    "objects": "photos, several labels", "objects-cuts": "four of them cut together",
+    "nouns": "photos of a noun", "nouns-cuts": "four of them cut together",
+    "actions": "clips of 10 actions", "actions-cuts": "four of them cut together",
+}  # fmt: skip
+SCORES = {
+    "mean/null": "null prompts, `mean`",
+    "mean/background": "everyday words, `mean`",
+    "softmax/background": "everyday words, `softmax`",
+}
+SPEEDS = {
+    "over_vit_b32": "frames a second, pixels to scores, over ViT-B-32's",
+    "frames_per_s/olmv-lite": "olmv-lite's",
+    "frames_per_s/ViT-B-32": "ViT-B-32's",
+    "first_answer_s/olmv-lite": "`olmv predict one.mp4`, seconds to the row",
+    "over_mini": "that over olmv-mini's",
+    "import_timm_s": "seconds that importing timm would add",
+    "import_transformers_s": "transformers'",
+}
+
+
+def real_table(data: Mapping[str, Any]) -> str:
+    """A line for every arm of every set of real footage."""
+    rows = []
+    for name, what in SETS.items():
+        for arm, asked in ARMS.items():
+            prefix = f"{name}/{arm}/"
+            values = {
+                key.removeprefix(prefix): value for key, value in data["figures"].items() if key.startswith(prefix)
+            }
+            if values:
+                shown = "; ".join(_with_interval(data, prefix, figure, value) for figure, value in values.items())
+                count = next(data["n"][prefix + figure] for figure in values)
+                rows.append([f"{name}: {what}", count, asked, shown])
+    return markdown(["set", "n", "what is asked", "figures (95 % interval)"], rows)
+
+
+def lite_table(data: Mapping[str, Any]) -> str:
+    """What each part of olmv-lite is worth."""
+    columns = {"actions/{}/top1": "actions top-1", "actions/{}/map": "mAP", "nouns/{}/top1": "nouns top-1",
+               "nouns/{}/map": "mAP", "objects/{}/map": "objects mAP"}  # fmt: skip
+    rows = [[told, *(f"{data['figures'][key.format(part)]:.3f}" for key in columns)] for part, told in LITE_PARTS.items()]
+    return markdown(["", *columns.values()], rows)
+
+
+def score_table(data: Mapping[str, Any]) -> str:
+    """What a label is measured against, and how frames are pooled: three ways in every world."""
+    rows = []
+    for world, told in WORLDS.items():
+        for score, name in SCORES.items():
+            keys = [f"{world}/{score}/{figure}" for figure in ("micro_ap", "macro_map", "macro_f1", "ece")]
+            if keys[0] in data["figures"]:
+                values = [f"{data['figures'][key]:.3f}" for key in keys]
+                rows.append([f"{world}: {told}", data["n"][keys[0]], name, *values])
+    return markdown(["world", "n", "score", "AP over all pairs", "mAP", "macro F1 at 0.5", "calibration error"], rows)
+
+
+def speed_table(data: Mapping[str, Any]) -> str:
+    """How fast olmv-lite is."""
+    return markdown(["", ""], [[told, f"{data['figures'][key]:.2f}"] for key, told in SPEEDS.items()])
+
+
+TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "eval_real": real_table,
+    "ablate_lite": lite_table,
+    "bench_score": score_table,
+    "bench_lite": speed_table,
+}
+
+
+def markdown(head: list[str], rows: list[list[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"|{'|'.join(f' {cell} ' if cell != '---' else cell for cell in line)}|\n" for line in lines)
+
+
+def filled(text: str) -> str:
+    """A document with every table in its place."""
+
+    def table(mark: re.Match[str]) -> str:
+        data = json.loads((RESULTS / f"{mark[2]}.json").read_text(encoding="utf-8"))
+        return mark[1] + TABLES[mark[2]](data) + mark[3]
+
+    return MARKED.sub(table, text)
+
+
+def _with_interval(data: Mapping[str, Any], prefix: str, figure: str, value: float) -> str:
+    interval = data["intervals"].get(prefix + figure)
+    between = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    return f"{FIGURES[figure]} {value:.3f}{between}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    stale = 0
+    for name in DOCUMENTS:
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        if (made := filled(text)) != text:
+            stale += 1
+            print(f"{'stale' if args.check else 'written'}: {name}")
+            if not args.check:
+                path.write_text(made, encoding="utf-8")
+    return stale if args.check else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
