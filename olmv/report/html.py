@@ -50,7 +50,7 @@ def write_report(
 
     Args:
         path: the HTML file.
-        rows: gives the prediction rows; called twice, first to count.
+        rows: gives the prediction rows; called three times: to count, for the videos that failed, for the others.
         info: what the head says.
         pictures: gives a video's sampled frames, or None.
 
@@ -65,8 +65,13 @@ def write_report(
         script=asset("olmv.report", "report.js"),
         info=info,
         totals=_totals(rows(), info.labels),
-        cards=_cards(rows(), pictures, {label: index for index, label in enumerate(info.labels)}),
+        cards=_cards(_failures_first(rows), pictures, {label: index for index, label in enumerate(info.labels)}),
     )
+
+
+def _failures_first(rows: Callable[[], Iterable[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    yield from (row for row in rows() if row["status"] != "ok")
+    yield from (row for row in rows() if row["status"] == "ok")
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ def _totals(rows: Iterable[dict[str, Any]], labels: list[str]) -> _Totals:
 def _cards(
     rows: Iterable[dict[str, Any]], pictures: Callable[[str], Pictures | None], indices: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
+    """Cards in the order of `rows`."""
     for row in rows:
         explanations = {item["label"]: item for item in row.get("explanations", ())}
         ranked = sorted(row["labels"], key=lambda label: (-label["probability"], -label["logit"]))

@@ -185,3 +185,14 @@ def test_memory_does_not_grow_with_the_videos(tmp_path: Path) -> None:
     peak(5)  # the template is compiled
     assert peak(300) < peak(30) + 500_000
     assert (tmp_path / "r.html").stat().st_size < 40_000_000
+
+
+def test_failures_come_first_and_have_a_filter_of_their_own(tmp_path: Path, good_row: Any, bad_row: Any) -> None:
+    page = report(tmp_path / "r.html", [good_row, bad_row])
+    assert ["failed" in (card["class"] or "") for card in page.all("article")] == [True, False]
+    assert "failed only (1)" in page.text
+    assert "failed first" in page.text
+    assert all("hidden" not in control for control in page.all("label", "check"))
+    sound = report(tmp_path / "s.html", [good_row])
+    assert [control for control in sound.all("label", "check") if "hidden" in control]
+    assert "failed first" not in sound.text
