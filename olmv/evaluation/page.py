@@ -10,6 +10,7 @@ import numpy as np
 
 from olmv.evaluation import plots
 from olmv.evaluation.figures import HEADLINES, deviation, shown, title
+from olmv.evaluation.latex import latex_table
 from olmv.evaluation.results import Result
 from olmv.files import write_atomic
 from olmv.report.page import asset, data_uri, model_note, write_page
@@ -43,10 +44,10 @@ _TEXTS = ("label", "group", "class", "confused_with")
 _COUNTS = ("support", "predicted", "confused")
 
 
-def pictures(result: Result) -> dict[str, tuple[str, bytes]]:
-    """The pictures that suit the kind: file stem -> (what it shows, PNG). Empty where there are no scores."""
+def pictures(result: Result) -> dict[str, tuple[str, plots.Picture]]:
+    """The pictures that suit the kind: file stem -> (what it shows, picture). Empty where there are no scores."""
     ok = result.ok
-    made: dict[str, tuple[str, bytes]] = {}
+    made: dict[str, tuple[str, plots.Picture]] = {}
     if len(result.splits) > 1:
         metric = HEADLINES[result.kind][0]
         values = {str(split["name"]): split["metrics"].get(metric, math.nan) for split in result.splits}
@@ -73,7 +74,7 @@ def pictures(result: Result) -> dict[str, tuple[str, bytes]]:
     return made
 
 
-def _multi_label(result: Result) -> dict[str, tuple[str, bytes]]:
+def _multi_label(result: Result) -> dict[str, tuple[str, plots.Picture]]:
     from olmv.evaluation.metrics import multi_label
 
     probability, truth = result.probability()[result.ok], result.truth[result.ok]
@@ -98,7 +99,7 @@ def _of(count: int, what: str) -> str:
 
 
 def write_result_page(folder: str | Path, result: Result, table: Sequence[Mapping[str, Any]] = ()) -> list[Path]:
-    """Write the pictures and index.html.
+    """Write the pictures, each as PNG and PDF, the figures as LaTeX, and index.html.
 
     Args:
         folder: there already; see `olmv.evaluation.results.write_result`.
@@ -113,8 +114,10 @@ def write_result_page(folder: str | Path, result: Result, table: Sequence[Mappin
     """
     folder = Path(folder)
     drawn = pictures(result)
-    for stem, (_, png) in drawn.items():
-        write_atomic(folder / f"{stem}.png", png)
+    files = {f"{stem}.{kind}": data for stem, (_, drawing) in drawn.items() for kind, data in drawing._asdict().items()}
+    files["figures.tex"] = _latex(result).encode()
+    for name, data in files.items():
+        write_atomic(folder / name, data)
     index = folder / "index.html"
     write_page(
         index,
@@ -131,14 +134,14 @@ def write_result_page(folder: str | Path, result: Result, table: Sequence[Mappin
         groups=_groups(result),
         table=_table(table),
         left_out=max(0, len(table) - ROWS_MOST),
-        pictures=[(stem, caption, data_uri(png)) for stem, (caption, png) in drawn.items()],
+        pictures=[(stem, caption, data_uri(drawing.png)) for stem, (caption, drawing) in drawn.items()],
         worst=_worst(result, table),
         settings=setting_rows(result.settings),
         versions=setting_rows({f"{name} version": value for name, value in result.versions.items()}),
         failed=[_failed(video) for video in result.videos if video["status"] != "ok"],
         most=NAMES_MOST,
     )
-    return [index, *(folder / f"{stem}.png" for stem in drawn)]
+    return [index, *(folder / name for name in files)]
 
 
 def moment(created: str) -> str:
@@ -195,6 +198,12 @@ def _figures(result: Result) -> list[dict[str, str]]:
         for name, value in result.metrics.items()
         if not name.endswith("_std")
     ]
+
+
+def _latex(result: Result) -> str:
+    rows = [[row["title"], row["value"], row["interval"]] for row in _figures(result)]
+    caption = f"{result.protocol}, {result.model}: {len(result.videos)} videos, {len(result.labels)} labels."
+    return latex_table(caption, ["Figure", "Value", "95 % interval"], rows)
 
 
 def _splits(result: Result) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as PNG bytes. Nothing here measures; figures come from `olmv.evaluation.metrics`.
+"""Pictures of an evaluation, as PNG and PDF. Nothing here measures; figures come from `olmv.evaluation.metrics`.
 
 Labels are untrusted text: they are cut, and matplotlib's own markup in them is escaped.
 """
@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from olmv.evaluation.metrics import MultiLabel
 
 __all__ = [
+    "Picture",
     "co_occurrence",
     "confusion",
     "heat_map",
@@ -38,11 +39,18 @@ _YES, _WARM, _GREY, _INK = "#0f7b6c", "#c8642b", "#8b95a1", "#1b1f24"
 _FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Emoji")
 
 
-def _picture(draw: Callable[..., None]) -> Callable[..., bytes]:
-    """`draw(figure, ...)` becomes a function that returns the PNG, whatever the user's own matplotlibrc says."""
+class Picture(NamedTuple):
+    """One picture for screens and for print."""
+
+    png: bytes
+    pdf: bytes
+
+
+def _picture(draw: Callable[..., None]) -> Callable[..., Picture]:
+    """`draw(figure, ...)` becomes a function that returns the picture, whatever the user's own matplotlibrc says."""
 
     @wraps(draw)
-    def drawn(*arguments: Any, **options: Any) -> bytes:
+    def drawn(*arguments: Any, **options: Any) -> Picture:
         import matplotlib
         from matplotlib import font_manager
         from matplotlib.figure import Figure
@@ -55,6 +63,7 @@ def _picture(draw: Callable[..., None]) -> Callable[..., bytes]:
                 {
                     "font.family": [name for name in _FONTS if name in installed] or ["sans-serif"],
                     "font.size": 9,
+                    "pdf.fonttype": 42,  # journals refuse Type 3 fonts
                     "text.color": _INK,
                     "axes.edgecolor": _GREY,
                     "axes.spines.top": False,
@@ -66,9 +75,10 @@ def _picture(draw: Callable[..., None]) -> Callable[..., bytes]:
             )
             figure = Figure(figsize=(6, 4), layout="constrained")
             draw(figure, *arguments, **options)
-            held = io.BytesIO()
-            figure.savefig(held, format="png", dpi=144)
-        return held.getvalue()
+            png, pdf = io.BytesIO(), io.BytesIO()
+            figure.savefig(png, format="png", dpi=144)
+            figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})  # the same bytes for the same figures
+        return Picture(png.getvalue(), pdf.getvalue())
 
     return drawn
 

@@ -4,7 +4,7 @@ result.json    what was measured, how, and the figures
 scores.npy     float32 [N, V, C] logits of N videos, V views and C labels; NaN for a video that failed
 videos.jsonl   one row per video, in the order of the scores
 labels.csv     one line per label
-*.png, index.html   the same for people (`olmv.evaluation.page`)
+*.png, *.pdf, figures.tex, index.html   the same for people (`olmv.evaluation.page`)
 """
 
 import io

@@ -12,6 +12,7 @@ import pytest
 from olmv.evaluation import page
 from olmv.evaluation.figures import HEADLINES, NAMES, deviation, shown
 from olmv.evaluation.page import file_name, moment, pictures, setting_rows, write_result_page
+from olmv.evaluation.plots import Picture
 from olmv.evaluation.results import Result
 from olmv.evaluation.tables import label_table
 from tests.evaluation.made_results import EVIL, made_result
@@ -58,7 +59,8 @@ def read_page(folder: Path, result: Result, table: Any = None) -> ReadPage:
 
 
 def test_everything_is_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "pictures", lambda result: {"one": (EVIL, b"png"), "two": ("", b"png")})
+    drawing = Picture(b"png", b"pdf")
+    monkeypatch.setattr(page, "pictures", lambda result: {"one": (EVIL, drawing), "two": ("", drawing)})
     result = made_result(videos=12, labels=3)
     labels = (EVIL, EVIL + "2", "c")
     videos = [
@@ -107,7 +109,11 @@ def test_every_kind_has_its_pictures(tmp_path: Path, kind: str, stems: list[str]
     splits = tuple({"name": f"{i}", "videos": [i], "labels": [0, 1], "metrics": {"top1": i / 2}} for i in range(3))
     result = made_result(kind, splits=splits if kind == "single-label" else (), metrics={HEADLINES[kind][0]: 0.5})
     files = write_result_page(tmp_path, result, label_table(result))
-    assert [file.name for file in files] == ["index.html", *(f"{stem}.png" for stem in stems)]
+    assert [file.name for file in files] == [
+        "index.html",
+        *(f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")),
+        "figures.tex",
+    ]
     assert all(file.read_bytes() for file in files)
     assert ReadPage(files[0]).html.count("<img") == len(stems)
 

@@ -21,12 +21,13 @@ def scores(labels: int = 7, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]
     return np.clip((0.4 * truth + 0.6 * draw.random((50, labels))) * scale, 0, 1), truth
 
 
-def size(png: bytes) -> tuple[int, int]:
-    assert png.startswith(PNG)
-    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
+def size(picture: plots.Picture) -> tuple[int, int]:
+    assert picture.png.startswith(PNG)
+    assert picture.pdf.startswith(b"%PDF-")
+    return int.from_bytes(picture.png[16:20]), int.from_bytes(picture.png[20:24])
 
 
-def all_pictures(probability: np.ndarray, truth: np.ndarray) -> list[bytes]:
+def all_pictures(probability: np.ndarray, truth: np.ndarray) -> list[plots.Picture]:
     measured = multi_label(probability, truth, np.full(truth.shape[1], 0.5))
     counts = plots.co_occurrence(probability >= 0.5, truth)
     return [
@@ -43,21 +44,21 @@ def test_labels_of_any_text_are_drawn_without_a_word(scale: float) -> None:
     truth[:, 5] = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for png in all_pictures(probability, truth):
-            assert min(size(png)) > 300
+        for picture in all_pictures(probability, truth):
+            assert min(size(picture)) > 300
 
 
 def test_nothing_true_and_one_label_alone() -> None:
     probability, truth = scores(1)
     for true in (np.zeros_like(truth), np.ones_like(truth)):
-        for png in all_pictures(probability, true):
-            assert size(png)
+        for picture in all_pictures(probability, true):
+            assert size(picture)
 
 
 def test_the_users_own_style_changes_nothing_and_is_kept() -> None:
     import matplotlib
 
-    draw: Callable[[], bytes] = lambda: plots.splits({"a": 0.5, "b": 0.75}, metric="Top-1")  # noqa: E731
+    draw: Callable[[], plots.Picture] = lambda: plots.splits({"a": 0.5, "b": 0.75}, metric="Top-1")  # noqa: E731
     before = draw()
     with matplotlib.rc_context({"text.usetex": True, "axes.facecolor": "black", "font.size": 30}):
         assert draw() == before
