@@ -1,7 +1,8 @@
 """decord and torchcodec behind the same protocol, for those who have pipelines built on them.
 
 The container is opened with PyAV first: neither library refuses playlists, nor says clearly what is wrong with a file.
-Both give the same pixels as PyAV at full size. decord (last release 2021) ignores edit lists and reads no AV1.
+Both give the same pixels as PyAV at full size, but for HDR, of which they give 8 bits. decord (last release 2021)
+ignores edit lists and reads no AV1.
 """
 
 import os
@@ -13,6 +14,7 @@ import numpy as np
 
 from olmv.errors import DecodeError, MissingDependencyError
 from olmv.video.containers import open_container
+from olmv.video.display import Display, is_transparent
 from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
 
 __all__ = ["DecordReader", "TorchCodecReader"]
@@ -32,7 +34,12 @@ class _Reader(ABC):
         self._path = os.fspath(path)
         container, stream = open_container(path)
         self._codec = str(stream.codec_context.name)
+        self._stored = (int(stream.codec_context.height), int(stream.codec_context.width))
+        self._display = Display.of_stream(stream)
+        transparent = is_transparent(stream)
         container.close()
+        if transparent:
+            raise DecodeError(f"{self._path}: is transparent, which this decoder ignores; use --decoder pyav")
         try:
             self._open(threads)
         except (MemoryError, MissingDependencyError):
@@ -75,12 +82,18 @@ class _Reader(ABC):
         """See `VideoReader.frames`. A frame that fails is absent: there is no access to its neighbours on the way."""
         for index in distinct(indices, len(self.timestamps_s)):
             try:
-                pixels = self._frame(index)
+                pixels = self._shown(self._frame(index))
             except MemoryError:
                 raise
             except Exception:  # as above
                 pixels = None
             yield PickedFrame(index, index, float(self.timestamps_s[index]), pixels, pixels is None)
+
+    def _shown(self, pixels: Pixels) -> Pixels:
+        """As a player shows it; the library turned it already."""
+        if self._display.tone_map is not None:
+            pixels = self._display.tone_map.apply(pixels)
+        return self._display.stretch(pixels, transposed=pixels.shape[:2] == self._stored[::-1] != self._stored)
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
         """See `VideoReader.luma`."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from olmv.video.containers import ffmpeg_errors, open_container
+from olmv.video.display import Display, full_decoder
 from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
 from olmv.video.orientation import IDENTITY, Orientation
 from olmv.video.packets import PacketTable, demux
@@ -66,7 +67,12 @@ class PyAVReader:
 
     def _open(self) -> None:
         self._container, self._stream = open_container(self._path)
-        self._context = self._stream.codec_context
+        try:
+            self._context = full_decoder(self._path, self._stream)
+        except BaseException:
+            self._container.close()
+            raise
+        self._display = Display.of_stream(self._stream)
         self._context.thread_count = self._threads
         self._packets, self._next = None, 0
 
@@ -89,7 +95,7 @@ class PyAVReader:
             for _ in self._decode(0, self.keyframes[:1].tolist() or [0]):
                 break
         orientation = self._orientation or IDENTITY
-        width, height = orientation.size(self._context.width, self._context.height)
+        width, height = orientation.size(*self._display.size(self._context.width, self._context.height))
         count = len(self.timestamps_s)
         return VideoInfo(
             path=self._path,
@@ -99,7 +105,7 @@ class PyAVReader:
             num_frames=count,
             fps=count / self.end_s if self.end_s > 0 else 0.0,
             rotation=orientation.degrees,
-            codec=self._context.name,
+            codec=self._stream.codec_context.name,
         )
 
     def read(self, indices: Sequence[int] | Indices, *, requested: int | None = None) -> Frames:
@@ -120,8 +126,7 @@ class PyAVReader:
         for wanted, index, frame, corrupt in self._picks(indices):
             if frame is None:
                 continue
-            small = frame.reformat(width, height, "gray", interpolation="AREA", threads=1)
-            rows[wanted] = small.to_ndarray()
+            rows[wanted] = self._display.luma(frame, width, height)
             room -= sum(plane.buffer_size for plane in frame.planes)
             if room > 0 and wanted == index:
                 self._kept[wanted] = (frame, corrupt)
@@ -129,8 +134,7 @@ class PyAVReader:
 
     def _to_rgb(self, frame: Any) -> Pixels:
         """[H, W, 3] at full size: resizing happens in one place, `olmv.video.transforms`, whatever decoded."""
-        pixels: Pixels = frame.reformat(format="rgb24", threads=1).to_ndarray()
-        return (self._orientation or IDENTITY).apply(pixels)
+        return (self._orientation or IDENTITY).apply(self._display.rgb(frame))
 
     def _picks(self, indices: Sequence[int] | Indices) -> Iterator[tuple[int, int, Any, bool]]:
         """(wanted, delivered, frame or None, corrupt) once for every distinct index."""
