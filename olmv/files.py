@@ -24,6 +24,7 @@ __all__ = [
     "JsonlJournal",
     "cache_dir",
     "check_writable",
+    "open_locked",
     "read_text",
     "sha256_json",
     "share_dir",
@@ -34,6 +35,7 @@ SHARED = ("prompts", "configs")
 MAX_TEXT_BYTES = 256 * 2**20
 """Nobody writes a label file of this size; somebody will pass a video in its place."""
 _PIECE_BYTES = 2**16
+_LOCK_ATTEMPTS = 10  # bounded: some network file systems give a file a new number at every look
 
 
 def share_dir(name: str) -> Path:
@@ -175,8 +177,9 @@ def check_writable(path: str | Path) -> None:
 class JsonlJournal:
     """A file of JSON rows that survives being killed: a row is with the system before the next begins.
 
-    A kill can only tear the last line; `rows`, `read` and `append` cut a torn line off. The file is locked
-    while it is open for appending, so that two runs cannot mix their rows.
+    A kill can only tear the last line. Reading leaves a torn line out; `open` and `append` cut it off, once the file
+    is locked: without the lock it may be the half-written row of another run. The file is locked while it is open
+    for appending, so that two runs cannot mix their rows.
 
     Args:
         path: the file; it is created by the first `append` (or `open`).
@@ -188,6 +191,7 @@ class JsonlJournal:
         self.path = Path(path)
         self._durable = durable
         self._descriptor: int | None = None
+        self._size = 0  # what the file must have while it is ours
 
     def __enter__(self) -> "JsonlJournal":
         return self
@@ -197,23 +201,13 @@ class JsonlJournal:
     ) -> None:
         self.close()
 
-    def rows(self, *, repair: bool = True) -> Iterator[dict[str, Any]]:
-        """The rows, one at a time; at the end a torn last line is cut off the file.
-
-        Args:
-            repair: False leaves the file as it is, for those who only look: another run may be writing it.
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The rows, one at a time, without a torn last line.
 
         Raises:
-            OutputError: a whole line is not a JSON object (this is not our file), or it cannot be read.
+            OutputError: a whole line is not a JSON object, or the file cannot be read.
         """
-        for begin, row in self._walk():
-            if row is not None:
-                yield row
-            elif repair:  # not before here: only a file whose every whole line is ours may be cut
-                try:
-                    os.truncate(self.path, begin)
-                except OSError as failure:
-                    _raise_output(self.path, failure)
+        return (row for _, row in self._walk() if row is not None)
 
     def offsets(self, key: str) -> dict[str, int]:
         """Where in the file the last row with each value of `key` begins, for `row_at`. Rows without it are skipped.
@@ -248,7 +242,7 @@ class JsonlJournal:
             raise OutputError(f"cannot read {self.path}: {_reason(failure)}") from failure
 
     def read(self) -> list[dict[str, Any]]:
-        """All rows; a torn last line is cut off the file. See `rows`, which needs no memory for them.
+        """All rows, without a torn last line. See `rows`, which needs no memory for them.
 
         Raises:
             OutputError: as `rows`.
@@ -264,14 +258,13 @@ class JsonlJournal:
         if self._descriptor is not None:
             return
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            descriptor = open_locked(self.path)
         except OSError as failure:
             _raise_output(self.path, failure)
         try:
-            self._lock(descriptor)
             if not _ends_with_newline(descriptor):
-                for _ in self.rows():
-                    pass
+                self._cut_torn_line(descriptor)
+            self._size = os.fstat(descriptor).st_size
         except BaseException:
             os.close(descriptor)
             raise
@@ -281,19 +274,64 @@ class JsonlJournal:
         """Append one row and hand it to the operating system.
 
         Raises:
-            OutputError: as `open`; or the disk is full, and then what was written of this row is taken back.
+            OutputError: as `open`; the file was removed or changed since the last row; or the disk is full, and then
+                what was written of this row is taken back.
         """
         self.open()
         assert self._descriptor is not None
-        before = os.fstat(self._descriptor).st_size
+        self.check_unchanged()
+        payload = encode_row(row)
         try:
-            _write_all(self._descriptor, encode_row(row))
+            _write_all(self._descriptor, payload)
             if self._durable:
                 os.fsync(self._descriptor)
         except OSError as failure:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, before)
+                os.ftruncate(self._descriptor, self._size)
             _raise_output(self.path, failure)
+        self._size += len(payload)
+
+    def check_unchanged(self) -> None:
+        """Make sure that the file is there and holds what was appended, and nothing else.
+
+        A run that writes into a file that somebody removed must not report success. Does nothing before `open`.
+
+        Raises:
+            OutputError: it was removed, replaced, cut or written to by something else.
+        """
+        if self._descriptor is None:
+            return
+        opened = os.fstat(self._descriptor)
+        try:
+            named = self.path.stat()
+        except OSError:
+            raise OutputError(
+                f"{self.path} was removed while this run was writing it, and its rows with it; "
+                "run the same command again"
+            ) from None
+        size = opened.st_size if os.path.samestat(opened, named) else named.st_size
+        if size != self._size:
+            raise OutputError(
+                f"{self.path} was changed by something else while this run was writing it ({self._size} bytes were "
+                f"written, {size} are there); look at its rows, then run the same command to go on"
+            )
+
+    def clear(self) -> None:
+        """Lock the file and drop every row.
+
+        Raises:
+            OutputError: as `open`, or it cannot be cut.
+        """
+        if self._descriptor is None:
+            try:
+                self._descriptor = open_locked(self.path)
+            except OSError as failure:
+                _raise_output(self.path, failure)
+        try:
+            os.ftruncate(self._descriptor, 0)
+        except OSError as failure:
+            _raise_output(self.path, failure)
+        self._size = 0
 
     def close(self) -> None:
         """Close the file and unlock it. May be called twice."""
@@ -308,19 +346,51 @@ class JsonlJournal:
             row = None
         if not isinstance(row, dict):
             raise OutputError(
-                f"{self.path} line {number} is not a row that olmv wrote; move the file away or choose another output"
+                f"{self.path} line {number} is not a row that olmv wrote; remove that line and run again, "
+                "or move the file away"
             )
         return row
 
-    def _lock(self, descriptor: int) -> None:
-        if sys.platform == "win32":
-            return
+    def _cut_torn_line(self, descriptor: int) -> None:
+        begins = [begin for begin, row in self._walk() if row is None]  # raises before a foreign file is cut
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(f"another run is writing {self.path}; wait for it or choose another output") from None
-        except OSError:
-            pass  # some network file systems know no locks; a run is worth more than this guard
+            for begin in begins:
+                os.ftruncate(descriptor, begin)
+        except OSError as failure:
+            _raise_output(self.path, failure)
+
+
+def open_locked(path: Path) -> int:
+    """Open a file for reading and appending, create it if need be, and lock it until the descriptor is closed.
+
+    Raises:
+        OutputError: another run holds the lock.
+        OSError: it cannot be opened.
+    """
+    for attempt in range(_LOCK_ATTEMPTS):
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            _lock(descriptor, path)
+            # the run that held the lock may have put another file in its place before it let go
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()) or attempt == _LOCK_ATTEMPTS - 1:
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(f"another run is writing {path}; wait for it or choose another output") from None
+    except OSError:
+        pass  # some network file systems know no locks; a run is worth more than this guard
 
 
 def encode_row(row: Mapping[str, Any]) -> bytes:

@@ -1,6 +1,8 @@
 """What a prediction is, and the row it is written as."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -109,6 +111,59 @@ class VideoPrediction:
         if self.explanations:
             row["explanations"] = [_explanation_row(explanation) for explanation in self.explanations]
         return row
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Make sure that a row read from a file has the fields of `VideoPrediction.to_row` that others build on.
+
+    Raises:
+        ValueError: it lacks one, or one holds something else; the field is named.
+    """
+    _check_fields(row, _ROW)
+    if row["error"] is not None:
+        _check_fields(row["error"], _ERROR, "error.")
+    _check_fields(row["frames"], _FRAMES, "frames.")
+    for label in row["labels"]:
+        _check_fields(label, _LABEL, "labels.")
+    for explanation in row.get("explanations", ()):
+        _check_fields(explanation, _EXPLANATION, "explanations.")
+        for part, fields in (("texts", _TEXT), ("frames", _FRAME)):
+            for item in explanation[part]:
+                _check_fields(item, fields, f"explanations.{part}.")
+
+
+_NUMBER = (int, float)
+_ROW = {
+    "video": str,
+    "status": str,
+    "error": (dict, NoneType),
+    "duration_s": (*_NUMBER, NoneType),
+    "frames": dict,
+    "model": str,
+    "labels": list,
+}
+_ERROR = {"type": str, "message": str}
+_FRAMES = {"requested": int, "decoded": int, "corrupt": int}
+_LABEL = {
+    "label": str,
+    "similarity": _NUMBER,
+    "logit": _NUMBER,
+    "probability": _NUMBER,
+    "threshold": _NUMBER,
+    "positive": bool,
+}
+_EXPLANATION = {"label": str, "texts": list, "frames": list}
+_TEXT = {"text": str, "contribution": _NUMBER}
+_FRAME = {"frame": int, "time_s": (*_NUMBER, NoneType), "contribution": _NUMBER}
+
+
+def _check_fields(row: Any, fields: Mapping[str, Any], place: str = "") -> None:
+    if not isinstance(row, Mapping):
+        raise ValueError(f"{place.rstrip('.') or 'it'} is no object")  # noqa: TRY004 - the file's fault
+    for name, kinds in fields.items():
+        if not isinstance(row.get(name, ...), kinds):
+            state = "odd" if name in row else "missing"
+            raise ValueError(f"its '{place}{name}' is {state}")
 
 
 def round_significant(value: float, digits: int = 6) -> float:

@@ -8,14 +8,13 @@ goes on from there; with other settings it refuses, because one file must not ho
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from olmv.errors import OutputError, UsageError
+from olmv.errors import OutputError, UsageError, reason
 from olmv.files import JsonlJournal, encode_row, sha256_json, write_atomic
 
 FORMAT = "olmv-run/1"
@@ -29,6 +28,7 @@ class RunJournal:
         settings: everything that a row depends on, as plain data.
         resume: go on from what is there; False starts over.
         finished: whether a row needs no more work; by default every row. Of several rows of a video the last counts.
+        check: raises ValueError, with what is wrong, for a row that olmv did not write (people edit files by hand).
 
     Attributes:
         done: the videos that already have a finished row.
@@ -46,8 +46,9 @@ class RunJournal:
         *,
         resume: bool = True,
         finished: Callable[[Mapping[str, Any]], bool] = lambda _: True,
+        check: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
-        self._finished = finished
+        self._finished, self._check = finished, check
         self.path = output if output.suffix.lower() == ".jsonl" else _beside(output, ".journal.jsonl")
         self.settings_path = _beside(output, ".run.json")
         self._journal = JsonlJournal(self.path)
@@ -55,8 +56,15 @@ class RunJournal:
         self._start_over = not resume
         self.done: set[str] = set()
         self.failed: set[str] = set()
-        if resume and self.path.exists() and self.path.stat().st_size:
-            self._take_up(output)
+        self._new = True  # nothing is there, as far as this run knows
+        try:
+            if resume and _has_content(self.path):
+                self._journal.open()  # the lock comes first: a torn last row may be another run's, not yet whole
+                self._take_up(output)
+                self._new = False
+        except BaseException:
+            self._journal.close()
+            raise
 
     def __enter__(self) -> "RunJournal":
         return self
@@ -65,20 +73,35 @@ class RunJournal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._journal.close()
+        if isinstance(value, KeyboardInterrupt | BrokenPipeError) and self.done:
+            rows = "1 row" if len(self.done) == 1 else f"{len(self.done)} rows"
+            value.add_note(f"{rows} kept in {self.path}; run the same command to go on")
 
     def begin(self) -> None:
         """Lock the journal and write the settings; until here nothing is created or changed.
 
         Raises:
-            OutputError: a file cannot be written, or another run is writing it.
+            OutputError: a file cannot be written, another run is writing it, or has written it since this one looked.
         """
-        self._journal.open()
         if self._start_over:
-            try:
-                os.truncate(self.path, 0)  # under the lock: another run may be writing these very rows
-            except OSError as error:
-                raise OutputError(f"cannot replace {self.path}: {error.strerror}; choose another output") from error
+            self._journal.clear()  # under the lock: another run may be writing these very rows
+        else:
+            self._journal.open()
+            if self._new and _has_content(self.path):
+                raise OutputError(f"another run has just written {self.path}; run the same command to go on from there")
+        self._new = False
         write_atomic(self.settings_path, _document(self._settings))
+
+    def check_complete(self, videos: Iterable[str]) -> None:
+        """Make sure, at the end, that every row is where the user will look for it.
+
+        Raises:
+            OutputError: rows are gone, or something else changed the file.
+        """
+        self._journal.check_unchanged()
+        missing = sum(video not in self.done for video in videos)
+        if missing:
+            raise OutputError(f"{self.path} lacks the rows of {missing} videos; run the same command again")
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append a row; it survives a kill from here on.
@@ -109,11 +132,12 @@ class RunJournal:
         Raises:
             OutputError: it cannot be written; the rows are as before.
         """
+        self._journal.check_unchanged()
         places = self.offsets()
         if not places:
-            self._journal.close()
             self.path.unlink(missing_ok=True)
             self.settings_path.unlink(missing_ok=True)
+            self._journal.close()
             return
         names = [name for name in dict.fromkeys((*order, *places)) if name in places]
         rows = (encode_row(clean(self.row_at(places[name]))) for name in names)
@@ -127,8 +151,20 @@ class RunJournal:
                 f"{output} was made with other settings ({'; '.join(changed)}); "
                 "add --no-resume to start over, or choose another output"
             )
-        for row in self._journal.rows():
+        for number, row in enumerate(self._journal.rows(), start=1):
+            try:
+                self._check_row(row)
+            except (ValueError, TypeError, LookupError, AttributeError) as failure:
+                raise OutputError(
+                    f"{self.path} line {number} is not a row that olmv wrote ({reason(failure)}); "
+                    "remove that line and run again: its video is done anew"
+                ) from None
             self._count(row)
+
+    def _check_row(self, row: Mapping[str, Any]) -> None:
+        if not isinstance(row.get("video"), str):
+            raise ValueError("it names no 'video'")  # noqa: TRY004 - it is the file's fault, not the caller's
+        self._check(row)
 
     def _count(self, row: Mapping[str, Any]) -> None:
         video = str(row.get("video"))
@@ -140,7 +176,7 @@ class RunJournal:
                 self.failed.add(video)
 
     def _earlier_settings(self, output: Path) -> Mapping[str, Any]:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             document = json.loads(self.settings_path.read_text(encoding="utf-8"))
             if isinstance(document, dict) and document.get("format") == FORMAT:
                 settings = document.get("settings")
@@ -150,6 +186,13 @@ class RunJournal:
             f"{output} is already there, but {self.settings_path.name} that tells its settings is not; "
             "add --no-resume to overwrite it, or choose another output"
         )
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _beside(output: Path, ending: str) -> Path:

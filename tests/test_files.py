@@ -228,7 +228,7 @@ def test_journal_torn_anywhere_keeps_every_whole_row(
     journal = JsonlJournal(file)
     if reading:
         assert journal.read() == written[:whole]
-        assert file.read_bytes() == b"".join(lines[:whole])
+        assert file.read_bytes() == data[:cut]  # the torn row may be another run's: only the lock allows to cut it
     with journal:
         for row in more:
             journal.append(row)
@@ -259,7 +259,7 @@ def test_journal_keeps_file_names_that_are_not_utf8(tmp_path: Path) -> None:
 def test_journal_leaves_foreign_files_alone(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "diary.txt"
     file.write_bytes(content)
-    with pytest.raises(OutputError, match="line 1 is not a row that olmv wrote; move the file away"):
+    with pytest.raises(OutputError, match="line 1 is not a row that olmv wrote; remove that line and run again"):
         JsonlJournal(file).read()
     if not content.endswith(b"\n"):
         with pytest.raises(OutputError, match="line 1 is not a row"):
@@ -349,10 +349,67 @@ def test_rows_are_found_again_by_where_they_begin(tmp_path: Path) -> None:
 def test_looking_at_rows_leaves_a_torn_one_alone(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(b'{"a": 1}\n{"a"')
-    assert list(JsonlJournal(path).rows(repair=False)) == [{"a": 1}]
+    assert list(JsonlJournal(path).rows()) == JsonlJournal(path).read() == [{"a": 1}]
     assert path.read_bytes() == b'{"a": 1}\n{"a"'
-    assert list(JsonlJournal(path).rows()) == [{"a": 1}]
+    with JsonlJournal(path) as journal:
+        journal.open()
     assert path.read_bytes() == b'{"a": 1}\n'
+
+
+def test_a_journal_that_somebody_changes_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+
+    def begun() -> JsonlJournal:
+        path.unlink(missing_ok=True)
+        journal = JsonlJournal(path)
+        journal.append({"a": 1})
+        journal.check_unchanged()
+        return journal
+
+    with begun() as journal:
+        path.unlink()
+        with pytest.raises(OutputError, match=r"j\.jsonl was removed while this run was writing it, and its rows with"):
+            journal.append({"a": 2})
+    for content, size in ((b"", 0), (b'{"a": 1}\ngarbage\n', 17)):
+        with begun() as journal:
+            path.write_bytes(content)
+            with pytest.raises(OutputError, match=rf"was changed by something else .*9 bytes were written, {size} are"):
+                journal.check_unchanged()
+    with begun() as journal:
+        (tmp_path / "other").write_bytes(b"")
+        (tmp_path / "other").replace(path)
+        with pytest.raises(OutputError, match=r"9 bytes were written, 0 are there\); look at its rows, then"):
+            journal.append({"a": 2})
+    JsonlJournal(path).check_unchanged()  # not open: not ours to judge
+
+
+def test_clearing_a_journal_takes_the_lock_first(tmp_path: Path) -> None:
+    with JsonlJournal(tmp_path / "j.jsonl") as first:
+        first.append({"a": 1})
+        with pytest.raises(OutputError, match="another run is writing"):
+            JsonlJournal(tmp_path / "j.jsonl").clear()
+        assert first.read() == [{"a": 1}]
+    with JsonlJournal(tmp_path / "j.jsonl") as second:
+        second.clear()
+        second.append({"b": 2})
+        assert second.read() == [{"b": 2}]
+
+
+def test_the_lock_is_on_the_file_that_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(b"")
+    lock = files._lock
+
+    def replaced(descriptor: int, name: Path) -> None:
+        """The run before puts its finished file in place between our opening and our locking."""
+        monkeypatch.setattr(files, "_lock", lock)
+        write_atomic(name, '{"a": 1}\n')
+        lock(descriptor, name)
+
+    monkeypatch.setattr(files, "_lock", replaced)
+    with JsonlJournal(path) as journal:
+        journal.append({"a": 2})
+    assert journal.read() == [{"a": 1}, {"a": 2}]
 
 
 def test_pieces_are_written_whole_or_not_at_all(tmp_path: Path) -> None:

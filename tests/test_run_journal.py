@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from olmv.errors import OutputError, UsageError
+from olmv.predictions import FrameCounts, LabelPrediction, VideoPrediction, check_row
 from olmv.report.pictures import Pictures, PictureStore
 from olmv.run_journal import RunJournal
 
@@ -39,7 +40,8 @@ def test_failures_of_earlier_runs_are_known(tmp_path: Path) -> None:
     with started(tmp_path / "x.jsonl") as journal:
         journal.append({"video": "a.mp4", "status": "ok"})
         journal.append({"video": "b.mp4", "status": "error"})
-    assert RunJournal(tmp_path / "x.jsonl", SETTINGS).failed == {"b.mp4"}
+    with RunJournal(tmp_path / "x.jsonl", SETTINGS) as journal:
+        assert journal.failed == {"b.mp4"}
 
 
 def test_other_formats_have_a_journal_beside_them(tmp_path: Path) -> None:
@@ -106,6 +108,82 @@ def test_two_runs_do_not_write_one_file(tmp_path: Path) -> None:
         started(output, resume=False)
 
 
+def test_a_second_run_cuts_nothing_of_the_first(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output) as first:
+        first.append({"video": "a.mp4"})
+        half = b'{"video": "b.m'  # as another process sees a row that is being written
+        with output.open("ab") as file:
+            file.write(half)
+        with pytest.raises(OutputError, match="another run is writing"):
+            RunJournal(output, SETTINGS)
+        assert output.read_bytes() == b'{"video": "a.mp4"}\n' + half
+
+
+def test_a_run_that_finished_meanwhile_is_not_written_into(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    late = RunJournal(output, SETTINGS)
+    with started(output) as first:
+        first.append({"video": "a.mp4"})
+    with late, pytest.raises(OutputError, match=r"another run has just written .*x\.jsonl; run the same command to go"):
+        late.begin()
+    with started(output) as journal:
+        assert journal.done == {"a.mp4"}
+
+
+def test_rows_that_are_gone_are_told_at_the_end(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    with started(output) as journal:
+        journal.append({"video": "a.mp4"})
+        journal.check_complete(["a.mp4"])
+        with pytest.raises(OutputError, match="lacks the rows of 2 videos; run the same command again"):
+            journal.check_complete(["a.mp4", "b.mp4", "c.mp4"])
+        output.unlink()
+        with pytest.raises(OutputError, match="was removed while this run was writing it"):
+            journal.check_complete(["a.mp4"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"video": None}, "it names no 'video'"),
+        ({"status": ...}, "its 'status' is missing"),
+        ({"frames": 8}, "its 'frames' is odd"),
+        ({"labels": [{"label": "dog", "probability": "high"}]}, r"its 'labels\.similarity' is missing"),
+        ({"labels": ["dog"]}, "labels is no object"),
+        ({"error": {"type": "DecodeError"}}, r"its 'error\.message' is missing"),
+        ({"explanations": [{"label": "dog", "texts": [{}], "frames": []}]}, r"its 'explanations\.texts\.text' is miss"),
+        ({"explanations": 3}, "'int' object is not iterable"),
+    ],
+)
+def test_rows_edited_by_hand_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    output = tmp_path / "x.jsonl"
+    label = LabelPrediction("dog", similarity=0.5, logit=1.0, probability=0.7, threshold=0.5, positive=True)
+    good = VideoPrediction("a.mp4", "ok", None, 1.0, FrameCounts(8, 8), "olmv-mini", labels=(label,)).to_row()
+    with started(output) as journal:
+        journal.append(good)
+        journal.append({key: value for key, value in (good | change).items() if value is not ...})
+    with pytest.raises(
+        OutputError, match=rf"line 2 is not a row that olmv wrote \({message}.*remove that line and run"
+    ):
+        RunJournal(output, SETTINGS, check=check_row)
+    output.write_text(output.read_text().splitlines(keepends=True)[0])
+    with RunJournal(output, SETTINGS, check=check_row) as journal:  # and the lock is free again
+        assert journal.done == {"a.mp4"}
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, BrokenPipeError])
+def test_a_stopped_run_names_what_it_leaves(tmp_path: Path, stop: type[BaseException]) -> None:
+    journal = started(tmp_path / "x.csv")
+    journal.append({"video": "a.mp4"})
+    journal.append({"video": "b.mp4"})
+    with pytest.raises(stop) as caught, journal:
+        raise stop
+    assert caught.value.__notes__ == [
+        f"2 rows kept in {tmp_path / 'x.csv.journal.jsonl'}; run the same command to go on"
+    ]
+
+
 def test_pictures_survive_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     store = PictureStore(path)
@@ -122,6 +200,27 @@ def test_pictures_survive_a_kill(tmp_path: Path) -> None:
     assert store.get("c.mp4") == Pictures((), ())
     store.discard()
     assert not path.exists()
+
+
+def test_pictures_are_locked_before_they_are_cut(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    store = PictureStore(path)
+    store.add("a.mp4", (), ())
+    for resume in (True, False):
+        with pytest.raises(OutputError, match=r"another run is writing .*p\.jsonl"):
+            PictureStore(path, resume=resume)
+    store.close()
+    assert "a.mp4" not in PictureStore(path, resume=False)
+
+
+@pytest.mark.parametrize("line", [b"garbage\n", b"[1]\n", b'{"video": "b.mp4"}\n'])
+def test_pictures_after_a_line_that_is_not_ours_are_made_again(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "p.jsonl"
+    good = b'{"video": "a.mp4", "times_s": [], "jpegs": []}\n'
+    path.write_bytes(good + line + good.replace(b"a.mp4", b"c.mp4"))
+    store = PictureStore(path)
+    assert ("a.mp4" in store, "c.mp4" in store) == (True, False)
+    assert path.read_bytes() == good
 
 
 def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:

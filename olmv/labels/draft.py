@@ -46,12 +46,12 @@ class Draft:
         self._restart = fresh
 
     def __enter__(self) -> "Draft":
-        self._journal.open()
         if self._restart:
-            # emptied, not removed: the lock is on this very file
-            self._path.write_bytes(b"")
+            self._journal.clear()  # emptied, not removed: the lock is on this very file
             self._journal.append({"fresh": True})
             self._restart = False
+        else:
+            self._journal.open()
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -62,7 +62,7 @@ class Draft:
     @cached_property
     def _fresh(self) -> bool:
         """Whether what the book says does not count: a run that started over and was killed is still one."""
-        return self._restart or any(row.get("fresh") for row in self._journal.rows(repair=False))
+        return self._restart or any(row.get("fresh") for row in self._journal.rows())
 
     def waiting(self, vocabulary: Vocabulary) -> list[Label]:
         """The labels without attributes so far."""
@@ -111,6 +111,7 @@ class Draft:
         """Rows into the book. The book is read again: a person may have changed it meanwhile."""
         if self._fresh and not complete:
             return  # half a new book would look like a whole old one
+        self._journal.check_unchanged()
         book, written = self._book(), self._written()
         new = {name for name in written if name not in book or not self._kept(book.entry(name))}
         order = dict.fromkeys((*(name for name in vocabulary.names if name in new or name in book), *book, *new))

@@ -13,7 +13,7 @@ from olmv.files import check_writable
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
-from olmv.predictions import VideoPrediction
+from olmv.predictions import VideoPrediction, check_row
 from olmv.report.html import ReportInfo, write_report
 from olmv.report.page import model_note
 from olmv.report.pictures import PictureStore
@@ -115,7 +115,7 @@ def run(job: PredictJob, listener: Listener) -> Summary:
     """
     _check_outputs(job)
     job = _with_model(job, listener)
-    videos = expand_inputs(job.inputs)
+    videos = expand_inputs(job.inputs, note=listener.note)
     vocabulary, thresholds = _words(job, listener)
     with ExitStack() as stack:
         placement = _placement(job)
@@ -142,6 +142,7 @@ def run(job: PredictJob, listener: Listener) -> Summary:
                 listener.predicted(prediction)
             summary.seconds = time.monotonic() - begun
         if journal is not None:
+            journal.check_complete(videos)
             _finish(job, journal, pictures, vocabulary, classifier, summary)
     return summary
 
@@ -240,16 +241,16 @@ def _revision(model: str) -> dict[str, str]:
 
 def _journal(job: PredictJob, settings: dict[str, Any], stack: ExitStack) -> RunJournal | None:
     output = job.output or job.report
-    return stack.enter_context(RunJournal(output, settings, resume=job.resume)) if output is not None else None
+    if output is None:
+        return None
+    return stack.enter_context(RunJournal(output, settings, resume=job.resume, check=check_row))
 
 
 def _pictures(job: PredictJob, stack: ExitStack) -> PictureStore | None:
     if job.report is None:
         return None
     path = job.report.with_name(job.report.name + ".pictures.jsonl")
-    if not job.resume:
-        path.unlink(missing_ok=True)
-    store = PictureStore(path)
+    store = PictureStore(path, resume=job.resume)
     stack.callback(store.close)
     return store
 

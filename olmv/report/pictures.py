@@ -6,10 +6,12 @@ they are appended to a file beside the report and looked up there by byte offset
 
 import base64
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from olmv.errors import OutputError
+from olmv.files import open_locked
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,26 @@ class Pictures:
 class PictureStore:
     """An append-only file of pictures, one line per video.
 
+    Args:
+        path: the file; locked until it is closed.
+        resume: keep what an earlier run left; False starts over.
+
     Raises:
-        OutputError: the file cannot be written, or the disk is full.
+        OutputError: the file cannot be written, another run is writing it, or the disk is full.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, resume: bool = True) -> None:
         self.path = path
         self._offsets: dict[str, int] = {}
         try:
-            self._file = path.open("a+b")
-            self._index()
+            self._file = os.fdopen(open_locked(path), "a+b")
+            try:
+                if not resume:
+                    self._file.truncate(0)
+                self._index()
+            except BaseException:
+                self._file.close()
+                raise
         except OSError as error:
             raise self._output_error(error) from error
 
@@ -72,13 +84,20 @@ class PictureStore:
         self.path.unlink(missing_ok=True)
 
     def _index(self) -> None:
-        """Read what an earlier run left, and drop a line that was torn when it died."""
+        """Read what an earlier run left, and drop all from a line on that was torn when it died, or is not ours.
+
+        Nothing is lost by it: pictures that are missing are made again.
+        """
         self._file.seek(0)
         offset = 0
         for line in self._file:
-            if not line.endswith(b"\n"):
+            try:
+                pictures = json.loads(line) if line.endswith(b"\n") else {}
+            except (ValueError, RecursionError):
+                pictures = {}
+            if not isinstance(pictures, dict) or not {"video", "times_s", "jpegs"} <= pictures.keys():
                 break
-            self._offsets[json.loads(line)["video"]] = offset
+            self._offsets[str(pictures["video"])] = offset
             offset += len(line)
         self._file.truncate(offset)
 
