@@ -34,7 +34,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         OutputError: the disk became full; the rows so far are kept.
     """
     job.check()
-    videos = expand_inputs(job.inputs)
+    videos = expand_inputs(job.inputs, note=listener.note)
     with ExitStack() as stack:
         work = _Run(job, listener, videos, stack)
         listener.started(total=len(videos), done=work.summary.earlier)

@@ -1,7 +1,7 @@
 """From what a person points at to a list of videos and photos: files, folders, globs, manifests, standard input.
 
     clips/dog.mp4            that file, whatever it is called
-    clips/                   every video and photo below it, by file name extension, sorted, hidden ones left out
+    clips/                   every video and photo below it, sorted, hidden ones left out; see `olmv.data.folders`
     'clips/**/*.mp4'         a glob
     videos.csv               a manifest (csv, jsonl, parquet): a `video` column, relative to the manifest
     -                        one path per line on standard input
@@ -15,36 +15,15 @@ import glob
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from olmv.data.folders import search, walk
 from olmv.errors import InputError
+from olmv.labels.lists import AmbiguousLabels, LabelLists
 
-VIDEO_EXTENSIONS = frozenset(
-    f".{name}"
-    for name in (
-        *(
-            "3gp",
-            "asf",
-            "avi",
-            "divx",
-            "flv",
-            "gif",
-            "m2ts",
-            "m4v",
-            "mkv",
-            "mov",
-            "mp4",
-            "mpeg",
-            "mpg",
-            "mts",
-        ),
-        *("mxf", "ogv", "ts", "vob", "webm", "wmv"),
-    )
-)
-PICTURE_EXTENSIONS = frozenset({".apng", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
 
 
@@ -54,7 +33,7 @@ class ManifestRow:
 
     Attributes:
         video: path of the file, the manifest's folder already put in front.
-        labels: what is true of the video; None where the manifest does not say.
+        labels: what is true of the video; () where nothing is, None where the manifest does not say.
         caption: a sentence about it, or None.
         split: the name of its split, or None.
         number: where it stands in its file, for messages: the line of csv and jsonl, the row of parquet.
@@ -67,12 +46,15 @@ class ManifestRow:
     number: int | None = field(default=None, compare=False)
 
 
-def expand_inputs(inputs: Sequence[str | Path], *, stdin: TextIO | None = None) -> list[str]:
+def expand_inputs(
+    inputs: Sequence[str | Path], *, stdin: TextIO | None = None, note: Callable[[str], None] | None = None
+) -> list[str]:
     """The videos and photos that the inputs stand for, in the order given, each once.
 
     Args:
         inputs: files, folders, globs, manifests, or `-`.
         stdin: where `-` reads paths from; `sys.stdin` by default.
+        note: is told which files of a folder or glob are left out, and why.
 
     Raises:
         InputError: nothing given, a path that does not exist, a folder or glob without videos or photos,
@@ -82,44 +64,100 @@ def expand_inputs(inputs: Sequence[str | Path], *, stdin: TextIO | None = None) 
         raise InputError("no input: name a video, a folder, a glob, a manifest, or - for paths on standard input")
     seen: dict[str, str] = {}
     for item in inputs:
-        for path in _expand(os.fspath(item), stdin):
+        for path in _expand(os.fspath(item), stdin, note or _silent):
             seen.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - keeps symbolic links as they are
     return list(seen.values())
 
 
-def read_manifest(path: str | Path) -> list[ManifestRow]:
+def read_manifest(
+    path: str | Path, *, labels: Iterable[str] | None = None, note: Callable[[str], None] = lambda _: None
+) -> list[ManifestRow]:
     """Read a csv, jsonl or parquet manifest; its `video` column is relative to the manifest's folder.
 
+    Args:
+        path: the file.
+        labels: the vocabulary, which tells whether "rain, snow" is one label or two; see `olmv.labels.lists`.
+        note: is told what was guessed, a line each.
+
     Raises:
-        InputError: not a manifest by its extension, unreadable, without a `video` column, or without rows.
+        InputError: not a manifest by its extension, unreadable, without a `video` column, or without rows; labels that
+            may be one or several.
     """
     path = Path(path)
+    raw = list(_raw_rows(path))
+    texts = (row["labels"] for _, row in raw if isinstance(row, dict) and isinstance(row.get("labels"), str))
+    lists = LabelLists(texts, labels)
+    rows = [_manifest_row(path, number, row, lists) for number, row in raw]
+    if not rows:
+        raise _nothing(path)
+    for mark, text in lists.guessed.items():
+        note(f"labels in {path.name} are taken as separated by {mark!r}, as in {text!r}")
+    return rows
+
+
+def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
+    """One row for each video (and split): rows that give one label each become one with all of them.
+
+    Rows with captions of their own stay apart, each with all labels of its video.
+
+    Returns:
+        The rows, and how many were joined to an earlier one.
+    """
+    labels: dict[tuple[str, str | None], dict[str, None]] = {}
+    for row in rows:
+        if row.labels is not None:
+            labels.setdefault(_clip(row), {}).update(dict.fromkeys(row.labels))
+    joined: dict[tuple[str, str | None, str | None], ManifestRow] = {}
+    captioned = {_clip(row) for row in rows if row.caption is not None}
+    for row in rows:
+        if row.caption is None and _clip(row) in captioned:
+            continue  # its labels are with the caption
+        told = labels.get(_clip(row))
+        joined.setdefault((*_clip(row), row.caption), replace(row, labels=None if told is None else tuple(told)))
+    return list(joined.values()), len(rows) - len(joined)
+
+
+def _clip(row: ManifestRow) -> tuple[str, str | None]:
+    return os.path.abspath(row.video), row.split  # noqa: PTH100 - keeps symbolic links as they are
+
+
+def _videos_of(manifest: Path) -> list[str]:
+    """The paths alone: what is true of the videos is no matter here."""
+    videos = [_video(manifest, number, row) for number, row in _raw_rows(manifest)]
+    if not videos:
+        raise _nothing(manifest)
+    return videos
+
+
+def _nothing(manifest: Path) -> InputError:
+    return InputError(f"{manifest} lists no videos; add rows under its 'video' column")
+
+
+def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """The rows as they are in the file, each with its number."""
     reader = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is not a manifest; use .csv, .jsonl or .parquet")
     try:
-        rows = [_manifest_row(path, number, row) for number, row in reader(path)]
+        yield from reader(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    if not rows:
-        raise InputError(f"{path} lists no videos; add rows under its 'video' column")
-    return rows
 
 
-def _expand(item: str, stdin: TextIO | None) -> Iterable[str]:
+def _expand(item: str, stdin: TextIO | None, note: Callable[[str], None]) -> Iterable[str]:
     if item == "-":
         return _from_lines(sys.stdin if stdin is None else stdin)
     path = Path(item)
     if path.is_dir():
-        return _from_folder(item)
+        return _searched(item, walk(item), note, f"no videos or photos in {item}")
     if path.is_file() and path.suffix.lower() in MANIFEST_EXTENSIONS:
-        return [row.video for row in read_manifest(path)]
+        return _videos_of(path)
     if os.path.lexists(item):  # also a pipe or a dangling link: the reader says what is wrong with it
         return [item]
     if glob.has_magic(item):
-        return _from_glob(item)
+        return _from_glob(item, note)
     raise InputError(f"no such file or folder: {item}; check the path")
 
 
@@ -131,49 +169,26 @@ def _from_lines(lines: TextIO) -> list[str]:
     return paths
 
 
-def _from_folder(folder: str) -> list[str]:
-    found = sorted(filter(_is_video_name, walk(folder)))
-    if not found:
-        raise InputError(f"no videos or photos in {folder}; looked below it for {_extension_list()}")
-    return found
-
-
-def walk(folder: str) -> Iterator[str]:
-    """Files below `folder`, but hidden ones; follows linked folders, each real folder once."""
-    visited: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(parent)  # noqa: PTH116
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if not name.startswith("."):
-                yield os.path.join(parent, name)  # noqa: PTH118 - keeps a leading ./ as written
-
-
-def _from_glob(pattern: str) -> list[str]:
+def _from_glob(pattern: str, note: Callable[[str], None]) -> list[str]:
     matches = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    found: list[str] = []
+    if not matches:
+        raise InputError(f"{pattern} matches no file; check it, and quote it so that the shell leaves it alone")
+    files: list[str] = []
     for match in matches:
-        if Path(match).is_dir():
-            # In `clips/**` the folders' files are matches of their own.
-            found += [] if "**" in pattern else sorted(filter(_is_video_name, walk(match)))
-        elif _is_video_name(match):
-            found.append(match)
-    if not found:
-        reason = f"matches {len(matches)} paths, but no video or photo" if matches else "matches no file"
-        raise InputError(f"{pattern} {reason}; looked for {_extension_list()}")
-    return found
+        if not Path(match).is_dir():
+            files.append(match)
+        elif "**" not in pattern:  # in `clips/**` the folders' files are matches of their own
+            files += walk(match)
+    return _searched(pattern, files, note, f"{pattern} matches {len(matches)} paths, but no video or photo")
 
 
-def _is_video_name(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in VIDEO_EXTENSIONS | PICTURE_EXTENSIONS  # noqa: PTH122
-
-
-def _extension_list() -> str:
-    return " ".join(sorted(VIDEO_EXTENSIONS | PICTURE_EXTENSIONS))
+def _searched(item: str, files: Iterable[str], note: Callable[[str], None], nothing: str) -> list[str]:
+    found = search(files)
+    if not found.files:
+        raise InputError(f"{nothing}; {found.account() if found.left_out else 'there are no files at all'}")
+    if found.left_out:
+        note(f"{item}: {len(found.files)} videos and photos; {found.account()}")
+    return found.files
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -205,25 +220,32 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
     yield from enumerate(table.to_pylist(), start=1)
 
 
-def _manifest_row(manifest: Path, number: int, row: Any) -> ManifestRow:
+def _video(manifest: Path, number: int, row: Any) -> str:
     video = row.get("video") if isinstance(row, dict) else None
     if not isinstance(video, str) or not video.strip():
         columns = ", ".join(str(name) for name in row) if isinstance(row, dict) else "none"
         raise InputError(f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'")
+    return os.path.normpath(manifest.parent / video)
+
+
+def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> ManifestRow:
     return ManifestRow(
-        video=os.path.normpath(manifest.parent / video),
-        labels=_labels(manifest, number, row.get("labels")),
+        video=_video(manifest, number, row),
+        labels=_labels(manifest, number, row.get("labels"), lists),
         caption=_text(row.get("caption")),
         split=_text(row.get("split")),
         number=number,
     )
 
 
-def _labels(manifest: Path, number: int, value: Any) -> tuple[str, ...] | None:
+def _labels(manifest: Path, number: int, value: Any, lists: LabelLists) -> tuple[str, ...] | None:
     if value is None:
         return None
     if isinstance(value, str):
-        value = value.split(";")
+        try:
+            return lists.split(value)
+        except AmbiguousLabels as ambiguous:
+            raise InputError(f"{manifest} row {number}: {ambiguous}") from None
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         raise InputError(f"{manifest} row {number} has bad 'labels'; write a list, or 'dog;rain' in csv")
     return tuple(label.strip() for label in value if label.strip())

@@ -16,9 +16,10 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from olmv.data.manifests import VIDEO_EXTENSIONS, walk
+from olmv.data.folders import walk
 from olmv.errors import InputError
 from olmv.files import read_text
+from olmv.video.video_formats import VIDEO_EXTENSIONS
 
 __all__ = ["Finder", "ListFiles", "Tree", "count", "csv_rows", "list_entry", "loose", "read_json", "read_lines", "some"]
 

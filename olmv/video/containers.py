@@ -5,17 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import DecodeError, NotAVideoError, NoVideoStreamError
+from olmv.video.video_formats import DEMUXERS
 
 __all__ = ["ffmpeg_errors", "open_container"]
 
-# What may be opened. Playlists (concat, hls, dash, image sequences, sdp) are left out on purpose: they name other
-# files, and a text file renamed .mp4 must not make olmv read its neighbours. Audio formats are in, so that they can
-# be refused with the right words.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,flv,asf,ogg,gif,apng,h264,hevc,av1,obu,ivf,"
-    "nut,mxf,rm,dv,mjpeg,yuv4mpegpipe,vc1,wtv,"
-    "mp3,wav,flac,aac,aiff,ac3,amr"
-)
+# Audio formats are in, so that they can be refused with the right words.
+FORMATS = f"{DEMUXERS},mp3,wav,flac,aac,aiff,ac3,amr"
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 

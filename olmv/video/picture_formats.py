@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 from olmv.errors import NotAVideoError
 
-__all__ = ["picture_format"]
+__all__ = ["HEAD_BYTES", "PICTURE_EXTENSIONS", "begins_as_picture", "picture_format", "refused_format"]
 
 HEAD_BYTES = 4096
+PICTURE_EXTENSIONS = frozenset({".apng", ".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _SIGNATURES = (
     ("jpeg", re.compile(rb"\xff\xd8\xff")),
     ("png", re.compile(rb"\x89PNG\r\n\x1a\n")),  # also animated ones
@@ -50,13 +51,23 @@ def picture_format(path: str | os.PathLike[str]) -> str | None:
     try:
         with file_path.open("rb") as file:
             head = file.read(HEAD_BYTES)
-            for what, pattern in _REFUSED:
-                if pattern.match(head):
-                    raise NotAVideoError(f"{os.fspath(path)}: is {what}, which is not read; convert it to JPEG or PNG")
-            name = next((name for name, pattern in _SIGNATURES if pattern.match(head)), None)
+            what = refused_format(head)
+            if what is not None:
+                raise NotAVideoError(f"{os.fspath(path)}: is {what}, which is not read; convert it to JPEG or PNG")
+            name = begins_as_picture(head)
             return None if name == "jpeg" and _is_motion_jpeg(file) else name
     except OSError:
         return None
+
+
+def begins_as_picture(head: bytes) -> str | None:
+    """The format of a picture by the first `HEAD_BYTES` of its file, None for anything else."""
+    return next((name for name, pattern in _SIGNATURES if pattern.match(head)), None)
+
+
+def refused_format(head: bytes) -> str | None:
+    """What a file is by its first `HEAD_BYTES`, with its article, if it is a picture or document that is not read."""
+    return next((what for what, pattern in _REFUSED if pattern.match(head)), None)
 
 
 def _is_motion_jpeg(file: BinaryIO) -> bool:
