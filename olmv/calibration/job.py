@@ -39,6 +39,7 @@ class CalibrateJob:
         guarantee: the confidence with which the target is promised, or None.
         scaling: "platt", "isotonic" or None.
         min_support: labels with fewer positives share a threshold.
+        allow_unknown: go on where many true labels were not predicted; they are left out.
         folds: of the cross-fitted figures.
         unlabelled, prevalence: without truth: a number for all labels, or a csv file.
         page: an HTML file, or None.
@@ -51,6 +52,7 @@ class CalibrateJob:
     guarantee: float | None = None
     scaling: str | None = None
     min_support: int = 10
+    allow_unknown: bool = False
     folds: int = 5
     unlabelled: bool = False
     prevalence: str | None = None
@@ -138,7 +140,7 @@ def _check(job: CalibrateJob) -> None:
 
 
 def _fitted(job: CalibrateJob) -> Summary:
-    loaded = load(job.predictions, job.truth)
+    loaded = load(job.predictions, job.truth, allow_unknown=job.allow_unknown)
     scored, objective = loaded.scored, Objective.parse(job.objective or "f1")
     fold = stratified_folds(scored.truth, job.folds)
     fit = fit_all(scored.probability, scored.truth, objective, min_support=job.min_support, confidence=job.guarantee)

@@ -36,7 +36,7 @@ class Loaded:
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def load(predictions: Path, truth: Path | None) -> Loaded:
+def load(predictions: Path, truth: Path | None, *, allow_unknown: bool = False) -> Loaded:
     """Predictions of `olmv predict` beside a manifest, or a folder of `olmv evaluate`, which has its own truth.
 
     Raises:
@@ -51,7 +51,7 @@ def load(predictions: Path, truth: Path | None) -> Loaded:
         return _of_result(predictions)
     if truth is None:
         raise UsageError("calibrating takes the truth: add --truth MANIFEST, or --unlabelled with --prevalence")
-    joined = join(read_predictions(predictions), truth)
+    joined = join(read_predictions(predictions), truth, allow_unknown=allow_unknown)
     unknown = tuple(f"{label} ({count})" for label, count in joined.unknown_labels.items())
     left_out = {
         "videos of the truth without a prediction": joined.without_prediction,

@@ -58,6 +58,9 @@ def calibrate(
     min_support: Annotated[
         int, typer.Option(min=1, metavar="N", help="Labels with fewer positives share a threshold.")
     ] = 10,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Go on where many true labels are not among those looked for.")
+    ] = False,
     folds: Annotated[int, typer.Option(min=2, metavar="K", help="Of the cross-fitted figures.")] = 5,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Without truth: from the scores and --prevalence.")
@@ -82,6 +85,7 @@ def calibrate(
         guarantee=guarantee,
         scaling=None if scaling is None else scaling.value,
         min_support=min_support,
+        allow_unknown=allow_unknown,
         folds=folds,
         unlabelled=unlabelled,
         prevalence=prevalence,

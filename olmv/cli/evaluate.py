@@ -92,6 +92,9 @@ def evaluate(
         int | None, typer.Option(min=1, metavar="K", help="For few-shot: training videos a class.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="For manifest: only rows of this split.")] = None,
+    allow_unknown: Annotated[
+        bool, typer.Option("--allow-unknown", help="Go on where many true labels are not among those looked for.")
+    ] = False,
     clips: Annotated[int | None, typer.Option(min=3, help="For moji: how many to draw.  [default: 1500]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of a draw.  [default: the protocol's own]")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the scores of an earlier run, or start over.")] = True,
@@ -142,6 +145,7 @@ def evaluate(
         lists=lists,
         shots=shots,
         split=split,
+        allow_unknown=allow_unknown,
         clips=clips,
         seed=seed,
         resume=resume,

@@ -82,6 +82,7 @@ class BenchmarkOptions:
         labels: the vocabulary, manifests only; None takes the manifest's labels.
         unseen: labels of the group "unseen"; all others are "seen".
         split: rows of this `split` only, manifests only.
+        allow_unknown: go on where many labels of a manifest are not in the vocabulary; they are left out.
     """
 
     label_style: LabelStyle = "words"
@@ -91,3 +92,4 @@ class BenchmarkOptions:
     labels: Vocabulary | None = None
     unseen: tuple[str, ...] = ()
     split: str | None = None
+    allow_unknown: bool = False

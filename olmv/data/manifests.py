@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from olmv.data.folders import search, walk
 from olmv.errors import InputError
-from olmv.labels.lists import AmbiguousLabels, LabelLists
+from olmv.labels.lists import AmbiguousLabelsError, LabelLists
 
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
 
@@ -70,7 +70,7 @@ def expand_inputs(
 
 
 def read_manifest(
-    path: str | Path, *, labels: Iterable[str] | None = None, note: Callable[[str], None] = lambda _: None
+    path: str | Path, *, labels: Iterable[str] | None = None, note: Callable[[str], None] | None = None
 ) -> list[ManifestRow]:
     """Read a csv, jsonl or parquet manifest; its `video` column is relative to the manifest's folder.
 
@@ -91,7 +91,7 @@ def read_manifest(
     if not rows:
         raise _nothing(path)
     for mark, text in lists.guessed.items():
-        note(f"labels in {path.name} are taken as separated by {mark!r}, as in {text!r}")
+        (note or _silent)(f"labels in {path.name} are taken as separated by {mark!r}, as in {text!r}")
     return rows
 
 
@@ -115,6 +115,10 @@ def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
         told = labels.get(_clip(row))
         joined.setdefault((*_clip(row), row.caption), replace(row, labels=None if told is None else tuple(told)))
     return list(joined.values()), len(rows) - len(joined)
+
+
+def _silent(_: str) -> None:
+    """Nobody wants to know."""
 
 
 def _clip(row: ManifestRow) -> tuple[str, str | None]:
@@ -195,6 +199,12 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         for row in reader:
+            if any(field.strip() for field in row.get(None) or ()):
+                count = len(reader.fieldnames or ())
+                raise InputError(
+                    f"{path} line {reader.line_num} has more fields than the first line, {count}; "
+                    "put a field that holds commas in quotes"
+                )
             yield reader.line_num, row
 
 
@@ -244,7 +254,7 @@ def _labels(manifest: Path, number: int, value: Any, lists: LabelLists) -> tuple
     if isinstance(value, str):
         try:
             return lists.split(value)
-        except AmbiguousLabels as ambiguous:
+        except AmbiguousLabelsError as ambiguous:
             raise InputError(f"{manifest} row {number}: {ambiguous}") from None
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
         raise InputError(f"{manifest} row {number} has bad 'labels'; write a list, or 'dog;rain' in csv")

@@ -3,14 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from olmv.data.benchmark_types import Benchmark, BenchmarkOptions, Split
-from olmv.data.manifests import read_manifest
+from olmv.data.manifests import join_rows, read_manifest
 from olmv.data.trees import Finder, ListFiles, Tree, count, csv_rows, read_json, read_lines, some
 from olmv.errors import InputError
+from olmv.labels.lookup import LabelLookup, check_known, first_spellings
 
-__all__ = ["activitynet", "charades", "manifest", "youtube8m"]
+__all__ = ["activitynet", "charades", "manifest", "seen_and_unseen", "youtube8m"]
 
 VIDEO_COLUMNS = ("video", "video_id", "VideoId", "id")
 LABEL_COLUMNS = ("labels", "Labels", "label_ids", "LabelIds")
@@ -124,42 +126,49 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
     all; an empty list says "nothing") are left out; labels that the vocabulary lacks are counted.
 
     Raises:
-        InputError: a bad manifest, no such split, no labelled rows, or none of the labels is in the vocabulary.
+        InputError: a bad manifest, no such split, no labelled rows, or none of the labels, or too few, are in the
+            vocabulary.
     """
-    rows = read_manifest(path)
+    notes: list[str] = []
+    rows = read_manifest(path, labels=options.labels and options.labels.names, note=notes.append)
     if options.split is not None:
         there = dict.fromkeys(row.split for row in rows if row.split)
         rows = [row for row in rows if row.split == options.split]
         if not rows:
             cure = f"it has {some(list(there))}" if there else "it has no 'split' column, so leave the split out"
             raise InputError(f"{path} has no rows of the split {options.split!r}; {cure}")
-    truth: dict[str, set[str]] = {}
-    for row in rows:
-        if row.labels is not None:
-            truth.setdefault(row.video, set()).update(row.labels)
-    labelled = [row for row in rows if row.labels is not None]
-    every = dict.fromkeys(label for row in labelled for label in row.labels or ())
+    joined, _ = join_rows([replace(row, caption=None, split=None) for row in rows])
+    labelled = sum(row.labels is not None for row in rows)
+    given = {row.video: row.labels for row in joined if row.labels is not None}
+    every = first_spellings(label for names in given.values() for label in names)
     if not every:
         raise InputError(f"{path} has no rows with labels; add a 'labels' column")
-    labels = list(every) if options.labels is None else list(options.labels.names)
-    number = {label: index for index, label in enumerate(labels)}
-    unknown = Counter(label for given in truth.values() for label in given if label not in number)
-    if len(unknown) == len(every):
+    labels = every if options.labels is None else options.labels.names
+    lookup = LabelLookup(labels)
+    found = {video: [(name, lookup.find(name)) for name in names] for video, names in given.items()}
+    unknown = Counter(name for names in found.values() for name, place in names if place is None)
+    times = sum(map(len, found.values()))
+    if unknown.total() == times:
         raise InputError(f"{path} has none of the labels to look for; it has {some(list(every))}, name these")
-    notes = list(_unknown_note(unknown, "the vocabulary"))
-    if len(labelled) < len(rows):
-        notes.insert(0, f"{len(rows) - len(labelled)} of {len(rows)} rows without labels left out")
-    if len(truth) < len(labelled):
-        notes.append(f"{count(len(labelled) - len(truth), 'row')} for a video met before; the labels were put together")
+    problem = check_known(unknown, times, known=labels[0], where=path.name)
+    if problem is not None and not options.allow_unknown:
+        raise InputError(f"{problem}, or add --allow-unknown to leave them out")
+    truth = {video: {place for _, place in names if place is not None} for video, names in found.items()}
+    if labelled < len(rows):
+        notes.append(f"{len(rows) - labelled} of {len(rows)} rows without labels left out")
+    notes += _unknown_note(unknown, "the vocabulary")
+    notes += lookup.notes()
+    if len(truth) < labelled:
+        notes.append(f"{count(labelled - len(truth), 'row')} for a video met before; the labels were put together")
     return Benchmark(
         name=name,
         kind="multi-label",
         labels=tuple(labels),
         classes=tuple(labels),
         videos=tuple(truth),
-        truth=tuple(tuple(sorted(number[label] for label in given if label in number)) for given in truth.values()),
+        truth=tuple(tuple(sorted(places)) for places in truth.values()),
         splits=(Split(options.split or "all", tuple(range(len(truth))), tuple(range(len(labels)))),),
-        groups=_groups(labels, options.unseen),
+        groups=seen_and_unseen(labels, options.unseen),
         choices={
             "lists": path.name,
             "labels": "of the manifest" if options.labels is None else "the user's vocabulary",
@@ -188,22 +197,28 @@ def _benchmark(
         videos=finder.videos,
         truth=finder.truth,
         splits=(Split(split, tuple(range(len(finder.videos))), tuple(range(len(labels)))),),
-        groups=_groups(labels, options.unseen),
+        groups=seen_and_unseen(labels, options.unseen),
         choices={"label strings": "as the data set writes them", "lists": source},
         notes=notes,
     )
 
 
-def _groups(labels: Sequence[str], unseen: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Label indices of "seen" and "unseen"; no groups where nothing is said to be unseen."""
-    chosen = set(unseen)
-    if not chosen:
+def seen_and_unseen(labels: Sequence[str], unseen: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Label indices of "seen" and "unseen"; no groups where nothing is said to be unseen.
+
+    Raises:
+        InputError: an unseen label is not among the labels.
+    """
+    lookup = LabelLookup(labels)
+    found = {label: lookup.find(label) for label in unseen}
+    if not found:
         return {}
-    if strangers := sorted(chosen.difference(labels)):
+    if strangers := sorted(label for label, place in found.items() if place is None):
         raise InputError(f"unseen labels {some(strangers)} are not among the labels; there are {some(labels)}")
+    chosen = set(found.values())
     groups = {
-        "seen": tuple(index for index, label in enumerate(labels) if label not in chosen),
-        "unseen": tuple(index for index, label in enumerate(labels) if label in chosen),
+        "seen": tuple(index for index in range(len(labels)) if index not in chosen),
+        "unseen": tuple(index for index in range(len(labels)) if index in chosen),
     }
     return {name: indices for name, indices in groups.items() if indices}
 

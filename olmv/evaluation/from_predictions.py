@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.data.benchmarks import Benchmark, Split
+from olmv.data.multilabel_sets import seen_and_unseen
 from olmv.evaluation.scored import Joined, Scored, join, read_predictions
 
 __all__ = ["benchmark_of", "remarks"]
@@ -17,7 +18,7 @@ _SHORT = 1e-4  # a probability is written with six digits
 
 
 def benchmark_of(
-    predictions: Path, truth: Path, *, unseen: Sequence[str] = ()
+    predictions: Path, truth: Path, *, unseen: Sequence[str] = (), allow_unknown: bool = False
 ) -> tuple[Benchmark, NDArray[np.float32], list[dict[str, Any]], Scored]:
     """The videos that have both a prediction and a truth.
 
@@ -25,18 +26,16 @@ def benchmark_of(
         predictions: rows of `olmv predict`.
         truth: a manifest.
         unseen: labels that get figures of their own.
+        allow_unknown: as in `join`.
 
     Returns:
         The benchmark, scores [N, 1, C], a row for every video, and the joined arrays.
 
     Raises:
-        InputError, UsageError: as `read_predictions` and `join`.
+        InputError, UsageError: as `read_predictions` and `join`; an unseen label that was not predicted.
     """
-    joined = join(read_predictions(predictions), truth)
+    joined = join(read_predictions(predictions), truth, allow_unknown=allow_unknown)
     scored = joined.scored
-    everything = tuple(range(len(scored.labels)))
-    hidden = tuple(index for index in everything if scored.labels[index] in set(unseen))
-    groups = {"seen": tuple(i for i in everything if i not in hidden), "unseen": hidden} if hidden else {}
     benchmark = Benchmark(
         name="predictions",
         kind="multi-label",
@@ -44,8 +43,8 @@ def benchmark_of(
         classes=scored.labels,
         videos=scored.videos,
         truth=tuple(tuple(np.flatnonzero(row).tolist()) for row in scored.truth),
-        splits=(Split("all", tuple(range(len(scored.videos))), everything),),
-        groups=groups,
+        splits=(Split("all", tuple(range(len(scored.videos))), tuple(range(len(scored.labels)))),),
+        groups=seen_and_unseen(scored.labels, unseen),
         choices={"predictions": predictions.name, "truth": truth.name},
         notes=(*scored.notes, *remarks(joined)),
     )

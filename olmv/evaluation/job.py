@@ -59,6 +59,7 @@ class EvaluateJob:
         lists: the user's own sample lists, in the place of a draw.
         shots: training videos a class, for few-shot protocols.
         split: of the manifest.
+        allow_unknown: for `manifest` and `predictions`: go on where many true labels are not among those looked for.
         clips: for `moji`, how many to draw.
         seed: of a draw; None for the protocol's own.
     """
@@ -80,6 +81,7 @@ class EvaluateJob:
     lists: Path | None = None
     shots: int | None = None
     split: str | None = None
+    allow_unknown: bool = False
     clips: int | None = None
     seed: int | None = None
     decoder: str = "auto"
@@ -178,7 +180,9 @@ def _of_predictions(job: EvaluateJob, listener: "Listener") -> tuple[Path, Resul
 
     if job.data is None or job.truth is None:
         raise UsageError("name the rows of olmv predict with --data, and what is true of the videos with --truth")
-    benchmark, scores, rows, scored = benchmark_of(job.data, job.truth, unseen=_unseen(job))
+    benchmark, scores, rows, scored = benchmark_of(
+        job.data, job.truth, unseen=_unseen(job), allow_unknown=job.allow_unknown
+    )
     folder = job.output or Path("runs") / benchmark.name
     _check_folder(folder)
     for note in benchmark.notes:
@@ -260,6 +264,7 @@ def _options(job: EvaluateJob, style: LabelStyle, vocabulary: Vocabulary | None 
         labels=vocabulary,
         unseen=_unseen(job),
         split=job.split,
+        allow_unknown=job.allow_unknown,
     )
 
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
+from olmv.evaluation.paths import match_paths
 from olmv.evaluation.results import Result
 
 __all__ = ["Common", "common_part"]
@@ -46,12 +46,8 @@ def common_part(a: Result, b: Result) -> Common:
         UsageError: no video or no label in common, or no video is left.
     """
     paths = [tuple(str(video["video"]) for video in result.videos) for result in (a, b)]
-    videos = _matched(*paths)
-    if len(videos) < min(map(len, paths)):
-        known = [{pair[side] for pair in videos} for side in (0, 1)]
-        rest = [[(i, PurePath(p).name) for i, p in enumerate(paths[side]) if i not in known[side]] for side in (0, 1)]
-        by_name = _matched(*([name for _, name in side] for side in rest))
-        videos += [(rest[0][i][0], rest[1][j][0]) for i, j in by_name]
+    matches, _ = match_paths(*paths)
+    videos = [(i, j) for i, j in enumerate(matches) if j is not None]
     if not videos:
         raise UsageError(
             f"no video in common: '{_example(paths[0])}' and '{_example(paths[1])}' for example; "

@@ -1,17 +1,18 @@
 """Scores beside truth: a predictions file of `olmv predict`, joined with a manifest that says what is true."""
 
-import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.data.manifests import ManifestRow, read_manifest
+from olmv.data.manifests import ManifestRow, join_rows, read_manifest
 from olmv.errors import InputError
+from olmv.evaluation.paths import match_paths
 from olmv.evaluation.prediction_files import Predictions, read_predictions
+from olmv.labels.lookup import LabelLookup, check_known
 
 __all__ = ["Joined", "Predictions", "Scored", "join", "read_predictions"]
 
@@ -62,22 +63,29 @@ class Joined:
     unknown_labels: Mapping[str, int]
 
 
-def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path) -> Joined:
+def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *, allow_unknown: bool = False) -> Joined:
     """Put what was predicted beside what is true.
 
-    Videos are matched by their absolute paths. One without a match by path is matched by its file name, if no other
-    video of either side has that name; a note says how many were. Labels are matched as they are written.
+    Videos are matched by their absolute paths, else by as much of the path's end as tells them apart on both sides; a
+    note says how many were. Several rows for one video are put together. Labels are matched as they are written, else
+    whatever their case and white space, which a note tells.
 
     Args:
         predictions: as `read_predictions` gives them.
         truth: rows of a manifest, or its path.
+        allow_unknown: go on where many true labels were not predicted; they are left out.
 
     Raises:
-        InputError: a bad manifest; two of its rows for one video; no video in common; no true label was predicted.
+        InputError: a bad manifest; no video in common; no true label was predicted, or too many were not.
     """
-    rows = read_manifest(truth) if isinstance(truth, str | Path) else list(truth)
+    notes: list[str] = []
+    if isinstance(truth, str | Path):
+        truth = read_manifest(truth, labels=predictions.labels, note=notes.append)
+    rows, repeated = join_rows([replace(row, split=None, caption=None) for row in truth])
+    if repeated:
+        notes.append(f"{repeated} rows of the truth are for a video met before; their labels were put together")
     videos, scored_count = (*predictions.videos, *predictions.failed), len(predictions.videos)
-    matches, by_name = _match(videos, rows)
+    matches, by_name = match_paths(videos, [row.video for row in rows])
     if not any(row is not None for row in matches):
         there = f" ({rows[0].video} for one)" if rows else ""
         raise InputError(
@@ -88,11 +96,14 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path) ->
     kept = [index for index, row in pairs if row.labels is not None]
     if not kept:
         raise InputError("the truth does not say which labels any scored video has; fill its 'labels' column")
-    true, unknown = _truth_matrix(predictions.labels, [row.labels for _, row in pairs if row.labels is not None])
+    lookup = LabelLookup(predictions.labels)
+    given = [row.labels for _, row in pairs if row.labels is not None]
+    true, unknown = _truth_matrix(lookup, given, allow_unknown=allow_unknown)
     everything = len(kept) == scored_count  # then the arrays need no copy
     matched = set(matches)
-    by_name_note = f"matched by file name, since their paths differ: {by_name} of {len(videos)} videos"
-    notes = (by_name_note,) if by_name else ()
+    if by_name:
+        notes.append(f"matched by file name, since their paths differ: {by_name} of {len(videos)} videos")
+    notes += lookup.notes()
     return Joined(
         scored=Scored(
             videos=tuple(predictions.videos[index] for index in kept),
@@ -102,7 +113,7 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path) ->
             truth=true,
             threshold=predictions.threshold,
             model=predictions.model,
-            notes=notes,
+            notes=tuple(notes),
         ),
         without_prediction=tuple(row.video for index, row in enumerate(rows) if index not in matched),
         without_truth=tuple(videos[index] for index in range(scored_count) if matches[index] is None),
@@ -112,54 +123,26 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path) ->
     )
 
 
-def _match(videos: Sequence[str], rows: Sequence[ManifestRow]) -> tuple[list[int | None], int]:
-    """Per video the index of its row of truth, or None; and how many were found by file name only."""
-    by_path: dict[str, int] = {}
-    for index, row in enumerate(rows):
-        earlier = by_path.setdefault(os.path.abspath(row.video), index)  # noqa: PTH100 - keeps links as they are
-        if earlier != index:
-            raise InputError(
-                f"the truth has two rows for {row.video}: {_number(rows, earlier)} and {_number(rows, index)}; "
-                "remove one of them"
-            )
-    matches = [by_path.get(os.path.abspath(video)) for video in videos]  # noqa: PTH100
-    if None not in matches:
-        return matches, 0
-    names_here, names_there = Counter(map(_name, videos)), defaultdict(list)
-    for index, row in enumerate(rows):
-        names_there[_name(row.video)].append(index)
-    by_name = 0
-    for index, video in enumerate(videos):
-        candidates = names_there.get(_name(video), ())
-        if matches[index] is None and len(candidates) == 1 and names_here[_name(video)] == 1:
-            matches[index] = candidates[0]
-            by_name += 1
-    return matches, by_name
-
-
-def _truth_matrix(labels: Sequence[str], true: Sequence[Sequence[str]]) -> tuple[NDArray[np.bool_], dict[str, int]]:
+def _truth_matrix(
+    lookup: LabelLookup, true: Sequence[Sequence[str]], *, allow_unknown: bool
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
     """[N, C], and how often each label that is not among the C was true."""
-    places = {label: index for index, label in enumerate(labels)}
-    matrix = np.zeros((len(true), len(labels)), dtype=bool)
+    matrix = np.zeros((len(true), len(lookup.labels)), dtype=bool)
     unknown: Counter[str] = Counter()
     for video, names in enumerate(true):
         for name in set(names):
-            if name in places:
-                matrix[video, places[name]] = True
-            else:
+            place = lookup.find(name)
+            if place is None:
                 unknown[name] += 1
+            else:
+                matrix[video, place] = True
     if unknown and not matrix.any():
         raise InputError(
-            f"no label of the truth ({min(unknown)!r} for one) was predicted ({labels[0]!r} for one); "
+            f"no label of the truth ({min(unknown)!r} for one) was predicted ({lookup.labels[0]!r} for one); "
             "write labels as they are in the label file"
         )
+    given = unknown.total() + int(matrix.sum())
+    problem = check_known(unknown, given, known=lookup.labels[0], where="the truth")
+    if problem is not None and not allow_unknown:
+        raise InputError(f"{problem}, or add --allow-unknown to leave them out")
     return matrix, dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _name(path: str) -> str:
-    return os.path.basename(path)  # noqa: PTH119 - paths are text here
-
-
-def _number(rows: Sequence[ManifestRow], index: int) -> str:
-    number = rows[index].number
-    return f"row {index + 1}" if number is None else f"line {number}"

@@ -85,10 +85,12 @@ class VideoDataset(ABC):
     Attributes:
         labels: the vocabulary, in order.
         frames: T, the most frames of a clip.
+        notes: what a user should know about the data, one line each.
     """
 
     labels: tuple[str, ...]
     frames: int
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -94,6 +94,9 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
         templates=config.model.templates or model.templates,
         seed=config.run.seed,
     )
+    if main:
+        for note in dict.fromkeys(note for part in (training, *validation.values()) for note in part.dataset.notes):
+            view.say(note)
     soft = make_soft_attributes(config, model)
     trainable = Trainable(
         model,

@@ -65,6 +65,8 @@ class BatchLoss:
         if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
             logits = output.scale * output.similarity + 0.0 * output.bias
         told = batch.labelled.to(device)  # of other clips only the caption is known
+        if rule.label == "cross-entropy":  # which label is it? teaches nothing where it is none
+            told = told & targets.bool().any(-1)
         label = LABEL_OBJECTIVES[rule.label](logits[told], targets[told]) if bool(told.any()) else logits.sum() * 0.0
         loss, figures = rule.label_weight * label, {"label": label.item()}
         if rule.caption_weight > 0:

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import unicodedata
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from olmv.data.manifests import ManifestRow, read_manifest
+from olmv.data.manifests import ManifestRow, join_rows, read_manifest
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.files import check_writable
+from olmv.labels.lookup import LabelLookup, first_spellings
 from olmv.labels.vocabulary import Vocabulary
 from olmv.training.augment import AugmentConfig, speaks_of_sides
 from olmv.training.clip_reader import ClipReader, Task
@@ -28,6 +28,9 @@ __all__ = ["ManifestDataset"]
 class ManifestDataset(VideoDataset):
     """Video files with labels, captions, or both.
 
+    Rows for one video are joined, one label each or several. A row that has neither a label nor a caption, but whose
+    labels are told to be none, shows that no label is true; beside a caption, no label means that none is known.
+
     Args:
         source: a csv, jsonl or parquet manifest, or rows (see `olmv.data.hub_rows.hf_rows`).
         labels: the vocabulary; None takes all labels of the source (every split), in order of first appearance.
@@ -42,8 +45,11 @@ class ManifestDataset(VideoDataset):
         decoder: what reads the files.
         name: of the source in messages; its path by default.
 
+    Attributes:
+        notes: what was guessed, joined or forgiven in the rows, one line each.
+
     Raises:
-        InputError: a bad manifest, an unknown split, a row with an unknown label, or with neither label nor caption.
+        InputError: a bad manifest, an unknown split, a row with an unknown label, or without labels and caption.
         OutputError: the cache folder cannot be written.
         UsageError, MissingDependencyError: `window` with a cache; a decoder that is not there.
         ValueError: a count below 1, or an unknown sampling.
@@ -71,17 +77,24 @@ class ManifestDataset(VideoDataset):
         if frames < 1 or kept < 1:
             raise ValueError(f"frames is {frames}, cache_frames {kept}; ask for at least 1")
         check_decoder(decoder)
+        notes: list[str] = []
         if cache is not None:
             _prepare_cache(Path(cache), sampling)
         if isinstance(source, str | Path):
-            name, rows = name or os.fspath(source), read_manifest(source)
+            name = name or os.fspath(source)
+            rows = read_manifest(source, labels=None if labels is None else labels.names, note=notes.append)
         else:
             rows = list(source)
         self._name = name or "the data"
         self.frames = frames
         self.labels = _names(rows) if labels is None else labels.names
-        self._rows = _of_split(rows, split, self._name)
-        self._targets = self._indices()
+        self._rows, joined = join_rows(_of_split(rows, split, self._name))
+        if joined:
+            notes.append(f"{joined} rows are for a video met before; their labels were put together")
+        self._targets = self._indices(notes)
+        if empty := sum(row.labels == () and not row.caption for row in self._rows):
+            notes.append(f"{empty} videos have an empty list of labels: none is true of them")
+        self.notes = tuple(f"{self._name}: {note}" for note in notes)
         self._flip = not speaks_of_sides(self.labels)
         self._settings = DecodeSettings(preprocess=preprocess, frames=frames, decoder=decoder)
         self._reader = ClipReader(
@@ -131,33 +144,36 @@ class ManifestDataset(VideoDataset):
 
     def _sample(self, index: int, pixels: Tensor) -> Sample:
         row = self._rows[index]
-        return Sample(row.video, pixels, self._targets[index], row.caption, labelled=bool(row.labels))
+        return Sample(row.video, pixels, self._targets[index], row.caption, labelled=_tells_labels(row))
 
-    def _indices(self) -> list[tuple[int, ...]]:
+    def _indices(self, notes: list[str]) -> list[tuple[int, ...]]:
         """For each row, its labels as indices into the vocabulary."""
-        known = {_key(label): index for index, label in enumerate(self.labels)}
+        lookup = LabelLookup(self.labels)
         found = []
         for place, row in enumerate(self._rows, start=1):
             where = f"{self._name} row {place if row.number is None else row.number}"
-            if not row.labels and not row.caption:
+            if row.labels is None and not row.caption:
                 raise InputError(f"{where} has neither labels nor a caption; fill one in, or take the row out")
+            indices: dict[int, None] = {}
             for label in row.labels or ():
-                if _key(label) not in known:
+                index = lookup.find(label)
+                if index is None:
                     close = difflib.get_close_matches(label, self.labels, n=1)
                     hint = f"did you mean {close[0]!r}?" if close else "add it there, or take it out of the row"
                     raise InputError(f"{where} has the label {label!r}, which is not in the vocabulary; {hint}")
-            found.append(tuple(dict.fromkeys(known[_key(label)] for label in row.labels or ())))
+                indices[index] = None
+            found.append(tuple(indices))
+        notes += lookup.notes()
         return found
 
 
+def _tells_labels(row: ManifestRow) -> bool:
+    return bool(row.labels) or (row.labels is not None and not row.caption)
+
+
 def _names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:
-    labels = [label for row in rows for label in row.labels or ()]
+    labels = first_spellings(label for row in rows for label in row.labels or ())
     return Vocabulary(labels).names if labels else ()
-
-
-def _key(label: str) -> str:
-    """Labels that look the same are the same, as in `Vocabulary`."""
-    return unicodedata.normalize("NFC", label.strip())
 
 
 def _of_split(rows: Sequence[ManifestRow], split: str | None, name: str) -> list[ManifestRow]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from olmv.data.manifests import ManifestRow, expand_inputs, read_manifest
+from olmv.data.manifests import ManifestRow, expand_inputs, join_rows, read_manifest
 from olmv.errors import InputError
 
 
@@ -178,3 +178,35 @@ class TestManifest:
     def test_a_missing_manifest(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"cannot be read: No such file"):
             read_manifest(tmp_path / "gone.csv")
+
+    def test_a_field_that_its_commas_cut(self, tmp_path: Path) -> None:
+        path = tmp_path / "m.csv"
+        path.write_text("video,labels\na.mp4,dog,\nb.mp4,rain, snow\n")
+        with pytest.raises(
+            InputError, match=r"line 3 has more fields than the first line, 2; put a field .* in quotes"
+        ):
+            read_manifest(path)
+
+    def test_labels_do_not_matter_to_a_list_of_inputs(self, tmp_path: Path) -> None:
+        path = tmp_path / "m.csv"
+        path.write_text('video,labels\na.mp4,"rain, snow"\n')
+        assert expand_inputs([path]) == [os.fspath(tmp_path / "a.mp4")]
+
+    def test_rows_are_joined_by_video_and_split(self) -> None:
+        rows = [
+            ManifestRow("a.mp4", ("dog",)),
+            ManifestRow("./a.mp4", ("cat", "dog")),
+            ManifestRow("b.mp4", None, "a bird"),
+            ManifestRow("b.mp4", ("bird",)),
+            ManifestRow("b.mp4", None, "it flies"),
+            ManifestRow("a.mp4", None, None, "val"),
+        ]
+        assert join_rows(rows) == (
+            [
+                ManifestRow("a.mp4", ("dog", "cat")),
+                ManifestRow("b.mp4", ("bird",), "a bird"),
+                ManifestRow("b.mp4", ("bird",), "it flies"),
+                ManifestRow("a.mp4", None, None, "val"),
+            ],
+            2,
+        )

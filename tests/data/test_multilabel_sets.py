@@ -177,7 +177,10 @@ class TestManifest:
 
     def test_a_vocabulary_a_split_and_groups(self, tmp_path: Path) -> None:
         vocabulary = Vocabulary.from_names(["snow", "rain", "dog"])
-        benchmark = load("manifest", self.rows(tmp_path), labels=vocabulary, split="val", unseen=("dog",))
+        with pytest.raises(InputError, match=r"1 of the 3 labels that m.jsonl gives .* 'cat' for .* --allow-unknown"):
+            load("manifest", self.rows(tmp_path), labels=vocabulary, split="val")
+        options = {"labels": vocabulary, "split": "val", "allow_unknown": True}
+        benchmark = load("manifest", self.rows(tmp_path), unseen=("Dog",), **options)
         assert benchmark.labels == ("snow", "rain", "dog")
         assert told(benchmark) == {"a.mp4": ["rain", "dog"], "b.mp4": []}
         assert benchmark.splits[0].name == "val"

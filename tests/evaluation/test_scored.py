@@ -204,7 +204,9 @@ def test_join_by_path(tmp_path: Path) -> None:
     manifest.write_text("video,labels\nb.mp4,rain;dog\nmissing.mp4,dog\na.mp4,\nc.mp4,snow;snow\n")
     clips = str(tmp_path / "clips")
     predictions = table(f"{clips}/a.mp4", f"{clips}/../clips/b.mp4", f"{clips}/c.mp4", "/else/d.mp4", failed=("f.mp4",))
-    found = join(predictions, manifest)
+    with pytest.raises(InputError, match=r"1 of the 3 labels that the truth gives are not .*'snow' .*--allow-unknown"):
+        join(predictions, manifest)
+    found = join(predictions, manifest, allow_unknown=True)
     assert found.scored.videos == predictions.videos[:3]
     assert found.scored.truth.tolist() == [[False, False], [True, True], [False, False]]
     np.testing.assert_array_equal(found.scored.probability, predictions.probability[:3])
@@ -247,13 +249,47 @@ def test_videos_of_which_nothing_is_true_are_kept() -> None:
     assert not found.scored.truth.any()
 
 
-def test_two_truths_for_one_video_are_refused(tmp_path: Path) -> None:
+def test_one_row_per_label_is_joined(tmp_path: Path) -> None:
     manifest = tmp_path / "truth.csv"
-    manifest.write_text("video,labels\na.mp4,dog\nb.mp4,dog\n./a.mp4,dog\n")
-    with pytest.raises(InputError, match=r"two rows for .*a.mp4: line 2 and line 4; remove one of them"):
-        join(table("a.mp4"), manifest)
-    with pytest.raises(InputError, match="row 1 and row 2"):
-        join(table("a.mp4"), [ManifestRow("a.mp4", ("dog",)), ManifestRow("a.mp4", ("dog",))])
+    manifest.write_text("video,labels,caption,split\na.mp4,dog,,x\nb.mp4,,a b,\n./a.mp4,rain,one more,y\n")
+    found = join(table(f"{tmp_path}/a.mp4", f"{tmp_path}/b.mp4"), manifest)
+    assert found.scored.truth.tolist() == [[True, True], [False, False]]
+    assert found.scored.notes == ("1 rows of the truth are for a video met before; their labels were put together",)
+
+
+def test_paths_that_differ_by_a_folder_above() -> None:
+    rows = [ManifestRow("/old/train/1.mp4", ("dog",)), ManifestRow("/old/val/1.mp4", ("rain",))]
+    found = join(table("/new/val/1.mp4", "/new/train/1.mp4"), rows)
+    assert found.scored.truth.tolist() == [[False, True], [True, False]]
+
+
+def test_case_and_white_space_are_forgiven_and_told() -> None:
+    rows = [ManifestRow("/a.mp4", ("Dog", "rain")), ManifestRow("/b.mp4", ("heavy  RAIN",))]
+    found = join(table("/a.mp4", "/b.mp4", labels=("dog", "rain", "heavy rain")), rows)
+    assert found.scored.truth.tolist() == [[True, True, False], [False, False, True]]
+    assert found.scored.notes == ("2 labels were found though case or white space differ: 'Dog' as 'dog'",)
+    # labels that only case tells apart stay apart
+    two = join(table("/a.mp4", labels=("Apple", "apple")), [ManifestRow("/a.mp4", ("apple",))])
+    assert two.scored.truth.tolist() == [[False, True]]
+
+
+def test_few_unknown_labels_are_left_out_and_many_refused() -> None:
+    videos = [f"/{index}.mp4" for index in range(40)]
+    few = [ManifestRow(video, ("dog", "snow") if index < 2 else ("dog",)) for index, video in enumerate(videos)]
+    assert join(table(*videos), few).unknown_labels == {"snow": 2}
+    many = [ManifestRow(video, ("dog", "snow") if index < 3 else ("dog",)) for index, video in enumerate(videos)]
+    with pytest.raises(InputError, match=r"3 of the 43 labels that the truth gives .*'snow' for one \('dog' is\)"):
+        join(table(*videos), many)
+    assert join(table(*videos), many, allow_unknown=True).unknown_labels == {"snow": 3}
+
+
+@pytest.mark.parametrize(
+    "cell", ["dog|rain", '"dog, rain"', '"dog，rain"', '"[""dog"", ""rain""]"', "\"['dog', 'rain']\""]
+)
+def test_separators_that_the_predicted_labels_explain(tmp_path: Path, cell: str) -> None:
+    manifest = tmp_path / "truth.csv"
+    manifest.write_text(f"video,labels\na.mp4,{cell}\n", encoding="utf-8")
+    assert join(table(f"{tmp_path}/a.mp4"), manifest).scored.truth.tolist() == [[True, True]]
 
 
 def test_nothing_in_common_is_refused() -> None:
@@ -261,8 +297,8 @@ def test_nothing_in_common_is_refused() -> None:
         join(table("/a.mp4"), [ManifestRow("/b.mp4", ("dog",))])
     with pytest.raises(InputError, match=r"\(/a.mp4 for one\) and truth have no video in common; give"):
         join(table("/a.mp4"), [])
-    with pytest.raises(InputError, match=r"no label of the truth \('Dog' for one\) was predicted \('dog' for one\)"):
-        join(table("/a.mp4"), [ManifestRow("/a.mp4", ("Dog",))])
+    with pytest.raises(InputError, match=r"no label of the truth \('cat' for one\) was predicted \('dog' for one\)"):
+        join(table("/a.mp4"), [ManifestRow("/a.mp4", ("cat",))])
     for rows in ([ManifestRow("/a.mp4", None)], [ManifestRow("/f.mp4", ("dog",))]):
         with pytest.raises(InputError, match="does not say which labels any scored video has; fill its 'labels'"):
             join(table("/a.mp4", failed=("/f.mp4",)), rows)

@@ -254,7 +254,37 @@ def test_unknown_labels_and_empty_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"row 2 has the label 'zebra', .*; add it there, or take it out"):
         ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,zebra\n"), labels, preprocess=PREPROCESS)
     with pytest.raises(InputError, match=r"row 3 has neither labels nor a caption; fill one in, or take the row out"):
-        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4,\n"), preprocess=PREPROCESS)
+        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4\n"), preprocess=PREPROCESS)
+
+
+def test_an_empty_cell_says_that_nothing_is_true(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels,caption\na.mp4,dog,\nb.mp4,,\nc.mp4,,a cat\n")
+    data = ManifestDataset(path, preprocess=PREPROCESS)
+    assert len(data) == 3
+    assert data.notes == (f"{path}: 1 videos have an empty list of labels: none is true of them",)
+    pixels = torch.zeros(1, 3, 8, 8)
+    # beside a caption it says that no label is known
+    assert [data._sample(index, pixels).labelled for index in range(3)] == [True, True, False]
+
+
+def test_rows_of_one_label_each_are_joined_and_spellings_forgiven(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4,cat\n./a.mp4,CAT\n")
+    data = ManifestDataset(path, preprocess=PREPROCESS)
+    assert data.labels == ("dog", "cat")
+    pixels = torch.zeros(1, 3, 8, 8)
+    assert [data._sample(index, pixels).labels for index in range(2)] == [(0, 1), (1,)]
+    assert data.notes == (
+        f"{path}: 1 rows are for a video met before; their labels were put together",
+        f"{path}: 1 label was found though case or white space differ: 'CAT' as 'cat'",
+    )
+
+
+def test_a_comma_that_may_be_part_of_a_label_is_refused(tmp_path: Path) -> None:
+    path = manifest(tmp_path, 'video,labels\na.mp4,"rain, snow"\n')
+    with pytest.raises(InputError, match=r"row 2: 'rain, snow' may be one label or several; write 'rain;snow' for"):
+        ManifestDataset(path, preprocess=PREPROCESS)
+    data = ManifestDataset(path, Vocabulary(["rain", "snow"]), preprocess=PREPROCESS)
+    assert data.notes == (f"{path}: labels in train.csv are taken as separated by ',', as in 'rain, snow'",)
 
 
 def test_captions_alone_are_enough(tmp_path: Path) -> None:
