@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, ModelNotFoundError, UsageError, WeightsUnavailableError, reason
+from olmv.models.checkpoint_files import check_tensors
 from olmv.models.default import DEFAULT_MODEL, LITE, chosen_model
 from olmv.models.model_folder import (
     is_model_folder,
@@ -35,6 +36,7 @@ from olmv.models.own_towers import OWN_FAMILIES
 from olmv.models.remote import download, parse, refuse_code
 from olmv.models.runtimes import RUNTIMES
 from olmv.models.temporal import check_temporal
+from olmv.models.tokenizer_check import check_hub_tokenizer, check_tokenizer_folder
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
@@ -253,8 +255,10 @@ def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | No
     if name.startswith("local-dir:") and not (Path(name[10:]) / "open_clip_config.json").is_file():
         raise ModelNotFoundError(f"no open_clip model in '{name[10:]}': open_clip_config.json is missing")
     if name.startswith("local-dir:"):
-        refuse_code_in(Path(name[10:]))
-        read_open_clip_config(Path(name[10:]))
+        told = read_open_clip_config(folder := Path(name[10:]))
+        refuse_code_in(folder)
+        if told["text_cfg"].get("hf_tokenizer_name"):
+            check_tokenizer_folder(folder)
     if not schema:
         _check_open_clip_name(name)
     import open_clip
@@ -269,6 +273,9 @@ def _load_open_clip(name: str, *, temporal: str, options: Mapping[str, Any] | No
             model = open_clip.create_model(
                 source, pretrained=None if schema else pretrained, force_quick_gelu=quick_gelu
             )
+            check_tensors(dict(model.named_parameters()), f"the weights of '{name}'")
+            if name.startswith("hf-hub:"):
+                check_hub_tokenizer(name.removeprefix("hf-hub:"), config)
             tokenizer = open_clip.get_tokenizer(source)
             config["quick_gelu"] = quick_gelu or config.get("quick_gelu", False)
     except ModelError:

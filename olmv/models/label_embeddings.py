@@ -1,6 +1,7 @@
 """Label embeddings kept in a model's folder: computed once, looked up by name."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from olmv.errors import ModelError, OutputError, reason
 from olmv.files import sha256_json, write_atomic
+from olmv.models.checkpoint_files import check_tensors
+from olmv.models.file_checks import check_file, memory_bytes
 from olmv.models.model_json import read_object
 
 __all__ = [
@@ -52,7 +55,7 @@ class LabelEmbeddings:
                 "give [C, D] float32"
             )
         if len(self._rows) != len(self.labels):
-            twice = next(label for k, label in enumerate(self.labels) if label in self.labels[:k])
+            twice = Counter(self.labels).most_common(1)[0][0]
             raise ModelError(f"the label '{twice}' has two embeddings; give every label once")
         if not bool(((self.embeddings.norm(dim=-1) - 1).abs() < 1e-3).all()):  # NaN compares false
             raise ModelError("a label embedding is not a unit vector; compute label embeddings again")
@@ -136,12 +139,17 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata.
 
     Raises:
-        ModelError: the file cannot be read.
+        ModelError: the file cannot be read, or has numbers that are not finite.
     """
     from safetensors import SafetensorError, safe_open
 
+    cure = "write it again"
+    check_file(path, cure, most=memory_bytes())
     try:
         with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            about = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read: {reason(error)}; write it again") from None
+        raise ModelError(f"{path} cannot be read: {reason(error)}; {cure}") from None
+    check_tensors(tensors, str(path))
+    return tensors, about

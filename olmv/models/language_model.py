@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from olmv.devices import choose
 from olmv.errors import ModelError, WeightsUnavailableError, reason
+from olmv.models.file_checks import check_folder
+from olmv.models.tokenizer_check import check_tokenizer_folder
 from olmv.network import fetching
 
 __all__ = ["LanguageModel", "load_language_model", "padded"]
@@ -90,6 +92,9 @@ def load_language_model(name: str | Path, *, device: str | torch.device = "cpu")
         WeightsUnavailableError: it is not here and cannot be fetched, or has no safetensors.
         UsageError: unknown device.
     """
+    if (folder := Path(name)).is_dir():
+        check_folder(folder)
+        check_tokenizer_folder(folder)
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils import logging
 

@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from olmv.errors import ModelError, OlmvError, UsageError, reason
+from olmv.models.file_checks import check_folder
 from olmv.models.label_embeddings import load_label_embeddings, read_tensors
 from olmv.models.migrations import FORMAT, migrate
 from olmv.models.model_json import read_json, read_object
 from olmv.models.own_towers import OWN_FAMILIES, NoRandomWeights
 from olmv.models.remote import refuse_code
 from olmv.models.temporal import check_temporal, is_temporal_key
+from olmv.models.tokenizer_check import check_tokenizer_folder
 from olmv.models.towers import OpenClipTowers
 from olmv.models.video_clip import VideoCLIP
 from olmv.models.video_model import VideoModel
@@ -61,6 +63,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         ModelError: there is none, or it is not one that this version reads.
     """
     path = folder / "config.json"
+    check_folder(folder)
     config = read_json(path, _CURE)
     if not isinstance(config, dict):
         raise ModelError(f"{path} is not a model's config; name a folder that olmv saved")
@@ -241,6 +244,7 @@ def read_open_clip_config(folder: Path) -> dict[str, Any]:
         ModelError: it cannot be read, has not the parts of open_clip's, or says sizes that no model has.
     """
     path = folder / "open_clip_config.json"
+    check_folder(folder)
     made: Any = read_object(path).get("model_cfg")
     parts: list[Any] = [made, made.get("vision_cfg"), made.get("text_cfg")] if isinstance(made, dict) else [made]
     if not all(isinstance(part, dict) for part in parts):
@@ -272,6 +276,8 @@ def _build_towers(config: dict[str, Any], folder: Path, saved: Mapping[str, Tens
         claims = {"width": told.get("width", told.get("embed_dim")), "layers": told.get("layers", 0)}
         _check_claims(claims, saved, folder)
     source = f"local-dir:{folder}"
+    if made_of["text_cfg"].get("hf_tokenizer_name"):
+        check_tokenizer_folder(folder)
     with quiet(), no_remote_code():  # it warns that the weights are random
         made = open_clip.create_model(source, load_weights=False, pretrained_text=False)
         tokenizer = open_clip.get_tokenizer(source)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import ModelError, reason
+from olmv.models.file_checks import check_file
 
 __all__ = ["check_sizes", "read_json", "read_object"]
 
@@ -22,6 +23,7 @@ def read_json(path: Path, cure: str = "get it again") -> Any:
     Raises:
         ModelError: it cannot be read, is not UTF-8 or not JSON, or is nested deeper than any model's file.
     """
+    check_file(path, cure)
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

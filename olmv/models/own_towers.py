@@ -14,7 +14,8 @@ from olmv.errors import ModelError
 from olmv.models.lite.config import LiteConfig
 from olmv.models.lite.network import LiteTextTower, LiteVisionTower
 from olmv.models.mini import MiniConfig, MiniTextTower, MiniVisionTower
-from olmv.models.towers import read_tokenizer, sha256
+from olmv.models.tokenizer_check import read_tokenizer
+from olmv.models.towers import sha256
 
 __all__ = ["OWN_FAMILIES", "LiteTowers", "MiniTowers", "NoRandomWeights", "OwnTowers"]
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from olmv.errors import ModelError
 from olmv.files import cache_dir
 from olmv.models.video_model import VideoModel
 
@@ -33,6 +34,9 @@ def encode_texts_cached(
         model: whose text tower encodes.
         texts: A texts; repeated ones are encoded once.
         progress: called with (done, total) of the texts that had to be encoded.
+
+    Raises:
+        ModelError: what the model makes of a text are no finite numbers.
     """
     distinct = list(dict.fromkeys(texts))
     out = torch.empty(len(distinct), model.embed_dim)
@@ -45,11 +49,22 @@ def encode_texts_cached(
         for k in range(0, len(missing), CHUNK):
             rows = missing[k : k + CHUNK]
             out[rows] = model.encode_texts([distinct[i] for i in rows])
+            _check_finite(model, [distinct[i] for i in rows], out[rows])  # before they are kept
             _write(cache, [(distinct[i], out[i].numpy()) for i in rows])
             if progress is not None:
                 progress(min(k + CHUNK, len(missing)), len(missing))
+    _check_finite(model, distinct, out)
     position = {text: i for i, text in enumerate(distinct)}
     return out[[position[t] for t in texts]]
+
+
+def _check_finite(model: VideoModel, texts: Sequence[str], embeddings: Tensor) -> None:
+    wrong = torch.nonzero(~embeddings.isfinite().all(dim=1)).flatten().tolist()
+    if wrong:
+        raise ModelError(
+            f"'{model.name}' makes no finite numbers of {texts[wrong[0]]!a:.80}: its weights or its dtype "
+            f"{model.dtype} are at fault; use --dtype float32 or another model"
+        )
 
 
 def _key(text: str) -> bytes:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from olmv.errors import WeightsUnavailableError, reason
+from olmv.errors import ModelError, WeightsUnavailableError, reason
 from olmv.labels.quality import TextLimit
 from olmv.models.hub import folder_of, model_info
-from olmv.models.model_folder import read_config
-from olmv.models.towers import open_clip_token_counts, read_tokenizer
+from olmv.models.model_folder import read_config, read_open_clip_config
+from olmv.models.tokenizer_check import check_hub_tokenizer, check_tokenizer_folder, read_tokenizer
+from olmv.models.towers import open_clip_token_counts
 from olmv.network import fetching
 
 __all__ = ["text_limit"]
@@ -40,10 +41,18 @@ def text_limit(name: str | Path) -> TextLimit:
     import open_clip
 
     source = text if text.startswith(("hf-hub:", "local-dir:")) else info.architecture
+    if text.startswith("local-dir:"):
+        local = Path(text.removeprefix("local-dir:"))
+        if read_open_clip_config(local)["text_cfg"].get("hf_tokenizer_name"):
+            check_tokenizer_folder(local)
     try:
         with fetching():
-            tokenizer = open_clip.get_tokenizer(source)
             config = open_clip.get_model_config(source) or {}
+            if text.startswith("hf-hub:"):
+                check_hub_tokenizer(text.removeprefix("hf-hub:"), config)
+            tokenizer = open_clip.get_tokenizer(source)
+    except ModelError:
+        raise
     except Exception as error:  # hub, network, file and format errors have no common class
         raise WeightsUnavailableError(
             f"the tokenizer of '{name}' cannot be had ({reason(error)}); get on line once, or name another --model"

@@ -2,15 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from olmv.errors import ModelError, reason
-
-__all__ = ["OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts", "read_tokenizer", "sha256"]
+__all__ = ["OpenClipTowers", "Towers", "digest_weights", "open_clip_token_counts", "sha256"]
 
 
 class Towers(Protocol):
@@ -169,13 +166,3 @@ def open_clip_token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
         cleaned = [tokenizer.clean_fn(t) for t in texts] if hasattr(tokenizer, "clean_fn") else list(texts)
         return [len(ids) for ids in inner(cleaned, padding=False, truncation=False).input_ids]
     return [len(tokenizer.encode(t)) + 2 for t in texts]
-
-
-def read_tokenizer(file: Path) -> Any:
-    """A `tokenizers.Tokenizer`; raises ModelError where the file is none."""
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise ModelError(f"{file} cannot be read as a tokenizer ({reason(error)}); get it again") from None
