@@ -18,12 +18,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Figures:
-    """Of decisions on N videos and C labels. Macro figures are means over the labels that are counted: those with a
-    positive among the decided videos. NaN where there is nothing to count.
+    """Of decisions on N videos and C labels. Micro figures are over all pairs of video and label, macro figures
+    means over the labels with a positive among the decided videos. NaN where there is nothing to count.
 
     Attributes:
         precision, recall, f1: [C]; a label that is never predicted has precision 0.
         predicted, support, decided: [C], videos predicted, true, and decided at all.
+        false_alarms: decided videos that a label is predicted for without being true; never_true, of them those of
+            labels that are true of none.
         macro_precision, macro_recall, macro_f1, micro_precision, micro_recall, micro_f1: 0..1.
     """
 
@@ -33,6 +35,8 @@ class Figures:
     predicted: Ints
     support: Ints
     decided: Ints
+    false_alarms: int
+    never_true: int
     macro_precision: float
     macro_recall: float
     macro_f1: float
@@ -119,6 +123,8 @@ def figures_of(positive: Bools, truth: Bools, decided: Bools | None = None) -> F
         predicted=predicted,
         support=support,
         decided=decided.sum(axis=0),
+        false_alarms=int((predicted - hits).sum()),
+        never_true=int(predicted[~counted].sum()),
         macro_precision=_mean(precision[counted]),
         macro_recall=_mean(recall[counted]),
         macro_f1=_mean(f1[counted]),

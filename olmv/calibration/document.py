@@ -22,8 +22,9 @@ def entries_of(
 ) -> dict[str, LabelThreshold]:
     """Label -> its entry in the file, for every label that has a threshold.
 
-    Beside the declared fields an entry has `source` ("label", "pooled") and `cross_fitted`, the precision, recall and
-    F1 on videos that the threshold was not fitted to, where the label is true of some.
+    Beside the declared fields an entry has `source` ("label", "pooled", "negatives"), for the last `false_alarms`, the
+    share of videos without the label that are taken for it at most (with a confidence of 95 %), and `cross_fitted`,
+    the precision, recall and F1 on videos that the threshold was not fitted to, where the label is true of some.
     """
     words, support = words_of(loaded), loaded.scored.truth.sum(axis=0)
     entries = {}
@@ -31,6 +32,8 @@ def entries_of(
         label, value = loaded.scored.labels[index], float(fit.value[index])
         crossed = {name: float(getattr(after, name)[index]) for name in ("precision", "recall", "f1")}
         about: dict[str, Any] = {"source": fit.source[index]}
+        if not math.isnan(fit.false_alarms[index]):
+            about["false_alarms"] = round(float(fit.false_alarms[index]), 6)
         if not any(math.isnan(figure) for figure in crossed.values()):
             about["cross_fitted"] = {name: round(figure, 4) for name, figure in crossed.items()}
         entries[label] = LabelThreshold(

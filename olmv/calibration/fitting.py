@@ -1,4 +1,9 @@
-"""The thresholds of all labels: each its own where there are enough positives, else one that all labels share."""
+"""The thresholds of all labels: each its own where there are enough positives, else one that all labels share.
+
+A label that is true of no video teaches nothing about what it looks like, only what is mistaken for it: its threshold
+lies above all its scores, and above the shared one. Of N videos without a false alarm follows, with a confidence of
+95 %, that fewer than 1 - 0.05^(1/N) of all such videos raise one (Clopper & Pearson 1934; about 3/N).
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,12 +15,14 @@ from olmv.calibration.guarantee import promise_threshold
 from olmv.calibration.objectives import Objective, fit_shared, fit_threshold
 from olmv.errors import UsageError
 
-__all__ = ["Fit", "Source", "fit_all"]
+__all__ = ["Fit", "Source", "false_alarm_bound", "fit_all"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-Source = Literal["label", "pooled", "refused"]
+Source = Literal["label", "pooled", "negatives", "refused"]
+
+_ABOVE = 1e-6  # probabilities are written with six digits
 
 
 @dataclass(frozen=True)
@@ -25,10 +32,12 @@ class Fit:
     Attributes:
         threshold: [C]; NaN where it was refused.
         value: [C], what the objective reached on these videos; NaN where it was refused or nothing is true.
-        source: per label, whether the threshold is its own, the shared one, or refused.
+        source: per label, whether the threshold is its own, the shared one, one above its negatives, or refused.
         reached: per label, whether the target was reached on these videos; always so for F-beta.
         refusals: index of the label -> why it has no threshold.
         pooled: the shared threshold; NaN if no label needs it.
+        false_alarms: [C], for a threshold above its negatives the share of videos that raises a false alarm at most,
+            with a confidence of 95 %; else NaN.
     """
 
     threshold: Floats
@@ -37,6 +46,7 @@ class Fit:
     reached: tuple[bool, ...]
     refusals: dict[int, str]
     pooled: float
+    false_alarms: Floats
 
 
 def fit_all(
@@ -44,8 +54,9 @@ def fit_all(
 ) -> Fit:
     """Fit every label; with `confidence`, promise every label or refuse it.
 
-    A label with fewer than `min_support` positives gets the one that serves the objective best for all labels together,
-    see `fit_shared`. A promise is never made for such a pool: pairs of one video are not independent.
+    A label without a positive gets the lowest threshold without a false alarm on these videos, or the shared one if
+    that is higher. One with fewer than `min_support` positives gets the one that serves the objective best for all
+    labels together, see `fit_shared`. A promise is never made for such a pool: pairs of one video are not independent.
 
     Args:
         probability: [N, C], 0..1.
@@ -60,7 +71,7 @@ def fit_all(
     if not truth.any():
         raise UsageError("no label is true of any of these videos; give a truth with positives")
     count = truth.shape[1]
-    threshold, value = np.full(count, np.nan), np.full(count, np.nan)
+    threshold, value, alarms = (np.full(count, np.nan) for _ in range(3))
     sources: list[Source] = []
     reached = [True] * count
     refusals: dict[int, str] = {}
@@ -78,6 +89,10 @@ def fit_all(
                 refusals[label] = promise.refusal
                 continue
             threshold[label], value[label] = promise.threshold, promise.value
+        elif not support[label]:
+            sources.append("negatives")
+            threshold[label] = max(pooled, min(1.0, float(scores.max()) + _ABOVE))
+            alarms[label] = false_alarm_bound(int((scores >= threshold[label]).sum()), len(scores))
         elif small[label]:
             sources.append("pooled")
             threshold[label] = pooled
@@ -87,7 +102,14 @@ def fit_all(
             sources.append("label")
             fitted = fit_threshold(scores, true, objective)
             threshold[label], value[label], reached[label] = fitted.threshold, fitted.value, fitted.reached
-    return Fit(threshold, value, tuple(sources), tuple(reached), refusals, pooled)
+    return Fit(threshold, value, tuple(sources), tuple(reached), refusals, pooled, alarms)
+
+
+def false_alarm_bound(alarms: int, videos: int, confidence: float = 0.95) -> float:
+    """The share of videos that raises a false alarm at most, where `alarms` of `videos` without the label did."""
+    from scipy.stats import beta
+
+    return float(beta.ppf(confidence, alarms + 1, videos - alarms)) if alarms < videos else 1.0
 
 
 def _value(positive: Bools, truth: Bools, objective: Objective) -> float:

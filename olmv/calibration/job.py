@@ -180,7 +180,7 @@ def _fitted(job: CalibrateJob) -> Summary:
 
 def _worse(objective: Objective, before: Figures, after: Figures) -> list[str]:
     """A best fit to few positives can be worse than none."""
-    if objective.kind != "f" or not after.macro_f1 < before.macro_f1:
+    if objective.kind != "f" or not (after.macro_f1 < before.macro_f1 or after.micro_f1 < before.micro_f1):
         return []
     note = "on videos they were not fitted to, these thresholds do worse than the ones before"
     return [f"{note}; calibrate with more videos of each label, or leave rare labels out"]
@@ -249,7 +249,13 @@ def _notes(
             noun = "label" if len(indices) == 1 else "labels"
             notes.append(f"{len(indices)} {noun} {what}: {some([labels[index] for index in indices])}")
 
+    alarms = fit.false_alarms[np.isfinite(fit.false_alarms)]
     tell(np.flatnonzero(~truth.any(axis=0)).tolist(), "true of no video")
+    if len(alarms):
+        notes.append(
+            "the thresholds of labels that are true of no video lie above their scores here; that lets at most "
+            f"{alarms.max():.1%} of videos raise a false alarm, for each label, with a confidence of 95 %"
+        )
     tell(np.flatnonzero(truth.all(axis=0)).tolist(), "true of every video")
     pooled = [index for index, source in enumerate(fit.source) if source == "pooled"]
     tell(pooled, f"with fewer than {job.min_support} positives share the threshold {fit.pooled:.3g}")

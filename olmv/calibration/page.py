@@ -53,9 +53,14 @@ def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
         for kind in ("macro", "micro")
         for name, key in ((name, f"{kind}_{name.lower()}") for name in ("F1", "precision", "recall"))
     ]
+    counts = [
+        ("false alarms", summary.before.false_alarms, summary.after.false_alarms),
+        ("of them of labels that are true of no video", summary.before.never_true, summary.after.never_true),
+    ]
     if summary.ece is not None:
         found.append(("calibration error (ECE)", *summary.ece))
-    return [(name, _share(before), _share(after)) for name, before, after in found]
+    shares = [(name, _share(before), _share(after)) for name, before, after in found]
+    return [*shares, *((name, f"{before:,}", f"{after:,}") for name, before, after in counts)]
 
 
 def _rows(summary: "Summary") -> list[dict[str, Any]]:
@@ -73,7 +78,7 @@ def _rows(summary: "Summary") -> list[dict[str, Any]]:
                 "old": f"{scored.threshold[index]:.3g}",
                 "new": "" if entry is None else f"{entry.threshold:.3g}",
                 "shown": "" if entry is None or entry.scaling is None else f"{thresholds[label]:.3g}",
-                "pooled": entry is not None and (entry.model_extra or {}).get("source") == "pooled",
+                "source": {"pooled": " (shared)", "negatives": " (above its negatives)"}.get(_source(entry), ""),
                 "refusal": summary.refused.get(label, ""),
                 "before": None if entry is None else before,
                 "after": None if entry is None else after,
@@ -83,6 +88,10 @@ def _rows(summary: "Summary") -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: -row["gain"])
+
+
+def _source(entry: Any) -> str:
+    return "" if entry is None else str((entry.model_extra or {}).get("source", ""))
 
 
 def _triple(figures: Any, index: int) -> dict[str, float] | None:

@@ -101,10 +101,16 @@ def calibrate(
 def _finished(summary: "Summary", view: Progress) -> None:
     """The last lines: what was gained on videos that were not fitted to, and what was written."""
     if summary.before is not None and summary.after is not None:
-        for name in ("F1", "precision", "recall"):
-            before, after = (getattr(figures, f"macro_{name.lower()}") for figures in (summary.before, summary.after))
-            if after == after:  # not NaN: there were folds that a threshold could be fitted without
-                view.say(f"macro {name} {before:.3f} before, {after:.3f} after (cross-fitted)")
+        for kind, meaning in (("micro", "all labels"), ("macro", "mean of the labels that are true of a video")):
+            for name in ("F1", "precision", "recall"):
+                key = f"{kind}_{name.lower()}"
+                before, after = getattr(summary.before, key), getattr(summary.after, key)
+                if after == after:  # not NaN: there were folds that a threshold could be fitted without
+                    view.say(f"{kind} {name} {before:.3f} before, {after:.3f} after (cross-fitted; {meaning})")
+        view.say(
+            f"false alarms {summary.before.false_alarms} before, {summary.after.false_alarms} after (cross-fitted); of "
+            f"labels that are true of no video {summary.before.never_true} and {summary.after.never_true}"
+        )
     if summary.ece is not None:
         view.say("calibration error {:.4f} before, {:.4f} after (cross-fitted)".format(*summary.ece))
     promise = summary.thresholds.provenance.guarantee

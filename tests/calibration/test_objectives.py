@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmv.calibration.fitting import fit_all
+from olmv.calibration.fitting import false_alarm_bound, fit_all
 from olmv.calibration.objectives import Cuts, Objective, fit_shared, fit_threshold, midway
 from olmv.errors import UsageError
 
@@ -103,8 +103,12 @@ def test_labels_with_little_support_share_a_threshold() -> None:
     truth[:80, 0], truth[:3, 1], truth[:, 3] = True, True, True  # enough, few, never, always
     probability = np.clip(random.normal(0.2 + 0.3 * truth, 0.1), 0.001, 0.999)
     fit = fit_all(probability, truth, Objective.parse("f1"), min_support=10)
-    assert fit.source == ("label", "pooled", "pooled", "label")
-    assert fit.threshold[1] == fit.threshold[2] == fit.pooled
+    assert fit.source == ("label", "pooled", "negatives", "label")
+    assert fit.threshold[1] == fit.pooled
+    assert fit.threshold[2] == pytest.approx(max(fit.pooled, probability[:, 2].max()), abs=2e-6)
+    assert not (probability[:, 2] >= fit.threshold[2]).any()
+    assert np.isnan(fit.false_alarms[[0, 1, 3]]).all()
+    assert fit.false_alarms[2] == pytest.approx(1 - 0.05 ** (1 / 200))
     assert fit.pooled == fit_shared(probability, truth, Objective.parse("f1"))
     assert fit.value[3] == 1
     assert fit.threshold[3] == probability[:, 3].min()  # nothing is known below the lowest score
@@ -113,6 +117,33 @@ def test_labels_with_little_support_share_a_threshold() -> None:
     assert fit_all(probability, truth, Objective.parse("recall=0.9")).value[2:].tolist() == pytest.approx(
         [np.nan, 0.9], nan_ok=True, abs=0.01
     )
+
+
+def test_what_false_alarms_say_of_other_videos() -> None:
+    assert false_alarm_bound(0, 59) == pytest.approx(0.0495, abs=1e-3)  # 59 without one: fewer than 1 in 20
+    assert false_alarm_bound(1, 10) == pytest.approx(0.3942, abs=1e-4)
+    assert false_alarm_bound(10, 10) == 1
+
+
+def test_a_label_that_is_never_true_and_always_certain() -> None:
+    probability, truth = np.array([[0.9, 1.0], [0.2, 0.1]]), np.array([[1, 0], [0, 0]], dtype=bool)
+    fit = fit_all(probability, truth, Objective.parse("f1"))
+    assert fit.threshold[1] == 1  # no threshold is higher
+    assert fit.false_alarms[1] == pytest.approx(false_alarm_bound(1, 2))
+
+
+@pytest.mark.parametrize("objective", ["f1", "recall=0.9", "precision=0.5", "fdr=0.4"])
+def test_labels_without_positives_raise_no_false_alarms_where_thresholds_were_fitted(objective: str) -> None:
+    random = np.random.default_rng(0)
+    truth = np.zeros((80, 40), dtype=bool)
+    truth[:, :8] = random.random((80, 8)) < 0.05
+    probability = random.beta(2, 12, truth.shape)
+    probability[truth] *= 0.9  # low scores, as positives of a foreign world have: a low threshold serves them best
+    fit = fit_all(probability, truth, Objective.parse(objective))
+    positive = probability >= fit.threshold
+    never = ~truth.any(axis=0)
+    assert positive[:, never].sum() == 0
+    assert (probability[:, never] >= fit.pooled).sum() > 20  # what the shared threshold alone would have done
 
 
 def test_a_target_out_of_reach_is_told() -> None:

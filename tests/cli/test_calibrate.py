@@ -72,13 +72,17 @@ def test_thresholds_and_page(olmv: Run, folder: Path) -> None:
     assert "1 predicted videos that the truth does not list: 'clips/0.mp4'" in err
     assert "1 videos whose prediction failed: 'clips/bad.mp4'" in err
     assert "1 label true of no video: 'never'" in err
-    assert "2 labels with fewer than 10 positives share the threshold" in err
-    assert "(cross-fitted)" in err
+    assert "1 label with fewer than 10 positives share the threshold" in err
+    assert "labels that are true of no video lie above their scores here; that lets at most 2.5% of videos" in err
+    assert "micro F1 0." in err
+    assert "(cross-fitted; all labels)" in err
+    assert "after (cross-fitted); of labels that are true of no video 6 and 1" in err
     assert "wrote t.json\nwrote p.html\n" in err
     found = Thresholds.load("t.json")
     assert list(found) == list(LABELS)
     assert found["dog"] < 0.2 < found["<b>cat</b>"]
-    assert found["rain"] == found["never"]
+    assert found.entry("never").model_dump()["source"] == "negatives"
+    assert found.entry("never").model_dump()["false_alarms"] == pytest.approx(1 - 0.05 ** (1 / 119), abs=1e-6)
     dog = found.entry("dog").model_dump()
     assert dog["objective"] == "f1"
     assert dog["source"] == "label"
