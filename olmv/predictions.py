@@ -163,7 +163,7 @@ def _check_fields(row: Any, fields: Mapping[str, Any], place: str = "") -> None:
     for name, kinds in fields.items():
         if not isinstance(row.get(name, ...), kinds):
             state = "odd" if name in row else "missing"
-            raise ValueError(f"its '{place}{name}' is {state}")
+            raise ValueError(f"its '{place}{name}' is {state}")  # noqa: TRY004
 
 
 def round_significant(value: float, digits: int = 6) -> float:

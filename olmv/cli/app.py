@@ -1,23 +1,32 @@
 """`olmv`: the commands, and what becomes of an error.
 
-Exit codes: 0 all done; 1 done, but some inputs failed (their rows say why); 2 wrong usage, told in one line;
-130 stopped with Ctrl-C.
+Exit codes: 0 all done; 1 done, but some inputs failed (their rows say why); 2 wrong usage, or a disk that is full,
+told in one line; 70 a fault of olmv, with a file to report; 130 stopped with Ctrl-C.
 """
 
-import os
+import errno
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from olmv import OlmvError, __version__
 from olmv.cli import calibrate, caption, describe_labels, doctor, evaluate, models, predict, train
-from olmv.cli.progress import printable
+from olmv.cli.fault import write_fault_report
+from olmv.cli.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
 
+_FAULT = 70  # EX_SOFTWARE of sysexits.h
 _STOPPED = 130
+
+# What a disk, a name or a permission can do to any command: not a fault of olmv, wherever it shows itself.
+_SURROUNDINGS = frozenset((
+    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ELOOP, errno.EMFILE, errno.ENAMETOOLONG, errno.ENFILE,
+    errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.ESTALE,
+))  # fmt: skip
 
 app = typer.Typer(
     name="olmv",
@@ -56,27 +65,63 @@ doctor.register(app)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=arguments, prog_name="olmv", standalone_mode=False)
+        code = _run(given)
+        sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
     except OlmvError as error:
         return _fail(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("stopped", code=_STOPPED)
-    except BrokenPipeError:
-        # `olmv ... | head`: the reader has seen enough. Nothing more may be flushed into the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _fail("; ".join(("stopped", *_notes(error))), code=_STOPPED)
+    except BrokenPipeError as error:
+        # `olmv ... | head`: the reader has seen enough
+        drop_output()
+        for note in _notes(error):
+            print(f"olmv: {printable(note)}", file=sys.stderr)
         return 0
     except _ClickError as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
-            print(message, file=sys.stderr)
-            return 2
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "olmv"
-        return _fail(f"{message.rstrip('.').replace('Value error, ', '')}; see {command} --help")
-    if code == _STOPPED:  # typer's own way with Ctrl-C
-        return _fail("stopped", code=_STOPPED)
+        return _fail_usage(error)
+    except Exception as error:  # nobody is helped by a traceback on the screen
+        return _fail_unforeseen(error, given)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    # not app(): typer's own loop makes exit code 1, "some inputs failed", of a closed pipe, and drops what an
+    # interrupted run has to say
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("olmv", list(arguments)) as context:
+            code = command.invoke(context)
+    except typer.Exit as stop:
+        code = stop.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _fail_usage(error: Exception) -> int:
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help text
+        print(message, file=sys.stderr)
+        return 2
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "olmv"
+    return _fail(f"{message.rstrip('.').replace('Value error, ', '')}; see {command} --help")
+
+
+def _fail_unforeseen(error: Exception, arguments: Sequence[str]) -> int:
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        drop_output()  # it may be the output itself that is full
+        # a name of 100,000 characters is shown by its beginning
+        where = "standard output, or a file being written" if error.filename is None else str(error.filename)[:200]
+        return _fail(f"{error.strerror or error} ({where}); mend that and run again")
+    told = f"{type(error).__name__}: {error}"
+    path = write_fault_report(error, arguments)
+    where = "" if path is None else f"; please report it with {path}, which says where"
+    return _fail(f"a fault of olmv: {told[:300]}{where}", code=_FAULT)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", ()))
 
 
 def _fail(message: str, *, code: int = 2) -> int:

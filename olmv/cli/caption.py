@@ -7,7 +7,7 @@ import typer
 
 from olmv.cli.describe_labels import key_values
 from olmv.cli.predict import Decoder, Sampling
-from olmv.cli.progress import Progress, printable
+from olmv.cli.progress import Progress, drop_output, printable
 
 if TYPE_CHECKING:
     from olmv.captions.job import CaptionSummary
@@ -163,7 +163,10 @@ class _View:
             said = (
                 row["caption"] if row["error"] is None else f"error: {row['error']['type']}: {row['error']['message']}"
             )
-            print(f"{printable(row['video'])}\t{printable(said)}", flush=True)
+            try:
+                print(f"{printable(row['video'])}\t{printable(said)}", flush=True)
+            except BrokenPipeError:  # `| head`: the reader has seen enough, but the file wants every row
+                drop_output()
         self.progress.step()
 
     def finished(self, summary: "CaptionSummary") -> None:

@@ -1,9 +1,12 @@
 """How long work is shown: a bar on a terminal, a line every ten seconds elsewhere; everything on standard error."""
 
+import contextlib
+import os
+import sys
 import time
 from typing import Any
 
-__all__ = ["Progress", "printable"]
+__all__ = ["Progress", "drop_output", "printable"]
 
 PLAIN_EVERY_S = 10.0
 
@@ -11,6 +14,12 @@ PLAIN_EVERY_S = 10.0
 def printable(text: str) -> str:
     """`text` with control characters, odd bytes and other invisible things as backslash escapes."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def drop_output() -> None:
+    """Send what is still written to standard output nowhere, also what Python writes at its exit."""
+    with contextlib.suppress(OSError, ValueError):  # ValueError: it has no descriptor, as in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Progress:

@@ -8,7 +8,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from olmv.cli.progress import Progress, printable
+from olmv.cli.progress import Progress, drop_output, printable
 from olmv.predictions import LabelPrediction, VideoPrediction
 
 if TYPE_CHECKING:
@@ -63,7 +63,13 @@ class PredictView:
     def predicted(self, prediction: VideoPrediction) -> None:
         """Show one more row, and how far the run is."""
         if self._show_rows:
-            self._show(prediction)
+            try:
+                self._show(prediction)
+            except BrokenPipeError:  # `| head`: the reader has seen enough, but the file wants every row
+                if not self._to_file:
+                    raise
+                drop_output()
+                self._show_rows = False
         self._progress.step()
 
     def finished(self, summary: "Summary") -> None:
