@@ -125,7 +125,7 @@ class Classifier:
 
     def predict(
         self,
-        paths: Iterable[str | Path],
+        paths: str | Path | Iterable[str | Path],
         vocabulary: Vocabulary | Sequence[str],
         *,
         attributes: AttributeBook | None = None,
@@ -150,7 +150,7 @@ class Classifier:
         """Predict, one result per path, in order; a bad file is a result with `status == "error"`.
 
         Args:
-            paths: video files.
+            paths: video files, or one of them.
             vocabulary: the labels, or only their names.
             attributes: what the labels look like; added to what the vocabulary says.
             mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
@@ -329,6 +329,9 @@ class _Scoring:
         with torch.inference_mode():
             bank = texts.for_video(embedding.context)
         similarity, logits, probabilities = self._score(embedding, bank)
+        if not bool(probabilities.isfinite().all()):
+            message = f"{self.model.name} makes no finite numbers of it; use --dtype float32 or another model"
+            return VideoPrediction(status="error", error=Failure("ModelError", message), **common)
         order = probabilities.argsort(descending=True, stable=True).tolist()
         shown = range(len(self.labels)) if self.top_k is None else order[: self.top_k]
         values = [column.tolist() for column in (similarity, logits, probabilities)]

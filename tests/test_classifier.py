@@ -77,6 +77,11 @@ def test_a_bad_file_costs_its_own_row(predict: Any, clips: list[Path], tmp_path:
     assert predictions[0].positives == []
 
 
+def test_one_path_is_no_list_of_its_characters(predict: Any, clips: list[Path]) -> None:
+    for one in (clips[0], str(clips[0])):
+        assert [prediction.video for prediction in predict(paths=one)] == [str(clips[0])]
+
+
 def test_no_video_at_all(predict: Any) -> None:
     assert predict(paths=[]) == []
 

@@ -25,7 +25,7 @@ class FrameLoader:
     decodes again (if `paths` can be iterated again).
 
     Args:
-        paths: the files; may be a generator, which is read only as far as needed.
+        paths: the files, or one; may be a generator, which is read only as far as needed.
         preprocess: the model's input; resizing happens in the workers.
         frames: per video.
         sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
@@ -43,7 +43,7 @@ class FrameLoader:
 
     def __init__(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         preprocess: Preprocess,
         frames: int = 8,
@@ -66,7 +66,8 @@ class FrameLoader:
             raise ValueError(f"memory_limit_mb is {memory_limit_mb}; use at least 1")
         if prefetch is not None and prefetch < 1:
             raise ValueError(f"prefetch is {prefetch}; use at least 1")
-        self._paths = paths
+        # a text is one path, no list of its characters
+        self._paths = [paths] if isinstance(paths, str | os.PathLike) else paths
         self._settings = DecodeSettings(
             preprocess=preprocess, frames=frames, sampling=sampling, decoder=decoder, thumbnails=thumbnails
         )
