@@ -133,7 +133,7 @@ def _mode(scored: Scored) -> str:
 
 def _run_settings(predictions: Path) -> dict[str, Any]:
     """From the file that `olmv predict` leaves beside its rows; empty if there is none that can be read."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         document = json.loads(predictions.with_name(predictions.name + ".run.json").read_text(encoding="utf-8"))
         if isinstance(document, dict) and isinstance(document.get("settings"), dict):
             return dict(document["settings"])

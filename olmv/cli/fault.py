@@ -16,7 +16,8 @@ __all__ = ["write_fault_report"]
 _SECRET_NAME = re.compile(r"(key|token|secret|password|credential)", re.IGNORECASE)
 _SECRET_OPTION = re.compile(r"([\w.-]*(?:key|token|secret|password|credential)[\w.-]*\s*[=:]\s*)\S+", re.IGNORECASE)
 _HIDDEN = r"\1***"
-_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]{1,500}@")
+_LONGEST_ARGUMENT = 2_000
 _LONGEST = 200_000  # characters of the traceback: a RecursionError can tell megabytes
 
 
@@ -28,10 +29,11 @@ def write_fault_report(error: BaseException, arguments: Sequence[str]) -> Path |
     Returns:
         Its path; None where no temporary file can be written.
     """
+    shown = [repr(argument[:_LONGEST_ARGUMENT]) for argument in arguments]
     trace = "".join(traceback.format_exception(error, limit=-100))
     text = "\n".join((
         f"olmv {__version__}, Python {platform.python_version()}, {platform.platform()}",
-        f"command: {_without_secrets(_SECRET_OPTION.sub(_HIDDEN, ' '.join(map(repr, arguments))))}",
+        f"command: {_without_secrets(_SECRET_OPTION.sub(_HIDDEN, ' '.join(shown)))}",
         "",
         _without_secrets(trace[-_LONGEST:]),
     ))  # fmt: skip

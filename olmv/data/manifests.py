@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from olmv.data.folders import search, walk
-from olmv.errors import InputError
+from olmv.data.parquet_rows import parquet_rows
+from olmv.data.prediction_rows import is_prediction, positive_labels
+from olmv.errors import InputError, reason
 from olmv.labels.lists import AmbiguousLabelsError, LabelLists
 
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
@@ -47,7 +49,7 @@ class ManifestRow:
 
 
 def expand_inputs(
-    inputs: Sequence[str | Path], *, stdin: TextIO | None = None, note: Callable[[str], None] | None = None
+    inputs: str | Path | Sequence[str | Path], *, stdin: TextIO | None = None, note: Callable[[str], None] | None = None
 ) -> list[str]:
     """The videos and photos that the inputs stand for, in the order given, each once.
 
@@ -63,7 +65,7 @@ def expand_inputs(
     if not inputs:
         raise InputError("no input: name a video, a folder, a glob, a manifest, or - for paths on standard input")
     seen: dict[str, str] = {}
-    for item in inputs:
+    for item in [inputs] if isinstance(inputs, str | Path) else inputs:
         for path in _expand(os.fspath(item), stdin, note or _silent):
             seen.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - keeps symbolic links as they are
     return list(seen.values())
@@ -73,6 +75,8 @@ def read_manifest(
     path: str | Path, *, labels: Iterable[str] | None = None, note: Callable[[str], None] | None = None
 ) -> list[ManifestRow]:
     """Read a csv, jsonl or parquet manifest; its `video` column is relative to the manifest's folder.
+
+    Rows of `olmv predict` are read too: their positive labels are true, and their paths are as they were given to it.
 
     Args:
         path: the file.
@@ -125,12 +129,13 @@ def _clip(row: ManifestRow) -> tuple[str, str | None]:
     return os.path.abspath(row.video), row.split  # noqa: PTH100 - keeps symbolic links as they are
 
 
-def _videos_of(manifest: Path) -> list[str]:
+def _videos_of(manifest: Path) -> Iterator[str]:
     """The paths alone: what is true of the videos is no matter here."""
-    videos = [_video(manifest, number, row) for number, row in _raw_rows(manifest)]
-    if not videos:
+    number = 0
+    for number, row in _raw_rows(manifest):
+        yield _video(manifest, number, row)
+    if not number:
         raise _nothing(manifest)
-    return videos
 
 
 def _nothing(manifest: Path) -> InputError:
@@ -139,13 +144,15 @@ def _nothing(manifest: Path) -> InputError:
 
 def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """The rows as they are in the file, each with its number."""
-    reader = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": _parquet_rows}.get(path.suffix.lower())
+    reader = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": parquet_rows}.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is not a manifest; use .csv, .jsonl or .parquet")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is not valid csv ({error}); check its quotes") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -214,20 +221,12 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
             if not line.strip():
                 continue
             try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                raise InputError(f"{path} line {number} is not JSON ({error.msg}); write one object per line") from None
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except pa.ArrowException as error:
-        raise InputError(f"{path} is not a parquet file: {str(error).splitlines()[0]}") from None
-    yield from enumerate(table.to_pylist(), start=1)
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:  # ValueError also for a number of 5,000 digits
+                raise InputError(
+                    f"{path} line {number} is not JSON ({reason(error)}); write one object per line"
+                ) from None
+            yield number, row
 
 
 def _video(manifest: Path, number: int, row: Any) -> str:
@@ -235,13 +234,22 @@ def _video(manifest: Path, number: int, row: Any) -> str:
     if not isinstance(video, str) or not video.strip():
         columns = ", ".join(str(name) for name in row) if isinstance(row, dict) else "none"
         raise InputError(f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'")
-    return os.path.normpath(manifest.parent / video)
+    try:
+        os.fsencode(video)
+    except UnicodeEncodeError:  # half of a surrogate pair: it could not even be written into the result
+        raise InputError(f"{manifest} row {number}: {video!a} can be no file name; correct that row") from None
+    # the rows of a prediction have paths as they were given to it, wherever they were written
+    return os.path.normpath(video if is_prediction(row) else manifest.parent / video)
 
 
 def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> ManifestRow:
     return ManifestRow(
         video=_video(manifest, number, row),
-        labels=_labels(manifest, number, row.get("labels"), lists),
+        labels=(
+            positive_labels(row, f"{manifest} row {number}")
+            if is_prediction(row)
+            else _labels(manifest, number, row.get("labels"), lists)
+        ),
         caption=_text(row.get("caption")),
         split=_text(row.get("split")),
         number=number,

@@ -16,6 +16,7 @@ from olmv.evaluation.bootstrap import Difference, multi_label_differences, paire
 from olmv.evaluation.matching import Common, common_part
 from olmv.evaluation.metrics import multi_label, retrieval_ranks, top_k_hits
 from olmv.evaluation.page import setting_rows
+from olmv.evaluation.ranks import ks_of
 from olmv.evaluation.results import Result, json_text
 from olmv.evaluation.tables import plain
 from olmv.files import read_text, write_atomic
@@ -62,12 +63,15 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
     calls them, else by their text. What only one side has is left out and counted.
 
     Raises:
-        InputError, UsageError: as `Result.load`; or they are of different kinds, or have no video or label in common.
+        InputError, UsageError: as `Result.load`; or they are one folder, of different kinds, or have no video or label
+            in common.
     """
     results = (Result.load(a), Result.load(b))
     first, second = results
     if first.kind != second.kind:
         raise UsageError(f"{a} is {first.kind} and {b} is {second.kind}; compare two of one kind")
+    if Path(a).resolve() == Path(b).resolve():
+        raise UsageError(f"{a} is compared with itself; name two results")
     common = common_part(first, second)
     if first.kind == "single-label":
         figures, splits, table = _single_label(results, common)
@@ -89,8 +93,14 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
         groups=groups,
         table=tuple(table),
         settings=_settings(first, second),
-        notes=tuple(common.notes),
+        notes=(*common.notes, *_same(results, common)),
     )
+
+
+def _same(results: tuple[Result, Result], common: Common) -> list[str]:
+    """A remark where there is nothing to compare."""
+    logits = [common.logits(result, side) for side, result in enumerate(results)]
+    return ["both results have the same scores"] if np.array_equal(*logits, equal_nan=True) else []
 
 
 def _single_label(
@@ -101,13 +111,14 @@ def _single_label(
     parts = _parts(results, common, truth)
     figures: dict[str, Difference] = {}
     splits: dict[str, dict[str, Difference]] = {name: {} for name in parts}
-    names = ("top1", "top5")
+    ks = ks_of(max(len(columns) for _, columns in parts.values()))
+    names = tuple(f"top{k}" for k in ks)
     member = np.stack([np.isin(np.arange(len(truth)), rows) for rows, _ in parts.values()], axis=1)
     hits = {name: [np.zeros(member.shape), np.zeros(member.shape)] for name in names}
     for place, (split, (rows, columns)) in enumerate(parts.items()):
         own = np.searchsorted(columns, truth[rows])
         for side in (0, 1):
-            for name, found in top_k_hits(logits[side][np.ix_(rows, columns)], own).items():
+            for name, found in top_k_hits(logits[side][np.ix_(rows, columns)], own, ks).items():
                 hits[name][side][rows, place] = found
         for name in names:
             splits[split][name] = paired(*(hits[name][side][rows, place] for side in (0, 1)))
@@ -197,7 +208,10 @@ def _groups(results: tuple[Result, Result], common: Common, folder: Path) -> dic
     path = folder / "labels.csv"
     if not path.is_file() or not results[0].groups:
         return {}
-    groups = [row.get("group") or "" for row in csv.DictReader(io.StringIO(read_text(path)))]
+    try:
+        groups = [row.get("group") or "" for row in csv.DictReader(io.StringIO(read_text(path)))]
+    except csv.Error as failure:
+        raise InputError(f"{path} is not csv ({failure}); evaluate again") from None
     if len(groups) != len(results[0].labels):
         raise InputError(f"{path} has {len(groups)} labels, not {len(results[0].labels)}; evaluate again")
     members: dict[str, list[int]] = {}

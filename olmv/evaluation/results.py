@@ -274,7 +274,7 @@ def _videos(path: Path) -> tuple[dict[str, Any], ...]:
     try:
         rows = tuple(json.loads(line) for line in read_text(path).split("\n") if line)
         sound = all(isinstance(row["video"], str) and isinstance(row["truth"], list) and row["status"] for row in rows)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, LookupError, RecursionError):
         sound = False
     if not sound:
         raise UsageError(f"{path} is not what `olmv evaluate` wrote; evaluate again")

@@ -17,6 +17,7 @@ from openai.types.chat import ChatCompletion
 
 from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.llm.chat import Completion, Conversation, FinishReason, Sampling, seed_of
+from olmv.plain_yaml import load_yaml
 
 __all__ = ["OpenAIChat"]
 
@@ -62,7 +63,7 @@ class OpenAIChat:
         if not key and self.url == HOSTED:
             raise UsageError("the hosted service needs a key: set OPENAI_API_KEY, or name a server, openai:MODEL@URL")
         self._concurrency, self._timeout_s = max(1, concurrency), timeout_s
-        self._body = {option: yaml.safe_load(value) for option, value in options.items()}
+        self._body = {option: _value(option, value) for option, value in options.items()}
         self._dialect = _Dialect()
         self._served: list[str] | None = None
         self._loop = asyncio.new_event_loop()
@@ -229,12 +230,29 @@ class OpenAIChat:
         return LLMUnavailableError(f"the server at {self.url} refuses the key; set OPENAI_API_KEY to one that it takes")
 
 
+def _value(name: str, text: str) -> Any:
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as failure:
+        raise UsageError(
+            f"option {name}={text[:80]!a} is not a value ({reason(failure)}); quote it as in YAML"
+        ) from None
+
+
 def _split(model: str) -> tuple[str, str]:
     """`MODEL@URL` -> the two."""
     at = max(model.rfind("@http://"), model.rfind("@https://"))
     url = model[at + 1 :] if at >= 0 else os.environ.get("OPENAI_BASE_URL") or HOSTED
     model = model[:at] if at >= 0 else model
-    parts = urlsplit(url)
+    fix = "write it as http://127.0.0.1:8000/v1"
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise UsageError(f"{url!a} is no URL (it has characters that no URL has); {fix}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read here, for it is checked only when it is read
+        (parts.hostname or "").encode("idna")
+    except ValueError as failure:
+        raise UsageError(f"{url!a} is no URL ({reason(failure)}); {fix}") from None
     if not model or not parts.hostname:
         raise UsageError(f"openai:{model}@{url} is not openai:MODEL@URL, as in openai:llama@http://127.0.0.1:8000/v1")
     if parts.username or parts.password or parts.query:

@@ -13,6 +13,7 @@ import yaml
 from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.llm.chat import Conversation, Message
 from olmv.network import is_online
+from olmv.plain_yaml import load_yaml
 
 __all__ = ["ChatTokenizer", "batches", "parse_options", "quiet_transformers", "unavailable"]
 
@@ -116,9 +117,9 @@ def parse_options(options: Mapping[str, str], known: Collection[str], what: str)
             hint = f"did you mean {' or '.join(close)}?" if close else "see its documentation"
             raise UsageError(f"{what} has no option {name!r}; {hint}")
         try:
-            values[name] = text if name in _TEXTS else yaml.safe_load(text)
+            values[name] = text if name in _TEXTS else load_yaml(text)
         except yaml.YAMLError:
-            raise UsageError(f"option {name}={text!r} is not a value; quote it as in YAML") from None
+            raise UsageError(f"option {name}={text[:80]!r} is not a value; quote it as in YAML") from None
     return values
 
 

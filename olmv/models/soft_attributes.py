@@ -212,7 +212,7 @@ class SoftAttributes(nn.Module):
             sizes, lm = dict(described["sizes"]), dict(described["language_model"])
             templates = [str(template) for template in described["templates"]]
             name, width, dim = str(lm.pop("name")), int(described["text_width"]), int(described["embed_dim"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise ModelError(f"{path} cannot be read: {reason(error)}; train soft attributes again") from None
         if not known:
             raise ModelError(f"{path} is not of format {FORMAT}; is '{folder}' a folder that olmv saved?")

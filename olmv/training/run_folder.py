@@ -21,8 +21,9 @@ from typing import Any
 
 import yaml
 
-from olmv.errors import OutputError, UsageError
+from olmv.errors import OutputError, UsageError, reason
 from olmv.files import JsonlJournal, read_text, write_atomic
+from olmv.plain_yaml import load_yaml
 from olmv.training.config import TrainConfig
 
 __all__ = ["MetricsLog", "RunFolder"]
@@ -97,7 +98,13 @@ class RunFolder:
         """
         path = self.path / "config.yaml"
         if path.is_file():
-            before = yaml.safe_load(read_text(path))
+            try:
+                before = load_yaml(read_text(path))
+            except yaml.YAMLError as failure:
+                raise UsageError(
+                    f"{path} is not YAML ({reason(failure)}); choose another folder with -o, or start over with "
+                    "--no-resume"
+                ) from None
             if different := _difference(before, config.to_dict()):
                 raise UsageError(
                     f"'{self.path}' holds a run with another {different}; "
