@@ -123,3 +123,34 @@ def cut_by_edit_list(source: Path, target: Path, *, skip_frames: int) -> Path:
     struct.pack_into(">Ii", data, place + 12, duration - skip_frames * movie_scale // FPS, media_time + hidden)
     target.write_bytes(data)
     return target
+
+
+def restamp(source: Path, target: Path, change: Callable[[int], int | None]) -> Path:
+    """Rewrites the time stamps of a transport stream's video.
+
+    Args:
+        change: number of the frame in decoding order -> what is added to its stamps, in 1/90000 s; None takes them out.
+    """
+    data = bytearray(source.read_bytes())
+    number = 0
+    for packet in range(0, len(data), 188):
+        if not data[packet + 1] & 0x40:  # payload unit start
+            continue
+        place = packet + 4 + (data[packet + 4] + 1 if data[packet + 3] & 0x20 else 0)
+        if data[place : place + 4] != b"\0\0\x01\xe0":
+            continue
+        shift, number = change(number), number + 1
+        stamps, length = data[place + 7] >> 6, data[place + 8]
+        if shift is None:
+            data[place + 7] &= 0x3F
+            data[place + 9 : place + 9 + length] = b"\xff" * length
+            continue
+        for at in range(place + 9, place + 9 + 5 * (stamps // 2 + stamps % 2), 5):
+            value = int.from_bytes(data[at : at + 5], "big")
+            stamp = (value >> 3 & 7 << 30) | (value >> 2 & 0x7FFF << 15) | (value >> 1 & 0x7FFF)
+            stamp = (stamp + shift) % 2**33
+            kept = value & 0xF000010001  # marker bits
+            value = kept | (stamp & 7 << 30) << 3 | (stamp & 0x7FFF << 15) << 2 | (stamp & 0x7FFF) << 1
+            data[at : at + 5] = value.to_bytes(5, "big")
+    target.write_bytes(data)
+    return target

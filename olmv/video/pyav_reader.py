@@ -1,7 +1,8 @@
 """Exact frames through PyAV, packet by packet.
 
 Opening reads every packet of the video stream once, without decoding: that gives the presentation times (edit lists
-honoured, hidden frames left out) and the keyframes. A pick is decoded from the last keyframe before it:
+honoured, hidden frames left out, the two packets of a field-coded frame taken for one) and the keyframes. A pick is
+decoded from the last keyframe before it:
 
     packets   K . . . . . K . . . . . . K . . .
     picks           x         x   x
@@ -18,6 +19,7 @@ import numpy as np
 
 from olmv.video.containers import ffmpeg_errors, open_container
 from olmv.video.display import Display, full_decoder
+from olmv.video.fields import OneField
 from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
 from olmv.video.orientation import IDENTITY, Orientation
 from olmv.video.packets import PacketTable, demux
@@ -51,6 +53,7 @@ class PyAVReader:
         self._next = 0  # number of the packet that `_packets` yields next
         self._sought = False  # `_packets` began by seeking, so it may have begun too late
         self._count = 0
+        self._one_field = OneField()
         self._damage: dict[int, int] = {}  # keyframe packet -> first damaged packet after it
         self._bad_data = ffmpeg_errors()
         self._open()
@@ -60,9 +63,8 @@ class PyAVReader:
             self.close()
             raise
         base = float(self._stream.time_base)
-        pts = np.array(self._table.frame_pts, np.float64)
-        self.timestamps_s: Floats = (pts - pts[0]) * base
-        self.end_s = float((self._table.end_pts - pts[0]) * base)
+        self.timestamps_s: Floats = self._table.times[self._table.frames] * base
+        self.end_s = self._table.end * base
         self.keyframes: Indices = self._table.keyframes()
 
     def _open(self) -> None:
@@ -74,6 +76,7 @@ class PyAVReader:
             raise
         self._display = Display.of_stream(self._stream)
         self._context.thread_count = self._threads
+        self._context.copy_opaque = True  # a frame tells the number of the packet it came of
         self._packets, self._next = None, 0
 
     def close(self) -> None:
@@ -134,7 +137,7 @@ class PyAVReader:
 
     def _to_rgb(self, frame: Any) -> Pixels:
         """[H, W, 3] at full size: resizing happens in one place, `olmv.video.transforms`, whatever decoded."""
-        return (self._orientation or IDENTITY).apply(self._display.rgb(frame))
+        return (self._orientation or IDENTITY).apply(self._display.rgb(self._one_field.apply(frame)))
 
     def _picks(self, indices: Sequence[int] | Indices) -> Iterator[tuple[int, int, Any, bool]]:
         """(wanted, delivered, frame or None, corrupt) once for every distinct index."""
@@ -191,12 +194,13 @@ class PyAVReader:
         they are predicted from it.
         """
         table = self._table
-        needed = {table.packet_of_frame(i) for i in targets}
-        last = max(needed) if table.seekable else len(table.pts)
-        skips = table.seekable and self._context.name in SKIP_UNREFERENCED
+        needed = {number for i in targets for number in table.packets_of(i)}
+        last = max(needed) if table.ordered else len(table.pts)
+        skips = table.ordered and self._context.name in SKIP_UNREFERENCED
         self._damage = {}
         self._context.flush_buffers()  # here, not at the end: a caller may leave a generator half-way
         for number, packet in self._packets_from(start):
+            packet.opaque = number
             if skips:
                 self._context.skip_frame = "DEFAULT" if number in needed else "NONREF"
             yield from self._decode_packet(packet, number)
@@ -216,10 +220,10 @@ class PyAVReader:
         for frame in frames:
             if self._orientation is None:
                 self._orientation = Orientation.of_frame(frame)
-            index = table.frame_index(frame.pts) if table.seekable else self._counted()
-            if index is None:
+            own = frame.opaque
+            index = table.frame_index(own) if table.ordered else self._counted()
+            if index is None or own is None:
                 continue
-            own = table.packet_of_frame(index)
             if frame.is_corrupt:
                 self._mark_damage(own)
             yield index, frame, own < self._damage.get(table.key_before[own], own + 1)
@@ -229,35 +233,44 @@ class PyAVReader:
         self._damage[key] = min(number, self._damage.get(key, number))
 
     def _counted(self) -> int | None:
-        """For streams without timestamps: the n-th frame to come out is frame n."""
+        """For streams whose stamps tell no order: the n-th frame to come out is frame n."""
         self._count += 1
         return self._count - 1 if self._count <= len(self.timestamps_s) else None
 
     def _packets_from(self, start: int) -> Iterator[tuple[int, Any]]:
         """(number, packet) from packet `start` on; seeks only if demuxing does not already stand there."""
-        if not self._table.seekable:
+        table = self._table
+        if not table.ordered:
             self._reopen()
+        elif not table.seekable:
+            if self._packets is None or self._next > start:
+                self._reopen()
         elif self._packets is None or self._next != start:
             self._seek(start)
+        if not table.seekable or not self._sought:
+            yield from self._packets_by_count(start)
+            return
         assert self._packets is not None
+        following: int | None = self._next or None  # 0: just sought, so the first packet may be any
         for packet in self._packets:
-            number = self._table.number(packet) if self._table.seekable else self._next
+            number = table.number(packet, following)
             if number is None or number < start:
+                following = None if number is None else number + 1
                 continue
-            if number > start and self._next <= start and self._table.seekable and self._sought:
+            if number > start and self._next <= start:
                 # the container's index led past the keyframe: read on from the front instead
                 self._reopen()
-                yield from self._packets_from_front(start)
+                yield from self._packets_by_count(start)
                 return
-            self._next = number + 1
+            self._next = following = number + 1
             yield number, packet
 
-    def _packets_from_front(self, start: int) -> Iterator[tuple[int, Any]]:
+    def _packets_by_count(self, start: int) -> Iterator[tuple[int, Any]]:
+        """Like `_packets_from`, where demuxing stands at packet `_next`."""
         assert self._packets is not None
         for packet in self._packets:
-            number = self._table.number(packet)
-            if number is not None and number >= start:
-                self._next = number + 1
+            number, self._next = self._next, self._next + 1
+            if number >= start:
                 yield number, packet
 
     def _seek(self, start: int) -> None:
