@@ -41,7 +41,8 @@ def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
     """The frames shown at the centres of `frames` equal segments of [0, end_s).
 
     By time, not by count, so that a video of variable frame rate is covered evenly. Where several centres fall on one
-    long frame, the nearest frames not yet taken are used.
+    long frame, it is taken once, and the others are spread over the time in which the picture does change: no frame
+    counts for longer than one segment, see `_shares`.
 
     Args:
         timestamps_s: [N] increasing presentation times.
@@ -54,9 +55,7 @@ def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
     count = len(timestamps_s)
     if frames >= count:
         return np.arange(count, dtype=np.int64)
-    centres = (np.arange(frames) + 0.5) * (max(end_s, 0.0) / frames)
-    picked = np.searchsorted(timestamps_s, centres + CLOCK_S, side="right") - 1
-    return _spread(np.clip(picked, 0, count - 1), count)
+    return _by_time(timestamps_s, end_s=end_s, places=np.arange(frames) + 0.5)
 
 
 def random_segments(timestamps_s: Floats, *, end_s: float, frames: int, rng: np.random.Generator) -> Indices:
@@ -77,9 +76,7 @@ def random_segments(timestamps_s: Floats, *, end_s: float, frames: int, rng: np.
     places = rng.random(frames)
     if frames >= count:
         return np.arange(count, dtype=np.int64)
-    moments = (np.arange(frames) + places) * (max(end_s, 0.0) / frames)
-    picked = np.searchsorted(timestamps_s, moments + CLOCK_S, side="right") - 1
-    return _spread(np.clip(picked, 0, count - 1), count)
+    return _by_time(timestamps_s, end_s=end_s, places=np.arange(frames) + places)
 
 
 def window(
@@ -180,7 +177,7 @@ def adaptive(change: Floats | Sequence[float], *, frames: int) -> Indices:
         return np.arange(count, dtype=np.int64)
     total = amount.sum()
     still = STILL_SHARE * total / count if total > 0 else 1.0
-    passed = np.cumsum(amount + still)
+    passed = np.cumsum(_shares(amount + still, frames))
     targets = (np.arange(frames) + 0.5) * (passed[-1] / frames)
     return _spread(np.minimum(np.searchsorted(passed, targets), count - 1), count)
 
@@ -199,6 +196,27 @@ def keyframes(keyframe_indices: Indices, timestamps_s: Floats, *, end_s: float, 
     centres = (np.arange(frames) + 0.5) * (max(end_s, 0.0) / frames)
     nearest = np.abs(timestamps_s[keys][None, :] - centres[:, None]).argmin(axis=1)
     return np.unique(keys[nearest])
+
+
+def _by_time(timestamps_s: Floats, *, end_s: float, places: Floats) -> Indices:
+    """The frames shown at `places` [T < N], which rise in units of a T-th of the video; all differ."""
+    count, frames = len(timestamps_s), len(places)
+    moments = places * (max(end_s, 0.0) / frames)
+    picked = np.clip(np.searchsorted(timestamps_s, moments + CLOCK_S, side="right") - 1, 0, count - 1)
+    if len(np.unique(picked)) < frames:
+        shown = np.diff(timestamps_s, append=max(end_s, float(timestamps_s[-1])))
+        passed = np.cumsum(_shares(np.maximum(shown, CLOCK_S), frames))
+        picked = np.searchsorted(passed, places * (passed[-1] / frames), side="right")
+    return _spread(np.clip(picked, 0, count - 1), count)
+
+
+def _shares(amounts: Floats, frames: int) -> Floats:
+    """Cuts the largest of `amounts` [N] so that each is at most a `frames`-th of the new sum; needs frames <= N."""
+    falling = np.sort(amounts)[::-1]
+    rest = np.cumsum(falling[::-1])[::-1][:frames]  # what is left when the larger ones are cut to whole shares
+    sharing = frames - np.arange(frames)
+    cut = int(np.argmax(falling[:frames] * sharing <= rest))
+    return np.minimum(amounts, rest[cut] / sharing[cut])
 
 
 def _spread(picked: Indices, count: int) -> Indices:

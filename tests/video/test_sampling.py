@@ -50,6 +50,39 @@ def test_uniform_goes_by_time_not_by_count() -> None:
     assert (times[picked] > 0.9).sum() >= 8
 
 
+def test_picks_that_one_long_frame_leaves_over_go_by_time() -> None:
+    times = np.concatenate([[0.0], 50 + np.arange(250) / 25])  # 50 s still, 10 s of action
+    for frames in (4, 8, 16, 32):
+        picked = times[sampling.uniform(times, end_s=60.0, frames=frames)]
+        assert picked[0] == 0
+        np.testing.assert_allclose(np.diff(picked[1:]), 10 / (frames - 1), atol=0.041)
+        drawn = times[sampling.random_segments(times, end_s=60.0, frames=frames, rng=np.random.default_rng(frames))]
+        assert np.diff(np.append(drawn[1:], 60.0)).max() <= 2 * 10 / (frames - 1) + 0.041
+
+
+@given(steps, counts)
+def test_shares_are_as_even_as_they_can_be(gaps: list[float], frames: int) -> None:
+    times, end = times_of(gaps)
+    picked = sampling.uniform(times, end_s=end, frames=frames)
+    shown = np.append(times, end)
+    if frames >= len(times):
+        return
+    # between two picks lies at most one segment of the time that is spread, and what is shown of the two themselves
+    longest = np.sort(np.diff(shown))[::-1]
+    segment = max((longest[cut:].sum() / (frames - cut) for cut in range(frames)), default=end)
+    between = shown[picked[1:]] - shown[picked[:-1] + 1]
+    assert between.max(initial=0.0) <= segment * (1 + 1e-6) + 2 * sampling.CLOCK_S
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60), counts)
+def test_no_share_is_more_than_its_part(amounts: list[float], frames: int) -> None:
+    whole = np.array(amounts) + 1e-3
+    if frames <= len(whole):
+        cut = sampling._shares(whole, frames)
+        assert (cut <= whole).all()
+        assert cut.max() * frames <= cut.sum() * (1 + 1e-9)
+
+
 @given(st.integers(1, 2000), counts, st.integers(1, 40), st.none() | st.integers(1, 20))
 def test_dense(count: int, frames: int, stride: int, clips: int | None) -> None:
     picked = sampling.dense(np.arange(count) / 25, frames=frames, stride=stride, clips=clips)
@@ -75,6 +108,14 @@ def test_adaptive(change: list[float], frames: int) -> None:
     picked = sampling.adaptive(change, frames=frames)
     check(picked, len(change), frames)
     assert len(picked) == min(frames, len(change))
+
+
+def test_one_great_change_leaves_the_others_their_picks() -> None:
+    change = np.ones(100)
+    change[10] = 1e6
+    picked = sampling.adaptive(change, frames=10)
+    assert 10 in picked
+    assert np.diff(picked).max() <= 13
 
 
 def test_adaptive_spreads_over_a_still_and_gathers_at_a_change() -> None:
