@@ -26,6 +26,7 @@ __all__ = [
     "check_writable",
     "open_locked",
     "read_text",
+    "reserve",
     "sha256_json",
     "share_dir",
     "write_atomic",
@@ -104,6 +105,26 @@ def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:
             f"{path} is not UTF-8 (byte 0x{data[offset]:02x} at offset {offset}); "
             f"save it as UTF-8, or convert it: iconv -f LATIN1 -t UTF-8 {path.name}"
         ) from failure
+
+
+def reserve(path: Path) -> None:
+    """Get the disk's promise that every byte of a file can be written, also where it has holes.
+
+    Before it is mapped into memory: a page of a hole that finds the disk full kills the process (SIGBUS).
+
+    Raises:
+        OSError: the disk is full (ENOSPC, EDQUOT), or the file cannot be opened.
+    """
+    if not hasattr(os, "posix_fallocate"):  # macOS and Windows
+        return
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as failure:
+            if failure.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):  # such a disk promises nothing
+                raise
 
 
 def write_atomic(path: str | Path, data: bytes | str | Iterable[bytes | str]) -> None:

@@ -27,7 +27,10 @@ def load_yaml(text: str, loader: Any = None) -> Any:
         yaml.YAMLError: not YAML, nested too deeply, values that cannot be, such as the date 2020-99-99, or aliases
             that unfold to more than `MAX_NODES` values or contain themselves.
     """
-    reader = (loader or getattr(yaml, "CSafeLoader", yaml.SafeLoader))(text)
+    try:
+        reader = (loader or getattr(yaml, "CSafeLoader", yaml.SafeLoader))(text)
+    except UnicodeEncodeError:  # a byte of the command line that is not UTF-8
+        raise yaml.YAMLError("it has a character that is none") from None
     try:
         node = reader.get_single_node()
         if node is None:

@@ -4,6 +4,8 @@ DIR/scores.npy    float32 [N, V, C]; NaN where a video failed or is still to do
 DIR/videos.jsonl  one row per finished video; DIR/videos.jsonl.run.json has the settings it belongs to
 """
 
+import errno
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from olmv.classifier import Classifier
 from olmv.data.benchmarks import Benchmark
 from olmv.errors import OutputError
 from olmv.evaluation.views import ViewReader, Views
+from olmv.files import reserve
 from olmv.labels.texts import LabelTexts
 from olmv.run_journal import RunJournal
 from olmv.scoring.bank import TextBank
@@ -107,7 +110,7 @@ def score_benchmark(
         UsageError: it holds scores with other settings.
     """
     shape = (len(benchmark.videos), scoring.views.count, len(benchmark.labels))
-    with RunJournal(folder / VIDEOS, settings, resume=resume) as journal:
+    with RunJournal(folder / VIDEOS, settings, resume=resume, check=_check_row) as journal:
         todo = [index for index, video in enumerate(benchmark.videos) if video not in journal.done]
         listener.started(total=len(benchmark.videos), done=len(benchmark.videos) - len(todo))
         journal.begin()
@@ -120,6 +123,7 @@ def score_benchmark(
                 journal.append(_row(benchmark, index, video, logits, scoring))
                 listener.scored()
             scores.flush()
+        journal.check_complete(benchmark.videos)
         places = journal.offsets()
         rows = [journal.row_at(places[video]) for video in benchmark.videos]
     return scores, rows
@@ -203,19 +207,34 @@ def _row(
     return row
 
 
+def _check_row(row: Mapping[str, Any]) -> None:
+    """Raise ValueError for a row that lacks what is read of it."""
+    for name, kind in (("status", str), ("frames", dict), ("truth", list), ("predicted", list)):
+        if not isinstance(row.get(name), kind):
+            raise ValueError(f"its '{name}' is missing or odd")  # noqa: TRY004 - the file's fault
+
+
 def _mapped(path: Path, shape: tuple[int, ...], *, new: bool) -> Any:
     """The array on disk; filled with NaN where it is new."""
-    reason = ""
     try:
         if not new:
+            reserve(path)  # a copy of it may have holes
             there = np.load(path, mmap_mode="r+", allow_pickle=False)
             if there.shape == shape and there.dtype == np.float32:
                 return there
             reason = f"it has the shape {there.shape}, not {shape}"
         else:
             made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            reserve(path)
             made[...] = np.nan
             return made
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if new:
+                path.unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot use {path}: the disk is full, it needs {4 * math.prod(shape):,} bytes; make room, or choose "
+                "another -o"
+            ) from None
         reason = str(error)
     raise OutputError(f"cannot use {path}: {reason}; add --no-resume to start over, or choose another -o")

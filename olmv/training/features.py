@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from olmv.errors import OutputError, UsageError
-from olmv.files import sha256_json, write_atomic
+from olmv.files import open_locked, reserve, sha256_json, write_atomic
 from olmv.models.temporal import FrameFeatures
 from olmv.models.towers import digest_weights
 from olmv.models.video_clip import VideoCLIP
@@ -74,18 +74,29 @@ class FeatureStore:
         """Encode what is not there yet; a killed run goes on from its last written clip.
 
         Raises:
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or another run is writing it.
         """
-        if (self._folder / "clips.json").is_file():
-            self._open()
-            return
+        if not (self._folder / "clips.json").is_file():
+            # runs with the same data share the folder, but only one may write it, or cut what a killed one left
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = open_locked(self._folder / "lock")
+            except OSError as error:
+                raise self._output_error(error) from None
+            try:
+                if not (self._folder / "clips.json").is_file():  # the run before may just have finished
+                    self._write(progress)
+            finally:
+                os.close(lock)
+        self._open()
+
+    def _write(self, progress: Callable[[int, int], None] | None) -> None:
         model, dataset = self._model, self._dataset
         count, time = len(dataset), dataset.frames
         shapes: dict[str, tuple[int, ...]] = {"embeddings": (count, time, model.embed_dim)}
         if self._layout:
             shapes["tokens"] = (count, time, self._layout**2, int(model.towers.token_width))
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             arrays = {name: _mapped(self._folder / f"{name}.npy", shape) for name, shape in shapes.items()}
             done = self._begun()
             with (self._folder / "clips.jsonl").open("a", encoding="utf-8") as journal:
@@ -100,11 +111,13 @@ class FeatureStore:
                     if progress is not None:
                         progress(start + len(batch), count)
         except OSError as error:
-            raise OutputError(f"cannot keep features in '{self._folder}': {error.strerror or error}") from None
+            raise self._output_error(error) from None
         lines = (self._folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()
         write_atomic(self._folder / "clips.json", "[" + ",\n".join(lines) + "]\n")
         (self._folder / "clips.jsonl").unlink()
-        self._open()
+
+    def _output_error(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot keep features in '{self._folder}': {error.strerror or error}")
 
     def _begun(self) -> int:
         """Clips that an earlier, killed run has written; a torn last line is cut off."""
@@ -183,15 +196,14 @@ class FeatureStore:
 def _mapped(path: Path, shape: tuple[int, ...]) -> Any:
     if path.is_file():
         try:
+            reserve(path)  # a copy of it may have holes
             there = np.load(path, mmap_mode="r+")
             if there.shape == shape:
                 return there
         except (ValueError, EOFError):
             pass  # cut off in its first moments
     made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # a disk that is full says so here; later it would kill the process
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    reserve(path)  # a disk that is full says so here; later it would kill the process
     return made
 
 

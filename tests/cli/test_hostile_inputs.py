@@ -77,7 +77,7 @@ def test_urls(olmv: Any, here: Path, url: str, message: str) -> None:
     assert "write it as http://127.0.0.1:8000/v1" in err
 
 
-@pytest.mark.parametrize("value", ["2020-99-99", DEEP, "!!int ''", "!!timestamp x", DIGITS, "\x00"])
+@pytest.mark.parametrize("value", ["2020-99-99", DEEP, "!!int ''", "!!timestamp x", DIGITS, "\x00", "\udc80"])
 def test_options(olmv: Any, here: Path, value: str) -> None:
     arguments = ("--dry-run", "--llm", "openai:m@http://127.0.0.1:9/v1", "--llm-option", f"k={value}")
     code, _, err = olmv("describe-labels", "dog", *arguments)

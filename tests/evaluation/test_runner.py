@@ -1,5 +1,6 @@
 """Scoring a benchmark: every video once, failures told, a killed run goes on."""
 
+import errno
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -136,6 +137,26 @@ def test_other_settings_are_refused(clips: Path, classifier: Classifier, tmp_pat
     with pytest.raises(UsageError, match="views: uniform before, xclip now"):
         score(tmp_path / "out", made(clips), classifier, Heard(), views=VIEWS["xclip"])
     scores, _ = score(tmp_path / "out", made(clips), classifier, Heard(), views=VIEWS["xclip"], resume=False)
+    assert np.isfinite(scores[0]).all()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_disk_without_room_for_the_scores_is_told_before_they_are_mapped(
+    clips: Path, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resumed: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if resumed:
+        score(tmp_path / "out", made(clips), classifier, Heard())
+    with monkeypatch.context() as patch:
+        patch.setattr("os.posix_fallocate", full)
+        with pytest.raises(
+            OutputError, match=r"scores\.npy: the disk is full, it needs 60 bytes; make room, or choose"
+        ):
+            score(tmp_path / "out", made(clips), classifier, Heard())
+    assert (tmp_path / "out" / "scores.npy").exists() == resumed
+    scores, _ = score(tmp_path / "out", made(clips), classifier, Heard())
     assert np.isfinite(scores[0]).all()
 
 

@@ -1,6 +1,7 @@
 """What a frozen tower gives, kept on disk: the same training, whatever happens while it is written."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from olmv.data.moji import object_names
 from olmv.errors import InputError, OutputError, UsageError
+from olmv.files import open_locked
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.temporal import IN_TOWER
@@ -17,7 +19,7 @@ from olmv.models.video_clip import VideoCLIP
 from olmv.training.checkpoint import load_tensors
 from olmv.training.config import Source
 from olmv.training.dataset import batches
-from olmv.training.features import FeatureStore
+from olmv.training.features import FeatureStore, _mapped
 from olmv.training.manifest_data import ManifestDataset
 from olmv.training.moji_data import MojiDataset
 from olmv.training.setup import file_digest
@@ -173,3 +175,27 @@ def test_towers_that_are_not_still(tmp_path: Path) -> None:
     config = settings(save_tiny(tmp_path / "tiny"), f"data.feature_cache={tmp_path / 'features'}")
     with pytest.raises(UsageError, match=r"data\.feature_cache needs a frozen image tower; set model\.train=new"):
         go(config, tmp_path / "run")
+
+
+def test_only_one_run_writes_the_features(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, model(), moji(), "train")
+    store._folder.mkdir(parents=True)
+    lock = open_locked(store._folder / "lock")
+    with pytest.raises(OutputError, match=r"another run is writing .*lock; wait for it"):
+        store.prepare()
+    assert [path.name for path in store._folder.iterdir()] == ["lock"]
+    os.close(lock)
+    store.prepare()
+    assert (store._folder / "clips.json").is_file()
+
+
+def test_features_with_holes_are_filled_before_they_are_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    _mapped(path, (300, 1000))
+    blocks = path.stat().st_blocks
+    size = path.stat().st_size
+    os.truncate(path, 128)  # the header; what follows becomes a hole
+    os.truncate(path, size)
+    assert path.stat().st_blocks < blocks
+    _mapped(path, (300, 1000))
+    assert path.stat().st_blocks >= size // 512
