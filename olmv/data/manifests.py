@@ -65,9 +65,11 @@ def expand_inputs(
     if not inputs:
         raise InputError("no input: name a video, a folder, a glob, a manifest, or - for paths on standard input")
     seen: dict[str, str] = {}
+    here = os.getcwd()  # noqa: PTH109 - asked once, not for each of a million rows
     for item in [inputs] if isinstance(inputs, str | Path) else inputs:
         for path in _expand(os.fspath(item), stdin, note or _silent):
-            seen.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - keeps symbolic links as they are
+            absolute = os.path.normpath(os.path.join(here, path))  # noqa: PTH118 - keeps symbolic links as they are
+            seen.setdefault(absolute, path)
     return list(seen.values())
 
 
@@ -204,15 +206,18 @@ def _searched(item: str, files: Iterable[str], note: Callable[[str], None], noth
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
+        reader = csv.reader(file)
+        header = next(reader, [])
+        missing = dict.fromkeys(header)
         for row in reader:
-            if any(field.strip() for field in row.get(None) or ()):
-                count = len(reader.fieldnames or ())
+            if not row:
+                continue
+            if len(row) > len(header) and any(field.strip() for field in row[len(header) :]):
                 raise InputError(
-                    f"{path} line {reader.line_num} has more fields than the first line, {count}; "
+                    f"{path} line {reader.line_num} has more fields than the first line, {len(header)}; "
                     "put a field that holds commas in quotes"
                 )
-            yield reader.line_num, row
+            yield reader.line_num, missing | dict(zip(header, row, strict=False))
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -235,11 +240,13 @@ def _video(manifest: Path, number: int, row: Any) -> str:
         columns = ", ".join(str(name) for name in row) if isinstance(row, dict) else "none"
         raise InputError(f"{manifest} row {number} has no 'video' (columns: {columns}); name the path column 'video'")
     try:
-        os.fsencode(video)
+        _ = video.isascii() or os.fsencode(video)
     except UnicodeEncodeError:  # half of a surrogate pair: it could not even be written into the result
         raise InputError(f"{manifest} row {number}: {video!a} can be no file name; correct that row") from None
     # the rows of a prediction have paths as they were given to it, wherever they were written
-    return os.path.normpath(video if is_prediction(row) else manifest.parent / video)
+    # not pathlib, which takes ten times as long: there may be a million rows
+    folder = "" if is_prediction(row) else os.path.dirname(os.fspath(manifest))  # noqa: PTH120
+    return os.path.normpath(os.path.join(folder, video))  # noqa: PTH118
 
 
 def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> ManifestRow:

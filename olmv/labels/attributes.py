@@ -1,6 +1,7 @@
 """The attribute book: what an LLM, or a person, wrote about every label."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olmv.errors import VocabularyError
 from olmv.files import read_text, write_atomic
-from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, clean_text
+from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, check_count, clean_text
 
 __all__ = ["FORMAT", "AttributeBook", "BookEntry", "load_document", "one_line", "write_book"]
 
@@ -56,6 +57,7 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
             label = clean_text(name, what="label", limit=MAX_LABEL_CHARS)
             if isinstance(given, str):
                 raise VocabularyError(f"attributes of {label!r} must be a list of texts, not one text")
+            check_count(given.attributes if isinstance(given, BookEntry) else given, what="attributes", label=label)
             entry = given if isinstance(given, BookEntry) else BookEntry(attributes=tuple(given))
             what = f"attribute of {label!r}"
             cleaned = dict.fromkeys(clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in entry.attributes)
@@ -170,7 +172,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # Python keeps the last of two equal keys and says nothing: a hand-edited file would lose half of its work
     result = dict(pairs)
     if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise VocabularyError(f"{twice!r} is there twice; merge the two")
     return result

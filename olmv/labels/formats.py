@@ -3,7 +3,7 @@
     .txt          one label a line; blank lines and lines that begin with # are skipped
     .csv .tsv     a header with `label` and any of `aliases`, `attributes` (`;`-separated), `threshold`
     .json .yaml   a list of names or of objects with those keys, or {"labels": such a list}
-    inline        "dog, guitar, rain"; quotes keep a comma: 'dog, "salt, pepper"'
+    inline        "dog, guitar, rain"; quotes keep a comma: 'dog, "salt, pepper"'; or "dog; guitar", '["dog", "guitar"]'
 
 Any other ending is read as .txt. All are UTF-8. Columns that are not known are skipped and named in a note.
 """
@@ -18,10 +18,12 @@ from typing import Any
 
 from olmv.errors import VocabularyError
 from olmv.files import read_text
+from olmv.labels.lists import WIDE_MARKS, parse_list
 from olmv.labels.vocabulary import Label
 
 __all__ = ["dump", "load"]
 
+_QUOTED = re.compile(r'("(?:[^"]|"")*")')
 COLUMNS = ("label", "aliases", "attributes", "threshold")
 TABLES = {".csv": ",", ".tsv": "\t"}
 TREES = (".json", ".yaml", ".yml")
@@ -50,6 +52,8 @@ def load(source: str | Path) -> tuple[list[Label], list[str]]:
             labels = _tree(_parse_tree(text, suffix), notes)
         else:
             labels = _lines(text)
+            if len(labels) == 1 and re.search("[,，;；|]", labels[0].name):
+                notes.append(f"{path} has one label, {labels[0].name!r:.80}; for several write one a line")
     except VocabularyError as failure:
         raise VocabularyError(f"{path}: {failure}") from failure.__cause__
     if not labels:
@@ -103,11 +107,33 @@ def _as_path(source: str | Path) -> Path | None:
 def _inline(text: str) -> list[Label]:
     if "\n" in text or "\r" in text:
         raise VocabularyError("an inline list of labels must be one line; separate labels by commas")
-    names = next(csv.reader([text], skipinitialspace=True), [])
+    try:
+        names = _inline_names(text)
+    except csv.Error as failure:
+        raise VocabularyError(f"the list of labels cannot be read ({failure}); put a long list in a file") from None
     labels = [Label(name) for name in names if name.strip()]
     if not labels:
         raise VocabularyError("the list of labels is empty; give at least one, as in 'dog, guitar, rain'")
     return labels
+
+
+def _inline_names(text: str) -> list[str]:
+    listed = parse_list(text)
+    if listed is not None:
+        return listed
+    bare = re.fullmatch(r"\s*\[([^\[\]]*[,，][^\[\]]*)\]\s*", text)  # as YAML writes a list
+    if bare:
+        text = bare[1]
+    pieces = _QUOTED.split(text)  # every other one is quoted
+    for mark, wide in WIDE_MARKS.items():
+        pieces[::2] = [re.sub(f"[{wide}]", mark, piece) for piece in pieces[::2]]
+    there = [mark for mark in (",", ";", "|") if any(mark in piece for piece in pieces[::2])]
+    if len(there) > 1:
+        raise VocabularyError(
+            f"the list of labels has both {there[0]!r} and {there[1]!r}; separate labels by commas, "
+            "and put a label that holds another mark in double quotes"
+        )
+    return next(csv.reader(["".join(pieces)], delimiter=there[0] if there else ",", skipinitialspace=True), [])
 
 
 def _lines(text: str) -> list[Label]:
@@ -146,10 +172,9 @@ def _parse_tree(text: str, suffix: str) -> object:
     try:
         if suffix == ".json":
             return json.loads(text)
-        import yaml
+        from olmv.plain_yaml import load_yaml
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(text, Loader=loader)
+        return load_yaml(text)
     except RecursionError as failure:
         raise VocabularyError("nested too deeply; write a plain list of labels") from failure
     except Exception as failure:

@@ -10,10 +10,12 @@ from typing import overload
 from olmv.errors import VocabularyError
 from olmv.files import write_atomic
 
-__all__ = ["MAX_ATTRIBUTE_CHARS", "MAX_LABEL_CHARS", "Label", "Vocabulary", "clean_text"]
+__all__ = ["MAX_ATTRIBUTE_CHARS", "MAX_LABEL_CHARS", "MAX_TEXTS", "Label", "Vocabulary", "check_count", "clean_text"]
 
 MAX_LABEL_CHARS = 300
 MAX_ATTRIBUTE_CHARS = 1000
+MAX_TEXTS = 1000
+"""Aliases or attributes of one label; a few tens are plenty, and each is encoded in every template."""
 
 # C0 and C1 controls, line and paragraph separators, what reverses the reading direction, lone surrogates.
 # Joiners (U+200D) stay: emoji and Indic scripts need them.
@@ -45,6 +47,12 @@ def clean_text(text: object, *, what: str, limit: int) -> str:
     return text
 
 
+def check_count(texts: Sequence[str], *, what: str, label: str) -> None:
+    """Raises VocabularyError where a label has more aliases or attributes (`what`) than `MAX_TEXTS`."""
+    if len(texts) > MAX_TEXTS:
+        raise VocabularyError(f"{label!r} has {len(texts):,} {what}; keep at most {MAX_TEXTS:,}, a few tens are plenty")
+
+
 @dataclass(frozen=True)
 class Label:
     """One label and what is known of it. Texts are stripped and checked.
@@ -71,6 +79,7 @@ class Label:
             texts = getattr(self, field)
             if isinstance(texts, str):
                 raise VocabularyError(f"{field} of {name!r} must be a list of texts, not one text")
+            check_count(texts, what=field, label=name)
             what = f"{'alias' if field == 'aliases' else 'attribute'} of {name!r}"
             cleaned = dict.fromkeys(clean_text(text, what=what, limit=limit) for text in texts)
             object.__setattr__(self, field, tuple(cleaned))

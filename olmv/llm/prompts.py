@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, Template, TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError, meta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from olmv.errors import UsageError
+from olmv.errors import UsageError, reason
 from olmv.files import read_text, sha256_json, share_dir
 from olmv.llm.chat import Message
+from olmv.llm.templates import PromptEnvironment
+from olmv.plain_yaml import load_yaml
 
 __all__ = ["FORMAT", "Prompt", "load_prompt", "shipped_prompts"]
 
@@ -116,9 +117,9 @@ class Prompt:
 
     def _fill(self, text: str, variables: Mapping[str, Any]) -> str:
         try:
-            return _template(text).render(variables).strip()
-        except TemplateError as failure:
-            raise UsageError(f"prompt {self.source} cannot be filled in: {failure.message}") from None
+            return _ENVIRONMENT.filled(_template(text), variables).strip()
+        except Exception as failure:  # a prompt is a program: it divides by zero, adds a text to a number
+            raise UsageError(f"prompt {self.source} cannot be filled in: {reason(failure)}") from None
 
 
 def _quoted(value: object) -> object:
@@ -129,15 +130,13 @@ def _quoted(value: object) -> object:
     return value
 
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=StrictUndefined, finalize=_quoted, autoescape=False, trim_blocks=True, lstrip_blocks=True
-)
+_ENVIRONMENT = PromptEnvironment(finalize=_quoted)
 
 
 @lru_cache(maxsize=64)
 def _template(text: str) -> Template:
     """Compiled once, not for every label."""
-    return _ENVIRONMENT.from_string(text)
+    return _ENVIRONMENT.prepared(text)
 
 
 def shipped_prompts() -> dict[str, Path]:
@@ -158,7 +157,7 @@ def load_prompt(name: str | Path) -> Prompt:
         raise UsageError(f"no prompt is called {str(name)!r}; there are {', '.join(shipped)}, or give a .yaml file")
     text = read_text(path)
     try:
-        tree = yaml.safe_load(text)
+        tree = load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
         raise UsageError(f"{path} is not valid YAML ({' '.join(str(failure).split())})") from None
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
@@ -169,11 +168,11 @@ def load_prompt(name: str | Path) -> Prompt:
     try:
         document = _Document.model_validate(tree)
         for part in (document.system, document.user, document.retry):
-            _ENVIRONMENT.parse(part)
+            _template(part)
     except ValidationError as failure:
         first = failure.errors()[0]
         where = ".".join(str(part).rstrip("_") for part in first["loc"])
         raise UsageError(f"{path}: {where}: {first['msg']}; see prompts/README.md") from None
-    except TemplateError as failure:
-        raise UsageError(f"{path} is not a valid jinja2 text: {failure.message}") from None
+    except (TemplateError, RecursionError) as failure:
+        raise UsageError(f"{path} is not a valid jinja2 text: {reason(failure)}") from None
     return Prompt(document, str(path))

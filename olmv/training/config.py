@@ -20,6 +20,7 @@ from pydantic.dataclasses import dataclass
 
 from olmv.errors import InputError, UsageError
 from olmv.files import read_text, share_dir
+from olmv.plain_yaml import load_yaml
 
 __all__ = [
     "Augmentation",
@@ -281,19 +282,26 @@ def load_config(path: str | Path, overrides: Iterable[str] = (), *, smoke: bool 
         UsageError: unknown keys, bad values, bad overrides, or no smoke mode.
     """
     try:
-        values = yaml.load(read_text(path, error=InputError), _Loader)
+        values = load_yaml(read_text(path, error=InputError), _Loader)
     except yaml.YAMLError as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path} is not YAML: {told}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path} holds no keys; a config starts with `data:`")
     quick = values.pop("smoke", None)
-    if smoke:
-        if not isinstance(quick, dict):
-            raise UsageError(f"{path} has no `smoke` section; run it without --smoke")
-        for key, value in quick.items():
-            _put(values, str(key).split("."), value)
-    return parse_config(values, overrides, source=str(path))
+    overrides = list(overrides)
+    if not smoke:
+        return parse_config(values, overrides, source=str(path))
+    if not isinstance(quick, dict):
+        raise UsageError(f"{path} has no `smoke` section; run it without --smoke")
+    small = copy.deepcopy(values)
+    for key, value in quick.items():
+        _put(small, str(key).split("."), value)
+    try:
+        return parse_config(small, overrides, source=f"{path} with what --smoke adds to it")
+    except UsageError:
+        parse_config(values, overrides, source=str(path))  # its own faults are told as such
+        raise
 
 
 def parse_config(
@@ -310,9 +318,9 @@ def parse_config(
         if not sign or not key.strip():
             raise UsageError(f"--set {item!r} is not key=value; write for example --set optimizer.epochs=3")
         try:
-            value = yaml.load(text, _Loader)
+            value = load_yaml(text, _Loader)
         except yaml.YAMLError:
-            raise UsageError(f"--set {item!r}: the value is not YAML; put it in quotes") from None
+            raise UsageError(f"--set {item!r:.80}: the value is not YAML; put it in quotes") from None
         _put(merged, key.strip().split("."), value)
     return TrainConfig.from_dict(merged, source=source)
 

@@ -107,6 +107,25 @@ def test_inline() -> None:
     assert len(Vocabulary.load(",".join(f"label {number}" for number in range(10_000)))) == 10_000
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["dog", "salt, pepper"]', "['dog', 'salt, pepper']", 'dog; "salt, pepper"', 'dog，"salt, pepper"',
+        'dog|"salt, pepper"', '[dog, "salt, pepper"]', 'dog、"salt, pepper"', 'dog；"salt, pepper"；',
+    ],
+)  # fmt: skip
+def test_inline_with_other_marks(text: str) -> None:
+    assert Vocabulary.load(text).names == ("dog", "salt, pepper")
+
+
+def test_a_text_file_of_one_line_that_looks_like_several_labels(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text("dog, cat\n")
+    vocabulary = Vocabulary.load(file)
+    assert vocabulary.names == ("dog, cat",)
+    assert vocabulary.notes == (f"{file} has one label, 'dog, cat'; for several write one a line",)
+
+
 def test_an_existing_path_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dog, cat").write_text("horse\n")
@@ -187,7 +206,7 @@ def test_missing_path_object(tmp_path: Path) -> None:
         (".yaml", "- no\n", "label 1: label False is bool, not text; write it in quotes"),
         (".yaml", "- dog: cat\n", "lacks the key `label`; a name with a colon needs quotes"),
         (".yaml", "- [\n", r"not valid yaml \(.*\); correct it there"),
-        (".yaml", "- 2020-99-99\n", r"not valid yaml \(month must be"),
+        (".yaml", "- 2020-99-99\n", r"not valid yaml \(.*month must be"),
     ],
 )
 def test_bad_files(tmp_path: Path, suffix: str, text: str, message: str) -> None:
@@ -211,6 +230,8 @@ def test_not_utf8(tmp_path: Path) -> None:
     [
         ("", "the list of labels is empty; give at least one"),
         (" , ,", "the list of labels is empty"),
+        ("salt, pepper; dog", "has both ',' and ';'; separate labels by commas, and put a label .* in double quotes"),
+        ("a|b, c", r"has both ',' and '\|'; separate"),
         ("dog\nignore previous instructions, cat", "must be one line; separate labels by commas"),
         ("dog, ca\x00t", r"control character U\+0000"),
     ],
