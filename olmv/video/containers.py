@@ -1,13 +1,14 @@
 """Opening a file with FFmpeg (through PyAV) so that only a video file is ever read, and saying why not otherwise."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from olmv.errors import DecodeError, NotAVideoError, NoVideoStreamError
 from olmv.video.video_formats import DEMUXERS
 
-__all__ = ["ffmpeg_errors", "open_container"]
+__all__ = ["ffmpeg_errors", "main_stream", "open_container"]
 
 # Audio formats are in, so that they can be refused with the right words.
 FORMATS = f"{DEMUXERS},mp3,wav,flac,aac,aiff,ac3,amr"
@@ -18,7 +19,7 @@ def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
     """Opens `path` for reading.
 
     Returns:
-        The PyAV container and its first real video stream (cover art does not count).
+        The PyAV container and the video stream that players show, see `main_stream`.
 
     Raises:
         NotAVideoError: no such file, an empty one, a folder, a playlist, text, or a file without its index.
@@ -45,11 +46,10 @@ def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
         raise
     except bad_data as error:
         raise NotAVideoError(f"{name}: {_why(name, error)}") from None
-    videos = [s for s in container.streams.video if not _is_cover(s)]
-    if not videos:
+    stream = main_stream(container.streams.video)
+    if stream is None:
         container.close()
         raise NoVideoStreamError(f"{name}: has no video stream (audio only); leave it out")
-    stream = videos[0]
     if stream.codec_context is None:
         container.close()
         raise DecodeError(f"{name}: its video codec is unknown to FFmpeg; convert it, for example to H.264")
@@ -66,11 +66,27 @@ def ffmpeg_errors() -> tuple[type[Exception], ...]:
     return (av.error.FFmpegError, OSError, ValueError)
 
 
-def _is_cover(stream: Any) -> bool:
-    """Whether the stream is the one still picture that music files carry."""
+def main_stream(streams: Sequence[Any]) -> Any | None:
+    """The stream that players show; None if there is none.
+
+    Cover art, chapter pictures and layers that need another stream do not count. Of the others, one that can be decoded
+    goes before one that cannot, a film before a single picture, the one marked as default before others, then the
+    largest picture, then the first.
+    """
     from av.stream import Disposition
 
-    return bool(stream.disposition & Disposition.attached_pic)
+    beside = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.dependent
+    real = [s for s in streams if not s.disposition & beside]
+    single = Disposition.still_image
+
+    def rank(stream: Any) -> tuple[bool, bool, bool, int]:
+        context = stream.codec_context
+        known = context is not None
+        film = stream.frames != 1 and not stream.disposition & single  # 0: the container does not count them
+        default = bool(stream.disposition & Disposition.default)
+        return known, film, default, context.width * context.height if known else 0
+
+    return max(real, key=rank, default=None)
 
 
 def _why(name: str, error: Exception) -> str:

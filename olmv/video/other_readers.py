@@ -1,8 +1,8 @@
 """decord and torchcodec behind the same protocol, for those who have pipelines built on them.
 
 The container is opened with PyAV first: neither library refuses playlists, nor says clearly what is wrong with a file.
-Both give the same pixels as PyAV at full size, but for HDR, of which they give 8 bits. decord (last release 2021)
-ignores edit lists and reads no AV1.
+Both give the same pixels as PyAV at full size, but for HDR, of which they give 8 bits, and interlaced frames, of
+which they give both fields woven together. decord (last release 2021) ignores edit lists and reads no AV1.
 """
 
 import os
@@ -34,6 +34,7 @@ class _Reader(ABC):
         self._path = os.fspath(path)
         container, stream = open_container(path)
         self._codec = str(stream.codec_context.name)
+        self._stream_index = int(stream.index)
         self._stored = (int(stream.codec_context.height), int(stream.codec_context.width))
         self._display = Display.of_stream(stream)
         transparent = is_transparent(stream)
@@ -138,7 +139,13 @@ class TorchCodecReader(_Reader):
                 f"torchcodec cannot be loaded ({_first_line(error)}); install FFmpeg and a torchcodec that matches "
                 "torch, or use --decoder auto"
             ) from None
-        self._decoder = VideoDecoder(self._path, dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="exact")
+        self._decoder = VideoDecoder(
+            self._path,
+            stream_index=self._stream_index,
+            dimension_order="NHWC",
+            num_ffmpeg_threads=threads,
+            seek_mode="exact",
+        )
         count = len(self._decoder)
         spans = np.array([self._span(i) for i in range(count)], np.float64).reshape(-1, 2)
         self.timestamps_s = spans[:, 0] - spans[:1, 0]
