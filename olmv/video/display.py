@@ -23,7 +23,7 @@ _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 # Many programs write these and leave the last 8 bits empty: an alpha of 0 everywhere counts as none.
 _32_BITS = ("rgba", "bgra", "argb", "abgr")
-_UNSPECIFIED = 2  # matrix, ITU-T H.273
+_UNSPECIFIED, _BT2020 = 2, 9  # matrices, ITU-T H.273
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Display:
         tone_map = ToneMap.of_tags(int(frame.color_trc), int(frame.color_primaries)) or self.tone_map
         alpha = _has_alpha(frame.format)
         name = ("rgba64le" if alpha else "rgb48le") if tone_map else ("rgba" if alpha else "rgb24")
-        # HDR without a matrix is of BT.2020 too; FFmpeg would take BT.601
-        unsaid = tone_map is not None and frame.colorspace == _UNSPECIFIED
-        values = frame.reformat(format=name, src_colorspace="BT2020" if unsaid else None, threads=1).to_ndarray()
+        if tone_map is not None and frame.colorspace == _UNSPECIFIED:
+            frame.colorspace = _BT2020  # as primaries and curve are; FFmpeg would take BT.601
+        values = frame.reformat(format=name, threads=1).to_ndarray()
         pixels: Pixels = tone_map.apply(values[..., :3]) if tone_map else values[..., :3]
         if alpha and not (frame.format.name in _32_BITS and not values[..., 3].any()):
             pixels = _over_ground(pixels, values[..., 3])

@@ -27,10 +27,15 @@ def make_grey(path: Path, signal: float, *, transfer: int = 2, primaries: int = 
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
         context = stream.codec_context
         context.color_trc, context.color_primaries, context.colorspace = transfer, primaries, matrix
-        planes = np.full((96, 64), 64, np.uint16)
-        planes[:64, 32:], planes[64:] = round(64 + 876 * signal), 512
+        grey = np.full((64, 64), 64, np.uint16)
+        grey[:, 32:] = round(64 + 876 * signal)
+        planes = (grey, *[np.full((32, 32), 512, np.uint16)] * 2)
         for number in range(4):
-            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p10le")
+            frame = av.VideoFrame(64, 64, "yuv420p10le")
+            for plane, values in zip(frame.planes, planes, strict=True):
+                rows = np.zeros((plane.height, plane.line_size // 2), np.uint16)
+                rows[:, : plane.width] = values
+                plane.update(rows)
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
