@@ -12,6 +12,7 @@ from olmv.cli import main
 from olmv.models.hub import load_model
 from olmv.models.runtime_model import RuntimeModel, with_runtime
 from olmv.models.saving import save_pretrained
+from olmv.models.text_cache import encode_texts_cached
 from tests.models.xclip_folders import tiny_xclip
 from tests.samples import write_clip
 from tests.tiny import CONFIG, tiny_model
@@ -35,13 +36,15 @@ def test_every_runtime_gives_what_torch_gives(temporal: str, tmp_path: Path, cap
     lengths = [8, 3, 8]
     pixels = [torch.randint(0, 256, (t, 3, CONFIG.image_size, CONFIG.image_size), dtype=torch.uint8) for t in lengths]
     vectors: dict[str, Any] = {}
+    fingerprints: set[str] = set()
     with caplog.at_level(logging.WARNING):
         for runtime in ("torch", "onnx", "openvino"):
-            classifier = Classifier.from_pretrained(tmp_path / "m", device="cpu", runtime=runtime)
+            classifier = Classifier.from_pretrained(tmp_path / "m", device="cpu", dtype="float32", runtime=runtime)
             assert isinstance(classifier.model, RuntimeModel) == (runtime != "torch")
-            assert classifier.model.fingerprint == Classifier.from_pretrained(tmp_path / "m").model.fingerprint
+            fingerprints.add(classifier.model.fingerprint)
             rows[runtime] = list(classifier.predict(clips, LABELS, workers=0, explain=True))
             vectors[runtime] = [embedding.rows for embedding in classifier.embed_clips(pixels, batch_size=64)]
+    assert len(fingerprints) == 1, "float32 texts are kept once for all runtimes"
     assert [r.message.split()[0] for r in caplog.records if "exporting" in r.message] == ["exporting"], "once for both"
     for runtime in ("onnx", "openvino"):
         for expected, found in zip(rows["torch"], rows[runtime], strict=True):
@@ -52,6 +55,21 @@ def test_every_runtime_gives_what_torch_gives(temporal: str, tmp_path: Path, cap
             torch.testing.assert_close(found_rows, expected_rows, atol=1e-5, rtol=0)
     arguments = ["predict", str(tmp_path / "clips"), "-l", "dog", "-m", str(tmp_path / "m"), "-q"]
     assert main([*arguments, "--runtime", "openvino", "-o", str(tmp_path / "rows.jsonl")]) == 0
+
+
+@pytest.mark.parametrize(("flags", "shared"), [(set(), True), ({"avx512_bf16"}, False)])
+def test_kept_texts_are_shared_only_within_a_dtype(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: set[str], shared: bool
+) -> None:
+    """`auto` is bfloat16 on a CPU that multiplies it; the runtimes' texts are float32 on every CPU."""
+    monkeypatch.setattr("olmv.devices._cpu_flags", lambda: flags)
+    save_pretrained(tiny_model(), tmp_path / "m")
+    auto = load_model(str(tmp_path / "m"), device="cpu")
+    exact = load_model(str(tmp_path / "m"), device="cpu", dtype="float32")
+    assert auto.dtype == (torch.float32 if shared else torch.bfloat16)
+    assert (auto.fingerprint == exact.fingerprint) is shared
+    kept = encode_texts_cached(exact, LABELS)
+    assert torch.equal(encode_texts_cached(auto, LABELS), kept) is shared
 
 
 def test_what_a_runtime_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
