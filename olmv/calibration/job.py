@@ -70,6 +70,7 @@ class Summary:
         before: figures at the thresholds that the predictions were made with; None without truth.
         after: cross-fitted figures at the new ones, of the same decisions; None without truth.
         ece: expected calibration error before and, cross-fitted, after scaling; None without scaling.
+        bin_error: likewise, each bin of probabilities counted once.
         refused: label -> why it has no threshold.
         notes: what the user should know, one line each.
         written: the files.
@@ -81,6 +82,7 @@ class Summary:
     before: Figures | None = None
     after: Figures | None = None
     ece: tuple[float, float] | None = None
+    bin_error: tuple[float, float] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     written: tuple[Path, ...] = ()
@@ -158,7 +160,7 @@ def _fitted(job: CalibrateJob) -> Summary:
     crossed = cross_fit(scored.probability, scored.truth, fold, thresholds_without)
     kept = np.isfinite(fit.threshold)
     decided = np.isfinite(crossed) & kept
-    scalings, ece = _scalings(job, loaded, fold, least)
+    scalings, errors = _scalings(job, loaded, fold, least)
     after = figures_of(scored.probability >= crossed, scored.truth, decided)
     promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
     before = figures_of(scored.probability >= scored.threshold, scored.truth, decided)
@@ -171,7 +173,8 @@ def _fitted(job: CalibrateJob) -> Summary:
         loaded=loaded,
         before=before,
         after=after,
-        ece=ece,
+        ece=None if errors is None else (errors[0][0], errors[1][0]),
+        bin_error=None if errors is None else (errors[0][1], errors[1][1]),
         refused=refused,
         notes=(*_notes(job, loaded, fit, objective, scalings), *_worse(objective, before, after)),
         written=_written(job),
@@ -188,15 +191,15 @@ def _worse(objective: Objective, before: Figures, after: Figures) -> list[str]:
 
 def _scalings(
     job: CalibrateJob, loaded: Loaded, fold: NDArray[np.int64], least: int
-) -> tuple[list[Platt | Isotonic | None], tuple[float, float] | None]:
-    """One scaling a label, and the calibration error before and, cross-fitted, after."""
+) -> tuple[list[Platt | Isotonic | None], tuple[tuple[float, float], tuple[float, float]] | None]:
+    """One scaling a label, and the calibration errors before and, cross-fitted, after."""
     probability, truth = loaded.scored.probability, loaded.scored.truth
     if job.scaling is None:
         return [None] * truth.shape[1], None
     kind: Kind = "isotonic" if job.scaling == "isotonic" else "platt"
     scaled = cross_fit(probability, truth, fold, lambda p, t: Scaler(fit_scalings(p, t, kind, min_support=least)))
     scalings = fit_scalings(probability, truth, kind, min_support=job.min_support)
-    return scalings, (_ece(probability, truth), _ece(scaled, truth))
+    return scalings, (_calibration_errors(probability, truth), _calibration_errors(scaled, truth))
 
 
 def _unlabelled(job: CalibrateJob) -> Summary:
@@ -282,10 +285,12 @@ def _no_promise(loaded: Loaded, objective: Objective, confidence: float, refused
     return f"{promise}: {label!r}, for one: {refused[label]}; ask for less, or use a better model"
 
 
-def _ece(probability: Floats, truth: Bools) -> float:
+def _calibration_errors(probability: Floats, truth: Bools) -> tuple[float, float]:
+    """Over all pairs, and over the bins."""
     from olmv.evaluation.metrics import multi_label
 
-    return multi_label(probability, truth, np.full(truth.shape[1], 0.5)).ece
+    measured = multi_label(probability, truth, np.full(truth.shape[1], 0.5))
+    return measured.ece, measured.bin_error
 
 
 def _written(job: CalibrateJob) -> tuple[Path, ...]:

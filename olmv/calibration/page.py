@@ -58,7 +58,9 @@ def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
         ("of them of labels that are true of no video", summary.before.never_true, summary.after.never_true),
     ]
     if summary.ece is not None:
-        found.append(("calibration error (ECE)", *summary.ece))
+        found.append(("calibration error (all pairs)", *summary.ece))
+    if summary.bin_error is not None:
+        found.append(("calibration error (mean of bins)", *summary.bin_error))
     shares = [(name, _share(before), _share(after)) for name, before, after in found]
     return [*shares, *((name, f"{before:,}", f"{after:,}") for name, before, after in counts)]
 

@@ -111,8 +111,9 @@ def _finished(summary: "Summary", view: Progress) -> None:
             f"false alarms {summary.before.false_alarms} before, {summary.after.false_alarms} after (cross-fitted); of "
             f"labels that are true of no video {summary.before.never_true} and {summary.after.never_true}"
         )
-    if summary.ece is not None:
-        view.say("calibration error {:.4f} before, {:.4f} after (cross-fitted)".format(*summary.ece))
+    for error, meaning in ((summary.ece, "all pairs"), (summary.bin_error, "mean of bins")):
+        if error is not None:
+            view.say("calibration error {:.4f} before, {:.4f} after (cross-fitted; {})".format(*error, meaning))
     promise = summary.thresholds.provenance.guarantee
     if promise is not None:
         view.say(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")

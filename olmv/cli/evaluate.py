@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   olmv evaluate moji --clips 60 -o runs/moji
-  olmv evaluate --compare runs/moji runs/moji -o runs/compared
+  olmv evaluate --compare runs/moji runs/other -o runs/compared
 
 \b
 Protocols: ucf101-ep1 -ep2 -ep3 -few-shot, hmdb51-ep1 -ep2 -ep3 -few-shot, kinetics400, kinetics600-zero-shot,
@@ -24,7 +24,10 @@ Protocols: ucf101-ep1 -ep2 -ep3 -few-shot, hmdb51-ep1 -ep2 -ep3 -few-shot, kinet
 """
 
 # headline figures that are printed in full; the rest stand on the page
-_FIRST = ("top1", "top5", "macro_map", "micro_ap", "macro_f1", "micro_f1", "harmonic_map", "ece", "t2v_r1", "v2t_r1")
+_FIRST = (
+    *("top1", "top5", "macro_map", "micro_ap", "macro_f1", "micro_f1", "harmonic_map", "ece", "bin_error"),
+    *("t2v_r1", "v2t_r1"),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -196,16 +199,18 @@ def _show(result: "Result") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from olmv.evaluation.figures import title
+
     table = Table("figure", "value", "95 % interval", title=printable(f"{result.model} on {result.protocol}"))
     for name in [name for name in _FIRST if name in result.metrics]:
         spread = result.metrics.get(f"{name}_std")
         interval = result.intervals.get(name)
         value = f"{result.metrics[name]:.3f}" + ("" if spread is None else f" +- {spread:.3f}")
-        table.add_row(name, value, "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}")
+        table.add_row(title(name), value, "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}")
     for group, found in result.groups.items():
         if group == "harmonic":
             continue
-        table.add_row(f"macro_map of {printable(group)}", f"{found['macro_map']:.3f}", "")
+        table.add_row(f"{title('macro_map')} of {printable(group)}", f"{found['macro_map']:.3f}", "")
     Console(highlight=False).print(table)
 
 
@@ -225,13 +230,15 @@ def _show_comparison(comparison: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from olmv.evaluation.figures import title
+
     first, second = (printable(name) for name in comparison.names)
     out = Console(highlight=False)
     table = Table("figure", first, second, "difference", "95 % interval", "p", title=f"{comparison.videos} videos")
     for name in [name for name in _FIRST if name in comparison.figures]:
         found = comparison.figures[name]
         interval = f"{found.low:+.3f} to {found.high:+.3f}"
-        row = (name, f"{found.a:.3f}", f"{found.b:.3f}", f"{found.difference:+.3f}", interval, f"{found.p:.3f}")
+        row = (title(name), f"{found.a:.3f}", f"{found.b:.3f}", f"{found.difference:+.3f}", interval, f"{found.p:.3f}")
         table.add_row(*row)
     out.print(table)
     for name, before, after in comparison.settings:

@@ -10,7 +10,7 @@ import difflib
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from olmv.data.action_sets import action_set, action_set_training
@@ -67,6 +67,13 @@ BENCHMARKS: Mapping[str, str] = {name: text for name, (_, text) in _LOADERS.item
 """Name -> one line of help."""
 
 
+def close_protocols(name: str, known: Iterable[str]) -> list[str]:
+    """The names that may have been meant, in their own order: those that begin so, else the most alike, else none."""
+    names = list(known)
+    found = [other for other in names if name and other.startswith(name)]
+    return found or sorted(difflib.get_close_matches(name, names, n=4, cutoff=0.5), key=names.index)
+
+
 def load_benchmark(name: str, root: Path | None, *, options: BenchmarkOptions) -> Benchmark:
     """Read a benchmark from the user's copy of its data set. Videos are found, not opened.
 
@@ -80,7 +87,7 @@ def load_benchmark(name: str, root: Path | None, *, options: BenchmarkOptions) -
             looked for and what is there instead.
     """
     if name not in _LOADERS:
-        close = difflib.get_close_matches(name, BENCHMARKS, n=3)
+        close = close_protocols(name, BENCHMARKS)
         raise InputError(f"no benchmark {name!r}; use {' or '.join(close) if close else ', '.join(BENCHMARKS)}")
     return _LOADERS[name][0](name, _given(name, root), options)
 

@@ -21,7 +21,8 @@ NAMES: Mapping[str, str] = {
     "peak_threshold": "… at the threshold",
     "peak_macro_f1": "Peak F1 (macro)",
     "peak_macro_threshold": "… at the threshold",
-    "ece": "Calibration error",
+    "ece": "Calibration error (all pairs)",
+    "bin_error": "Calibration error (mean of bins)",
     "t2v_r1": "Text → video R@1",
     "t2v_r5": "Text → video R@5",
     "t2v_r10": "Text → video R@10",
@@ -34,7 +35,7 @@ NAMES: Mapping[str, str] = {
 
 HEADLINES: Mapping[str, tuple[str, ...]] = {
     "single-label": ("top1", "top5"),
-    "multi-label": ("macro_map", "micro_ap", "harmonic_map", "peak_f1", "macro_f1", "micro_f1", "ece"),
+    "multi-label": ("macro_map", "micro_ap", "harmonic_map", "peak_f1", "macro_f1", "micro_f1", "ece", "bin_error"),
     "retrieval": ("t2v_r1", "t2v_r5", "t2v_r10", "v2t_r1", "v2t_r5", "v2t_r10"),
 }
 

@@ -1,6 +1,5 @@
 """One `olmv evaluate` run: a benchmark and a model in, a result folder out; safe to kill and take up again."""
 
-import difflib
 import hashlib
 import importlib.metadata
 import platform
@@ -16,6 +15,7 @@ from olmv.data.benchmarks import (
     Benchmark,
     BenchmarkOptions,
     LabelStyle,
+    close_protocols,
     load_benchmark,
     load_few_shot_training,
     write_train_manifest,
@@ -112,7 +112,7 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
     from olmv.scoring.probabilities import Mode
 
     if job.protocol not in PROTOCOLS:
-        close = difflib.get_close_matches(job.protocol, PROTOCOLS, n=3, cutoff=0.5) or PROTOCOLS
+        close = close_protocols(job.protocol, PROTOCOLS) or PROTOCOLS
         raise UsageError(f"no protocol '{job.protocol}'; choose from {', '.join(close)}")
     if job.protocol == "predictions":
         return _of_predictions(job, listener)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from olmv.data.benchmarks import Benchmark
 from olmv.errors import UsageError
 from olmv.evaluation import bootstrap, metrics
+from olmv.evaluation.ranks import ks_of
 
 __all__ = ["Combine", "Measured", "combined", "measure"]
 
@@ -67,6 +68,7 @@ def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, 
     found = Measured()
     truth = np.array([labels[0] for labels in benchmark.truth], dtype=np.int64)
     hits: dict[str, NDArray[np.bool_]] = {}
+    ks = ks_of(max(len(split.labels) for split in benchmark.splits))
     for split in benchmark.splits:
         rows = [row for row in split.videos if scored[row]]
         if not rows:
@@ -75,7 +77,7 @@ def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, 
         own = np.array([place[int(truth[row])] for row in rows], dtype=np.int64)
         # cut to the labels of the split before the softmax: the classifier is over these alone
         logits = combined(scores[rows][:, :, list(split.labels)], combine)
-        hits = dict(metrics.top_k_hits(logits, own, (1, 5)))
+        hits = dict(metrics.top_k_hits(logits, own, ks))
         shares = {name: float(values.mean()) for name, values in hits.items()}
         found.splits.append({"name": split.name, "videos": rows, "labels": list(split.labels), "metrics": shares})
     for name in hits:

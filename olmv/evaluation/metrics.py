@@ -44,7 +44,7 @@ Bools = NDArray[np.bool_]
 RELIABILITY_BINS = 15
 
 # Of these, more is not better, or they are no shares: a harmonic mean of them says nothing.
-_NOT_HARMONIC = ("peak_threshold", "peak_macro_threshold", "ece")
+_NOT_HARMONIC = ("peak_threshold", "peak_macro_threshold", "ece", "bin_error")
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ class MultiLabel:
         peak_f1: the best micro F1 that a single threshold for all labels gives, `peak_threshold`.
         peak_macro_f1: the best macro F1 that a single threshold gives, `peak_macro_threshold`.
         ece: expected calibration error over all pairs: mean gap between probability and share, 15 equal-width bins.
+            Of many labels nearly all pairs are easy negatives in the lowest bin, so it is small whatever the rest.
+        bin_error: the mean gap over the bins that hold a pair, each bin counted once: how far the curve is off.
         per_label: figures of each label.
         reliability: the bins behind `ece`.
         never: indices of labels without a positive: left out of macro figures, their false positives count in micro.
@@ -121,6 +123,7 @@ class MultiLabel:
     peak_macro_f1: float
     peak_macro_threshold: float
     ece: float
+    bin_error: float
     per_label: PerLabel
     reliability: Reliability
     never: tuple[int, ...]
@@ -182,6 +185,7 @@ def multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> MultiL
         peak_macro_f1=peak_macro_f1,
         peak_macro_threshold=peak_macro_threshold,
         ece=float(np.nansum(gap * reliability.count) / probability.size),
+        bin_error=float(np.nanmean(gap)),
         per_label=per_label,
         reliability=reliability,
         never=tuple(np.flatnonzero(~has).tolist()),

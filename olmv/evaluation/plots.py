@@ -144,7 +144,8 @@ def reliability(figure: Any, measured: "MultiLabel") -> None:
     filled = bins.count > 0
     upper.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1, label="as promised")
     upper.plot(bins.probability[filled], bins.share[filled], color=_YES, marker="o", label="measured")
-    upper.set(ylabel="share that is true", ylim=(-0.02, 1.02), title=f"Calibration (ECE {100 * measured.ece:.1f} %)")
+    errors = f"error {100 * measured.ece:.1f} % over all pairs, {100 * measured.bin_error:.1f} % over the bins"
+    upper.set(ylabel="share that is true", ylim=(-0.02, 1.02), title=f"Calibration ({errors})")
     upper.grid()
     upper.legend(loc="upper left")
     lower.bar(bins.edges[:-1][filled], bins.count[filled], np.diff(bins.edges)[filled], align="edge", color=_GREY)

@@ -43,6 +43,11 @@ class SingleLabelTable:
     confused: Ints
 
 
+def ks_of(labels: int) -> tuple[int, ...]:
+    """The k of the accuracies worth telling: the true label is always among the five best of five."""
+    return (1, 5) if labels > 5 else (1,)
+
+
 def top_k_hits(logits: Floats, truth: Ints, ks: Sequence[int] = (1, 5)) -> dict[str, Bools]:
     """{"top1": [N], ...}: whether the true label is among the k best.
 

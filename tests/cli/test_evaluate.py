@@ -22,7 +22,7 @@ def manifest(here: Path) -> str:
 def test_a_manifest(olmv: Run, model: str, manifest: str, here: Path) -> None:
     code, out, err = olmv("evaluate", "manifest", "--data", manifest, "--model", model, "-o", "out", "--workers", "0")
     assert code == 0, err
-    assert "macro_map" in out
+    assert "mAP (macro)" in out
     assert "wrote out/index.html" in err
     result = json.loads((here / "out" / "result.json").read_text())
     assert result["format"] == "olmv-result/1"
@@ -99,7 +99,7 @@ def test_compare(olmv: Run, model: str, manifest: str, here: Path) -> None:
         assert code == 0, err
     code, out, err = olmv("evaluate", "--compare", "a", "b", "-o", "both")
     assert code == 0, err
-    assert "macro_map" in out
+    assert "mAP (macro)" in out
     assert "frames" in out
     assert (here / "both" / "index.html").is_file()
 
@@ -117,7 +117,7 @@ def test_a_failed_video_costs_one_row(olmv: Run, model: str, manifest: str, here
 def test_moji_needs_no_data(olmv: Run, here: Path) -> None:
     code, out, err = olmv("evaluate", "moji", "--model", "olmv-mini", "--clips", "12", "--frames", "4", "-o", "out")
     assert code == 0, err
-    assert "macro_map of motion" in out
+    assert "mAP (macro) of motion" in out
     result = json.loads((here / "out" / "result.json").read_text())
     assert set(result["groups"]) >= {"seen", "unseen", "scene", "motion"}
     assert result["settings"]["frame pooling"] == "softmax"
@@ -129,7 +129,7 @@ def test_moji_needs_no_data(olmv: Run, here: Path) -> None:
     [
         ((), "give a PROTOCOL, such as moji, or --compare A B"),
         (("moji", "--compare", "a", "b"), "not both"),
-        (("ucf101-ep",), "no protocol 'ucf101-ep'; choose from ucf101-ep"),
+        (("ucf101-ep",), "no protocol 'ucf101-ep'; choose from ucf101-ep1, ucf101-ep2, ucf101-ep3"),
         (("ucf101-ep2",), "ucf101-ep2 needs its data; name its folder with --data"),
         (("moji", "--views", "xclip"), "moji clips are drawn, not decoded; leave --views out"),
         (("moji", "--views", "best"), "no views 'best'; choose from uniform, openvclip, xclip, xclip-4x3"),

@@ -59,8 +59,11 @@ def test_the_difference_is_that_of_the_figures(tmp_path: Path, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_result_is_no_better_than_itself(tmp_path: Path, kind: str) -> None:
-    write_result(tmp_path, made_result(kind))
-    found = compare(tmp_path, tmp_path)
+    write_result(tmp_path / "a", made_result(kind))
+    with pytest.raises(UsageError, match="a is compared with itself; name two results"):
+        compare(tmp_path / "a", f"{tmp_path}/../{tmp_path.name}/a")
+    found = compared(tmp_path, made_result(kind), made_result(kind))
+    assert "both results have the same scores" in found.notes
     assert all((f.difference, f.low, f.high, f.p) == (0, 0, 0, 1) for f in found.figures.values())
     assert all(row["difference"] == 0 for row in found.table)
 
@@ -218,8 +221,9 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no label in common: 'label 0' and 'x0' for example; compare results over"):
         compared(tmp_path, a, replace(a, videos=blank, labels=tuple(f"x{i}" for i in range(6))))
     write_result(tmp_path / "a", replace(a, scores=None))
+    write_result(tmp_path / "b", a)
     with pytest.raises(UsageError, match=r"has no scores\.npy; evaluate again"):
-        compare(tmp_path / "a", tmp_path / "a")
+        compare(tmp_path / "a", tmp_path / "b")
 
 
 def test_the_written_comparison(tmp_path: Path) -> None:

@@ -35,7 +35,11 @@ def one_view(rows: list[list[float]]) -> np.ndarray:
 def test_top1_of_one_split() -> None:
     scores = one_view([[3, 1, 0], [1, 2, 0], [5, 2, 1], [0, 0, 9]])
     found = measure(benchmark("single-label", [(0,), (1,), (2,), (2,)], 3), scores, "logits")
-    assert found.metrics == {"top1": 0.75, "top5": 1.0}
+    assert found.metrics == {"top1": 0.75}  # the five best of three labels tell nothing
+    six = measure(
+        benchmark("single-label", [(0,), (5,)], 6), one_view([[3, 1, 0, 0, 0, 0], [5, 4, 3, 2, 1, 0]]), "logits"
+    )
+    assert six.metrics == {"top1": 0.5, "top5": 0.5}
     low, high = found.intervals["top1"]
     assert 0 <= low < 0.75 < high <= 1
     assert found.never == ()

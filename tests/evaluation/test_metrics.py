@@ -53,7 +53,7 @@ def test_multi_label_equals_scikit_learn(world: tuple[Array, Array], threshold: 
     assert found.never == tuple(np.flatnonzero(~has))
     assert found.always == tuple(np.flatnonzero(truth.all(axis=0)))
     if not has.any():
-        assert all(math.isnan(value) for name, value in found.figures().items() if name != "ece")
+        assert all(math.isnan(value) for name, value in found.figures().items() if name not in ("ece", "bin_error"))
         return
     predicted = probability >= threshold
     with np.errstate(invalid="ignore"):
@@ -129,6 +129,7 @@ def test_reliability_bins_by_hand() -> None:
     assert bins.probability[13] == pytest.approx(0.9)
     assert np.isnan(bins.share[0])
     assert found.ece == pytest.approx((0.1 + 2 * 0.4 + 0) / 4)
+    assert found.bin_error == pytest.approx((0.1 + 0.4 + 0) / 3)
 
 
 def test_a_label_that_is_never_true_counts_in_micro_only() -> None:
@@ -147,7 +148,7 @@ def test_figures_are_the_numbers_by_name() -> None:
     found = multi_label(*random_pairs(0, videos=9, labels=3, steps=9, share=0.5), np.full(3, 0.5))
     assert set(found.figures()) == {
         *("macro_map", "micro_ap", "macro_f1", "micro_f1", "macro_precision", "macro_recall", "micro_precision"),
-        *("micro_recall", "peak_f1", "peak_threshold", "peak_macro_f1", "peak_macro_threshold", "ece"),
+        *("micro_recall", "peak_f1", "peak_threshold", "peak_macro_f1", "peak_macro_threshold", "ece", "bin_error"),
     }
 
 

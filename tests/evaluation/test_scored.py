@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from olmv.data.manifests import ManifestRow
+from olmv.data.manifests import ManifestRow, expand_inputs
 from olmv.errors import InputError, UsageError
 from olmv.evaluation.scored import Predictions, join, read_predictions
 from olmv.files import encode_row
@@ -281,6 +281,27 @@ def test_few_unknown_labels_are_left_out_and_many_refused() -> None:
     with pytest.raises(InputError, match=r"3 of the 43 labels that the truth gives .*'snow' for one \('dog' is\)"):
         join(table(*videos), many)
     assert join(table(*videos), many, allow_unknown=True).unknown_labels == {"snow": 3}
+
+
+def test_predictions_as_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths are as they were given to predict, whatever folder the rows were written to."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    first = predicted("clips/a.mp4", dog=0.1, rain=0.2)
+    first["labels"][1]["positive"] = False
+    rows = [first, failed("clips/b.mp4"), predicted("clips/1/c.mp4", dog=0.9, rain=0.1)]
+    for label in rows[2]["labels"]:
+        label["positive"] = False
+    for suffix in SUFFIXES:
+        truth = written(tmp_path / "runs" / f"other{suffix}", *rows)
+        found = join(table("clips/a.mp4", "clips/1/c.mp4", "clips/b.mp4"), truth)
+        assert found.scored.videos == ("clips/a.mp4", "clips/1/c.mp4")
+        assert found.scored.truth.tolist() == [[True, False], [False, False]]
+        assert found.unlabelled == ("clips/b.mp4",)
+        assert expand_inputs(truth) == ["clips/a.mp4", "clips/b.mp4", "clips/1/c.mp4"]
+    (tmp_path / "bad.jsonl").write_text('{"video": "a.mp4", "status": "ok", "labels": [{"label": "dog"}]}\n')
+    with pytest.raises(InputError, match=r"bad.jsonl row 1 is not a prediction; give the file that olmv predict wrote"):
+        join(table("a.mp4"), tmp_path / "bad.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,13 @@ def test_smoke(tmp_path: Path) -> None:
     assert load_config(path).optimizer.epochs == 22
     assert load_config(path, smoke=True).optimizer.epochs == 1
     assert load_config(path, ["optimizer.epochs=5"], smoke=True).optimizer.epochs == 5
+    with pytest.raises(UsageError, match=r"yaml: unknown key 'optimizer.lrr'"):
+        load_config(path, ["optimizer.lrr=1"], smoke=True)
+    drawn = "data: {train: {manifest: a.csv}}\nsmoke: {data.train: {moji: {seed: 1, clips: 1}}}\n"
+    path = write(tmp_path, drawn)
+    assert load_config(path, ["data.train.manifest=b.csv"]).data.train.manifest == Path("b.csv")
+    with pytest.raises(UsageError, match=r"yaml with what --smoke adds to it: 'data.train': "):
+        load_config(path, ["data.train.manifest=b.csv"], smoke=True)
     with pytest.raises(UsageError, match="has no `smoke` section; run it without --smoke"):
         load_config(write(tmp_path, text), smoke=True)
 
