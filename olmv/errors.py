@@ -17,7 +17,8 @@
           ├── NoVideoStreamError    audio only
           ├── DecodeError           a video or photo of which no frame can be decoded
           ├── DecodeTimeoutError    took longer than the time allowed for one file
-          └── WorkerCrashedError    the process that decoded it died (memory cap, codec crash)
+          ├── WorkerCrashedError    the process that decoded it died (memory cap, codec crash)
+          └── ProgramFaultError     olmv or a package failed on it; the file may be sound
 
 Messages are one line and end with what to do about it, where something can be done.
 """
@@ -37,6 +38,7 @@ __all__ = [
     "NotAVideoError",
     "OlmvError",
     "OutputError",
+    "ProgramFaultError",
     "TrainingError",
     "UsageError",
     "VideoError",
@@ -123,3 +125,7 @@ def reason(failure: BaseException) -> str:
     text = " ".join(str(failure).split()) or type(failure).__name__
     sentence = re.split(r"(?<=[a-z)'\"])\. ", text, maxsplit=1)[0].rstrip(".")
     return sentence if len(sentence) <= 200 else sentence[:197] + "..."
+
+
+class ProgramFaultError(VideoError):
+    """olmv, or a package in a version that does not fit, failed on a file, which may be sound."""

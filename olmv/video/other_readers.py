@@ -19,6 +19,8 @@ from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, Vide
 
 __all__ = ["DecordReader", "TorchCodecReader"]
 
+# Never a bad file's doing: a package of another version, or a bug.
+PROGRAM_FAULTS = (AttributeError, TypeError, NameError, AssertionError, ImportError)
 LUMA_STEPS = (18, 32)  # rows, columns of the brightness picture
 RGB_TO_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -43,7 +45,7 @@ class _Reader(ABC):
             raise DecodeError(f"{self._path}: is transparent, which this decoder ignores; use --decoder pyav")
         try:
             self._open(threads)
-        except (MemoryError, MissingDependencyError):
+        except (MemoryError, MissingDependencyError, *PROGRAM_FAULTS):
             raise
         except Exception as error:  # each library has its own exception classes, some of them bare RuntimeError
             raise DecodeError(f"{self._path}: {_first_line(error)}; use --decoder pyav") from None
@@ -84,7 +86,7 @@ class _Reader(ABC):
         for index in distinct(indices, len(self.timestamps_s)):
             try:
                 pixels = self._shown(self._frame(index))
-            except MemoryError:
+            except (MemoryError, *PROGRAM_FAULTS):
                 raise
             except Exception:  # as above
                 pixels = None

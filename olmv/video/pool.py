@@ -3,16 +3,18 @@
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from olmv import errors
-from olmv.errors import DecodeError, DecodeTimeoutError, VideoError, WorkerCrashedError
+from olmv.errors import DecodeError, DecodeTimeoutError, ProgramFaultError, VideoError, WorkerCrashedError
 from olmv.video.decode import DecodeSettings, VideoFrames, failed
 from olmv.video.worker import Nursery, Worker, limit_memory
 
@@ -195,10 +197,18 @@ def attempt(decode: Decode, index: int, path: str, settings: DecodeSettings) -> 
         return failed(index, path, error, requested=settings.frames)
     except MemoryError:
         raise
-    except Exception as error:  # a decoder's bug must not cost the run
-        text = " ".join(str(error).split())[:300]
-        problem = DecodeError(f"{path}: {type(error).__name__}: {text}; convert the file, or try another decoder")
-        return failed(index, path, problem, requested=settings.frames)
+    except Exception as error:  # a bug must not cost the run; what is wrong with a file, the readers say themselves
+        return failed(index, path, _fault(path, error), requested=settings.frames)
+
+
+def _fault(path: str, error: Exception) -> ProgramFaultError:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    text = " ".join(str(error).split())[:300]
+    return ProgramFaultError(
+        f"{path}: {type(error).__name__}{place}: {text}; a fault of olmv or of an installed package's version, not of "
+        "the file: look at olmv doctor, and report it"
+    )
 
 
 def serve(connection: Connection, decode: Decode, settings: DecodeSettings, memory_limit_mb: int) -> None:

@@ -20,6 +20,7 @@ from olmv.errors import (
     DecodeTimeoutError,
     MissingDependencyError,
     NotAVideoError,
+    ProgramFaultError,
     UsageError,
     WorkerCrashedError,
 )
@@ -103,7 +104,7 @@ def test_each_disaster_costs_one_row() -> None:
         "segfault": (WorkerCrashedError, r"its decoding process died \(signal 11\)"),
         "exit": (WorkerCrashedError, r"its decoding process died \(exit code 3\)"),
         "memory": (WorkerCrashedError, "needs more than 300 MB to decode; raise the memory limit"),
-        "bug": (DecodeError, 'KeyError: "a decoder\'s bug"; convert the file'),
+        "bug": (ProgramFaultError, r"KeyError at test_loader.py:\d+: .*not of the file: look at olmv doctor"),
         "hang": (DecodeTimeoutError, "hang.mp4: not decoded within 3 s; raise the time limit"),
     }
     for name, (kind, message) in expected.items():
@@ -256,3 +257,16 @@ def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readers, "available_decoders", lambda: {"decord": None})
     with pytest.raises(MissingDependencyError, match="'decord' is not installed"):
         FrameLoader([], preprocess=SMALL, decoder="decord")
+
+
+def test_a_package_that_does_not_fit_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if readers.available_decoders()["decord"] is None:
+        pytest.skip("decord is not installed")
+    path = videos.make_video(tmp_path / "a.mp4", frames=4)
+    reader = readers.open_reader(path, decoder="decord")
+    monkeypatch.setattr(reader, "_decoder", object())  # of a version without the method
+    with pytest.raises(TypeError, match="not subscriptable"):  # and no corrupt frames
+        reader.read([0])
+    monkeypatch.delattr("decord.VideoReader")
+    with pytest.raises(AttributeError, match="VideoReader"):
+        readers.open_reader(path, decoder="decord")
