@@ -115,8 +115,9 @@ def predict(
         typer.Option(help='Sentences around a label: video, open-vclip, none, or "a clip of {}."', show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Rows as .jsonl, .csv or .parquet.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Rows as .jsonl, .csv, .parquet or .xlsx.")
     ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="A csv or xlsx of a row a video and a column a label.")] = False,
     report: Annotated[
         Path | None, typer.Option("--report", "-r", metavar="X.html", help="One HTML page to look at.")
     ] = None,
@@ -163,6 +164,7 @@ def predict(
         frame_pooling=frame_pooling.value if frame_pooling else None,
         templates=templates,
         output=output,
+        wide=wide,
         report=report,
         explain=explain,
         resume=resume,

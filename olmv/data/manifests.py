@@ -25,6 +25,7 @@ from olmv.data.parquet_rows import parquet_rows
 from olmv.data.prediction_rows import is_prediction, positive_labels
 from olmv.errors import InputError, reason
 from olmv.labels.lists import AmbiguousLabelsError, LabelLists
+from olmv.table_cells import from_csv_cell
 
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
 
@@ -209,6 +210,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
         reader = csv.reader(file)
         header = next(reader, [])
         missing = dict.fromkeys(header)
+        predictions = {"status", "label", "positive"} <= missing.keys()  # whose cells olmv has made safe
         for row in reader:
             if not row:
                 continue
@@ -217,7 +219,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     f"{path} line {reader.line_num} has more fields than the first line, {len(header)}; "
                     "put a field that holds commas in quotes"
                 )
-            yield reader.line_num, missing | dict(zip(header, row, strict=False))
+            cells = map(from_csv_cell, row) if predictions else row
+            yield reader.line_num, missing | dict(zip(header, cells, strict=False))
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:

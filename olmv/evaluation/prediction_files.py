@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import InputError, UsageError, reason
+from olmv.table_cells import from_csv_cell
 
 __all__ = ["Predictions", "read_predictions"]
 
@@ -238,7 +239,10 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
             places = _places(path, header)
             width = max(places) + 1
             lines = (
-                (reader.line_num, tuple(line[place] for place in places) if len(line) >= width else (None,) * 7)
+                (
+                    reader.line_num,
+                    tuple(from_csv_cell(line[place]) for place in places) if len(line) >= width else (None,) * 7,
+                )
                 for line in reader
                 if line
             )

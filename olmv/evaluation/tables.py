@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from olmv.table_cells import csv_cell
+
 if TYPE_CHECKING:
     from olmv.evaluation.results import Result
 
@@ -83,7 +85,10 @@ def csv_text(kind: str, table: Sequence[Mapping[str, Any]]) -> str:
     held = io.StringIO()
     writer = csv.DictWriter(held, COLUMNS[kind], extrasaction="ignore", restval="")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in table)
+    writer.writerows(
+        {name: csv_cell(value) if isinstance(value, str) else _cell(value) for name, value in row.items()}
+        for row in table
+    )
     return held.getvalue().encode("utf-8", "backslashreplace").decode("utf-8")
 
 

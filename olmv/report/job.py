@@ -17,7 +17,9 @@ from olmv.predictions import VideoPrediction, check_row
 from olmv.report.html import ReportInfo, write_report
 from olmv.report.page import model_note
 from olmv.report.pictures import PictureStore
+from olmv.report.redecide import redecide
 from olmv.report.rows import check_format, write_rows
+from olmv.report.sheets import check_sheet, write_wide, write_xlsx
 from olmv.run_journal import RunJournal
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class PredictJob:
     frame_pooling: str | None = None
     templates: str | None = None
     output: Path | None = None
+    wide: bool = False  # a row a video, a column a label
     report: Path | None = None
     explain: bool = False
     resume: bool = True
@@ -117,9 +120,14 @@ def run(job: PredictJob, listener: Listener) -> Summary:
     job = _with_model(job, listener)
     videos = expand_inputs(job.inputs, note=listener.note)
     vocabulary, thresholds = _words(job, listener)
+    if job.output is not None:
+        check_sheet(job.output, wide=job.wide, labels=len(vocabulary))
     with ExitStack() as stack:
         placement = _placement(job)
         settings = _settings(job, vocabulary, thresholds, placement)
+        output = job.output or job.report
+        if output is not None and job.resume and (note := redecide(output, settings)) is not None:
+            listener.note(note)
         journal = _journal(job, settings, stack)
         todo = [video for video in videos if journal is None or video not in journal.done]
         summary = Summary(total=len(videos), earlier=len(videos) - len(todo))
@@ -148,6 +156,8 @@ def run(job: PredictJob, listener: Listener) -> Summary:
 
 
 def _check_outputs(job: PredictJob) -> None:
+    if job.wide and job.output is None:
+        raise UsageError("a wide table needs a file; add --output X.csv or X.xlsx")
     if job.output is not None:
         check_format(job.output)
         check_writable(job.output)
@@ -313,7 +323,7 @@ def _finish(
 ) -> None:
     if job.output is not None:
         if job.output != journal.path:
-            write_rows(job.output, journal.rows())
+            _write_table(job, job.output, journal, vocabulary)
         summary.written.append(job.output)
     if job.report is not None and pictures is not None and classifier is not None:
         _fetch_missing_pictures(job, journal, pictures, classifier)
@@ -332,6 +342,15 @@ def _finish(
         write_report(job.report, journal.rows, pictures=pictures.get, info=info)
         pictures.discard()
         summary.written.append(job.report)
+
+
+def _write_table(job: PredictJob, output: Path, journal: RunJournal, vocabulary: Vocabulary) -> None:
+    if job.wide:
+        write_wide(output, journal.rows(), vocabulary.names)
+    elif output.suffix.lower() == ".xlsx":
+        write_xlsx(output, journal.rows())
+    else:
+        write_rows(output, journal.rows())
 
 
 def _fetch_missing_pictures(

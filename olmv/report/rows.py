@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import OutputError, UsageError
+from olmv.table_cells import csv_cell
 
-FORMATS = (".jsonl", ".csv", ".parquet")
+FORMATS = (".jsonl", ".csv", ".parquet", ".xlsx")
 
 _FIELDS: dict[str, str] = {
     "video": "string",
@@ -126,7 +127,13 @@ def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def _csv_line(line: dict[str, Any]) -> dict[str, Any]:
     positive = line["positive"]
-    return line | {"positive": None if positive is None else str(positive).lower()}
+    line = line | {"positive": None if positive is None else str(positive).lower()}
+    return {name: csv_value(value) for name, value in line.items()}
+
+
+def csv_value(value: Any) -> Any:
+    """A value as csv holds it: a text that no spreadsheet takes for a formula; see `olmv.table_cells`."""
+    return csv_cell(value) if isinstance(value, str) else value
 
 
 def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -151,8 +158,9 @@ def _groups(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _valid_text(line: dict[str, Any]) -> dict[str, Any]:
-    """Parquet text is UTF-8: a file name that is not gets its odd bytes as backslash escapes."""
-    return {
-        name: value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
-        for name, value in line.items()
-    }
+    return {name: valid_text(value) if isinstance(value, str) else value for name, value in line.items()}
+
+
+def valid_text(text: str) -> str:
+    """The text as UTF-8 can hold it: a file name that is none gets its odd bytes as backslash escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
