@@ -143,6 +143,8 @@ class StubChat:
         self.schemas: list[Mapping[str, Any] | None] = []
         self.samplings: list[Sampling] = []
 
+    def check(self) -> None: ...
+
     def complete(
         self,
         conversations: Iterable[Conversation],

@@ -83,6 +83,13 @@ class ChatModel(Protocol):
     name: str
     """As the user wrote it; goes into the provenance of what it writes."""
 
+    def check(self) -> None:
+        """Tell at once, before long work for it begins, if nothing answers. Loads no weights.
+
+        Raises:
+            LLMUnavailableError: nothing does.
+        """
+
     def complete(
         self,
         conversations: Iterable[Conversation],
@@ -115,7 +122,7 @@ def open_chat(
     Args:
         spec: `vllm:MODEL`, `openai:MODEL@URL` or `transformers:MODEL`.
         concurrency: conversations under way at once; for `transformers` the batch size.
-        timeout_s: seconds that one answer of a server may take.
+        timeout_s: seconds that one answer of a server may take, from the request to the last byte.
         options: passed on by name: to vLLM's `LLM` (`tensor_parallel_size`, `max_model_len`, ...), to
             transformers' `from_pretrained` (`device_map`, `dtype`), to a server's request body.
 

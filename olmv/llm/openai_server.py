@@ -1,10 +1,8 @@
 """Any OpenAI-compatible server: vLLM, llama.cpp, a hosted one."""
 
 import asyncio
-import json
 import os
 import threading
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
@@ -13,10 +11,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import openai
 import yaml
-from openai.types.chat import ChatCompletion
 
 from olmv.errors import LLMUnavailableError, UsageError, reason
-from olmv.llm.chat import Completion, Conversation, FinishReason, Sampling, seed_of
+from olmv.llm.answers import completion_of, strict_json
+from olmv.llm.bounded_http import BoundedHttpClient, BrokenAnswerError, RedirectedError
+from olmv.llm.chat import Completion, Conversation, Sampling, seed_of
 from olmv.plain_yaml import load_yaml
 
 __all__ = ["OpenAIChat"]
@@ -28,7 +27,9 @@ PATIENCE_S = 10.0
 
 # From the tightest way of asking for JSON to none: servers and models differ in what they take.
 _FORMATS = ("strict", "schema", "object", "none")
-_FINISH: Mapping[str | None, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What reading an answer of any shape can raise."""
+_SECRET_CHARS = 8  # a shorter "key" ("none", "EMPTY") is none, and would blot out common words
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,12 @@ class OpenAIChat:
         model: `MODEL` or `MODEL@URL`; the URL usually ends in /v1.
         name: how the user wrote it.
         concurrency: requests under way at once.
-        timeout_s: of one request.
+        timeout_s: of one answer, from the request to its last byte, with all retries.
         options: added to every request body; values are read as YAML.
 
     Raises:
-        UsageError: the URL cannot be used or carries a key, or the hosted service is meant and there is no key.
+        UsageError: the URL cannot be used or carries a key, the hosted service is meant and there is no key, or
+            the key is not one line of printable ASCII.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class OpenAIChat:
     ) -> None:
         self.name = name
         self.model, self.url = _split(model)
-        key = os.environ.get("OPENAI_API_KEY", "")
+        key = self._key = os.environ.get("OPENAI_API_KEY", "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise UsageError("OPENAI_API_KEY holds characters that no key has; set it anew")
         if not key and self.url == HOSTED:
             raise UsageError("the hosted service needs a key: set OPENAI_API_KEY, or name a server, openai:MODEL@URL")
         self._concurrency, self._timeout_s = max(1, concurrency), timeout_s
@@ -69,12 +73,13 @@ class OpenAIChat:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="olmv-openai", daemon=True)
         self._thread.start()
+        # the default one looks at every open connection for every request
+        self._http = BoundedHttpClient(timeout=timeout_s)
         self._client = openai.AsyncOpenAI(
             api_key=key or "none",
             base_url=self.url,
             max_retries=RETRIES,
-            # the default one looks at every open connection for every request
-            http_client=openai.DefaultAioHttpClient(timeout=timeout_s),
+            http_client=self._http,
             timeout=timeout_s,
         )
 
@@ -86,7 +91,7 @@ class OpenAIChat:
         sampling: Sampling,
     ) -> Iterator[tuple[int, Completion]]:
         """See `olmv.llm.chat.ChatModel.complete`."""
-        self._look()
+        self.check()
         numbers: dict[Future[Completion], int] = {}
         source = enumerate(conversations)
         more = True
@@ -112,16 +117,18 @@ class OpenAIChat:
         parts = urlsplit(self.url)
         root = parts.path.rstrip("/").removesuffix("/v1")
         url = urlunsplit((parts.scheme, parts.netloc, f"{root}/tokenize", "", ""))
+        client = self._client.with_options(timeout=PATIENCE_S, max_retries=0)
+
+        async def count(conversation: Conversation) -> int:
+            body = {"model": self.model, "messages": _messages(conversation)}
+            told = await asyncio.wait_for(client.post(url, cast_to=str, body=body), PATIENCE_S)
+            return int(strict_json(told)["count"])
+
         counts = []
         for conversation in conversations:
-            body = {"model": self.model, "messages": _messages(conversation)}
-            key = os.environ.get("OPENAI_API_KEY", "none")
-            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-            request = urllib.request.Request(url, json.dumps(body).encode(), headers)
             try:
-                with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-                    counts.append(int(json.load(response)["count"]))
-            except (OSError, ValueError, KeyError, TypeError):
+                counts.append(asyncio.run_coroutine_threadsafe(count(conversation), self._loop).result())
+            except (TimeoutError, openai.OpenAIError, OSError, *UNREADABLE):
                 return None
         return counts
 
@@ -132,18 +139,23 @@ class OpenAIChat:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=PATIENCE_S)
 
-    def _look(self) -> None:
-        """One quick look at the server before the work starts, so that a wrong URL costs a second, not a minute."""
+    def check(self) -> None:
+        """See `olmv.llm.chat.ChatModel.check`: one quick look, so that a wrong URL costs a second, not a minute."""
         if self._served is not None:
             return
         client = self._client.with_options(timeout=PATIENCE_S, max_retries=1)
 
         async def models() -> list[str]:
-            return [model.id for model in (await client.models.list()).data]
+            told = await asyncio.wait_for(client.get("/models", cast_to=str), PATIENCE_S)
+            return [str(model["id"]) for model in strict_json(told)["data"]]
 
         try:
             self._served = asyncio.run_coroutine_threadsafe(models(), self._loop).result()
-        except openai.APIConnectionError as failure:
+        except (TimeoutError, openai.APIConnectionError) as failure:
+            raise self._gone(failure) from None
+        except RedirectedError as failure:
+            raise self._sent_on(failure) from None
+        except BrokenAnswerError as failure:
             raise self._gone(failure) from None
         except (openai.AuthenticationError, openai.PermissionDeniedError):
             raise self._no_key() from None
@@ -153,40 +165,65 @@ class OpenAIChat:
                     f"the server at {self.url} is no OpenAI API there; does the URL lack /v1?"
                 ) from None
             self._served = []  # it need not list its models
-        except (openai.OpenAIError, TypeError, AttributeError):
+        except (openai.OpenAIError, *UNREADABLE):
             self._served = []
 
     async def _answer(
         self, conversation: Conversation, schema: Mapping[str, Any] | None, sampling: Sampling
     ) -> Completion:
+        broken = 0
         while True:
             dialect = self._dialect
             body = self._request(conversation, schema, sampling, dialect)
             try:
                 # not chat.completions.create, which walks through every message to check types
-                response = await self._client.post("/chat/completions", cast_to=ChatCompletion, body=body)
-                return _completion(response)
+                request = self._client.post("/chat/completions", cast_to=str, body=body)
+                completion = completion_of(strict_json(await asyncio.wait_for(request, self._timeout_s)))
+                return replace(
+                    completion,
+                    text=self._hide(completion.text),
+                    error=None if completion.error is None else self._why(completion.error),
+                )
+            except RedirectedError as failure:
+                raise self._sent_on(failure) from None
+            except BrokenAnswerError as failure:
+                # a connection that was kept open may be closed just now: once more
+                broken += 1
+                if broken > 1:
+                    await self._still_there(failure)
+                    return Completion("", "error", error=self._why(failure))
             except (openai.AuthenticationError, openai.PermissionDeniedError):
                 raise self._no_key() from None
             except openai.NotFoundError:
-                served = f"; it serves {', '.join(self._served)}" if self._served else ""
+                served = self._hide(f"; it serves {', '.join(self._served[:10])[:200]}") if self._served else ""
                 raise LLMUnavailableError(f"the server at {self.url} has no model {self.model!r}{served}") from None
             except (openai.BadRequestError, openai.UnprocessableEntityError) as failure:
                 # another request may have learnt it meanwhile
                 if dialect == self._dialect and not self._relax(failure, schema is not None):
-                    return _failed(failure)
-            except openai.APITimeoutError as failure:
-                # a connection that breaks comes as a timeout of connecting
-                if type(failure.__cause__).__name__ == "ConnectTimeout":
-                    raise self._gone(failure) from None
-                waited = f"no answer in {self._timeout_s:g} s, tried {RETRIES + 1} times"
-                return Completion("", "error", error=waited)
+                    return self._failed(failure)
+            except (TimeoutError, openai.APITimeoutError):
+                if self._http.not_reached is not None:
+                    raise self._gone(self._http.not_reached) from None
+                return Completion("", "error", error=f"no whole answer in {self._timeout_s:g} s")
             except openai.APIConnectionError as failure:
                 raise self._gone(failure) from None
             except openai.OpenAIError as failure:
-                return _failed(failure)
-            except (ValueError, TypeError, AttributeError, IndexError) as failure:
-                return Completion("", "error", error=f"the server's answer cannot be read ({reason(failure)})")
+                return self._failed(failure)
+            except UNREADABLE as failure:
+                return Completion("", "error", error=f"the server's answer cannot be read ({self._why(failure)})")
+
+    async def _still_there(self, failure: BaseException) -> None:
+        """After a connection that broke: whether it is the server that is gone, which it may be for some seconds.
+
+        Raises:
+            LLMUnavailableError: it is.
+        """
+        try:
+            await asyncio.wait_for(self._client.get("/models", cast_to=str), max(self._timeout_s, PATIENCE_S))
+        except (TimeoutError, openai.APIConnectionError):
+            raise self._gone(self._http.not_reached or failure) from None
+        except openai.OpenAIError:
+            return  # it answers, if only with a refusal
 
     def _request(
         self, conversation: Conversation, schema: Mapping[str, Any] | None, sampling: Sampling, dialect: _Dialect
@@ -223,8 +260,29 @@ class OpenAIChat:
         return self._dialect != before
 
     def _gone(self, failure: BaseException) -> LLMUnavailableError:
-        why = reason(failure.__cause__ or failure)
+        why = self._why(failure.__cause__ or failure)
         return LLMUnavailableError(f"no server answers at {self.url} ({why}); start it there, or correct the URL")
+
+    def _sent_on(self, failure: RedirectedError) -> LLMUnavailableError:
+        place = self._hide(str(failure))[:200]
+        return LLMUnavailableError(
+            f"the server at {self.url} redirects to {place!a}; neither key nor labels are sent there: if that is the "
+            "right place, name its URL"
+        )
+
+    def _hide(self, text: str) -> str:
+        """Text of the server without the key: it goes into files and onto screens."""
+        return text.replace(self._key, "[key]") if len(self._key) >= _SECRET_CHARS else text
+
+    def _why(self, failure: BaseException | str) -> str:
+        if isinstance(failure, asyncio.TimeoutError):
+            return "it takes too long"
+        return reason(ValueError(self._hide(str(failure)) or type(failure).__name__))
+
+    def _failed(self, failure: openai.OpenAIError) -> Completion:
+        status = getattr(failure, "status_code", None)
+        told = f"the server answered {status}: " if status else ""
+        return Completion("", "error", error=f"{told}{self._why(failure)}")
 
     def _no_key(self) -> LLMUnavailableError:
         return LLMUnavailableError(f"the server at {self.url} refuses the key; set OPENAI_API_KEY to one that it takes")
@@ -240,12 +298,18 @@ def _value(name: str, text: str) -> Any:
 
 
 def _split(model: str) -> tuple[str, str]:
-    """`MODEL@URL` -> the two."""
+    """`MODEL@URL` -> the two. Without "@" the hosted API is meant, or OPENAI_BASE_URL."""
     at = max(model.rfind("@http://"), model.rfind("@https://"))
+    if at < 0 and "@" in model:
+        # never the public endpoint by mistake: labels and the key would go there
+        raise UsageError(
+            f"openai:{model[:200]!a} has an @ and no URL after it; write the whole URL, as in "
+            "openai:llama@http://127.0.0.1:8000/v1"
+        )
     url = model[at + 1 :] if at >= 0 else os.environ.get("OPENAI_BASE_URL") or HOSTED
     model = model[:at] if at >= 0 else model
     fix = "write it as http://127.0.0.1:8000/v1"
-    if not url.isascii() or not url.isprintable() or " " in url:
+    if not url.isascii() or not url.isprintable() or any(char in url for char in ' \\"<>'):
         raise UsageError(f"{url!a} is no URL (it has characters that no URL has); {fix}")
     try:
         parts = urlsplit(url)
@@ -253,33 +317,12 @@ def _split(model: str) -> tuple[str, str]:
         (parts.hostname or "").encode("idna")
     except ValueError as failure:
         raise UsageError(f"{url!a} is no URL ({reason(failure)}); {fix}") from None
-    if not model or not parts.hostname:
+    if not model or not parts.hostname or parts.scheme not in ("http", "https"):
         raise UsageError(f"openai:{model}@{url} is not openai:MODEL@URL, as in openai:llama@http://127.0.0.1:8000/v1")
-    if parts.username or parts.password or parts.query:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError("the URL after openai:MODEL@ carries a key or a query; keys belong in OPENAI_API_KEY")
     return model, url.rstrip("/")
 
 
 def _messages(conversation: Conversation) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.content} for turn in conversation]
-
-
-def _completion(response: Any) -> Completion:
-    choice = response.choices[0]
-    usage = response.usage
-    text = choice.message.content or ""
-    refusal = getattr(choice.message, "refusal", None)
-    return Completion(
-        text=text,
-        finish_reason="refusal" if refusal else _FINISH.get(choice.finish_reason, "stop"),
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
-        error=refusal
-        or ("stopped by the server's content filter" if choice.finish_reason == "content_filter" else None),
-    )
-
-
-def _failed(failure: openai.OpenAIError) -> Completion:
-    status = getattr(failure, "status_code", None)
-    told = f"the server answered {status}: " if status else ""
-    return Completion("", "error", error=f"{told}{reason(failure)}")

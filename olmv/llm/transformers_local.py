@@ -41,6 +41,9 @@ class TransformersChat:
         self._model: Any = None
         self._grammar_tokenizer: Any = None
 
+    def check(self) -> None:
+        """See `olmv.llm.chat.ChatModel.check`; the folder was looked at when this was made."""
+
     def complete(
         self,
         conversations: Iterable[Conversation],

@@ -57,6 +57,9 @@ class VLLMChat:
         self._tokenizer: ChatTokenizer | None = None
         self._engine: Any = None
 
+    def check(self) -> None:
+        """See `olmv.llm.chat.ChatModel.check`; the folder was looked at when this was made."""
+
     def complete(
         self,
         conversations: Iterable[Conversation],
