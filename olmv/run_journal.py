@@ -124,10 +124,16 @@ class RunJournal:
         """The row that begins there."""
         return self._journal.row_at(offset)
 
-    def compact(self, order: Iterable[str], clean: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def compact(
+        self,
+        order: Iterable[str],
+        clean: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         """Keep the last row of every video only, cleaned: first the videos of `order`, then others. Closes the journal.
 
-        Without a row, the files go.
+        Without a row, the files go. With `settings`, these are what the cleaned rows belong to from now on.
 
         Raises:
             OutputError: it cannot be written; the rows are as before.
@@ -142,6 +148,8 @@ class RunJournal:
         names = [name for name in dict.fromkeys((*order, *places)) if name in places]
         rows = (encode_row(clean(self.row_at(places[name]))) for name in names)
         write_atomic(self.path, rows)
+        if settings is not None:  # killed before this, the same command cleans the rows again
+            write_atomic(self.settings_path, _document(settings))
         self._journal.close()
 
     def _take_up(self, output: Path) -> None:

@@ -126,6 +126,35 @@ def test_other_settings_are_refused_and_no_resume_starts_over(predict: Any) -> N
     assert [row["frames"]["requested"] for row in rows("x.jsonl")] == [4] * 5
 
 
+def test_another_threshold_decides_the_rows_anew(predict: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("z.mp4").write_text("not a video")
+    arguments = ("clips", "z.mp4", *LABELS)
+    assert predict(*arguments, "-o", "x.csv")[0] == 1
+    assert predict(*arguments, "-o", "fresh.jsonl", "--threshold", "0")[0] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("olmv.classifier.Classifier.from_pretrained", None)  # no model is needed
+        code, _, err = predict(*arguments, "-o", "x.csv", "--threshold", "0")
+    assert code == 1  # one of the videos failed
+    assert "6 rows were decided anew from their probabilities, with the new thresholds; no video was decoded" in err
+    assert rows("x.csv.journal.jsonl") == rows("fresh.jsonl")
+    with Path("x.csv").open(newline="") as file:
+        assert {(line["threshold"], line["positive"]) for line in csv.DictReader(file)} == {("0.0", "true"), ("", "")}
+    code, _, err = predict(*arguments, "-o", "x.csv", "--threshold", "0")
+    assert "decided anew" not in err  # the file says so by now
+
+
+def test_more_labels_are_told_what_they_cost(predict: Any) -> None:
+    assert predict("clips", "-l", "dog,cat", "-o", "x.jsonl")[0] == 0
+    before = Path("x.jsonl").read_bytes()
+    code, _, err = predict("clips", "-l", "dog,cat,zebra", "-o", "x.jsonl")
+    assert code == 2
+    assert err == (
+        "olmv: 1 labels are new ('zebra'), and x.jsonl has 5 videos without them: all are decoded and scored again "
+        "with --no-resume; or name the new labels alone, and another output\n"
+    )
+    assert Path("x.jsonl").read_bytes() == before
+
+
 def test_a_failed_start_leaves_nothing_behind(olmv: Any, here: Path) -> None:
     before = set(here.iterdir())
     code, _, err = olmv("predict", "clips", *LABELS, "-m", "ViT-B32/openai", "-o", "x.jsonl", "-r", "r.html")
