@@ -81,7 +81,9 @@ def predict(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="See olmv models list.", show_default=False),
+        typer.Option(
+            "--model", "-m", metavar="NAME", help="See olmv models list.  [env: OLMV_MODEL]", show_default=False
+        ),
     ] = None,
     multi_label: Annotated[
         bool,
@@ -115,7 +117,13 @@ def predict(
         typer.Option(help='Sentences around a label: video, open-vclip, none, or "a clip of {}."', show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Rows as .jsonl, .csv, .parquet or .xlsx.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Rows as .jsonl, .csv, .parquet or .xlsx; - for JSON lines on standard output.",
+        ),
     ] = None,
     wide: Annotated[bool, typer.Option("--wide", help="A csv or xlsx of a row a video and a column a label.")] = False,
     report: Annotated[
@@ -147,8 +155,12 @@ def predict(
 ) -> None:
     """Tell which of the labels are true of each video."""
     from olmv.cli.view import PredictView
+    from olmv.errors import UsageError
     from olmv.report.job import PredictJob, run
 
+    to_stdout = output == Path("-")
+    if to_stdout and wide:
+        raise UsageError("standard output gets rows as JSON lines; leave out --wide, or name a file")
     job = PredictJob(
         inputs=inputs,
         labels=labels,
@@ -163,7 +175,7 @@ def predict(
         pooling=pooling.value,
         frame_pooling=frame_pooling.value if frame_pooling else None,
         templates=templates,
-        output=output,
+        output=None if to_stdout else output,
         wide=wide,
         report=report,
         explain=explain,
@@ -176,7 +188,8 @@ def predict(
         batch_size=batch_size,
         timeout_s=timeout,
     )
-    with PredictView(quiet=quiet, to_file=output is not None or report is not None, explain=explain) as view:
+    to_file = job.output is not None or report is not None
+    with PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view:
         summary = run(job, view)
         view.finished(summary)
     if summary.failed or summary.earlier_failed:

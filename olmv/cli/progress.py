@@ -68,7 +68,7 @@ class Progress:
             )
             self._bars = progress.Progress(*columns, console=self._console, transient=True)
             self._bars.start()
-            self._bar = self._bars.add_task(self._noun, total=total, completed=done, rate="")
+            self._bar = self._bars.add_task(self._noun, total=total, completed=done, rate="starting")
 
     def side(self, what: str, done: int, total: int) -> None:
         """Work beside the main bar, such as encoding the label texts; its bar goes when it is done."""

@@ -4,7 +4,9 @@ Results go to standard output, everything else to standard error, so a pipe gets
 labels are somebody else's text: what is not printable is escaped, so that none of it can move a cursor.
 """
 
+import json
 import sys
+from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from olmv.report.job import Summary
 
 LABELS_SHOWN = 5
+# Labels whose positive videos are counted at the end.
+COUNTS_SHOWN = 10
 # Rows on the screen when the results also go to a file.
 ROWS_BESIDE_FILE = 20
 
@@ -26,13 +30,15 @@ class PredictView:
         quiet: no progress, notes or summary; results only where they go to no file.
         to_file: results also go to a file, so a long run need not fill the screen.
         explain: show what carried each positive label.
+        json_rows: results on standard output are the rows of a .jsonl file (`--output -`).
     """
 
-    def __init__(self, *, quiet: bool, to_file: bool, explain: bool) -> None:
+    def __init__(self, *, quiet: bool, to_file: bool, explain: bool, json_rows: bool = False) -> None:
         from rich.console import Console
 
         self._to_file, self._explain = to_file, explain
-        self._show_rows = not (quiet and to_file)
+        self._json_rows = json_rows
+        self._show_rows = json_rows or not (quiet and to_file)
         self._out = Console(highlight=False)
         # Bar and table share a terminal only if they share a console.
         both = sys.stdout.isatty() and sys.stderr.isatty()
@@ -85,6 +91,8 @@ class PredictView:
         if done and summary.seconds > 0:
             parts.append(f"{summary.seconds:.1f} s, {done / summary.seconds:.1f} videos/s")
         self._progress.say(", ".join(parts))
+        if summary.ok or summary.earlier:
+            self._progress.say(f"positive: {_counts(summary.positives)}")
         for path in summary.written:
             self._progress.say(f"wrote {path}")
         # On the screen the rows have told already.
@@ -98,6 +106,10 @@ class PredictView:
         return self._show_rows and self._rows >= done
 
     def _show(self, prediction: VideoPrediction) -> None:
+        if self._json_rows:
+            self._rows += 1
+            print(json.dumps(prediction.to_row()), flush=True)  # ASCII, so that no terminal is moved by it
+            return
         if self._to_file and self._out.is_terminal and self._rows >= ROWS_BESIDE_FILE:
             if self._rows == ROWS_BESIDE_FILE:
                 self._out.print("...", style="dim")
@@ -165,6 +177,14 @@ def explanation_lines(prediction: VideoPrediction) -> list[str]:
         if why:
             lines.append(printable(f"{explanation.label}: {'; '.join(why)}"))
     return lines
+
+
+def _counts(positives: Counter[str]) -> str:
+    """In how many videos each label is positive, the most frequent first."""
+    if not positives:
+        return "no label in any video; lower the threshold with --threshold"
+    shown = ", ".join(f"{label} {count}" for label, count in positives.most_common(COUNTS_SHOWN))
+    return shown + (f" and {len(positives) - COUNTS_SHOWN} more labels" if len(positives) > COUNTS_SHOWN else "")
 
 
 def _best(prediction: VideoPrediction) -> list[LabelPrediction]:

@@ -1,6 +1,7 @@
 """Which model runs where nobody names one."""
 
 import logging
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,12 +21,13 @@ _FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def chosen_model(name: str | Path | None) -> tuple[str, str | None]:
-    """The model that a user named, or else the default.
+    """The model that a user named, here or in `OLMV_MODEL`, or else the default.
 
     Returns:
         Its name; and a line for the user where it is not `DEFAULT_MODEL` but what ships in its place.
     """
-    if name is not None:
+    name = name or os.environ.get("OLMV_MODEL")
+    if name:
         return str(name), None
     chosen = default_model()
     if chosen == DEFAULT_MODEL:

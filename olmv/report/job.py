@@ -1,6 +1,7 @@
 """One `olmv predict` run: inputs and labels in; rows, tables a report out; safe to kill and take up again."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -88,6 +89,7 @@ class Summary:
         failures: the first few failures, as (video, message).
         seconds: from the first video on.
         written: the files that the user asked for.
+        positives: for each label that has any, the videos it is positive in, those from earlier runs included.
     """
 
     total: int
@@ -98,11 +100,13 @@ class Summary:
     failures: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     written: list[Path] = field(default_factory=list)
+    positives: Counter[str] = field(default_factory=Counter)
 
     def count(self, prediction: VideoPrediction) -> None:
         """Take one more prediction into account."""
         if prediction.error is None:
             self.ok += 1
+            self.positives.update(label.label for label in prediction.labels if label.positive)
             return
         self.failed += 1
         if len(self.failures) < 5:
@@ -151,6 +155,10 @@ def run(job: PredictJob, listener: Listener) -> Summary:
             summary.seconds = time.monotonic() - begun
         if journal is not None:
             journal.check_complete(videos)
+            if summary.earlier:
+                summary.positives = Counter(
+                    label["label"] for row in journal.rows() for label in row["labels"] if label["positive"]
+                )
             _finish(job, journal, pictures, vocabulary, classifier, summary)
     return summary
 
