@@ -9,6 +9,7 @@ decoded from the last keyframe before it:
     decoded   K o o x     K o o x o x           o: decoded, not converted; skipped where no other frame needs it
 
 A bad packet costs the frames it carries, and marks those predicted from it as corrupt, up to the next keyframe.
+A damaged pick is replaced by what is near it in time: a good frame decoded before it, or a keyframe.
 """
 
 import os
@@ -30,6 +31,7 @@ __all__ = ["PyAVReader"]
 # out changes no other pixel. In HEVC the same flag only holds within one temporal layer, so HEVC decodes everything.
 SKIP_UNREFERENCED = frozenset({"h264", "mpeg4", "mpeg2video", "mpeg1video"})
 LUMA_SIZE = (32, 18)  # width, height
+STAND_INS = 3  # keyframes that are tried in place of a frame that cannot be read
 KEPT_BYTES = 96 * 2**20  # decoded frames that `luma` may keep, so that `frames` need not decode them again
 
 
@@ -147,10 +149,34 @@ class PyAVReader:
             if i in self._kept:
                 yield (i, i, *self._kept[i])
         delivered = set(wanted) - set(todo)
+        replaced: list[tuple[int, int, Any, bool]] = []
         for start, targets in self._table.segments(todo):
             for pick in self._segment(start, targets, delivered):
-                delivered.add(pick[1])
-                yield pick
+                if pick[2] is not None:
+                    delivered.add(pick[1])
+                if pick[2] is None or pick[1] != pick[0]:
+                    replaced.append(pick)
+                else:
+                    yield pick
+        for pick in replaced:
+            pick = self._nearest(pick, delivered.union(wanted))
+            delivered.add(pick[1])
+            yield pick
+
+    def _nearest(self, pick: tuple[int, int, Any, bool], taken: set[int]) -> tuple[int, int, Any, bool]:
+        """A replaced pick, or one without a picture, with a keyframe in its place that is nearer in time."""
+        if not self._table.ordered:
+            return pick  # every try would decode from the front
+        index, instead, frame, _ = pick
+        away = np.abs(self.timestamps_s[self.keyframes] - self.timestamps_s[index])
+        limit = np.inf if frame is None else abs(self.timestamps_s[instead] - self.timestamps_s[index])
+        order = np.argsort(away, kind="stable")
+        free = [k for k in self.keyframes[order[away[order] < limit]].tolist() if k not in taken]
+        for key in free[:STAND_INS]:
+            for found, picture, good in self._decode(self._table.frames[key], [key]):
+                if found == key and good:
+                    return index, key, picture, True
+        return pick
 
     def _segment(self, start: int, targets: list[int], delivered: set[int]) -> Iterator[tuple[int, int, Any, bool]]:
         """The picks that hang on one keyframe; `delivered` holds every frame handed out so far.

@@ -55,7 +55,7 @@ def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
     count = len(timestamps_s)
     if frames >= count:
         return np.arange(count, dtype=np.int64)
-    return _by_time(timestamps_s, end_s=end_s, places=np.arange(frames) + 0.5)
+    return _by_time(timestamps_s, end_s=end_s, places=np.arange(0.5, frames))
 
 
 def random_segments(timestamps_s: Floats, *, end_s: float, frames: int, rng: np.random.Generator) -> Indices:
@@ -216,7 +216,8 @@ def _shares(amounts: Floats, frames: int) -> Floats:
     rest = np.cumsum(falling[::-1])[::-1][:frames]  # what is left when the larger ones are cut to whole shares
     sharing = frames - np.arange(frames)
     cut = int(np.argmax(falling[:frames] * sharing <= rest))
-    return np.minimum(amounts, rest[cut] / sharing[cut])
+    shares: Floats = np.minimum(amounts, rest[cut] / sharing[cut])
+    return shares
 
 
 def _spread(picked: Indices, count: int) -> Indices:

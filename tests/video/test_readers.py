@@ -178,6 +178,26 @@ def test_frames_of_nothing_but_damage_are_absent(tmp_path: Path) -> None:
     assert repr(frames) == "Frames(decoded=0/8, corrupt=8, size=-)"
 
 
+def test_a_frame_that_cannot_be_read_is_replaced_by_a_keyframe_near_it_in_time(tmp_path: Path) -> None:
+    # twelve frames early on; then, a minute later, a group that is destroyed, and a sound one right behind it
+    times = [40 * n + (60_000 if n >= 12 else 0) for n in range(36)]
+    path = videos.make_video(tmp_path / "a.mp4", frames=36, times=times)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        for number, packet in enumerate(container.demux(video=0)):
+            if 12 <= number < 24:
+                data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(data)
+    picked = {p.wanted: p for p in open_reader(path).frames([3, 14, 16, 30])}
+    assert {wanted: (p.index, p.corrupt) for wanted, p in picked.items()} == {
+        3: (3, False),
+        14: (24, True),
+        16: (0, True),
+        30: (30, False),
+    }
+    assert [videos.number_of(picked[i].pixels) for i in (3, 14, 16, 30)] == [3, 24, 0, 30]
+
+
 def test_refusals_say_what_it_is(tmp_path: Path, sound: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video\n")
