@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from olmv import OlmvError, __version__
-from olmv.cli import calibrate, caption, describe_labels, doctor, evaluate, models, predict, train
+from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, models, predict, train
 from olmv.cli.fault import write_fault_report
 from olmv.cli.progress import drop_output, printable
 
@@ -61,6 +61,7 @@ evaluate.register(app)
 calibrate.register(app)
 models.register(app)
 doctor.register(app)
+config.register(app)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from olmv.cli.config import ConfigOption
+
 EPILOG = """\b
 Examples:
   olmv predict clips/ --labels "dog, guitar, rain" --output rows.jsonl
@@ -76,6 +78,7 @@ def predict(
         str,
         typer.Option("--labels", "-l", help='A label file (txt, csv, json, yaml), or "dog, guitar, rain".'),
     ],
+    config: ConfigOption = None,
     attributes: Annotated[
         Path | None, typer.Option(help="Attribute book: what each label looks like.", metavar="BOOK")
     ] = None,
