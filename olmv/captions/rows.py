@@ -7,20 +7,33 @@ status "error"       the video cannot be read (final), or the sentence failed (f
 """
 
 import base64
+import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from olmv.captions.captioner import FrameCaption
 from olmv.files import encode_row, write_atomic
 from olmv.predictions import round_significant
+from olmv.table_cells import csv_cell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["clean_row", "finished_row", "frame_captions_of", "pack", "unpack", "with_caption", "write_manifest"]
+__all__ = [
+    "check_row",
+    "clean_row",
+    "finished_row",
+    "frame_captions_of",
+    "pack",
+    "unpack",
+    "with_caption",
+    "write_manifest",
+]
 
 
 def new_row(
@@ -41,6 +54,26 @@ def new_row(
     }
 
 
+def check_row(row: Mapping[str, Any]) -> None:
+    """Make sure that a row read from a file has what later stages build on.
+
+    Raises:
+        ValueError: it lacks a field, or one holds something else; the field is named.
+    """
+    kinds: dict[str, Any] = {
+        "status": str, "error": (dict, NoneType), "caption": (str, NoneType), "similarity": (int, float, NoneType),
+        "frame_captions": list,
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        if not isinstance(row.get(name, ...), kind):
+            raise ValueError(f"its '{name}' is {'odd' if name in row else 'missing'}")  # noqa: TRY004
+    for item in row["frame_captions"]:
+        if not isinstance(item["text"], str) or not isinstance(item["time_s"], int | float):
+            raise ValueError("its 'frame_captions' are odd")  # noqa: TRY004
+    if row["error"] is not None and not isinstance(row["error"].get("message"), str):
+        raise ValueError("its 'error' is odd")
+
+
 def failed(row: Mapping[str, Any], kind: str, message: str) -> dict[str, Any]:
     """The row with an error; its frame captions stay."""
     return {**row, "status": "error", "error": {"type": kind, "message": message}}
@@ -50,6 +83,11 @@ def with_caption(row: Mapping[str, Any], caption: str, similarity: float | None)
     """The row with its sentence."""
     told = None if similarity is None else round_significant(similarity)
     return {**row, "status": "ok", "error": None, "caption": caption, "similarity": told}
+
+
+def with_frame_captions_alone(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a video of which no one sentence is made: good as it is."""
+    return {**row, "status": "ok", "error": None}
 
 
 def frame_captions_of(row: Mapping[str, Any]) -> list[FrameCaption]:
@@ -114,6 +152,29 @@ def write_manifest(path: Path, rows: Callable[[], Iterable[Mapping[str, Any]]]) 
 
     write_atomic(path, lines())
     return len(set(singular.values()))
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a line for each video, with its frame captions as lines `seconds: text` of one cell.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    fields = ("video", "status", "error", "duration_s", "caption", "similarity", "labels", "frame_captions")
+
+    def lines() -> Iterator[bytes]:
+        yield (",".join(fields) + "\r\n").encode()
+        for row in rows:
+            frames = "\n".join(f"{item['time_s']:g}: {item['text']}" for item in row["frame_captions"])
+            error = row["error"] and row["error"]["message"]
+            cells = {**row, "error": error, "labels": "|".join(row.get("labels") or ()), "frame_captions": frames}
+            line = io.StringIO()
+            csv.writer(line).writerow(
+                csv_cell(cell) if isinstance(cell, str) else cell for cell in map(cells.get, fields)
+            )
+            yield line.getvalue().encode("utf-8", "surrogateescape")
+
+    write_atomic(path, lines())
 
 
 def _usable(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

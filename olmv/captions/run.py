@@ -64,22 +64,23 @@ class _Run:
         if not job.by_labels:
             from olmv.captions.captioner import open_captioner
 
-            assert job.llm is not None
             self._captioner = open_captioner(
                 job.captioner, device=job.device, dtype=job.dtype, options=job.captioner_options
             )
             stack.enter_context(closing(self._captioner))
             _ = self._captioner.preprocess  # a wrong model is told before anything is made
-            self._chat = open_chat(
-                job.llm, concurrency=job.concurrency, timeout_s=job.llm_timeout_s, options=job.llm_options
-            )
-            stack.enter_context(closing(self._chat))
+            if job.llm is not None:
+                self._chat = open_chat(
+                    job.llm, concurrency=job.concurrency, timeout_s=job.llm_timeout_s, options=job.llm_options
+                )
+                stack.enter_context(closing(self._chat))
         self._journal = stack.enter_context(
             RunJournal(
                 job.output,
                 self._settings(),
                 resume=job.resume,
                 finished=lambda row: told.finished_row(row, with_labels=job.extract_labels is not None),
+                check=told.check_row,
             )
         )
         self._todo = [video for video in videos if video not in self._journal.done]
@@ -99,9 +100,14 @@ class _Run:
         if self.job.by_labels:
             self._by_labels()
             return
-        assert self._chat is not None
         questions = self._questions()
+        if self._chat is None:
+            for question in questions:
+                self._write(told.with_frame_captions_alone(question.row))
+            return
         try:
+            if self._todo:
+                self._chat.check()  # told now, not after an hour of frame captions
             for asked in ask(
                 questions,
                 self._chat,
@@ -163,6 +169,8 @@ class _Run:
         self.summary.failed = failed
         if not self._journal.path.exists():
             return  # not one row: nothing was done
+        if job.output.suffix.lower() == ".csv":
+            told.write_csv(job.output, self._journal.rows())
         self.summary.written.append(job.output)
         if job.extract_labels is not None:
             self.summary.labels = told.write_manifest(job.extract_labels, self._journal.rows)
