@@ -44,7 +44,7 @@ def test_show_tells_every_option_and_where_it_comes_from(olmv: Any, here: Path, 
         ("- model\n", "olmv.yaml holds no options; write a line each, such as model: olmv-lite"),
         ("model: [a, b]\n", "olmv.yaml: model is a list; give one value"),
         ("model: [\n", "olmv.yaml is not YAML"),
-        ("top-k: many\nlabels: dog\n", "many"),
+        ("top-k: many\nlabels: dog\n", "Invalid value for '--top-k'"),
     ],
 )
 def test_a_file_that_cannot_be_used(olmv: Any, here: Path, text: str, message: str) -> None:
