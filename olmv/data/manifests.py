@@ -220,7 +220,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     "put a field that holds commas in quotes"
                 )
             cells = map(from_csv_cell, row) if predictions else row
-            yield reader.line_num, missing | dict(zip(header, cells, strict=False))
+            told = dict(zip(header, cells, strict=False))
+            yield reader.line_num, told if len(row) >= len(header) else missing | told
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
