@@ -113,7 +113,7 @@ def _finished(summary: "Summary", view: Progress) -> None:
         )
     for error, meaning in ((summary.ece, "all pairs"), (summary.bin_error, "mean of bins")):
         if error is not None:
-            view.say("calibration error {:.4f} before, {:.4f} after (cross-fitted; {})".format(*error, meaning))
+            view.say(f"calibration error {error[0]:.4f} before, {error[1]:.4f} after (cross-fitted; {meaning})")
     promise = summary.thresholds.provenance.guarantee
     if promise is not None:
         view.say(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")

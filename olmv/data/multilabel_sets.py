@@ -130,7 +130,7 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
             vocabulary.
     """
     notes: list[str] = []
-    rows = read_manifest(path, labels=options.labels and options.labels.names, note=notes.append)
+    rows = read_manifest(path, labels=None if options.labels is None else options.labels.names, note=notes.append)
     if options.split is not None:
         there = dict.fromkeys(row.split for row in rows if row.split)
         rows = [row for row in rows if row.split == options.split]

@@ -99,8 +99,8 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
 
 def _same(results: tuple[Result, Result], common: Common) -> list[str]:
     """A remark where there is nothing to compare."""
-    logits = [common.logits(result, side) for side, result in enumerate(results)]
-    return ["both results have the same scores"] if np.array_equal(*logits, equal_nan=True) else []
+    first, second = (common.logits(result, side) for side, result in enumerate(results))
+    return ["both results have the same scores"] if np.array_equal(first, second, equal_nan=True) else []
 
 
 def _single_label(
