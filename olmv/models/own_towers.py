@@ -164,7 +164,7 @@ class LiteTowers(OwnTowers):
         """pictures [N, 3, S, S] -> [N, D], not normalised."""
         if pictures.device.type != "cpu" or torch.compiler.is_compiling():  # an exported graph keeps N open
             return super().image(pictures)
-        return torch.cat([self.visual(part) for part in pictures.split(self.cpu_pictures)])
+        return torch.cat([self.visual(part) for part in torch.split(pictures, self.cpu_pictures)])
 
     @property
     def token_embedding(self) -> nn.Module:

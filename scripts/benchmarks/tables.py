@@ -90,7 +90,9 @@ def lite_table(data: Mapping[str, Any]) -> str:
     """What each part of olmv-lite is worth."""
     columns = {"actions/{}/top1": "actions top-1", "actions/{}/map": "mAP", "nouns/{}/top1": "nouns top-1",
                "nouns/{}/map": "mAP", "objects/{}/map": "objects mAP"}  # fmt: skip
-    rows = [[told, *(f"{data['figures'][key.format(part)]:.3f}" for key in columns)] for part, told in LITE_PARTS.items()]
+    rows = [
+        [told, *(f"{data['figures'][key.format(part)]:.3f}" for key in columns)] for part, told in LITE_PARTS.items()
+    ]
     return markdown(["", *columns.values()], rows)
 
 

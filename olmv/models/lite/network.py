@@ -45,9 +45,11 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [N, C, H, W] -> [N, C', H / stride, W / stride]."""
-        h = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        h: Tensor = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         h = self.project(F.relu6(self.depthwise(h), inplace=True))
-        return h.add_(x) if self.residual else h
+        if self.residual:
+            h += x
+        return h
 
 
 class LiteVisionTower(nn.Module):
