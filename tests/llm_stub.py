@@ -59,12 +59,14 @@ def tells(body: dict[str, Any], _: int) -> tuple[int, Any]:
 class StubServer:
     """An OpenAI-compatible server on 127.0.0.1 that answers as `respond` says: (body, number) -> status and body.
 
-    `requests` holds the bodies in the order they came. A status of 0 breaks the connection.
+    `requests` holds the bodies in the order they came. A status of 0
+    breaks the connection and every one after it: the server has died.
     """
 
     def __init__(self, respond: Respond = good, *, models: Sequence[str] = ("stub",)) -> None:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.dead = False
         lock = threading.Lock()
         stub = self
 
@@ -75,6 +77,10 @@ class StubServer:
 
             def do_GET(self) -> None:
                 stub.keys.append(self.headers.get("Authorization"))
+                if stub.dead:
+                    self.close_connection = True
+                    self.connection.close()
+                    return
                 self.reply(200, {"object": "list", "data": [{"id": name, "object": "model"} for name in models]})
 
             def do_POST(self) -> None:
@@ -87,6 +93,7 @@ class StubServer:
                     stub.requests.append(body)
                 status, told = respond(body, number)
                 if status == 0:
+                    stub.dead = True
                     self.close_connection = True
                     self.connection.close()
                     return

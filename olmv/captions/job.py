@@ -11,6 +11,10 @@ from olmv.llm.chat import Sampling
 __all__ = ["CaptionJob", "CaptionListener", "CaptionSummary"]
 
 LABELS = "labels:"
+FORMATS = (".jsonl", ".csv")
+
+
+_EXAMPLES = {"blip2": "blip2:Salesforce/blip2-opt-2.7b", "hf": "hf:HuggingFaceTB/SmolVLM-256M-Instruct"}
 
 
 class CaptionListener(Protocol):
@@ -75,8 +79,8 @@ class CaptionJob:
             UsageError: they do not.
             OutputError: an output cannot be written.
         """
-        if self.output.suffix.lower() != ".jsonl":
-            raise UsageError(f"captions are rows of JSON; end {self.output} in .jsonl")
+        if self.output.suffix.lower() not in FORMATS:
+            raise UsageError(f"captions are rows of JSON or csv; end {self.output} in .jsonl or .csv")
         check_writable(self.output)
         if self.extract_labels is not None:
             if self.extract_labels.suffix.lower() != ".jsonl":
@@ -84,9 +88,16 @@ class CaptionJob:
             if self.extract_labels.resolve() == self.output.resolve():
                 raise UsageError("--extract-labels and -o name the same file; give the manifest a name of its own")
             check_writable(self.extract_labels)
-        if not self.by_labels and self.llm is None:
+        if self.captioner.partition(":")[0] in ("blip2", "hf") and not self.captioner.partition(":")[2].strip():
+            family = self.captioner.partition(":")[0]
             raise UsageError(
-                "--llm is needed to make one caption out of frame captions; or use --captioner labels:MODEL"
+                f"--captioner {self.captioner} names no model; write {family}:MODEL, as in {_EXAMPLES[family]}"
+            )
+        if not self.by_labels and self.llm is None and self.extract_labels is not None:
+            raise UsageError("--extract-labels asks a language model which things a caption names: name one, --llm")
+        if not self.by_labels and self.llm is None and self.min_similarity is not None:
+            raise UsageError(
+                "--min-similarity compares the one caption of a video, which needs a language model: --llm"
             )
         if self.by_labels and self.labels is None and not self.knows_moji:
             raise UsageError(f"--captioner {self.captioner} tells what its labels say: give them, --labels FILE")

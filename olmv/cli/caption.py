@@ -34,7 +34,9 @@ def caption(
             show_default=False,
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="captions.jsonl", help="A row a video.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="captions.jsonl, or .csv: a row a video.")
+    ],
     captioner: Annotated[
         str,
         typer.Option(
@@ -46,7 +48,9 @@ def caption(
     llm: Annotated[
         str | None,
         typer.Option(
-            metavar="SPEC", help="Makes one caption of the frames': vllm:MODEL, openai:MODEL@URL or transformers:MODEL."
+            metavar="SPEC",
+            help="Makes one caption of the frames' (without it these are all): vllm:MODEL, openai:MODEL@URL or "
+            "transformers:MODEL.",
         ),
     ] = None,
     prompt: Annotated[str, typer.Option(metavar="NAME|FILE", help="How the LLM is asked.")] = "summary",
@@ -161,7 +165,9 @@ class _View:
         """One more row: results go to standard output."""
         if not self._quiet:
             said = (
-                row["caption"] if row["error"] is None else f"error: {row['error']['type']}: {row['error']['message']}"
+                row["caption"] or f"{len(row['frame_captions'])} frame captions"
+                if row["error"] is None
+                else f"error: {row['error']['type']}: {row['error']['message']}"
             )
             try:
                 print(f"{printable(row['video'])}\t{printable(said)}", flush=True)

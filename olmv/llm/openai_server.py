@@ -182,7 +182,7 @@ class OpenAIChat:
                 return replace(
                     completion,
                     text=self._hide(completion.text),
-                    error=None if completion.error is None else self._why(completion.error),
+                    error=None if completion.error is None else self._hide(completion.error),
                 )
             except RedirectedError as failure:
                 raise self._sent_on(failure) from None
@@ -220,7 +220,7 @@ class OpenAIChat:
         """
         try:
             await asyncio.wait_for(self._client.get("/models", cast_to=str), max(self._timeout_s, PATIENCE_S))
-        except (TimeoutError, openai.APIConnectionError):
+        except (TimeoutError, openai.APIConnectionError, BrokenAnswerError):
             raise self._gone(self._http.not_reached or failure) from None
         except openai.OpenAIError:
             return  # it answers, if only with a refusal

@@ -1,5 +1,6 @@
 """`olmv caption`, with a captioner of this process and a server that does well or does not."""
 
+import csv
 import json
 import signal
 import subprocess
@@ -106,6 +107,7 @@ def test_the_llm_is_unreachable_then_comes_back(olmv: Any, here: Path, captioner
     assert code == 1
     assert "stopped: no server answers" in err
     assert "frame captions are kept" in err
+    assert err.index("no server answers") < err.index("videos captioned")
     assert {row["status"] for row in rows()} == {"error"}
     assert {row["error"]["type"] for row in rows()} == {"LLMUnavailableError"}
     assert all(len(row["frame_captions"]) == 4 for row in rows())
@@ -119,6 +121,20 @@ def test_the_llm_is_unreachable_then_comes_back(olmv: Any, here: Path, captioner
     assert sum(captioner.batches) == captioned == 20
     assert {row["status"] for row in rows()} == {"ok"}
     assert [row["frame_captions"] for row in rows()] == [row["frame_captions"] for row in before]
+
+
+def test_without_a_language_model_frame_captions_are_all(olmv: Any, here: Path, captioner: Captioner) -> None:
+    command = ("caption", "clips", "-o", "c.csv", "--captioner", "blip2:stub", "--frames", "4")
+    code, out, err = olmv(*command)
+    assert code == 0, err
+    assert out.count("4 frame captions") == 5
+    with Path("c.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["status"] for line in lines] == ["ok"] * 5
+    assert [line["caption"] for line in lines] == [""] * 5
+    assert lines[0]["frame_captions"].splitlines()[0] == "0.25: a dog beside pile number a"
+    assert olmv(*command)[0] == 0
+    assert sum(captioner.batches) == 20
 
 
 def test_the_llm_dies_in_the_middle(olmv: Any, here: Path, captioner: Captioner) -> None:
@@ -328,8 +344,11 @@ def test_a_captioner_whose_weights_cannot_be_loaded(olmv: Any, here: Path, capti
     ("arguments", "message"),
     [
         (["-o", "c.jsonl", "--captioner", "labels:x"], "--captioner labels:x tells what its labels say: give them"),
-        (["-o", "c.csv", "--captioner", "labels:olmv-mini"], "end c.csv in .jsonl"),
-        (["-o", "c.jsonl", "--captioner", "blip2:x"], "--llm is needed to make one caption out of frame captions"),
+        (["-o", "c.txt", "--captioner", "labels:olmv-mini"], "end c.txt in .jsonl or .csv"),
+        (["-o", "c.jsonl", "--captioner", "blip2"], "names no model; write blip2:MODEL, as in blip2:Salesforce/"),
+        (["-o", "c.jsonl", "--captioner", "hf:"], "names no model; write hf:MODEL"),
+        (["-o", "c.jsonl", "--captioner", "blip2:x", "--extract-labels", "m.jsonl"], "name one, --llm"),
+        (["-o", "c.jsonl", "--captioner", "blip2:x", "--min-similarity", "0.2"], "needs a language model: --llm"),
         (["-o", "c.jsonl", "--captioner", "git:x", "--llm", "openai:x@http://h"], "'git:x' is not blip2:MODEL"),
         (["-o", "no/c.jsonl", "--captioner", "labels:olmv-mini"], "its folder does not exist"),
         (
