@@ -65,13 +65,16 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
 
     @classmethod
     def load(cls, path: str | Path) -> "AttributeBook":
-        """Read a book that `olmv describe-labels` or a person wrote.
+        """Read a book that `olmv describe-labels` wrote, or a person: `label: [texts]` in JSON or YAML.
 
         Raises:
-            VocabularyError: no such file, not UTF-8, not JSON, or not a book of a known format.
+            VocabularyError: no such file, not UTF-8, not JSON or YAML, or not a book of a known format.
         """
         try:
-            document = _Document.model_validate(load_document(path, FORMAT, what="attribute book"))
+            content = _read_book(path)
+            if (by_hand := _by_hand(content)) is not None:
+                return cls(by_hand)
+            document = _Document.model_validate(_of_format(content, path, FORMAT, what="attribute book"))
             book = cls(document.labels)
         except ValidationError as failure:
             raise VocabularyError(f"{path}: {one_line(failure)}; correct it there") from None
@@ -148,18 +151,60 @@ def load_document(path: str | Path, known: str, *, what: str) -> dict[str, Any]:
     Raises:
         VocabularyError: no such file, not UTF-8, not JSON, of another format, or with a key written twice.
     """
+    return _of_format(_load_json(path, what), path, known, what=what)
+
+
+def _load_json(path: str | Path, what: str) -> object:
     text = read_text(path, error=VocabularyError)
     try:
-        document = json.loads(text, object_pairs_hook=_unique)
+        content: object = json.loads(text, object_pairs_hook=_unique)
     except VocabularyError as failure:
         raise VocabularyError(f"{path}: {failure}") from None
     except (ValueError, RecursionError) as failure:
         raise VocabularyError(f"{path} is not valid JSON ({failure}); an {what} is needed here") from failure
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != known:
-        raise VocabularyError(f"{path} is not an {what} that this version reads (format {found!r}, needed {known!r})")
-    assert isinstance(document, dict)
-    return document
+    return content
+
+
+def _of_format(content: object, path: str | Path, known: str, *, what: str) -> dict[str, Any]:
+    name = content.get("format") if isinstance(content, dict) else None
+    if name != known:
+        raise VocabularyError(f"{path} is not an {what} that this version reads (format {name!r}, needed {known!r})")
+    assert isinstance(content, dict)
+    return content
+
+
+def _read_book(path: str | Path) -> object:
+    if Path(path).suffix.lower() not in (".yaml", ".yml"):
+        return _load_json(path, "attribute book")
+    import yaml
+
+    from olmv.plain_yaml import load_yaml
+
+    text = read_text(path, error=VocabularyError)
+    try:
+        content: object = load_yaml(text)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:
+        detail = " ".join(str(failure).split())
+        raise VocabularyError(f"{path} is not valid YAML ({detail}); correct it there") from failure
+    if isinstance(root, yaml.MappingNode):
+        _unique([(key.value, None) for key, _ in root.value])
+    return content
+
+
+def _by_hand(content: object) -> dict[str, list[str]] | None:
+    """The labels of a book without a `format` line, `label: [texts]`; None where it is something else."""
+    if not isinstance(content, dict) or not content or isinstance(content.get("format"), str):
+        return None
+    for label, texts in content.items():
+        if not isinstance(label, str):
+            raise VocabularyError(f"{label!r} is no text; put the label in quotes")
+        if not isinstance(texts, list):
+            return None
+        for text in texts:
+            if not isinstance(text, str):
+                raise VocabularyError(f"an attribute of {label!r} is no text: {text!r:.60}; put it in quotes")
+    return content
 
 
 def one_line(failure: ValidationError) -> str:

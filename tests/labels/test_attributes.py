@@ -127,3 +127,37 @@ def test_a_book_written_label_by_label_is_json(labels: dict[str, list[str]], ext
     assert document == {
         "format": "olmv-attributes/1", **extra, "labels": {label: {"attributes": f} for label, f in labels.items()}
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("book.json", '{"dog": ["four legs", "a tail"], "format": ["a page layout"]}'),
+        ("book.yaml", "dog:\n- four legs\n- a tail\nformat: [a page layout]\n"),
+        ("book.yml", '{"dog": ["four legs", "a tail"], "format": ["a page layout"]}'),
+    ],
+)
+def test_a_book_by_hand(name: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    book = AttributeBook.load(path)
+    assert dict(book) == {"dog": ("four legs", "a tail"), "format": ("a page layout",)}
+    book.save(tmp_path / "saved.json")
+    assert dict(AttributeBook.load(tmp_path / "saved.json")) == dict(book)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("book.yaml", "dog: [a]\ndog: [b]\n", r"book.yaml: 'dog' is there twice; merge the two"),
+        ("book.yaml", "no: [a]\n", r"False is no text; put the label in quotes"),
+        ("book.yaml", "dog: [1]\n", r"an attribute of 'dog' is no text: 1; put it in quotes"),
+        ("book.yaml", "dog: [a\n", r"book.yaml is not valid YAML .*; correct it there"),
+        ("book.json", '{"dog": "a tail"}', r"is not an attribute book that this version reads"),
+    ],
+)
+def test_a_book_by_hand_that_cannot_be_read(name: str, text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(VocabularyError, match=message):
+        AttributeBook.load(path)
