@@ -18,6 +18,7 @@ from olmv.calibration.scaling import KINDS, Kind, fit_scalings
 from olmv.calibration.unlabelled import prevalence_threshold, read_prevalence
 from olmv.errors import UsageError
 from olmv.files import check_writable
+from olmv.models.default import drawings_note
 from olmv.scoring.scaling import Isotonic, Platt, Scaler
 from olmv.scoring.thresholds import Guarantee, LabelThreshold, Thresholds
 
@@ -101,7 +102,8 @@ def run(job: CalibrateJob, note: Callable[[str], None] = lambda _: None) -> Summ
     """
     _check(job)
     summary = _unlabelled(job) if job.unlabelled else _fitted(job)
-    for line in summary.notes:
+    warning = drawings_note(summary.loaded.scored.model)
+    for line in (*([warning] if warning else []), *summary.notes):
         note(line)
     summary.thresholds.save(job.output)
     if job.page is not None:

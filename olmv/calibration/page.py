@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from olmv.report.page import asset, model_note, write_page
+from olmv.models.default import model_note
+from olmv.report.page import asset, write_page
 
 if TYPE_CHECKING:
     from olmv.calibration.job import Summary

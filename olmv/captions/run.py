@@ -14,6 +14,7 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.asking import ask
 from olmv.llm.chat import ChatModel, open_chat
 from olmv.llm.prompts import Prompt, load_prompt
+from olmv.models.default import drawings_note
 from olmv.run_journal import RunJournal
 
 if TYPE_CHECKING:
@@ -231,8 +232,8 @@ class _Run:
         assert self._classifier is not None
         assert self._vocabulary is not None
         words = moji_words() if self.job.labels is None else words_from(self._vocabulary)
-        if self.job.knows_moji:
-            self.listener.note("olmv-mini knows drawings, not footage: of real video its captions mean nothing")
+        if (warning := drawings_note(self._classifier.model.name)) is not None:
+            self.listener.note(warning)
         for prediction in self._classifier.predict(
             self._todo,
             self._vocabulary,

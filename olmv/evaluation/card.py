@@ -213,7 +213,7 @@ def _sections(results: Sequence[Result]) -> list[str]:
 
 def _section(result: Result) -> list[str]:
     from olmv.evaluation.page import interval, moment, setting_rows
-    from olmv.report.page import model_note
+    from olmv.models.default import model_note
 
     counts = {"videos": len(result.videos), "labels": len(result.labels), "failed": 0} | dict(result.counts)
     failed = f", of which {counts['failed']} could not be read and are left out" if counts["failed"] else ""

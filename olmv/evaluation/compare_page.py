@@ -8,7 +8,8 @@ from olmv.evaluation.bootstrap import Difference
 from olmv.evaluation.compare import Comparison
 from olmv.evaluation.figures import HEADLINES, NAMES, shown, title
 from olmv.evaluation.page import ROWS_MOST, moment
-from olmv.report.page import asset, model_note, write_page
+from olmv.models.default import model_note
+from olmv.report.page import asset, write_page
 
 __all__ = ["write_comparison_page"]
 

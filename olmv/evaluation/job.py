@@ -25,6 +25,7 @@ from olmv.evaluation.results import Result, write_result
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import Kind, LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.default import drawings_note
 from olmv.scoring.thresholds import Thresholds, thresholds_for
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def evaluate(job: EvaluateJob, listener: "Listener") -> tuple[Path, Result]:
     for note in (*benchmark.notes, *remarks):
         listener.note(note)
     classifier = _classifier(job)
+    if job.protocol != "moji" and (warning := drawings_note(classifier.model.name)) is not None:
+        listener.note(warning)
     mode: Mode = "multi-label" if benchmark.kind == "multi-label" else "single-label"
     pooled = job.frame_pooling or views.frame_pooling or classifier.model.frame_pooling
     scoring = Scoring(

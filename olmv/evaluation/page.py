@@ -13,7 +13,8 @@ from olmv.evaluation.figures import HEADLINES, deviation, shown, title
 from olmv.evaluation.latex import latex_table
 from olmv.evaluation.results import Result
 from olmv.files import write_atomic
-from olmv.report.page import asset, data_uri, model_note, write_page
+from olmv.models.default import model_note
+from olmv.report.page import asset, data_uri, write_page
 
 __all__ = ["pictures", "write_result_page"]
 

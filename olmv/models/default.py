@@ -1,4 +1,4 @@
-"""Which model runs where nobody names one."""
+"""Which model runs where nobody names one, and what must be known of those that ship."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from olmv.network import PATIENCE_S, is_online
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_REPO", "LITE", "chosen_model", "default_model"]
+__all__ = ["DEFAULT_MODEL", "DEFAULT_REPO", "LITE", "chosen_model", "default_model", "drawings_note", "model_note"]
 
 log = logging.getLogger(__name__)
 
@@ -58,3 +58,17 @@ def default_model() -> str:
         else:
             return DEFAULT_MODEL
     return LITE
+
+
+def drawings_note(name: str) -> str | None:
+    """The warning that every verb gives of a model that knows drawings, or None."""
+    if "olmv-mini" in name:
+        return "olmv-mini knows drawings, not footage: on real video its answers mean nothing"
+    return None
+
+
+def model_note(name: str) -> str | None:
+    """What a reader must know of a model before believing its figures, or None."""
+    if "olmv-lite" in name:
+        return "olmv-lite is small: it knows things and scenes better than actions, and nothing of faces or text"
+    return drawings_note(name)

@@ -14,9 +14,9 @@ from olmv.files import check_writable
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.default import drawings_note, model_note
 from olmv.predictions import VideoPrediction, check_row
 from olmv.report.html import ReportInfo, write_report
-from olmv.report.page import model_note
 from olmv.report.pictures import PictureStore
 from olmv.report.redecide import redecide
 from olmv.report.rows import check_format, write_rows
@@ -279,6 +279,8 @@ def _classifier(
     from olmv.classifier import Classifier
 
     classifier = Classifier.from_pretrained(_model_name(job), device=job.device, dtype=job.dtype, runtime=job.runtime)
+    if (warning := drawings_note(classifier.model.name)) is not None:
+        listener.note(warning)
     truncated = classifier.truncated_texts(vocabulary, templates=job.templates)
     limit = classifier.model.context_length
     owners = list(dict.fromkeys((label, count) for label, _, count in truncated))

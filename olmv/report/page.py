@@ -15,7 +15,7 @@ from typing import Any
 import olmv
 from olmv.report.rows import replacing
 
-__all__ = ["asset", "data_uri", "model_note", "write_page"]
+__all__ = ["asset", "data_uri", "write_page"]
 
 
 def write_page(path: Path, template: str, *, package: str, style: str, script: str = "", **context: Any) -> None:
@@ -55,15 +55,6 @@ def asset(package: str, name: str) -> str:
 def data_uri(content: bytes, kind: str = "image/png") -> str:
     """Bytes as a `data:` address, for `img src`."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def model_note(name: str) -> str | None:
-    """What a reader must know of a model before believing its figures, or None."""
-    if "olmv-mini" in name:
-        return "olmv-mini knows drawings, not footage: on real video its answers mean nothing."
-    if "olmv-lite" in name:
-        return "olmv-lite is small: it knows things and scenes better than actions, and nothing of faces or text."
-    return None
 
 
 def _policy(style: str, script: str) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from olmv.errors import InputError, OutputError
+from olmv.models.default import drawings_note
 from olmv.models.interpolation import interpolate
 from olmv.models.label_embeddings import LabelEmbeddings
 from olmv.models.saving import save_pretrained
@@ -97,6 +98,8 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
     if main:
         for note in dict.fromkeys(note for part in (training, *validation.values()) for note in part.dataset.notes):
             view.say(note)
+        if config.data.train.moji is None and (warning := drawings_note(model.name)) is not None:
+            view.say(warning)
     soft = make_soft_attributes(config, model)
     trainable = Trainable(
         model,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from olmv.errors import OutputError
-from olmv.report.page import asset, data_uri, model_note, write_page
+from olmv.models.default import model_note
+from olmv.report.page import asset, data_uri, write_page
 
 
 def test_a_picture_lies_in_its_address() -> None:
