@@ -43,7 +43,8 @@ def check_folder(folder: Path) -> None:
     Weights may be as large as the memory of this machine.
     """
     try:
-        paths = [path for path in folder.iterdir() if path.suffix in (*_WEIGHTS, *_SMALL)]
+        # a folder cannot hang whoever opens it, and may lie there for reasons of its own
+        paths = [path for path in folder.iterdir() if path.suffix in (*_WEIGHTS, *_SMALL) and not path.is_dir()]
     except OSError as error:
         raise ModelError(f"the folder '{folder}' cannot be read: {reason(error)}; name another") from None
     for path in sorted(paths):
