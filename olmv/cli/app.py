@@ -14,6 +14,7 @@ import typer
 from olmv import OlmvError, __version__
 from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, models, predict, train
 from olmv.cli.fault import write_fault_report
+from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.
@@ -49,8 +50,15 @@ def _olmv(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option(
+            envvar="OLMV_LOG_FORMAT", help="Lines on standard error: text, or a JSON object a line.", show_default=False
+        ),
+    ] = LogFormat.text,
 ) -> None:
     """Which of these labels are true of a video?"""
+    set_log_format(log_format)
 
 
 predict.register(app)
@@ -67,6 +75,7 @@ config.register(app)
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    set_log_format(LogFormat.text)
     try:
         code = _run(given)
         sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
@@ -126,5 +135,9 @@ def _notes(error: BaseException) -> list[str]:
 
 
 def _fail(message: str, *, code: int = 2) -> int:
-    print(f"olmv: {printable(' '.join(message.split()))}", file=sys.stderr)
+    line = " ".join(message.split())
+    if log_format() == LogFormat.json:
+        write_line("error", line, exit_code=code)
+    else:
+        print(f"olmv: {printable(line)}", file=sys.stderr)
     return code

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from olmv.cli.log import LogFormat, log_format, write_line
+
 __all__ = ["Progress", "drop_output", "printable"]
 
 PLAIN_EVERY_S = 10.0
@@ -43,6 +45,10 @@ class Progress:
         """One line for the user; what is not printable in it is escaped."""
         if self._quiet:
             return
+        if log_format() == LogFormat.json:
+            remark = text.removeprefix("note: ")
+            write_line("info" if remark == text else "warning", remark)
+            return
         style = "dim" if self._console.is_terminal else None
         self._console.print(printable(text), markup=False, style=style, soft_wrap=True)
 
@@ -55,7 +61,7 @@ class Progress:
         if done:
             rest = "; going on with the rest" if done < total else ""
             self.say(f"{done} of {total} {self._noun} were done before{rest}")
-        if self._console.is_terminal and done < total:
+        if self._console.is_terminal and done < total and log_format() == LogFormat.text:
             from rich import progress
 
             columns = (
