@@ -178,7 +178,9 @@ def _is_number(value: object, least: float, most: float) -> bool:
 
 def _channels_first(frames: Any) -> torch.Tensor:
     """[T, H, W, 3] or [H, W, 3] uint8 -> [T, 3, H, W], a view: channels-last in memory, which torch resizes fastest."""
-    pixels = torch.as_tensor(frames)
+    # Pillow's arrays cannot be written, and torch warns of those, once a process
+    writable = getattr(getattr(frames, "flags", None), "writeable", True)
+    pixels = torch.as_tensor(frames if writable else frames.copy())
     if pixels.ndim == 3:
         pixels = pixels[None]
     if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:

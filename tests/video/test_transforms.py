@@ -1,6 +1,7 @@
 """Our preprocessing against open_clip's own, through PIL, as its embeddings see it."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -152,3 +153,12 @@ def test_normalising_leaves_the_callers_pixels() -> None:
     pixels = torch.full((1, 3, 4, 4), 100.0)
     Preprocess(size=4).normalize(pixels)
     assert (pixels == 100).all()
+
+
+def test_frames_that_cannot_be_written_are_read_without_a_word() -> None:
+    frames = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(1, 8, 8, 3)
+    frames.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pixels = Preprocess(size=8).resize(frames)
+    assert (pixels[0].permute(1, 2, 0).numpy() == frames[0]).all()
