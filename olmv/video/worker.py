@@ -8,6 +8,7 @@ run the user's main script again in every worker, which breaks scripts without a
 A worker that hangs or dies takes nothing along: the loader kills it, asks the nursery for another, and goes on.
 """
 
+import contextlib
 import os
 import pickle
 import signal
@@ -128,9 +129,17 @@ def nursery(descriptor: int) -> None:
     """The nursery's main loop, in a process of its own; ends when the loader closes the socket or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the loader's to handle
     control = socket.socket(fileno=descriptor)
+    children: set[int] = set()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the loader was killed
+        _tend(control, children)
+    for pid in children:
+        _end(pid)
+
+
+def _tend(control: socket.socket, children: set[int]) -> None:
+    """Forks and ends workers as the loader asks, until it closes the socket; `children` holds those alive."""
     function, arguments = pickle.loads(_receive(control))
     _warm_up()
-    children: set[int] = set()
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if message == b"s" and descriptors:
@@ -146,9 +155,7 @@ def nursery(descriptor: int) -> None:
             children.discard(pid)
             control.sendall(_end(pid).to_bytes(8, "big", signed=True))
         else:
-            break
-    for pid in children:
-        _end(pid)
+            return
 
 
 def _run_worker(function: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
