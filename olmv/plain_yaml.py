@@ -4,6 +4,7 @@ A file of 1 kB can name a list of nine lists of nine lists ... by aliases. It is
 but whoever walks over it never ends.
 """
 
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -24,8 +25,8 @@ def load_yaml(text: str, loader: Any = None) -> Any:
         loader: a subclass of yaml's SafeLoader; default: yaml's own, in C where there is one.
 
     Raises:
-        yaml.YAMLError: not YAML, nested too deeply, values that cannot be, such as the date 2020-99-99, or aliases
-            that unfold to more than `MAX_NODES` values or contain themselves.
+        yaml.YAMLError: not YAML, a key written twice, nested too deeply, values that cannot be, such as the date
+            2020-99-99, or aliases that unfold to more than `MAX_NODES` values or contain themselves.
     """
     try:
         reader = (loader or getattr(yaml, "CSafeLoader", yaml.SafeLoader))(text)
@@ -71,5 +72,10 @@ def _unfolded(root: yaml.Node) -> int:
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
+        keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        keys.pop(("tag:yaml.org,2002:merge", "<<"), None)
+        if keys and max(keys.values()) > 1:  # yaml keeps the last one and says nothing
+            (_, key), _ = keys.most_common(1)[0]
+            raise yaml.YAMLError(f"{key!r} is there twice; merge the two")
         return [part for pair in node.value for part in pair]
     return node.value if isinstance(node, yaml.SequenceNode) else []

@@ -119,17 +119,17 @@ def check_row(row: Mapping[str, Any]) -> None:
     Raises:
         ValueError: it lacks one, or one holds something else; the field is named.
     """
-    _check_fields(row, _ROW)
+    check_fields(row, _ROW)
     if row["error"] is not None:
-        _check_fields(row["error"], _ERROR, "error.")
-    _check_fields(row["frames"], _FRAMES, "frames.")
+        check_fields(row["error"], _ERROR, "error.")
+    check_fields(row["frames"], _FRAMES, "frames.")
     for label in row["labels"]:
-        _check_fields(label, _LABEL, "labels.")
+        check_fields(label, _LABEL, "labels.")
     for explanation in row.get("explanations", ()):
-        _check_fields(explanation, _EXPLANATION, "explanations.")
+        check_fields(explanation, _EXPLANATION, "explanations.")
         for part, fields in (("texts", _TEXT), ("frames", _FRAME)):
             for item in explanation[part]:
-                _check_fields(item, fields, f"explanations.{part}.")
+                check_fields(item, fields, f"explanations.{part}.")
 
 
 _NUMBER = (int, float)
@@ -157,7 +157,17 @@ _TEXT = {"text": str, "contribution": _NUMBER}
 _FRAME = {"frame": int, "time_s": (*_NUMBER, NoneType), "contribution": _NUMBER}
 
 
-def _check_fields(row: Any, fields: Mapping[str, Any], place: str = "") -> None:
+def check_fields(row: Any, fields: Mapping[str, Any], place: str = "") -> None:
+    """Make sure that an object read from a file has fields of these kinds.
+
+    Args:
+        row: the object.
+        fields: name -> a class, or several.
+        place: what stands before a name in an error.
+
+    Raises:
+        ValueError: it lacks one, or one holds something else; the field is named.
+    """
     if not isinstance(row, Mapping):
         raise ValueError(f"{place.rstrip('.') or 'it'} is no object")  # noqa: TRY004 - the file's fault
     for name, kinds in fields.items():

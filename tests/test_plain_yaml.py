@@ -44,3 +44,14 @@ def test_a_label_file_of_aliases(tmp_path: Any) -> None:
     (tmp_path / "labels.yaml").write_text(BOMB)
     with pytest.raises(VocabularyError, match=r"not valid yaml \(its aliases unfold to more than 2,000,000 values"):
         Vocabulary.load(tmp_path / "labels.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "- {x: {a: 1, a: 2}}\n"])
+def test_a_key_written_twice_is_refused(text: str) -> None:
+    with pytest.raises(yaml.YAMLError, match="'a' is there twice; merge the two"):
+        load_yaml(text)
+
+
+def test_merged_mappings_are_no_keys_written_twice() -> None:
+    text = "base: &base {a: 1}\nother: &other {b: 2}\nboth: {<<: *base, <<: *other, a: 3}\n"
+    assert load_yaml(text)["both"]["a"] == 3

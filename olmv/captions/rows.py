@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from olmv.captions.captioner import FrameCaption
 from olmv.files import encode_row, write_atomic
-from olmv.predictions import round_significant
+from olmv.predictions import check_fields, round_significant
 from olmv.table_cells import csv_cell
 
 if TYPE_CHECKING:
@@ -54,24 +54,24 @@ def new_row(
     }
 
 
+_ROW = {
+    "status": str, "error": (dict, NoneType), "caption": (str, NoneType), "similarity": (int, float, NoneType),
+    "frame_captions": list,
+}  # fmt: skip
+_FRAME_CAPTION = {"text": str, "time_s": (int, float)}
+
+
 def check_row(row: Mapping[str, Any]) -> None:
     """Make sure that a row read from a file has what later stages build on.
 
     Raises:
         ValueError: it lacks a field, or one holds something else; the field is named.
     """
-    kinds: dict[str, Any] = {
-        "status": str, "error": (dict, NoneType), "caption": (str, NoneType), "similarity": (int, float, NoneType),
-        "frame_captions": list,
-    }  # fmt: skip
-    for name, kind in kinds.items():
-        if not isinstance(row.get(name, ...), kind):
-            raise ValueError(f"its '{name}' is {'odd' if name in row else 'missing'}")  # noqa: TRY004
+    check_fields(row, _ROW)
     for item in row["frame_captions"]:
-        if not isinstance(item["text"], str) or not isinstance(item["time_s"], int | float):
-            raise ValueError("its 'frame_captions' are odd")  # noqa: TRY004
-    if row["error"] is not None and not isinstance(row["error"].get("message"), str):
-        raise ValueError("its 'error' is odd")
+        check_fields(item, _FRAME_CAPTION, "frame_captions.")
+    if row["error"] is not None:
+        check_fields(row["error"], {"message": str}, "error.")
 
 
 def failed(row: Mapping[str, Any], kind: str, message: str) -> dict[str, Any]:

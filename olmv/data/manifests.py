@@ -248,7 +248,7 @@ def _video(manifest: Path, number: int, row: Any) -> str:
     except UnicodeEncodeError:  # half of a surrogate pair: it could not even be written into the result
         raise InputError(f"{manifest} row {number}: {video!a} can be no file name; correct that row") from None
     # the rows of a prediction have paths as they were given to it, wherever they were written
-    # not pathlib, which takes ten times as long: there may be a million rows
+    # not pathlib, which is slow for the million rows that there may be
     folder = "" if is_prediction(row) else os.path.dirname(os.fspath(manifest))  # noqa: PTH120
     return os.path.normpath(os.path.join(folder, video))  # noqa: PTH118
 

@@ -183,12 +183,9 @@ def _read_book(path: str | Path) -> object:
     text = read_text(path, error=VocabularyError)
     try:
         content: object = load_yaml(text)
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
         detail = " ".join(str(failure).split())
         raise VocabularyError(f"{path} is not valid YAML ({detail}); correct it there") from failure
-    if isinstance(root, yaml.MappingNode):
-        _unique([(key.value, None) for key, _ in root.value])
     return content
 
 

@@ -198,7 +198,7 @@ def check_tensors(state: Mapping[Any, Any], source: str) -> None:
 def is_finite(value: Tensor) -> bool:
     """Whether no number of a tensor of any shape and kind is infinite or no number.
 
-    The least and the greatest tell: 20 times as fast as looking at each in turn.
+    The least and the greatest tell, without a copy of the tensor.
     """
     if not value.is_floating_point() or value.numel() == 0:
         return True

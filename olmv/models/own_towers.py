@@ -23,7 +23,7 @@ __all__ = ["OWN_FAMILIES", "LiteTowers", "MiniTowers", "NoRandomWeights", "OwnTo
 class NoRandomWeights(TorchFunctionMode):
     """Make modules without drawing their first weights, for those that are filled from a file at once.
 
-    On the device `meta` a draw imports torch's compiler, which takes 2 seconds.
+    On the device `meta` a draw would import torch's compiler (`tests/models/test_lite.py` sees that none does).
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -153,7 +153,7 @@ class LiteTowers(OwnTowers):
     config_class = LiteConfig
     vision_class = LiteVisionTower
     text_class = LiteTextTower
-    cpu_pictures = 4  # at once: of more, the first layers fall out of a CPU's caches, and 32 take twice as long each
+    cpu_pictures = 4  # at once: of more, what the first layers give falls out of a CPU's caches
 
     def __init__(self, config: LiteConfig, tokenizer_file: Path) -> None:
         super().__init__(config, tokenizer_file)

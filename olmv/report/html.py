@@ -50,13 +50,15 @@ def write_report(
 
     Args:
         path: the HTML file.
-        rows: gives the prediction rows; called three times: to count, for the videos that failed, for the others.
+        rows: gives the prediction rows; called to count them, for those that failed, if any, and for the others.
         info: what the head says.
         pictures: gives a video's sampled frames, or None.
 
     Raises:
         OutputError: the file cannot be written, or the disk is full.
     """
+    totals = _totals(rows(), info.labels)
+    ordered = _failures_first(rows) if totals.failed else rows()
     write_page(
         path,
         "report.html.j2",
@@ -64,8 +66,8 @@ def write_report(
         style=asset("olmv.report", "report.css"),
         script=asset("olmv.report", "report.js"),
         info=info,
-        totals=_totals(rows(), info.labels),
-        cards=_cards(_failures_first(rows), pictures, {label: index for index, label in enumerate(info.labels)}),
+        totals=totals,
+        cards=_cards(ordered, pictures, {label: index for index, label in enumerate(info.labels)}),
     )
 
 

@@ -22,8 +22,8 @@ def test_what_olmv_writes_is_sound(row: dict[str, Any]) -> None:
     [
         ({"status": None}, "its 'status' is odd"),
         ({"similarity": "high"}, "its 'similarity' is odd"),
-        ({"frame_captions": [{"time_s": "0.5", "text": "a dog"}]}, "its 'frame_captions' are odd"),
-        ({"error": {"type": "CaptionError"}}, "its 'error' is odd"),
+        ({"frame_captions": [{"time_s": "0.5", "text": "a dog"}]}, "its 'frame_captions.time_s' is odd"),
+        ({"error": {"type": "CaptionError"}}, "its 'error.message' is missing"),
         ({"caption": ...}, "its 'caption' is missing"),
     ],
 )

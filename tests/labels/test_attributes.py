@@ -149,7 +149,11 @@ def test_a_book_by_hand(name: str, text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("book.yaml", "dog: [a]\ndog: [b]\n", r"book.yaml: 'dog' is there twice; merge the two"),
+        (
+            "book.yaml",
+            "dog: [a]\ndog: [b]\n",
+            r"book.yaml is not valid YAML \('dog' is there twice; merge the two\)",
+        ),
         ("book.yaml", "no: [a]\n", r"False is no text; put the label in quotes"),
         ("book.yaml", "dog: [1]\n", r"an attribute of 'dog' is no text: 1; put it in quotes"),
         ("book.yaml", "dog: [a\n", r"book.yaml is not valid YAML .*; correct it there"),

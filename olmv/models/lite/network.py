@@ -1,7 +1,7 @@
 """The two networks of olmv-lite: EfficientNet-Lite for pictures, a sentence encoder with image classes for texts.
 
-Own code instead of timm's and transformers' classes, whose import takes longer than the first video: 3 and 5 seconds of
-a start-up of 6 (`scripts/benchmarks/bench_lite.py`). Tests compare both with theirs.
+Own code instead of timm's and transformers' classes, whose imports would be most of the start-up
+(`scripts/benchmarks/bench_lite.py` times them). Tests compare both with theirs.
 """
 
 import torch
@@ -17,7 +17,7 @@ class _Conv(nn.Conv2d):
     """A convolution with TensorFlow's padding: what does not divide evenly goes to the right and below.
 
     Where that is one more than to the left, the kernel gets zeros in front and the padding is alike on all sides: the
-    same result, without a padded copy of the picture, which took an eighth of the tower's time.
+    same result, without a padded copy of the picture.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
