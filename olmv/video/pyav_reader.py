@@ -226,7 +226,9 @@ class PyAVReader:
         self._damage = {}
         self._context.flush_buffers()  # here, not at the end: a caller may leave a generator half-way
         for number, packet in self._packets_from(start):
-            packet.opaque = number
+            # A new tuple each time: PyAV keeps these by address, and a small int is one object for the whole process,
+            # so that a frame of another reader, when freed, would take the number away from this one.
+            packet.opaque = (number,)
             if skips:
                 self._context.skip_frame = "DEFAULT" if number in needed else "NONREF"
             yield from self._decode_packet(packet, number)
@@ -246,7 +248,7 @@ class PyAVReader:
         for frame in frames:
             if self._orientation is None:
                 self._orientation = Orientation.of_frame(frame)
-            own = frame.opaque
+            (own,) = frame.opaque or (None,)
             index = table.frame_index(own) if table.ordered else self._counted()
             if index is None or own is None:
                 continue

@@ -136,6 +136,17 @@ def test_edit_list_hides_frames(sound: Path, tmp_path: Path) -> None:
     assert [videos.number_of(p.pixels) for p in reader.frames([0, 1, 20, 39])] == [10, 11, 30, 49]
 
 
+def test_readers_of_one_process_do_not_take_each_others_frames(sound: Path) -> None:
+    """Closing one reader frees frames whose packets had the same numbers as those that the other is decoding."""
+    other, reader = open_reader(sound), open_reader(sound)
+    other.luma(range(50))
+    frames = reader.frames(range(20))
+    numbers = [videos.number_of(next(frames).pixels)]
+    other.close()
+    numbers += [videos.number_of(pick.pixels) for pick in frames]
+    assert numbers == list(range(20))
+
+
 def test_one_frame_gives_one_frame(tmp_path: Path) -> None:
     frames = read_frames(videos.make_video(tmp_path / "one.mp4", frames=1), frames=8)
     assert (frames.requested, frames.decoded, frames.corrupt) == (8, 1, 0)
