@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.labels.attributes import AttributeBook
     from olmv.labels.vocabulary import Vocabulary
-    from olmv.models.hub import load_model
-    from olmv.models.publishing import push_to_hub
-    from olmv.models.saving import save_pretrained
+    from olmv.models.hub.upload import push_to_hub
+    from olmv.models.registry import load_model
+    from olmv.models.storage.saving import save_pretrained
     from olmv.predictions import VideoPrediction
     from olmv.scoring.thresholds import Thresholds
-    from olmv.video.readers import read_frames
+    from olmv.video.readers.open import read_frames
 
 __version__ = "0.1.0"
 
@@ -84,10 +84,10 @@ _LAZY = {
     "Thresholds": "olmv.scoring.thresholds",
     "VideoPrediction": "olmv.predictions",
     "Vocabulary": "olmv.labels.vocabulary",
-    "load_model": "olmv.models.hub",
-    "push_to_hub": "olmv.models.publishing",
-    "read_frames": "olmv.video.readers",
-    "save_pretrained": "olmv.models.saving",
+    "load_model": "olmv.models.registry",
+    "push_to_hub": "olmv.models.hub.upload",
+    "read_frames": "olmv.video.readers.open",
+    "save_pretrained": "olmv.models.storage.saving",
 }
 
 _torchvision_guard.install()

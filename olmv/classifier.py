@@ -16,28 +16,28 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.background import background_texts
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.embedding import default_batch_size, embed_clips, video_vector
-from olmv.models.hub import load_model
-from olmv.models.publishing import push_to_hub
-from olmv.models.saving import save_pretrained
+from olmv.models.base import VideoEmbedding, VideoModel
+from olmv.models.embed import default_batch_size, embed_clips, video_vector
+from olmv.models.hub.upload import push_to_hub
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained
 from olmv.models.text_cache import encode_texts_cached
-from olmv.models.video_model import VideoEmbedding, VideoModel
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
 from olmv.scoring.bank import TextBank
-from olmv.scoring.clips import score_clips
-from olmv.scoring.ensemble import (
+from olmv.scoring.explain import Explanation, explain
+from olmv.scoring.pooling import (
     FRAME_POOLINGS,
     POOLINGS,
     FramePooling,
     Pooling,
 )
-from olmv.scoring.explain import Explanation, explain
 from olmv.scoring.probabilities import MODES, Mode, to_probabilities
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.scaling import Scaler
+from olmv.scoring.score import score_clips
 from olmv.scoring.thresholds import Thresholds, thresholds_for
-from olmv.video.loader import FrameLoader, VideoFrames, batches
 from olmv.video.sampling import SAMPLINGS
+from olmv.video.workers.loader import FrameLoader, VideoFrames, batches
 
 # At most so many labels of a video are explained, the most probable first.
 EXPLAINED = 50
@@ -109,7 +109,7 @@ class Classifier:
         """Save the model and send it to the Hub; `olmv models push` sends a folder, with figures in its card.
 
         Args:
-            repo: ORG/REPO, or a folder in place of the Hub: see `olmv.models.publishing.push_to_hub`.
+            repo: ORG/REPO, or a folder in place of the Hub: see `olmv.models.hub.upload.push_to_hub`.
             card, description: as `save_pretrained`.
             private, revision, message: of the repository, its branch, the commit.
 
@@ -294,7 +294,7 @@ class Classifier:
                     yield scoring.prediction(video, embeddings.get(video.index), bank)
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
-        """The embeddings of several clips; see `olmv.models.embedding.embed_clips`."""
+        """The embeddings of several clips; see `olmv.models.embed.embed_clips`."""
         return embed_clips(self.model, pixels, batch_size=batch_size)
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from olmv import AttributeBook, Classifier, Thresholds, UsageError, Vocabulary, VocabularyError
-from olmv.models.hub import load_model
-from olmv.models.saving import save_pretrained
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained
 from olmv.predictions import VideoPrediction, round_significant
-from tests.samples import write_clip
-from tests.tiny import tiny_model, write_open_clip_folder
+from tests.support.samples import write_clip
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 LABELS = ["dog", "guitar", "rain"]
 

@@ -1,15 +1,9 @@
 """The laboratory's verdicts; what its arms train is tested in tests/training."""
 
-import sys
-from pathlib import Path
-
 from rich.console import Console
 
 import olmv  # noqa: F401  (the torchvision guard)
-
-sys.path.append(str(Path(__file__).parent.parent / "scripts"))  # scripts import their neighbours by bare names
-
-from lab import judge
+from scripts.research.lab import judge
 
 
 def test_a_claim_needs_every_seed() -> None:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import olmv
-from olmv.data.moji import MOTIONS, object_names, sample_scene
-from olmv.data.moji_render import Renderer
-from olmv.models.hub import load_model
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.registry import load_model
+from olmv.moji.render import Renderer
+from olmv.moji.world import MOTIONS, object_names, sample_scene
 
 CLIPS = Path(olmv.__file__).parent / "data" / "clips"
 

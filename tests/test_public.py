@@ -42,7 +42,7 @@ def test_unknown_name() -> None:
         "import olmv.cli",
         "from olmv.cli import main; main(['--help'])",
         "from olmv.cli import main; main(['predict', '--help'])",
-        "import olmv.report.job, olmv.report.html, olmv.data.manifests",
+        "import olmv.predict.job, olmv.predict.page, olmv.datasets.manifests",
     ],
 )
 def test_light_imports(code: str) -> None:

@@ -12,9 +12,10 @@ from typing import Annotated
 import typer
 
 from olmv import OlmvError, __version__
-from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, models, predict, train
+from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, predict, train
 from olmv.cli.fault import write_fault_report
 from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
+from olmv.cli.models import group as models
 from olmv.cli.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.

@@ -9,7 +9,7 @@ import typer
 from olmv.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from olmv.calibration.job import Summary
+    from olmv.calibrate.job import Summary
 
 EPILOG = """\b
 Examples:
@@ -75,7 +75,7 @@ def calibrate(
     """Fit a threshold for each label, from predictions and what is true of their videos."""
     from rich.console import Console
 
-    from olmv.calibration.job import CalibrateJob, run
+    from olmv.calibrate.job import CalibrateJob, run
 
     job = CalibrateJob(
         predictions=predictions,

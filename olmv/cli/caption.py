@@ -10,7 +10,7 @@ from olmv.cli.predict import Decoder, Sampling
 from olmv.cli.progress import Progress, drop_output, printable
 
 if TYPE_CHECKING:
-    from olmv.captions.job import CaptionSummary
+    from olmv.caption.settings import CaptionSummary
 
 EPILOG = """\b
 Examples:
@@ -101,9 +101,9 @@ def caption(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Say in one sentence what each video shows."""
-    from olmv.captions.job import CaptionJob
-    from olmv.captions.run import run
-    from olmv.llm.chat import Sampling as Drawing
+    from olmv.caption.job import run
+    from olmv.caption.settings import CaptionJob
+    from olmv.llm.types import Sampling as Drawing
 
     job = CaptionJob(
         inputs=inputs,
@@ -141,7 +141,7 @@ def caption(
 
 
 class _View:
-    """Shows a run; see `olmv.captions.job.CaptionListener`."""
+    """Shows a run; see `olmv.caption.settings.CaptionListener`."""
 
     def __init__(self, *, quiet: bool) -> None:
         from rich.console import Console

@@ -34,8 +34,8 @@ def read_config(path: Path, command: Any) -> dict[str, Any]:
     import yaml
 
     from olmv.errors import UsageError
-    from olmv.files import read_text
-    from olmv.plain_yaml import load_yaml
+    from olmv.io.paths import read_text
+    from olmv.io.plain_yaml import load_yaml
 
     try:
         told = load_yaml(read_text(path))

@@ -10,7 +10,7 @@ from olmv.cli.describe_view import DescribeView, show_answers, show_preview
 from olmv.errors import UsageError
 
 if TYPE_CHECKING:
-    from olmv.labels.describe import DescribeSummary
+    from olmv.describe.job import DescribeSummary
     from olmv.labels.quality import Gate
     from olmv.labels.vocabulary import Vocabulary
 
@@ -110,13 +110,14 @@ def describe_labels(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Write what every label looks like, for olmv predict --attributes: from WordNet, or by a language model."""
-    from olmv.files import check_writable
-    from olmv.labels.asking import Questions
-    from olmv.labels.describe import describe_labels, waiting_labels
-    from olmv.labels.preview import preview
+    from olmv.describe.job import describe_labels, waiting_labels
+    from olmv.describe.preview import preview
+    from olmv.describe.questions import Questions
+    from olmv.io.atomic import check_writable
     from olmv.labels.vocabulary import Vocabulary
-    from olmv.llm.chat import Sampling, open_chat
+    from olmv.llm.open import open_chat
     from olmv.llm.prompts import load_prompt
+    from olmv.llm.types import Sampling
     from olmv.models.default import DEFAULT_MODEL
 
     given = [name for name in FOR_LANGUAGE_MODELS if _is_given(context, name)]
@@ -184,8 +185,8 @@ def _from_wordnet(
     resume: bool,
     quiet: bool,
 ) -> None:
-    from olmv.labels.describe import describe_from_wordnet, waiting_labels
-    from olmv.labels.wordnet.writing import write_attributes
+    from olmv.describe.job import describe_from_wordnet, waiting_labels
+    from olmv.describe.wordnet import write_attributes
 
     gate = _gate(vocabulary, model, templates)
     waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from olmv.cli.progress import Progress, printable
 
 if TYPE_CHECKING:
-    from olmv.labels.asking import Answer
-    from olmv.labels.describe import DescribeSummary
-    from olmv.labels.preview import Preview
+    from olmv.describe.job import DescribeSummary
+    from olmv.describe.preview import Preview
+    from olmv.describe.questions import Answer
 
 __all__ = ["DescribeView", "show_answers", "show_preview"]
 
@@ -50,7 +50,7 @@ def show_answers(answers: "Iterable[Answer]") -> None:
 
 
 class DescribeView:
-    """Shows a run; see `olmv.labels.describe.DescribeListener`.
+    """Shows a run; see `olmv.describe.job.DescribeListener`.
 
     Args:
         quiet: say nothing.

@@ -19,7 +19,7 @@ def doctor() -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from olmv.report.diagnosis import diagnose
+    from olmv.doctor import diagnose
 
     diagnosis = diagnose()
     console = Console(highlight=False)

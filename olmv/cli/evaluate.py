@@ -9,8 +9,8 @@ from olmv.cli.predict import Decoder, FramePooling, Pooling
 from olmv.cli.progress import Progress, printable
 
 if TYPE_CHECKING:
-    from olmv.evaluation.compare import Comparison
-    from olmv.evaluation.results import Result
+    from olmv.evaluate.compare import Comparison
+    from olmv.evaluate.results import Result
 
 EPILOG = """\b
 Examples:
@@ -127,8 +127,8 @@ def evaluate(
         return
     if protocol is None:
         raise typer.BadParameter("give a PROTOCOL, such as moji, or --compare A B")
-    from olmv.evaluation.job import EvaluateJob
-    from olmv.evaluation.job import evaluate as run
+    from olmv.evaluate.job import EvaluateJob
+    from olmv.evaluate.job import evaluate as run
 
     job = EvaluateJob(
         protocol=protocol,
@@ -172,7 +172,7 @@ def evaluate(
 
 
 class _View:
-    """Shows a run; see `olmv.evaluation.runner.Listener`."""
+    """Shows a run; see `olmv.evaluate.runner.Listener`."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -199,7 +199,7 @@ def _show(result: "Result") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from olmv.evaluation.figures import title
+    from olmv.pages.figures import title
 
     table = Table("figure", "value", "95 % interval", title=printable(f"{result.model} on {result.protocol}"))
     for name in [name for name in _FIRST if name in result.metrics]:
@@ -215,7 +215,7 @@ def _show(result: "Result") -> None:
 
 
 def _compare(folders: tuple[Path, Path], output: Path | None, *, quiet: bool) -> None:
-    from olmv.evaluation.compare import compare, write_comparison
+    from olmv.evaluate.compare import compare, write_comparison
 
     comparison = compare(*folders)
     _show_comparison(comparison)
@@ -230,7 +230,7 @@ def _show_comparison(comparison: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from olmv.evaluation.figures import title
+    from olmv.pages.figures import title
 
     first, second = (printable(name) for name in comparison.names)
     out = Console(highlight=False)

@@ -157,9 +157,9 @@ def predict(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Tell which of the labels are true of each video."""
-    from olmv.cli.view import PredictView
+    from olmv.cli.predict_view import PredictView
     from olmv.errors import UsageError
-    from olmv.report.job import PredictJob, run
+    from olmv.predict.job import PredictJob, run
 
     to_stdout = output == Path("-")
     if to_stdout and wide:

@@ -9,7 +9,7 @@ import typer
 from olmv.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from olmv.training.job import TrainResult
+    from olmv.train.job import TrainResult
 
 EPILOG = """\b
 Examples:
@@ -47,7 +47,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Fine-tune a model on labelled videos without forgetting; several GPUs: accelerate launch -m olmv train ..."""
-    from olmv.training.config import find_config, load_config
+    from olmv.train.config import find_config, load_config
 
     # before torch comes: drawing and decoding run beside the training; OpenMP threads that spin while they wait
     # would take the cores from each other
@@ -57,7 +57,7 @@ def train(
     folder = output or Path("runs") / (path.stem + ("_smoke" if smoke else ""))
     view = _View(quiet=quiet)
     try:
-        from olmv.training.job import train as run
+        from olmv.train.job import train as run
 
         result = run(loaded, folder, view=view, resume=resume)
     finally:
@@ -67,7 +67,7 @@ def train(
 
 
 class _View:
-    """Shows a run; see `olmv.training.trainer.View`."""
+    """Shows a run; see `olmv.train.trainer.View`."""
 
     def __init__(self, *, quiet: bool) -> None:
         from rich.console import Console

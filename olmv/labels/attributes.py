@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olmv.errors import VocabularyError
-from olmv.files import read_text, write_atomic
+from olmv.io.atomic import write_atomic
+from olmv.io.paths import read_text
 from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, check_count, clean_text
 
 __all__ = ["FORMAT", "AttributeBook", "BookEntry", "load_document", "one_line", "write_book"]
@@ -178,7 +179,7 @@ def _read_book(path: str | Path) -> object:
         return _load_json(path, "attribute book")
     import yaml
 
-    from olmv.plain_yaml import load_yaml
+    from olmv.io.plain_yaml import load_yaml
 
     text = read_text(path, error=VocabularyError)
     try:

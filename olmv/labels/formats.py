@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import VocabularyError
-from olmv.files import read_text
+from olmv.io.paths import read_text
 from olmv.labels.lists import WIDE_MARKS, parse_list
 from olmv.labels.vocabulary import Label
 
@@ -172,7 +172,7 @@ def _parse_tree(text: str, suffix: str) -> object:
     try:
         if suffix == ".json":
             return json.loads(text)
-        from olmv.plain_yaml import load_yaml
+        from olmv.io.plain_yaml import load_yaml
 
         return load_yaml(text)
     except RecursionError as failure:

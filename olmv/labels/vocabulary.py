@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import overload
 
 from olmv.errors import VocabularyError
-from olmv.files import write_atomic
+from olmv.io.atomic import write_atomic
 
 __all__ = ["MAX_ATTRIBUTE_CHARS", "MAX_LABEL_CHARS", "MAX_TEXTS", "Label", "Vocabulary", "check_count", "clean_text"]
 

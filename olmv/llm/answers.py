@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from olmv.llm.chat import Completion, FinishReason
+from olmv.llm.types import Completion, FinishReason
 
 __all__ = ["completion_of", "first_json", "strict_json"]
 

@@ -28,10 +28,11 @@ from jinja2 import Template, TemplateError, meta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from olmv.errors import UsageError, reason
-from olmv.files import read_text, sha256_json, share_dir
-from olmv.llm.chat import Message
+from olmv.io.digests import sha256_json
+from olmv.io.paths import read_text, share_dir
+from olmv.io.plain_yaml import load_yaml
 from olmv.llm.templates import PromptEnvironment
-from olmv.plain_yaml import load_yaml
+from olmv.llm.types import Message
 
 __all__ = ["FORMAT", "Prompt", "load_prompt", "shipped_prompts"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from olmv.errors import LLMUnavailableError, UsageError, reason
-from olmv.llm.chat import Conversation, Message
-from olmv.network import is_online
-from olmv.plain_yaml import load_yaml
+from olmv.io.network import is_online
+from olmv.io.plain_yaml import load_yaml
+from olmv.llm.types import Conversation, Message
 
 __all__ = ["ChatTokenizer", "batches", "parse_options", "quiet_transformers", "unavailable"]
 

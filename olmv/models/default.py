@@ -5,7 +5,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from olmv.network import PATIENCE_S, is_online
+from olmv.io.network import PATIENCE_S, is_online
 
 __all__ = ["DEFAULT_MODEL", "DEFAULT_REPO", "LITE", "chosen_model", "default_model", "drawings_note", "model_note"]
 

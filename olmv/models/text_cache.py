@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from olmv.errors import ModelError
-from olmv.files import cache_dir
-from olmv.models.video_model import VideoModel
+from olmv.io.paths import cache_dir
+from olmv.models.base import VideoModel
 
 __all__ = ["encode_texts_cached"]
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from olmv.errors import ModelError, WeightsUnavailableError, reason
+from olmv.io.network import fetching
 from olmv.labels.quality import TextLimit
-from olmv.models.hub import folder_of, model_info
-from olmv.models.model_folder import read_config, read_open_clip_config
-from olmv.models.tokenizer_check import check_hub_tokenizer, check_tokenizer_folder, read_tokenizer
-from olmv.models.towers import open_clip_token_counts
-from olmv.network import fetching
+from olmv.models.clip.towers import open_clip_token_counts
+from olmv.models.registry import folder_of, model_info
+from olmv.models.storage.folder import read_config, read_open_clip_config
+from olmv.models.storage.tokenizer_check import check_hub_tokenizer, check_tokenizer_folder, read_tokenizer
 
 __all__ = ["text_limit"]
 

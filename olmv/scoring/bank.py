@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.labels.texts import LabelTexts
-from olmv.models.label_embeddings import LabelEmbeddings
+from olmv.models.storage.label_embeddings import LabelEmbeddings
 
 __all__ = ["TextBank"]
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from olmv.scoring.ensemble import TEMPERATURE, TOP_K, FramePooling, Pooling, TextBank, frame_weights
+from olmv.scoring.pooling import TEMPERATURE, TOP_K, FramePooling, Pooling, TextBank, frame_weights
 
 __all__ = ["Explanation", "FrameContribution", "TextContribution", "explain"]
 

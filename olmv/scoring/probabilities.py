@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from olmv.scoring.bank import TextBank
-from olmv.scoring.ensemble import TEMPERATURE, FramePooling, score
+from olmv.scoring.pooling import TEMPERATURE, FramePooling, score
 
 __all__ = ["DEVIATIONS", "MODES", "SLOPE", "Background", "Mode", "measure_background", "to_logits", "to_probabilities"]
 

@@ -1,7 +1,7 @@
 """From the model's probability to a calibrated one: the same order, numbers that say how often the label is true.
 
 A scaling rises strictly, so a label is positive for the same videos whichever of the two numbers is compared with its
-threshold. Scalings are fitted in `olmv.calibration.scaling` and live in the thresholds file.
+threshold. Scalings are fitted in `olmv.calibrate.scaling_fit` and live in the thresholds file.
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from olmv.scoring.bank import TextBank
-from olmv.scoring.ensemble import TEMPERATURE, TOP_K, Pooling, check_pooling
+from olmv.scoring.pooling import TEMPERATURE, TOP_K, Pooling, check_pooling
 
 if TYPE_CHECKING:
     import numpy as np

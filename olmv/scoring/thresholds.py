@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from olmv.errors import UsageError, VocabularyError
-from olmv.files import sha256_json, write_atomic
+from olmv.io.atomic import write_atomic
+from olmv.io.digests import sha256_json
 from olmv.labels.attributes import load_document, one_line
 from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring.scaling import Scaler, Scaling
@@ -59,7 +60,7 @@ class LabelThreshold(BaseModel):
 
 
 class Guarantee(BaseModel):
-    """What is promised: `target` ("recall=0.9") holds with probability `confidence`, see `olmv.calibration.guarantee`.
+    """What is promised: `target` ("recall=0.9") holds with probability `confidence`, see `olmv.calibrate.guarantee`.
 
     Args:
         target: the objective.

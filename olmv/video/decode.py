@@ -12,7 +12,7 @@ import torch
 
 from olmv.errors import DecodeError, VideoError
 from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo, VideoReader
-from olmv.video.readers import open_reader, pick_indices
+from olmv.video.readers.open import open_reader, pick_indices
 from olmv.video.transforms import Preprocess
 
 __all__ = ["DecodeSettings", "VideoFrames", "decode_video"]

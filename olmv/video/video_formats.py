@@ -1,7 +1,7 @@
 """Which files are videos: the one list of containers, with the endings of their names and the bytes they begin with.
 
 An ending is believed, so that a broken `a.mp4` is told as broken; a file with any other ending, or with none, is looked
-into. What is read in the end is for FFmpeg to say, see `olmv.video.containers`.
+into. What is read in the end is for FFmpeg to say, see `olmv.video.readers.containers`.
 """
 
 import re

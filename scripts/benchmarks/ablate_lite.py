@@ -14,26 +14,23 @@ top-1 of folders where one label is true of a video, mean average precision of t
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from real_sets import RealSet
-from results import Figure, show, write
 from torch import Tensor
 
-from olmv.evaluation.bootstrap import mean_interval, multi_label_intervals
 from olmv.labels.templates import TEMPLATE_SETS
-from olmv.models.hub import load_video_clip
-from olmv.models.own_towers import LiteTowers
-from olmv.models.video_model import VideoModel
-from olmv.video.loader import FrameLoader
-
-sys.path.append(str(Path(__file__).resolve().parent.parent))  # for make_lite, until it moves
-from make_lite import PROMPT, Classes, meanings, vision_state
+from olmv.metrics.bootstrap import mean_interval, multi_label_intervals
+from olmv.models.base import VideoModel
+from olmv.models.clip.own_towers import LiteTowers
+from olmv.models.registry import load_video_clip
+from olmv.video.workers.loader import FrameLoader
+from scripts.benchmarks.real_sets import RealSet
+from scripts.benchmarks.results import Figure, show, write
+from scripts.research.make_lite import PROMPT, Classes, meanings, vision_state
 
 CONSE_CLASSES, CONSE_TEMPERATURE = 30, 2.0
 

@@ -17,13 +17,13 @@ import time
 from pathlib import Path
 
 import torch
-from results import Figure, show, write
 
 from olmv.classifier import Classifier
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_model, random_model
-from olmv.scoring.clips import score_clips
+from olmv.models.registry import load_model, random_model
+from olmv.scoring.score import score_clips
+from scripts.benchmarks.results import Figure, show, write
 
 CLIP = Path(__file__).resolve().parents[2] / "olmv" / "data" / "clips" / "guitar.mp4"
 LABELS = [f"label {number}" for number in range(20)]

@@ -26,28 +26,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from real_sets import Bools, RealSet
-from real_sets import embed as embed_real
-from results import Figure, write  # also finds the scripts above
 from rich.console import Console
 from rich.table import Table
-from score_variants import KEPT, NULL_PROMPTS, similarities, variants
 from torch import Tensor
 
-from eval_mini import embed, truth_of  # isort: skip
 from olmv.classifier import Classifier
-from olmv.data.moji import BRIEF, MOTIONS, object_names, sample_scene, scene_labels
-from olmv.data.moji_render import Renderer
-from olmv.evaluation.bootstrap import multi_label_differences
-from olmv.evaluation.metrics import multi_label
 from olmv.labels.background import background_texts
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_video_clip
+from olmv.metrics.bootstrap import multi_label_differences
+from olmv.metrics.multilabel import multi_label
+from olmv.models.base import VideoModel
+from olmv.models.registry import load_video_clip
 from olmv.models.text_cache import encode_texts_cached
-from olmv.models.video_model import VideoModel
+from olmv.moji.render import Renderer
+from olmv.moji.world import BRIEF, MOTIONS, object_names, sample_scene, scene_labels
 from olmv.scoring.bank import TextBank
-from olmv.scoring.ensemble import FRAME_POOLINGS
+from olmv.scoring.pooling import FRAME_POOLINGS
+from scripts.benchmarks.eval_mini import embed, truth_of
+from scripts.benchmarks.real_sets import Bools, RealSet
+from scripts.benchmarks.real_sets import embed as embed_real
+from scripts.benchmarks.results import Figure, write
+from scripts.benchmarks.score_variants import KEPT, NULL_PROMPTS, similarities, variants
 
 FIGURES = ("micro_ap", "macro_map", "macro_f1", "ece")
 SEED = 7000

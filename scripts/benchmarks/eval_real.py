@@ -25,20 +25,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from real_sets import Bools, Embedded, Floats, RealSet, embed
-from results import Figure, show, write
 
-from olmv.calibration.crossfit import cross_fit, stratified_folds
-from olmv.calibration.fitting import fit_all
-from olmv.calibration.objectives import Objective
-from olmv.calibration.scaling import fit_scalings
-from olmv.captions.from_labels import CAPTION_FRAME_POOLING, MAX_OBJECTS
+from olmv.calibrate.crossfit import cross_fit, stratified_folds
+from olmv.calibrate.fitting import fit_all
+from olmv.calibrate.objectives import Objective
+from olmv.calibrate.scaling_fit import fit_scalings
+from olmv.caption.from_labels import CAPTION_FRAME_POOLING, MAX_OBJECTS
 from olmv.classifier import Classifier
-from olmv.evaluation.bootstrap import mean_interval, multi_label_intervals
-from olmv.evaluation.metrics import multi_label
-from olmv.evaluation.ranks import retrieval_ranks
 from olmv.labels.attributes import AttributeBook
+from olmv.metrics.bootstrap import mean_interval, multi_label_intervals
+from olmv.metrics.multilabel import multi_label
+from olmv.metrics.retrieval import retrieval_ranks
 from olmv.scoring.scaling import Scaler
+from scripts.benchmarks.real_sets import Bools, Embedded, Floats, RealSet, embed
+from scripts.benchmarks.results import Figure, show, write
 
 BOOKS = Path(__file__).parent / "books"
 FOLDS = 5

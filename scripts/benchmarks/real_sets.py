@@ -13,10 +13,10 @@ from olmv.classifier import Classifier
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.embedding import video_vector
-from olmv.models.video_model import VideoEmbedding
-from olmv.scoring.clips import score_clips
-from olmv.video.loader import FrameLoader, batches
+from olmv.models.base import VideoEmbedding
+from olmv.models.embed import video_vector
+from olmv.scoring.score import score_clips
+from olmv.video.workers.loader import FrameLoader, batches
 
 __all__ = ["Embedded", "RealSet", "embed"]
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from olmv.evaluation.bootstrap import Interval
-
-sys.path.insert(1, str(Path(__file__).resolve().parent.parent))  # for bench_common, until it moves here
-from bench_common import versions
+from olmv.metrics.bootstrap import Interval
+from scripts.benchmarks.common import versions
 
 __all__ = ["Figure", "show", "write"]
 

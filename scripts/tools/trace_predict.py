@@ -11,6 +11,7 @@ that an earlier step of the same stack has left already.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -89,7 +90,7 @@ def returns(stack: list[str]) -> list[str]:
     """The steps of a stack that lead to a room which the stack had left before."""
     steps: list[str] = []
     left: set[str] = set()
-    for before, now in zip(stack, stack[1:], strict=False):
+    for before, now in itertools.pairwise(stack):
         if room_of(before) != room_of(now):
             left.add(room_of(before))
             if room_of(now) in left:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from olmv.cli import main
-from tests.samples import write_clip
-from tests.tiny import write_open_clip_folder
+from tests.support.samples import write_clip
+from tests.support.tiny import write_open_clip_folder
 
 COMMAND = [sys.executable, "-c", "import sys; from olmv.cli import main; sys.exit(main())"]
 

@@ -10,8 +10,8 @@ from scipy.special import expit
 
 from olmv.cli import app as commands
 from olmv.cli import calibrate
+from olmv.io.prediction_rows import write_rows
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.report.rows import write_rows
 from olmv.scoring.thresholds import Thresholds
 
 Run = Callable[..., tuple[int, str, str]]

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from olmv.data.manifests import read_manifest
+from olmv.datasets.manifests import read_manifest
 from olmv.errors import CaptionerUnavailableError
 from olmv.video.transforms import Preprocess
-from tests.llm_stub import StubServer, answer, tells
-from tests.samples import write_clip
+from tests.support.llm_stub import StubServer, answer, tells
+from tests.support.samples import write_clip
 
 WORDS = ("dog", "cat", "bird", "fish")
 
@@ -45,8 +45,8 @@ class Captioner:
 @pytest.fixture
 def captioner(monkeypatch: pytest.MonkeyPatch) -> Captioner:
     made = Captioner()
-    monkeypatch.setattr("olmv.captions.captioner.open_captioner", lambda *_, **__: made)
-    monkeypatch.setattr("olmv.llm.openai_server.RETRIES", 0)
+    monkeypatch.setattr("olmv.caption.captioner.open_captioner", lambda *_, **__: made)
+    monkeypatch.setattr("olmv.llm.backends.openai.RETRIES", 0)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     return made
 
@@ -151,7 +151,7 @@ def test_killed_between_the_stages(olmv: Any, here: Path, monkeypatch: pytest.Mo
     (here / "run.py").write_text(
         "import sys\n"
         "from tests.cli.test_caption import Captioner\n"
-        "import olmv.captions.captioner as c\n"
+        "import olmv.caption.captioner as c\n"
         "c.open_captioner = lambda *_, **__: Captioner()\n"
         "from olmv.cli import main\n"
         "sys.exit(main())\n"
@@ -182,7 +182,7 @@ def test_killed_between_the_stages(olmv: Any, here: Path, monkeypatch: pytest.Mo
     with Path("c.jsonl").open("a") as file:
         file.write('{"video": "torn')
     captioner = Captioner()
-    monkeypatch.setattr("olmv.captions.captioner.open_captioner", lambda *_, **__: captioner)
+    monkeypatch.setattr("olmv.caption.captioner.open_captioner", lambda *_, **__: captioner)
     with StubServer(tells) as other:
         settings = Path("c.jsonl.run.json").read_text().replace(server.spec, other.spec)
         Path("c.jsonl.run.json").write_text(settings.replace(server.url, other.url))
@@ -320,7 +320,7 @@ def test_a_captioner_that_is_not_there(olmv: Any, here: Path, monkeypatch: pytes
         def preprocess(self) -> Preprocess:  # type: ignore[override]
             raise CaptionerUnavailableError("stub is neither a folder nor in the hub's cache")
 
-    monkeypatch.setattr("olmv.captions.captioner.open_captioner", lambda *_, **__: Missing())
+    monkeypatch.setattr("olmv.caption.captioner.open_captioner", lambda *_, **__: Missing())
     with StubServer(tells) as server:
         code, _, err = caption(olmv, server)
     assert code == 2

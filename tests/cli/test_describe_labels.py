@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import olmv as package
-from olmv.labels.draft import PARTIAL
+from olmv.describe.draft import PARTIAL
 from tests.cli.conftest import start
-from tests.llm_stub import StubServer, answer, attributes, good, label_of
+from tests.support.llm_stub import StubServer, answer, attributes, good, label_of
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +91,7 @@ def test_bursts_of_errors_are_waited_out(olmv: Any, here: Path, status: int) -> 
 
 
 def test_one_label_that_always_fails_costs_only_itself(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olmv.llm.openai_server.RETRIES", 0)
+    monkeypatch.setattr("olmv.llm.backends.openai.RETRIES", 0)
 
     def fails(body: dict[str, Any], number: int) -> tuple[int, Any]:
         return (
@@ -247,7 +247,7 @@ def test_the_wrong_model_and_the_wrong_key(olmv: Any, here: Path, monkeypatch: p
 
 
 def test_server_killed_mid_run_then_resume(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olmv.llm.openai_server.RETRIES", 1)
+    monkeypatch.setattr("olmv.llm.backends.openai.RETRIES", 1)
 
     def dies(body: dict[str, Any], number: int) -> tuple[int, Any]:
         return good(body, number) if number < 7 else (0, None)
@@ -328,7 +328,7 @@ def test_a_book_changed_by_hand_survives(olmv: Any, here: Path) -> None:
 def test_a_run_that_starts_over_and_is_cut_short_goes_on_starting_over(
     olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("olmv.llm.openai_server.RETRIES", 0)
+    monkeypatch.setattr("olmv.llm.backends.openai.RETRIES", 0)
     with StubServer() as server:
         describe(olmv, server, names(6))
     before = book()
@@ -418,7 +418,7 @@ def test_a_model_that_is_not_there_is_told_before_anything_is_asked(olmv: Any, h
 
 
 def test_two_runs_cannot_write_one_book(olmv: Any, here: Path) -> None:
-    from olmv.files import JsonlJournal
+    from olmv.io.journal import JsonlJournal
 
     with JsonlJournal(here / ("book.json" + PARTIAL)) as other, StubServer() as server:
         other.open()

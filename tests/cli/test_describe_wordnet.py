@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from olmv.labels.draft import PARTIAL
+from olmv.describe.draft import PARTIAL
 
 DEFAULT = "note: no --llm is given: WordNet, a dictionary that ships with olmv, describes the labels"
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from olmv.models.hub import SHIPPED
-from olmv.models.publishing import push_to_hub
-from olmv.models.remote import download
-from olmv.models.saving import save_pretrained
-from olmv.report import diagnosis
-from tests.hub_server import HubServer, client_at
-from tests.tiny import tiny_model
+from olmv import doctor as diagnosis
+from olmv.models.hub.download import download
+from olmv.models.hub.upload import push_to_hub
+from olmv.models.registry import SHIPPED
+from olmv.models.storage.saving import save_pretrained
+from tests.support.hub_server import HubServer, client_at
+from tests.support.tiny import tiny_model
 
 
 def test_it_says_what_is_here_and_ends_with_a_verdict(olmv: Any, here: Path) -> None:
@@ -39,14 +39,14 @@ def test_a_missing_package_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_decoder_that_is_not_usable_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olmv.video.readers.available_decoders", lambda: {"pyav": None, "decord": None})
+    monkeypatch.setattr("olmv.video.readers.open.available_decoders", lambda: {"pyav": None, "decord": None})
     code, out, _ = olmv("doctor")
     assert code == 1
     assert "Not ready: pyav: not usable here" in out
 
 
 def test_cached_models_load_offline(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from olmv.models.hub import DEFAULT_MODEL
+    from olmv.models.registry import DEFAULT_MODEL
 
     monkeypatch.setattr(diagnosis, "offline_open_clip_models", lambda: [DEFAULT_MODEL])
     out = olmv("doctor")[1]

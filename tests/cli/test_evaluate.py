@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.layouts import ucf101, ucf_name
+from tests.support.layouts import ucf101, ucf_name
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 import olmv as package
-from olmv.models.hub import SHIPPED
-from olmv.models.saving import save_pretrained
-from tests import tiny
+from olmv.models.registry import SHIPPED
+from olmv.models.storage.saving import save_pretrained
 from tests.cli.conftest import COMMAND
 from tests.cli.test_caption import Captioner
-from tests.llm_stub import StubServer, good, tells
+from tests.support import tiny
+from tests.support.llm_stub import StubServer, good, tells
 
 COMMANDS = [
     *("predict", "describe-labels", "caption", "train", "evaluate", "calibrate"),
@@ -57,12 +57,12 @@ def test_every_command_has_two_examples_that_run(
     (here / "labels.txt").write_text("dog\nguitar\n")
     # The examples use the default model, whose weights are not here; everything else is as written.
     monkeypatch.setattr("olmv.models.default.default_model", lambda: model)
-    monkeypatch.setattr("olmv.models.hub.list_models", list)
+    monkeypatch.setattr("olmv.models.registry.list_models", list)
     if command == "caption":  # olmv-mini has something to say of its own clips only
         (here / "clips").unlink()
         (here / "clips").symlink_to(Path(package.__file__).with_name("data") / "clips")
     elif command == "train":  # of olmv-mini's shape
-        monkeypatch.setattr("tests.tiny.CONFIG", replace(tiny.CONFIG, image_size=64))
+        monkeypatch.setattr("tests.support.tiny.CONFIG", replace(tiny.CONFIG, image_size=64))
         save_pretrained(tiny.tiny_model(), here / "mini")
         monkeypatch.setitem(SHIPPED, "olmv-mini", here / "mini")
     else:
@@ -73,7 +73,7 @@ def test_every_command_has_two_examples_that_run(
         )
         assert olmv("predict", "clips", "-l", "dog,guitar", "-o", "rows.jsonl")[0] == 0
     server = stack.enter_context(StubServer(tells if command == "caption" else good))
-    monkeypatch.setattr("olmv.captions.captioner.open_captioner", lambda *_, **__: Captioner())
+    monkeypatch.setattr("olmv.caption.captioner.open_captioner", lambda *_, **__: Captioner())
     for words in found:
         assert words[: 1 + len(command.split())] == ["olmv", *command.split()]
         arguments = words[1:]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from olmv.models.hub import SHIPPED
+from olmv.models.registry import SHIPPED
 from tests.cli.test_help import saved_model
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from olmv.models.convert import convert as convert_file
+from olmv.models.convert.convert import convert as convert_file
 from tests.models.published import clip_state, write_authors_xclip, write_clip, write_hf_xclip, write_swa
 
 
@@ -49,7 +49,7 @@ def test_the_examples_run(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
         file.rename(here / file.name)
     write_swa(here / "swa_2_22.pth", clip_state(seed=1))
     # the tiny model has no published ratio
-    monkeypatch.setattr("olmv.models.openvclip.RATIOS", {"ViT of 128x2, patch 16": 0.0})
+    monkeypatch.setattr("olmv.models.convert.openvclip.RATIOS", {"ViT of 128x2, patch 16": 0.0})
     _, out, _ = olmv("models", "convert", "--help")
     examples = [shlex.split(line) for line in out.partition("Examples:")[2].splitlines() if " olmv " in f" {line}"]
     assert len(examples) == 2

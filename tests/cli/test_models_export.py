@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from olmv.cli.models_export import EPILOG
-from olmv.models.export import Export
-from olmv.models.hub import load_model
-from olmv.models.saving import save_pretrained
-from tests.tiny import tiny_model, write_open_clip_folder
+from olmv.cli.models.export import EPILOG
+from olmv.models.export.onnx import Export
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 
 def _copy(_: Any, __: Any, ___: Any, path: Path, ____: str) -> int:
@@ -32,7 +32,7 @@ def test_the_examples_run(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
         assert [row.split()[-1] for row in told[:3]] == ["text.onnx", "video.onnx", "export.json"]
         assert "largest difference from torch: " in told[3]
         assert told[4].startswith(f"wrote {line.split()[-1]}")
-        monkeypatch.setattr("olmv.models.export._trace", _copy)  # the second is the same model
+        monkeypatch.setattr("olmv.models.export.onnx._trace", _copy)  # the second is the same model
     assert load_model("mini-onnx").temporal == "transformer"  # the folder is a model, too
     shutil.rmtree("pets-onnx")
     assert olmv(*shlex.split(lines[1]), "--quiet") == (0, "", "")
@@ -58,7 +58,7 @@ def _graphs(_: Any, folder: Path) -> Export:
 
 
 def test_another_model_is_not_overwritten(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("olmv.models.export.export_onnx", _graphs)
+    monkeypatch.setattr("olmv.models.export.onnx.export_onnx", _graphs)
     save_pretrained(tiny_model(), here / "pets", card="# Mine\n", description="mine")
     before = {path.name: path.read_bytes() for path in (here / "pets").iterdir()}
     code, _, err = olmv("models", "export", "olmv-mini", "-o", "pets")

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import typer
 
-from olmv.cli.models_push import EPILOG, push
+from olmv.cli.models.push import EPILOG, push
 from olmv.errors import ModelError, UsageError
-from olmv.evaluation.results import write_result
-from olmv.models.model_folder import load_folder
-from olmv.models.remote import download
-from olmv.models.saving import save_pretrained
-from tests.evaluation.made_results import made_result
-from tests.hub_server import HubServer, client_at, environment
-from tests.tiny import tiny_model
+from olmv.evaluate.results import write_result
+from olmv.models.hub.download import download
+from olmv.models.storage.folder import load_folder
+from olmv.models.storage.saving import save_pretrained
+from tests.evaluate.made_results import made_result
+from tests.support.hub_server import HubServer, client_at, environment
+from tests.support.tiny import tiny_model
 
 app = typer.Typer(rich_markup_mode=None)
 app.callback()(lambda: None)
@@ -88,7 +88,7 @@ def test_wrong_use_leaves_the_card_alone(hub: HubServer, tmp_path: Path) -> None
 def test_the_size_of_things(
     hub: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from olmv.cli.models_push import _size
+    from olmv.cli.models.push import _size
 
     assert [_size(n) for n in (999, 1500, 2_500_000, 3_000_000_000)] == ["999 B", "1.5 kB", "2.5 MB", "3.0 GB"]
 
@@ -97,7 +97,7 @@ SCRIPT = """
 import sys
 from olmv.errors import OlmvError
 from tests.cli.test_models_push import run
-from olmv.models.remote import download, parse
+from olmv.models.hub.download import download, parse
 try:
     run(sys.argv[1], "somebody/pets")
     print(download(*parse("hf:somebody/pets")))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import start
-from tests.samples import write_clip
+from tests.support.samples import write_clip
 
 LABELS = ("--labels", "dog, guitar, rain")
 
@@ -265,7 +265,7 @@ def test_an_output_that_may_not_be_written(predict: Any, monkeypatch: pytest.Mon
     def refuse(*_: Any, **__: Any) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("olmv.files.os.open", refuse)
+    monkeypatch.setattr("olmv.io.journal.os.open", refuse)
     code, _, err = predict("clips", *LABELS, "-o", "x.jsonl")
     assert code == 2
     assert "cannot write x.jsonl: permission denied" in err
@@ -322,7 +322,7 @@ def test_without_the_default_olmv_lite_runs_and_a_named_model_is_never_replaced(
     olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("olmv.models.default.default_model", lambda: "olmv-lite")
-    monkeypatch.setattr("olmv.network.is_online", lambda: False)
+    monkeypatch.setattr("olmv.io.network.is_online", lambda: False)
     code, _, err = olmv("predict", "clips/0.mp4", "-l", "dog", "-o", "rows.jsonl")
     assert code == 0
     assert "PE-Core-L-14-336/meta, the default, cannot be had here: running olmv-lite" in err

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from tests.cli.conftest import start
-from tests.pictures import photo, png_chunk
-from tests.samples import write_clip
+from tests.support.pictures import photo, png_chunk
+from tests.support.samples import write_clip
 
 
 def test_a_mixed_folder_end_to_end(here: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.training.runs import save_tiny, settings
+from tests.train.runs import save_tiny, settings
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -73,7 +73,7 @@ def test_wrong_usage_is_one_line(olmv: Run, config: str, arguments: list[str], m
 
 
 def test_a_training_error_is_one_line(olmv: Run, config: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from olmv.training.objectives import LABEL_OBJECTIVES
+    from olmv.train.loss_terms import LABEL_OBJECTIVES
 
     monkeypatch.setitem(LABEL_OBJECTIVES, "bce", lambda logits, targets: logits.sum() * float("nan"))
     code, out, err = olmv("train", config, "-o", "out", "--quiet")

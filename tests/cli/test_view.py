@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from olmv.cli.predict_view import ROWS_BESIDE_FILE, PredictView, explanation_lines, plain_line
 from olmv.cli.progress import printable
-from olmv.cli.view import ROWS_BESIDE_FILE, PredictView, explanation_lines, plain_line
+from olmv.predict.job import Summary
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
-from olmv.report.job import Summary
 from olmv.scoring.explain import Explanation, FrameContribution, TextContribution
 
 

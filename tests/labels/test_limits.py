@@ -8,7 +8,7 @@ import pytest
 from olmv.errors import ModelError, VocabularyError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.vocabulary import MAX_TEXTS, Label, Vocabulary
-from olmv.models.label_embeddings import LabelEmbeddings
+from olmv.models.storage.label_embeddings import LabelEmbeddings
 
 
 @pytest.mark.parametrize("field", ["aliases", "attributes"])

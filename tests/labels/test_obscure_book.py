@@ -1,22 +1,22 @@
-"""The attribute book that `scripts/bench_labels.py` measures with is what it claims to be."""
+"""The attribute book that `scripts/benchmarks/bench_labels.py` measures with is what it claims to be."""
 
-import importlib
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from olmv.data.moji import object_names, paraphrases
 from olmv.labels.attributes import AttributeBook
+from olmv.moji.world import object_names, paraphrases
+from scripts.benchmarks.bench_labels_map import map_figures, unnamed_part
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+BOOK = Path(__file__).parents[2] / "scripts" / "benchmarks" / "books" / "obscure_labels.json"
 GAIN = 0.05  # measured: about 0.5
 
 
 @pytest.fixture(scope="module")
 def book() -> AttributeBook:
-    return AttributeBook.load(SCRIPTS / "obscure_labels.json")
+    return AttributeBook.load(BOOK)
 
 
 def extra(book: AttributeBook, label: str) -> dict[str, Any]:
@@ -53,20 +53,14 @@ def test_attributes_are_eight_short_descriptions(book: AttributeBook) -> None:
 def test_about_half_of_the_attributes_use_an_ordinary_word(
     book: AttributeBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unnamed = bench(monkeypatch).unnamed_part(book)
+    unnamed = unnamed_part(book)
     assert 300 <= sum(len(attributes) for attributes in unnamed.values()) <= 450
     assert all(unnamed.values())
 
 
 @pytest.mark.slow
-def test_attributes_beat_the_bare_obscure_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = bench(monkeypatch).map_figures("olmv-mini", 120, 3000, "softmax")
+def test_attributes_beat_the_bare_obscure_names() -> None:
+    figures = map_figures("olmv-mini", 120, 3000, "softmax")
     described = {name: value for name, value in figures.items() if re.fullmatch("map_attributes_[a-z]+", name)}
     assert max(described.values()) >= figures["map_bare"] + GAIN, figures
     assert figures["map_bare"] < figures["map_ordinary_names"], figures
-
-
-def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`scripts/bench_labels_map.py`, which imports its neighbours by their bare names."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module("bench_labels_map")

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from olmv.errors import LLMUnavailableError, UsageError
-from olmv.llm import bounded_http
 from olmv.llm.answers import completion_of, first_json, strict_json
-from olmv.llm.chat import Completion, Message, Sampling
-from olmv.llm.openai_server import OpenAIChat
-from tests.llm_stub import answer
+from olmv.llm.backends import bounded_http
+from olmv.llm.backends.openai import OpenAIChat
+from olmv.llm.types import Completion, Message, Sampling
+from tests.support.llm_stub import answer
 
 KEY = "sk-0123456789abcdef"
 QUESTION = [Message("user", "what?")]

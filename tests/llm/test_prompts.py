@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olmv.describe.questions import Questions
 from olmv.errors import UsageError
-from olmv.labels.asking import Questions
 from olmv.labels.quality import Gate, parse_answer
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.llm.prompts import Prompt, load_prompt, shipped_prompts

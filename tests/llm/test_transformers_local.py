@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from olmv.errors import LLMUnavailableError, UsageError
-from olmv.llm.chat import ChatModel, Completion, Conversation, Message, Sampling, open_chat
+from olmv.llm.backends.transformers import TransformersChat
+from olmv.llm.open import open_chat
 from olmv.llm.tokens import batches
-from olmv.llm.transformers_local import TransformersChat
-from scripts.tiny_llama import build
+from olmv.llm.types import ChatModel, Completion, Conversation, Message, Sampling
+from scripts.research.tiny_llama import build
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -11,11 +11,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from olmv.errors import LLMUnavailableError, MissingDependencyError, UsageError
-from olmv.llm import vllm_engine
-from olmv.llm.chat import Completion, Conversation, Message, Sampling, open_chat
-from olmv.llm.vllm_engine import VLLMChat
-from olmv.llm.vllm_log import EngineLog
-from scripts.tiny_llama import build
+from olmv.llm.backends import vllm as vllm_engine
+from olmv.llm.backends.vllm import VLLMChat
+from olmv.llm.backends.vllm_log import EngineLog
+from olmv.llm.open import open_chat
+from olmv.llm.types import Completion, Conversation, Message, Sampling
+from scripts.research.tiny_llama import build
 
 CONTEXT = 40
 

@@ -12,8 +12,8 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import olmv  # noqa: F401  (the torchvision guard, before timm and open_clip)
-from olmv.models.hub import load_model
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.registry import load_model
 
 WIDTH = 64
 _VIT: dict[str, Any] = {"embed_dim": WIDTH, "depth": 2, "num_heads": 2}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from olmv.models.hub import load_model
-from olmv.models.language_model import LanguageModel, load_language_model
-from olmv.models.video_clip import VideoCLIP
-from tests.hub_server import HubServer, client_at
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.registry import load_model
+from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
 from tests.models.text_towers import custom_text_clip, siglip
-from tests.tiny import tiny_model, write_open_clip_folder
-from tests.tiny_lm import write_language_model
+from tests.support.hub_server import HubServer, client_at
+from tests.support.tiny import tiny_model, write_open_clip_folder
+from tests.support.tiny_lm import write_language_model
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from olmv.models.hub import load_model
-from olmv.models.video_clip import VideoCLIP
-from tests.tiny import tiny_model, write_open_clip_folder
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.registry import load_model
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 TRANSFORMERS = ("mini", "open_clip", "open_clip-custom", "siglip", "pe", "eva")
 _CLIP = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
@@ -82,7 +82,7 @@ def clips(batch: int = 2, time: int = 3, size: int = 32, seed: int = 0) -> torch
 
 def randomise(model: VideoCLIP) -> VideoCLIP:
     """Open all gates of the temporal module and shake its other parameters, so that it does something."""
-    from olmv.models.temporal import new_parameters
+    from olmv.models.clip.temporal import new_parameters
 
     torch.manual_seed(7)
     named = dict(model.named_parameters())

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from olmv.models.hub import load_model
-from olmv.models.xclip import XClip
+from olmv.models.registry import load_model
+from olmv.models.xclip.network import XClip
 from tests.models.test_xclip_keys import WIDE, as_the_authors_write, randomised
 from tests.models.xclip_folders import hf_folder
 

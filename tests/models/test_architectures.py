@@ -18,10 +18,10 @@ from olmv import Classifier, Vocabulary
 from olmv.errors import ModelError
 from olmv.labels import background
 from olmv.labels.texts import build_texts
-from olmv.models.hub import load_model, random_model
-from olmv.models.saving import save_pretrained
-from olmv.models.video_clip import VideoCLIP
-from olmv.scoring.clips import score_clips
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.registry import load_model, random_model
+from olmv.models.storage.saving import save_pretrained
+from olmv.scoring.score import score_clips
 from olmv.video.transforms import Preprocess
 from tests.models.architectures import MEANS, PUBLISHED, Published, Shop, shop
 from tests.models.kinds import randomise

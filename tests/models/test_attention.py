@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
-from olmv.models.attention import Clip, CrossFrameAttention, neighbour_attention
-from olmv.models.temporal import IN_TOWER, new_parameters
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.clip.in_tower import Clip, CrossFrameAttention, neighbour_attention
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.clip.temporal import IN_TOWER, new_parameters
 from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_timm")

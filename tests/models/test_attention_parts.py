@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import olmv  # noqa: F401  (the torchvision guard, before open_clip and timm)
-from olmv.models.attention_parts import can_take_apart, finish, project
+from olmv.models.clip.attention import can_take_apart, finish, project
 
 
 def torchs(**options: bool) -> nn.Module:

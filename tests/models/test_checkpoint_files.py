@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from olmv.errors import InputError, ModelError, OlmvError
-from olmv.models.checkpoint_files import check_tensors, named, read_checkpoint, sha256_of
+from olmv.models.storage.checkpoints import check_tensors, named, read_checkpoint, sha256_of
 from tests.models.published import CfgNode, yacs
 
 

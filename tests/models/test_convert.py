@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError
 
 from olmv.errors import InputError, ModelError, OutputError, UsageError
-from olmv.models.convert import convert
-from olmv.models.xclip_model import XClipModel, authors_preprocess
+from olmv.models.convert.convert import convert
+from olmv.models.xclip.model import XClipModel, authors_preprocess
 from tests.models.published import (
     AUTHORS_XCLIP,
     clip_state,
@@ -133,7 +133,7 @@ def test_only_into_a_new_folder(tmp_path: Path) -> None:
             SafetensorError("I/O error: File too large"),
             r"out/model.safetensors' \(.*too large\); make room, or choo",
         ),
-        ("olmv.models.saving._write_labels", KeyboardInterrupt("stop"), "stop"),
+        ("olmv.models.storage.saving._write_labels", KeyboardInterrupt("stop"), "stop"),
         (
             "pathlib.Path.replace",
             OSError(28, "No space left on device"),

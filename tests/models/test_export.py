@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from olmv.errors import MissingDependencyError, ModelError, OutputError, UsageError
-from olmv.models import export
-from olmv.models.export import Export, export_onnx
-from olmv.models.hub import load_model
-from olmv.models.runtimes import load_graph
-from olmv.models.saving import save_pretrained
-from olmv.models.video_clip import VideoCLIP
-from olmv.models.video_model import VideoModel
+from olmv.models.base import VideoModel
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.export import onnx as export
+from olmv.models.export.onnx import Export, export_onnx
+from olmv.models.export.runtimes import load_graph
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
 from tests.models.kinds import make, randomise, tiny_timm
-from tests.tiny import tiny_model, write_open_clip_folder
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 __all__ = ["tiny_timm"]  # the fixture
 LAYOUT = {"width": 16, "heads": 2, "layout": 3, "keep": True}

@@ -15,16 +15,16 @@ from tokenizers import Tokenizer
 
 import olmv
 from olmv.errors import ModelError
-from olmv.models import tokenizer_check
-from olmv.models.checkpoint_files import is_finite, read_checkpoint
-from olmv.models.file_checks import check_file
-from olmv.models.hub import SHIPPED, load_model, load_video_clip, model_info
-from olmv.models.label_embeddings import read_tensors, write_tensors
-from olmv.models.language_model import load_language_model
-from olmv.models.saving import save_pretrained
+from olmv.models.registry import SHIPPED, load_model, load_video_clip, model_info
+from olmv.models.soft_attributes.language_model import load_language_model
+from olmv.models.storage import tokenizer_check
+from olmv.models.storage.checkpoints import is_finite, read_checkpoint
+from olmv.models.storage.file_checks import check_file
+from olmv.models.storage.label_embeddings import read_tensors, write_tensors
+from olmv.models.storage.saving import save_pretrained
+from olmv.models.storage.tokenizer_check import check_tokenizer_folder, read_tokenizer
 from olmv.models.text_limit import text_limit
-from olmv.models.tokenizer_check import check_tokenizer_folder, read_tokenizer
-from tests.tiny import tiny_model, write_open_clip_folder, write_tokenizer
+from tests.support.tiny import tiny_model, write_open_clip_folder, write_tokenizer
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from olmv import network
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError, WeightsUnavailableError
-from olmv.models.hub import DEFAULT_MODEL, list_models, load_model, model_info, random_model
-from olmv.models.saving import save_pretrained
-from tests.tiny import tiny_model, write_open_clip_folder
+from olmv.io import network
+from olmv.models.registry import DEFAULT_MODEL, list_models, load_model, model_info, random_model
+from olmv.models.storage.saving import save_pretrained
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 TEXTS = ["dog", "a video of rain."]
 

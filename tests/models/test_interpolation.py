@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from olmv.errors import ModelError
-from olmv.models.interpolation import interpolate
+from olmv.models.clip.interpolation import interpolate
 
 RATIOS = st.floats(0, 1, width=32)
 

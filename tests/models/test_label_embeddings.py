@@ -11,15 +11,15 @@ from olmv.classifier import Classifier
 from olmv.errors import ModelError, OutputError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.models.hub import load_model
-from olmv.models.label_embeddings import (
+from olmv.models.registry import load_model
+from olmv.models.storage.label_embeddings import (
     LABEL_FILES,
     LabelEmbeddings,
     load_label_embeddings,
     save_label_embeddings,
 )
-from olmv.models.saving import save_pretrained
-from tests.tiny import tiny_model
+from olmv.models.storage.saving import save_pretrained
+from tests.support.tiny import tiny_model
 
 
 def test_label_embeddings_round_trip(tmp_path: Path) -> None:

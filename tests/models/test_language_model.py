@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from olmv.errors import ModelError, WeightsUnavailableError
-from olmv.models.language_model import LanguageModel, load_language_model
-from olmv.models.soft_attributes import SoftAttributes
-from tests.tiny import tiny_model
+from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
+from olmv.models.soft_attributes.module import SoftAttributes
+from tests.support.tiny import tiny_model
 
 
 def test_a_language_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:

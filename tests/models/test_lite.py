@@ -13,20 +13,17 @@ from torch import nn
 
 import olmv
 from olmv.errors import ModelError
-from olmv.models.export import export_onnx
-from olmv.models.hub import SHIPPED, list_models, load_video_clip, model_info
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.clip.own_towers import LiteTowers
+from olmv.models.export.onnx import export_onnx
 from olmv.models.lite.config import LiteConfig
 from olmv.models.lite.network import LiteTextTower, LiteVisionTower
-from olmv.models.own_towers import LiteTowers
-from olmv.models.saving import save_pretrained
+from olmv.models.registry import SHIPPED, list_models, load_video_clip, model_info
+from olmv.models.storage.saving import save_pretrained
 from olmv.models.text_limit import text_limit
-from olmv.models.video_clip import VideoCLIP
 from olmv.video.transforms import Preprocess
-from tests.tiny import write_tokenizer
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))  # scripts import their neighbours by bare names
-
-from make_lite import text_state, vision_state
+from scripts.research.make_lite import text_state, vision_state
+from tests.support.tiny import write_tokenizer
 
 TINY = LiteConfig(
     image_size=32, width=0.25, depth=0.5, embed_dim=16, vocab_size=64, text_width=16, text_layers=1, text_heads=2,

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.errors import ModelError
-from olmv.models.hub import SHIPPED
-from olmv.models.migrations import FORMAT, migrate
+from olmv.models.registry import SHIPPED
+from olmv.models.storage.migrations import FORMAT, migrate
 
 OLD = {"format": "olmv-model/1", "family": "open_clip", "temporal": "mean"}
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from olmv.errors import ModelError
-from olmv.models.hub import load_model, model_info
-from olmv.models.mini import MiniConfig
-from olmv.models.model_json import read_json, read_object
-from olmv.models.saving import save_pretrained
+from olmv.models.mini.network import MiniConfig
+from olmv.models.registry import load_model, model_info
+from olmv.models.storage.json import read_json, read_object
+from olmv.models.storage.saving import save_pretrained
 from tests.models.xclip_folders import hf_folder, tiny_xclip
-from tests.tiny import tiny_model, write_open_clip_folder
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 

@@ -13,13 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from olmv.errors import ModelError, UsageError, WeightsUnavailableError
-from olmv.models import openvclip
-from olmv.models.checkpoint_files import sha256_of
-from olmv.models.convert import convert
-from olmv.models.hub import load_model, random_model
-from olmv.models.saving import save_pretrained
-from olmv.models.towers import OpenClipTowers
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.clip.towers import OpenClipTowers
+from olmv.models.convert.convert import convert, openvclip
+from olmv.models.registry import load_model, random_model
+from olmv.models.storage.checkpoints import sha256_of
+from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
 from tests.models.kinds import clips
 from tests.models.published import (
@@ -31,7 +30,7 @@ from tests.models.published import (
     write_epoch,
     write_swa,
 )
-from tests.tiny import tiny_model
+from tests.support.tiny import tiny_model
 
 State = dict[str, Tensor]
 CPU = {"device": "cpu", "dtype": "float32"}
@@ -162,7 +161,7 @@ def test_the_card_and_the_description(folder: Path, swa: Path, converted: VideoC
     assert "--views openvclip" in card
     assert "authors" in card
     assert str(folder) not in card
-    from olmv.models.hub import model_info
+    from olmv.models.registry import model_info
 
     told = model_info(folder / "out")
     assert told.description.startswith("Open-VCLIP, ViT of 128x2, patch 16, ratio 0.5; converted by olmv")

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError
-from olmv.models.label_embeddings import save_label_embeddings
-from olmv.models.model_folder import load_folder
-from olmv.models.publishing import check_link, is_local, local_folder, model_files, push_to_hub
-from olmv.models.remote import download
-from olmv.models.saving import save_pretrained
-from tests.hub_server import READER, HubServer, client_at
-from tests.tiny import tiny_model
+from olmv.models.hub.download import download
+from olmv.models.hub.upload import check_link, is_local, local_folder, model_files, push_to_hub
+from olmv.models.storage.folder import load_folder
+from olmv.models.storage.label_embeddings import save_label_embeddings
+from olmv.models.storage.saving import save_pretrained
+from tests.support.hub_server import READER, HubServer, client_at
+from tests.support.tiny import tiny_model
 
 REPO = "somebody/tiny"
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError
-from olmv.models.model_folder import load_folder
-from olmv.models.publishing import push_to_hub
-from olmv.models.remote import FILES, check_repo, download, is_model_file, parse
-from olmv.models.saving import save_pretrained
-from tests.hub_server import HubServer, client_at
-from tests.tiny import tiny_model
+from olmv.models.hub.download import FILES, check_repo, download, is_model_file, parse
+from olmv.models.hub.upload import push_to_hub
+from olmv.models.storage.folder import load_folder
+from olmv.models.storage.saving import save_pretrained
+from tests.support.hub_server import HubServer, client_at
+from tests.support.tiny import tiny_model
 
 REPO = "somebody/tiny"
 

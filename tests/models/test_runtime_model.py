@@ -9,13 +9,13 @@ import torch
 
 from olmv import Classifier, MissingDependencyError, ModelError, UsageError
 from olmv.cli import main
-from olmv.models.hub import load_model
-from olmv.models.runtime_model import RuntimeModel, with_runtime
-from olmv.models.saving import save_pretrained
+from olmv.models.export.runtime_model import RuntimeModel, with_runtime
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained
 from olmv.models.text_cache import encode_texts_cached
 from tests.models.xclip_folders import tiny_xclip
-from tests.samples import write_clip
-from tests.tiny import CONFIG, tiny_model
+from tests.support.samples import write_clip
+from tests.support.tiny import CONFIG, tiny_model
 
 LABELS = ["dog", "guitar", "rain"]
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from olmv.errors import MissingDependencyError, ModelError, UsageError
-from olmv.models.export import export_onnx
-from olmv.models.runtimes import RUNTIMES, load_graph, open_runtime
-from olmv.models.video_clip import VideoCLIP
-from tests.tiny import tiny_model
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.export.onnx import export_onnx
+from olmv.models.export.runtimes import RUNTIMES, load_graph, open_runtime
+from tests.support.tiny import tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from olmv.errors import OutputError
-from olmv.models.hub import load_model
-from olmv.models.saving import save_pretrained, short_name
-from tests.tiny import tiny_model, write_open_clip_folder
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained, short_name
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 
 @pytest.mark.parametrize("raised", [SafetensorError("I/O error: File too large"), OSError("File too large")])

@@ -12,12 +12,12 @@ from torch.nn.functional import normalize
 from olmv.errors import ModelError, OutputError, VocabularyError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.language_model import LanguageModel, load_language_model
-from olmv.models.soft_attributes import SoftAttributes
-from olmv.models.soft_text import soft_text
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
+from olmv.models.soft_attributes.module import SoftAttributes
+from olmv.models.soft_attributes.text import soft_text
 from olmv.scoring.bank import TextBank
-from tests.tiny import tiny_model
+from tests.support.tiny import tiny_model
 
 LABELS = ["dog", "rain", "a car", "striped cat"]
 SIZES: dict[str, Any] = {"n_prefix": 4, "n_query": 3, "layers": 1}

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from olmv.errors import ModelError
-from olmv.models.language_model import LanguageModel
-from olmv.models.soft_attributes import SoftAttributes
-from olmv.models.soft_text import soft_text
+from olmv.models.soft_attributes.language_model import LanguageModel
+from olmv.models.soft_attributes.module import SoftAttributes
+from olmv.models.soft_attributes.text import soft_text
 from tests.models.text_towers import SiglipTokenizer, custom_text_clip, siglip, token_vectors
-from tests.tiny import OPEN_CLIP_CONFIG, tiny_model
+from tests.support.tiny import OPEN_CLIP_CONFIG, tiny_model
 
 LABELS = ["dog", "rain", "a car", "striped cat"]
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
-from olmv.models.attention import Clip, attach
-from olmv.models.st_adapter import STAdapter
-from olmv.models.temporal import check_temporal, new_parameters
+from olmv.models.clip.in_tower import Clip, attach
+from olmv.models.clip.st_adapter import STAdapter
+from olmv.models.clip.temporal import check_temporal, new_parameters
 from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_timm")

@@ -9,11 +9,11 @@ from torch.nn.functional import normalize
 
 from olmv.classifier import Classifier
 from olmv.errors import ModelError, UsageError
-from olmv.models.hub import load_model
-from olmv.models.positions import TABLE_SIZE, time_positions
-from olmv.models.saving import save_pretrained
-from olmv.models.temporal import IN_TOWER, AttentionPool, FrameTransformer, MeanPool, new_parameters, to_cells
-from olmv.models.video_clip import VideoCLIP
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.clip.positions import TABLE_SIZE, time_positions
+from olmv.models.clip.temporal import IN_TOWER, AttentionPool, FrameTransformer, MeanPool, new_parameters, to_cells
+from olmv.models.registry import load_model
+from olmv.models.storage.saving import save_pretrained
 from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_timm")

@@ -5,10 +5,10 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from olmv.files import cache_dir
+from olmv.io.paths import cache_dir
+from olmv.models.clip.model import VideoCLIP
 from olmv.models.text_cache import encode_texts_cached
-from olmv.models.video_clip import VideoCLIP
-from tests.tiny import tiny_model
+from tests.support.tiny import tiny_model
 
 
 @pytest.fixture(autouse=True)

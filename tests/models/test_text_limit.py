@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError
-from olmv.models.hub import SHIPPED, load_model
+from olmv.models.registry import SHIPPED, load_model
 from olmv.models.text_limit import text_limit
-from tests.tiny import write_open_clip_folder
+from tests.support.tiny import write_open_clip_folder
 
 TEXTS = ["a dog", "a video of an extraordinarily long-winded label, indeed."]
 

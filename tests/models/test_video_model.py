@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.models.xclip_folders import tiny_xclip
-from tests.tiny import tiny_model
+from tests.support.tiny import tiny_model
 
 
 def test_scalars_stay_in_float32() -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.errors import ModelError
-from olmv.models.xclip import XClip, XClipConfig
-from olmv.models.xclip_keys import from_hf_state
+from olmv.models.xclip.keys import from_hf_state
+from olmv.models.xclip.network import XClip, XClipConfig
 
 TINY_XCLIP = XClipConfig(
     image_size=32, patch_size=8, vision_width=48, vision_layers=2, vision_heads=3, text_width=32, text_layers=2,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from olmv.errors import ModelError
-from olmv.models.xclip import XClip, XClipConfig
-from olmv.models.xclip_keys import config_of_authors, from_authors_state, from_hf_state
+from olmv.models.xclip.keys import config_of_authors, from_authors_state, from_hf_state
+from olmv.models.xclip.network import XClip, XClipConfig
 from tests.models.test_xclip import TINY_XCLIP, hf_xclip, xclip_inputs
 
 # heads of 64, as the authors' code has them

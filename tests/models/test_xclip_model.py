@@ -15,16 +15,16 @@ from olmv.cli import main
 from olmv.labels.background import BACKGROUND_WORDS
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import frames_for, load_model, load_video_clip, model_info
-from olmv.models.label_embeddings import LabelEmbeddings
-from olmv.models.saving import save_pretrained
+from olmv.models.registry import frames_for, load_model, load_video_clip, model_info
+from olmv.models.storage.label_embeddings import LabelEmbeddings
+from olmv.models.storage.saving import save_pretrained
 from olmv.models.text_limit import text_limit
-from olmv.models.xclip_model import XClipModel, authors_preprocess, hf_preprocess
-from olmv.scoring.clips import score_clips
+from olmv.models.xclip.model import XClipModel, authors_preprocess, hf_preprocess
 from olmv.scoring.prompted import PromptedBank
+from olmv.scoring.score import score_clips
 from tests.models.test_xclip import our_xclip
 from tests.models.xclip_folders import SPOKEN, hf_folder, tiny_xclip
-from tests.samples import write_clip
+from tests.support.samples import write_clip
 
 LABELS = ["riding a bike", "dog", "Apply Eye Makeup"]
 CLIP_PIXELS = {"size": 32, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "resample": 3}
@@ -101,7 +101,7 @@ def test_many_labels_are_prompted_in_parts(classifier: Classifier, monkeypatch: 
     texts = torch.randn(11, SPOKEN.embed_dim)
     assert clip.context is not None
     whole = classifier.model.condition(texts, clip.context)
-    monkeypatch.setattr("olmv.models.xclip_model._PROMPTED", 4)
+    monkeypatch.setattr("olmv.models.xclip.model._PROMPTED", 4)
     assert torch.allclose(classifier.model.condition(texts, clip.context), whole, atol=1e-6)
     assert whole.norm(dim=1) == pytest.approx(torch.ones(11), abs=1e-5)
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from olmv.models.towers import OpenClipTowers
-from tests.tiny import OPEN_CLIP_CONFIG
+from olmv.models.clip.towers import OpenClipTowers
+from tests.support.tiny import OPEN_CLIP_CONFIG
 
 
 def custom_text_clip() -> OpenClipTowers:

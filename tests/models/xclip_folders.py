@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from olmv.models.xclip import XClipConfig
-from olmv.models.xclip_model import XClipModel, authors_preprocess
+from olmv.models.xclip.model import XClipModel, authors_preprocess
+from olmv.models.xclip.network import XClipConfig
 from tests.models.test_xclip import TINY_XCLIP, hf_xclip, our_xclip
 
 # CLIP's own tokenizer needs its whole vocabulary

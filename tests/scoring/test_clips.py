@@ -11,12 +11,12 @@ from olmv import Classifier
 from olmv.labels.background import BACKGROUND_WORDS
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.hub import load_model
+from olmv.models.registry import load_model
 from olmv.scoring.bank import TextBank
-from olmv.scoring.clips import score_clips
-from olmv.scoring.ensemble import FRAME_POOLINGS
-from tests.samples import write_clip
-from tests.tiny import tiny_model, write_open_clip_folder
+from olmv.scoring.pooling import FRAME_POOLINGS
+from olmv.scoring.score import score_clips
+from tests.support.samples import write_clip
+from tests.support.tiny import tiny_model, write_open_clip_folder
 
 LABELS = ["dog", "guitar", "rain"]
 

@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.scoring import ensemble
-from olmv.scoring.ensemble import (
+from olmv.scoring import pooling as ensemble
+from olmv.scoring.pooling import (
     FRAME_POOLINGS,
     POOLINGS,
     TextBank,

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmv.scoring.ensemble import FRAME_POOLINGS, POOLINGS, TextBank, score
 from olmv.scoring.explain import FrameContribution, TextContribution, explain
+from olmv.scoring.pooling import FRAME_POOLINGS, POOLINGS, TextBank, score
 from tests.scoring.test_ensemble import counts_per_label, every_pooling, make_bank, quick, seeds, unit
 
 

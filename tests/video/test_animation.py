@@ -13,10 +13,10 @@ from PIL import Image, ImageSequence
 
 from olmv.errors import DecodeError
 from olmv.video.decode import DecodeSettings, decode_video
-from olmv.video.readers import open_reader, read_frames
+from olmv.video.readers.open import open_reader, read_frames
 from olmv.video.transforms import Preprocess
-from tests import videos
-from tests.pictures import near
+from tests.support import videos
+from tests.support.pictures import near
 
 RED, GREEN, BLUE, WHITE = (200, 0, 0), (0, 200, 0), (0, 0, 200), (255, 255, 255)
 SIZE = 12, 8

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmv.video.clock import by_decoding_order, by_presentation, stretches
-from olmv.video.readers import open_reader, read_frames
-from tests import videos
+from olmv.video.readers.clock import by_decoding_order, by_presentation, stretches
+from olmv.video.readers.open import open_reader, read_frames
+from tests.support import videos
 
 HOUR = 3600 * 90000
 NONE: list[int | None] = [None] * 50

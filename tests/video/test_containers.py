@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from olmv.video.containers import main_stream
-from olmv.video.readers import available_decoders, open_reader, read_frames
-from tests import videos
+from olmv.video.readers.containers import main_stream
+from olmv.video.readers.open import available_decoders, open_reader, read_frames
+from tests.support import videos
 
 NO, DEFAULT = Disposition(0), Disposition.default
 

@@ -10,9 +10,9 @@ import pytest
 
 import olmv
 from olmv.errors import DecodeError
-from olmv.video.display import MAX_PIXELS, Display
-from olmv.video.readers import available_decoders, open_reader, read_frames
-from tests import videos
+from olmv.video.readers.display import MAX_PIXELS, Display
+from olmv.video.readers.open import available_decoders, open_reader, read_frames
+from tests.support import videos
 
 HDR_GUITAR = Path(__file__).parent / "clips" / "hdr_pq_guitar.mp4"
 GUITAR = Path(olmv.__file__).parent / "data" / "clips" / "guitar.mp4"

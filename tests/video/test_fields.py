@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmv.video.fields import FieldPairs
-from olmv.video.readers import open_reader, read_frames
-from tests import videos
+from olmv.video.readers.fields import FieldPairs
+from olmv.video.readers.open import open_reader, read_frames
+from tests.support import videos
 
 # 26 frames of 64x64 in field pictures, a keyframe in every twelve, the clock at 5 h; drawn by ourselves
 FIELD_CODED = Path(__file__).with_name("field_coded.ts.xz")

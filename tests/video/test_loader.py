@@ -24,11 +24,11 @@ from olmv.errors import (
     UsageError,
     WorkerCrashedError,
 )
-from olmv.video import readers
 from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
-from olmv.video.loader import FrameLoader
+from olmv.video.readers import open as readers
 from olmv.video.transforms import Preprocess
-from tests import videos
+from olmv.video.workers.loader import FrameLoader
+from tests.support import videos
 
 SMALL = Preprocess(size=32)
 
@@ -180,7 +180,7 @@ def test_a_failing_path_iterator_is_the_callers_error() -> None:
 def test_a_script_without_main_guard_works(clips: list[Path], tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from olmv.video.loader import FrameLoader\nfrom olmv.video.transforms import Preprocess\n"
+        "from olmv.video.workers.loader import FrameLoader\nfrom olmv.video.transforms import Preprocess\n"
         f"rows = list(FrameLoader([{os.fspath(clips[0])!r}], preprocess=Preprocess(size=32), workers=1))\n"
         "print('RUN', rows[0].decoded)\n"
     )
@@ -192,7 +192,7 @@ def test_a_script_without_main_guard_works(clips: list[Path], tmp_path: Path) ->
 def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
-        "from olmv.video.transforms import Preprocess\nfrom olmv.video.loader import FrameLoader\n"
+        "from olmv.video.transforms import Preprocess\nfrom olmv.video.workers.loader import FrameLoader\n"
         "from tests.video.test_loader import acting_decode\n"
         "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), workers=1, _decode=acting_decode))\n"
         "next(rows); time.sleep(0.3); print('ready', flush=True); time.sleep(60)\n"
@@ -201,7 +201,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, cwd=root)
     assert parent.stdout.readline() == b"ready\n"
     family = psutil.Process(parent.pid).children(recursive=True)
-    assert len(family) == 2  # nursery and worker
+    assert len(family) == 2  # fork server and worker
     parent.kill()
     parent.wait()
     parent.stdout.close()

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from olmv.errors import NotAVideoError
-from olmv.video.picture_formats import picture_format
-from olmv.video.readers import open_reader
-from tests import videos
-from tests.pictures import near, photo, pixels_of
+from olmv.video.pictures.formats import picture_format
+from olmv.video.readers.open import open_reader
+from tests.support import videos
+from tests.support.pictures import near, photo, pixels_of
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:

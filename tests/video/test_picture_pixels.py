@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pictures import near, photo, pixels_of, png, png_chunk, tiff
+from tests.support.pictures import near, photo, pixels_of, png, png_chunk, tiff
 
 
 def test_modes_become_the_colours_that_are_meant(tmp_path: Path) -> None:

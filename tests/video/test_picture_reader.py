@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from olmv.errors import DecodeError, NotAVideoError
-from olmv.video import picture_pixels, picture_reader
 from olmv.video.decode import DecodeSettings, decode_video
-from olmv.video.picture_reader import PictureReader
-from olmv.video.readers import available_decoders, open_reader, read_frames
+from olmv.video.pictures import pixels as picture_pixels
+from olmv.video.pictures import reader as picture_reader
+from olmv.video.pictures.reader import PictureReader
+from olmv.video.readers.open import available_decoders, open_reader, read_frames
 from olmv.video.transforms import Preprocess
-from tests import videos
-from tests.pictures import near, photo, pixels_of, png_chunk, tiff
+from tests.support import videos
+from tests.support.pictures import near, photo, pixels_of, png_chunk, tiff
 
 KINDS = {"jpg": "jpeg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tiff", "gif": "gif"}
 SETTINGS = DecodeSettings(preprocess=Preprocess(size=32))
@@ -194,7 +195,7 @@ def test_a_forked_worker_imports_nothing_for_photos(tmp_path: Path) -> None:
     for extension in ("png", "webp"):
         square.save(tmp_path / f"b.{extension}", save_all=True, append_images=[square.rotate(45)], exif=_turned_right())
     code = (
-        "import sys\nfrom olmv.video.worker import _warm_up\n_warm_up()\nbefore = set(sys.modules)\n"
+        "import sys\nfrom olmv.video.workers.fork_server import _warm_up\n_warm_up()\nbefore = set(sys.modules)\n"
         "from olmv.video.decode import DecodeSettings, decode_video\n"
         "from olmv.video.transforms import Preprocess\n"
         "settings = DecodeSettings(preprocess=Preprocess(size=32), thumbnails=True)\n"

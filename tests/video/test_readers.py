@@ -17,11 +17,11 @@ from olmv.errors import (
     UsageError,
     VideoError,
 )
-from olmv.video import readers
 from olmv.video.frames import Frames
-from olmv.video.orientation import Orientation
-from olmv.video.readers import available_decoders, open_reader, read_frames
-from tests import videos
+from olmv.video.readers import open as readers
+from olmv.video.readers.open import available_decoders, open_reader, read_frames
+from olmv.video.readers.orientation import Orientation
+from tests.support import videos
 
 KINDS = {
     "h264.mp4": {},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmv.video.tone_mapping import SDR_WHITE, ToneMap, hlg_to_scene, pq_to_light, shoulder
+from olmv.video.readers.tone_mapping import SDR_WHITE, ToneMap, hlg_to_scene, pq_to_light, shoulder
 
 PQ, HLG, SDR = 16, 18, 1
 BT709, BT2020, DCI_P3, DISPLAY_P3 = 1, 9, 11, 12

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from olmv.video.transforms import Preprocess
-from tests.videos import picture
+from tests.support.videos import picture
 
 SIZES = [(240, 320), (720, 1280), (256, 340), (321, 241), (640, 360), (100, 60), (224, 224), (225, 224), (1080, 500)]
 

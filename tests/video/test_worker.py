@@ -1,4 +1,4 @@
-"""The nursery of workers, when whoever started it is gone."""
+"""The fork server of workers, when whoever started it is gone."""
 
 import pickle
 import socket
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("asked", [False, True], ids=["before its setup", "while it forks"])
 def test_a_killed_loader_leaves_no_traceback(asked: bool) -> None:
     ours, theirs = socket.socketpair()
-    code = f"from olmv.video.worker import nursery; nursery({theirs.fileno()})"
+    code = f"from olmv.video.workers.fork_server import serve; serve({theirs.fileno()})"
     child = subprocess.Popen(
         [sys.executable, "-c", code], pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True, cwd=ROOT
     )

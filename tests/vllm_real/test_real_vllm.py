@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 import olmv
-from olmv.data.manifests import read_manifest
-from olmv.llm.chat import Conversation, Message, Sampling, open_chat
-from tests.captions.tiny_blip2 import build as build_blip2
-from tests.samples import write_clip
+from olmv.datasets.manifests import read_manifest
+from olmv.llm.open import open_chat
+from olmv.llm.types import Conversation, Message, Sampling
+from tests.caption.tiny_blip2 import build as build_blip2
+from tests.support.samples import write_clip
 
 URL = os.environ.get("OLMV_TEST_VLLM_URL", "")
 MODEL = os.environ.get("OLMV_TEST_VLLM_MODEL", "")
@@ -132,7 +133,7 @@ def test_the_engine_directly(tmp_path: Path) -> None:
 DIRECT = """
 import json, sys
 import psutil
-from olmv.llm.chat import Message, Sampling, open_chat
+from olmv.llm.types import Message, Sampling, open_chat
 
 if __name__ == "__main__":
     spec, options, schema = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])

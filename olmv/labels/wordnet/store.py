@@ -1,4 +1,4 @@
-"""WordNet 3.0 as one compressed table, written by `scripts/make_wordnet.py`; its licence is in LICENSE beside it.
+"""Read WordNet 3.0 from one compressed table (`scripts/research/make_wordnet.py` writes it; LICENSE is beside it).
 
 Three parts, with an empty line between: synsets, irregular forms (that no rule finds) and in how many definitions
 a stem is. A line of the first part is a synset, one meaning with all its lemmas, in these columns split by tabs:

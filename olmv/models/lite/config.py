@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from olmv.errors import ModelError
-from olmv.models.model_json import check_sizes
+from olmv.models.storage.json import check_sizes
 
 __all__ = ["LiteConfig", "Stage"]
 

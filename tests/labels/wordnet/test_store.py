@@ -1,16 +1,10 @@
 """The dictionary that ships with olmv, and the script that makes it."""
 
 import gzip
-import importlib
 import time
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from olmv.labels.wordnet.store import FILE, WordNet, wordnet
-
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 
 def test_it_is_small_and_its_licence_lies_beside_it() -> None:
@@ -92,9 +86,9 @@ INDEX = {
 }  # fmt: skip
 
 
-def test_the_script_reads_the_files_of_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(SCRIPTS)
-    script: Any = importlib.import_module("make_wordnet")
+def test_the_script_reads_the_files_of_wordnet(tmp_path: Path) -> None:
+    from scripts.research import make_wordnet as script
+
     for pos in ("noun", "verb", "adj"):
         licence = "  1 This software and database is being provided to you"
         (tmp_path / f"data.{pos}").write_text("\n".join((licence, *DATA[pos])) + "\n")

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from olmv.describe.job import describe_from_wordnet
+from olmv.describe.questions import Answer
+from olmv.describe.wordnet import write_attributes
 from olmv.errors import UsageError, VocabularyError
-from olmv.labels.asking import Answer
-from olmv.labels.describe import describe_from_wordnet
 from olmv.labels.quality import Gate, TextLimit
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.labels.wordnet.glosses import phrase
 from olmv.labels.wordnet.store import wordnet
-from olmv.labels.wordnet.writing import write_attributes
 
 
 def answers(vocabulary: Vocabulary, count: int = 8, limit: TextLimit | None = None) -> dict[str, Answer]:

@@ -1,0 +1,73 @@
+"""What goes into the thresholds file: per label its threshold and how it came about, and what all of them belong to."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from olmv.calibrate.crossfit import Figures
+from olmv.calibrate.fitting import Fit
+from olmv.calibrate.loading import Loaded
+from olmv.calibrate.objectives import Objective
+from olmv.scoring.scaling import Isotonic, Platt
+from olmv.scoring.thresholds import SETTINGS, LabelThreshold, Provenance, vocabulary_sha256, words_sha256
+
+__all__ = ["entries_of", "provenance", "words_of"]
+
+
+def entries_of(
+    loaded: Loaded, fit: Fit, objective: Objective, after: Figures, scalings: Sequence[Platt | Isotonic | None]
+) -> dict[str, LabelThreshold]:
+    """Label -> its entry in the file, for every label that has a threshold.
+
+    Beside the declared fields an entry has `source` ("label", "pooled", "negatives"), for the last `false_alarms`, the
+    share of videos without the label that are taken for it at most (with a confidence of 95 %), and `cross_fitted`,
+    the precision, recall and F1 on videos that the threshold was not fitted to, where the label is true of some.
+    """
+    words, support = words_of(loaded), loaded.scored.truth.sum(axis=0)
+    entries = {}
+    for index in np.flatnonzero(np.isfinite(fit.threshold)).tolist():
+        label, value = loaded.scored.labels[index], float(fit.value[index])
+        crossed = {name: float(getattr(after, name)[index]) for name in ("precision", "recall", "f1")}
+        about: dict[str, Any] = {"source": fit.source[index]}
+        if not math.isnan(fit.false_alarms[index]):
+            about["false_alarms"] = round(float(fit.false_alarms[index]), 6)
+        if not any(math.isnan(figure) for figure in crossed.values()):
+            about["cross_fitted"] = {name: round(figure, 4) for name, figure in crossed.items()}
+        entries[label] = LabelThreshold(
+            threshold=float(fit.threshold[index]),
+            objective=objective.name,
+            value=None if math.isnan(value) else round(value, 6),
+            support=int(support[index]),
+            scaling=scalings[index],
+            words_sha256=words.get(label),
+            **about,
+        )
+    return entries
+
+
+def words_of(loaded: Loaded) -> dict[str, str]:
+    """Label -> hash of its aliases and attributes; empty where the predictions have no settings beside them."""
+    listed = loaded.settings.get("labels")
+    if not isinstance(listed, list):
+        return {}
+    return {
+        item[0]: words_sha256(item[1], item[2])
+        for item in listed
+        if isinstance(item, list) and len(item) == 3 and isinstance(item[1], list) and isinstance(item[2], list)
+    }
+
+
+def provenance(loaded: Loaded, objective: str, **more: Any) -> Provenance:
+    """The head of the file; `more` are further fields of it."""
+    settings = {name: loaded.settings[name] for name in SETTINGS if name in loaded.settings}
+    return Provenance(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        objective=objective,
+        videos=len(loaded.scored.videos),
+        vocabulary_sha256=vocabulary_sha256(loaded.scored.labels),
+        settings={"mode": loaded.mode} | settings,
+        **more,
+    )

@@ -1,0 +1,299 @@
+"""One `olmv calibrate` run: predictions and truth in; a thresholds file and a page of what was traded out."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.calibrate.crossfit import Figures, cross_fit, figures_of, stratified_folds
+from olmv.calibrate.document import entries_of, provenance, words_of
+from olmv.calibrate.fitting import Fit, fit_all
+from olmv.calibrate.guarantee import check_guarantee, positives_needed
+from olmv.calibrate.loading import Loaded, load, load_unlabelled, some
+from olmv.calibrate.objectives import Objective
+from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scalings
+from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
+from olmv.errors import UsageError
+from olmv.io.atomic import check_writable
+from olmv.models.default import drawings_note
+from olmv.scoring.scaling import Isotonic, Platt, Scaler
+from olmv.scoring.thresholds import Guarantee, LabelThreshold, Thresholds
+
+__all__ = ["CalibrateJob", "Summary", "run"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CalibrateJob:
+    """What to fit and where to write it.
+
+    Args:
+        predictions: a file of `olmv predict`, or a folder of `olmv evaluate`.
+        output: the thresholds file.
+        truth: a manifest; None for a folder, and with `unlabelled`.
+        objective: "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1"; None for "f1".
+        guarantee: the confidence with which the target is promised, or None.
+        scaling: "platt", "isotonic" or None.
+        min_support: labels with fewer positives share a threshold.
+        allow_unknown: go on where many true labels were not predicted; they are left out.
+        folds: of the cross-fitted figures.
+        unlabelled, prevalence: without truth: a number for all labels, or a csv file.
+        page: an HTML file, or None.
+    """
+
+    predictions: Path
+    output: Path
+    truth: Path | None = None
+    objective: str | None = None
+    guarantee: float | None = None
+    scaling: str | None = None
+    min_support: int = 10
+    allow_unknown: bool = False
+    folds: int = 5
+    unlabelled: bool = False
+    prevalence: str | None = None
+    page: Path | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did.
+
+    Attributes:
+        thresholds: as they were written.
+        objective: its name, or "prevalence".
+        loaded: what it was fitted to.
+        before: figures at the thresholds that the predictions were made with; None without truth.
+        after: cross-fitted figures at the new ones, of the same decisions; None without truth.
+        ece: expected calibration error before and, cross-fitted, after scaling; None without scaling.
+        bin_error: likewise, each bin of probabilities counted once.
+        refused: label -> why it has no threshold.
+        notes: what the user should know, one line each.
+        written: the files.
+    """
+
+    thresholds: Thresholds
+    objective: str
+    loaded: Loaded
+    before: Figures | None = None
+    after: Figures | None = None
+    ece: tuple[float, float] | None = None
+    bin_error: tuple[float, float] | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    written: tuple[Path, ...] = ()
+
+
+def run(job: CalibrateJob, note: Callable[[str], None] = lambda _: None) -> Summary:
+    """Do the job.
+
+    Args:
+        job: what to do.
+        note: is told what the user should know, one line each.
+
+    Raises:
+        UsageError: options, predictions or truth that cannot be used, or a promise that can be kept for no label.
+        OutputError: a file cannot be written.
+    """
+    _check(job)
+    summary = _unlabelled(job) if job.unlabelled else _fitted(job)
+    warning = drawings_note(summary.loaded.scored.model)
+    for line in (*([warning] if warning else []), *summary.notes):
+        note(line)
+    summary.thresholds.save(job.output)
+    if job.page is not None:
+        from olmv.calibrate.page import write_calibration_page
+
+        write_calibration_page(job.page, summary)
+    return summary
+
+
+def _check(job: CalibrateJob) -> None:
+    if job.unlabelled:
+        given = {"--truth": job.truth, "--objective": job.objective, "--guarantee": job.guarantee}
+        given["--scaling"] = job.scaling
+        wrong = [name for name, value in given.items() if value is not None]
+        if wrong:
+            raise UsageError(f"{wrong[0]} needs truth, which --unlabelled does without; leave out one of them")
+        if job.prevalence is None:
+            raise UsageError(
+                "--unlabelled needs to know how often a label is true; add --prevalence 0.05 or a csv file"
+            )
+    elif job.prevalence is not None:
+        raise UsageError("--prevalence is for --unlabelled; leave it out, the truth says how often a label is true")
+    if job.scaling is not None and job.scaling not in KINDS:
+        raise UsageError(f"unknown scaling '{job.scaling}'; choose {' or '.join(KINDS)}")
+    if job.min_support < 1:
+        raise UsageError(f"the minimum support is {job.min_support}; give at least 1")
+    if job.folds < 2:
+        raise UsageError(f"folds is {job.folds}; give at least 2")
+    if not job.unlabelled:
+        objective = Objective.parse(job.objective or "f1")
+        if job.guarantee is not None:
+            check_guarantee(objective, job.guarantee)
+    check_writable(job.output)
+    if job.page is not None:
+        if job.page.suffix.lower() not in (".html", ".htm"):
+            raise UsageError(f"the page is an HTML file; end {job.page} in .html")
+        check_writable(job.page)
+
+
+def _fitted(job: CalibrateJob) -> Summary:
+    loaded = load(job.predictions, job.truth, allow_unknown=job.allow_unknown)
+    scored, objective = loaded.scored, Objective.parse(job.objective or "f1")
+    fold = stratified_folds(scored.truth, job.folds)
+    fit = fit_all(scored.probability, scored.truth, objective, min_support=job.min_support, confidence=job.guarantee)
+    refused = {scored.labels[index]: why for index, why in fit.refusals.items()}
+    if job.guarantee is not None and len(refused) == len(scored.labels):
+        raise UsageError(_no_promise(loaded, objective, job.guarantee, refused))
+    # what is fitted without a fold has fewer positives; a label should not fall back there for that alone
+    least = max(1, math.floor(job.min_support * (1 - 1 / int(fold.max() + 1))))
+
+    def thresholds_without(probability: Floats, truth: Bools) -> Floats:
+        if not truth.any():
+            return np.full(truth.shape[1], np.nan)
+        return fit_all(probability, truth, objective, min_support=least, confidence=job.guarantee).threshold
+
+    crossed = cross_fit(scored.probability, scored.truth, fold, thresholds_without)
+    kept = np.isfinite(fit.threshold)
+    decided = np.isfinite(crossed) & kept
+    scalings, errors = _scalings(job, loaded, fold, least)
+    after = figures_of(scored.probability >= crossed, scored.truth, decided)
+    promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
+    before = figures_of(scored.probability >= scored.threshold, scored.truth, decided)
+    about = provenance(loaded, objective.name, scaling=job.scaling, guarantee=promise, refused=refused or None)
+    return Summary(
+        thresholds=Thresholds(
+            entries_of(loaded, fit, objective, after, scalings), model=scored.model or None, provenance=about
+        ),
+        objective=objective.name,
+        loaded=loaded,
+        before=before,
+        after=after,
+        ece=None if errors is None else (errors[0][0], errors[1][0]),
+        bin_error=None if errors is None else (errors[0][1], errors[1][1]),
+        refused=refused,
+        notes=(*_notes(job, loaded, fit, objective, scalings), *_worse(objective, before, after)),
+        written=_written(job),
+    )
+
+
+def _worse(objective: Objective, before: Figures, after: Figures) -> list[str]:
+    """A best fit to few positives can be worse than none."""
+    if objective.kind != "f" or not (after.macro_f1 < before.macro_f1 or after.micro_f1 < before.micro_f1):
+        return []
+    note = "on videos they were not fitted to, these thresholds do worse than the ones before"
+    return [f"{note}; calibrate with more videos of each label, or leave rare labels out"]
+
+
+def _scalings(
+    job: CalibrateJob, loaded: Loaded, fold: NDArray[np.int64], least: int
+) -> tuple[list[Platt | Isotonic | None], tuple[tuple[float, float], tuple[float, float]] | None]:
+    """One scaling a label, and the calibration errors before and, cross-fitted, after."""
+    probability, truth = loaded.scored.probability, loaded.scored.truth
+    if job.scaling is None:
+        return [None] * truth.shape[1], None
+    kind: Kind = "isotonic" if job.scaling == "isotonic" else "platt"
+    scaled = cross_fit(probability, truth, fold, lambda p, t: Scaler(fit_scalings(p, t, kind, min_support=least)))
+    scalings = fit_scalings(probability, truth, kind, min_support=job.min_support)
+    return scalings, (_calibration_errors(probability, truth), _calibration_errors(scaled, truth))
+
+
+def _unlabelled(job: CalibrateJob) -> Summary:
+    loaded = load_unlabelled(job.predictions)
+    scored = loaded.scored
+    stated = read_prevalence(job.prevalence or "", scored.labels)
+    entries, small, words = {}, [], words_of(loaded)
+    for index, label in enumerate(scored.labels):
+        if label not in stated:
+            continue
+        threshold = prevalence_threshold(scored.probability[:, index], stated[label])
+        if threshold is None:
+            small.append(label)
+        else:
+            entries[label] = LabelThreshold(
+                threshold=threshold, objective=f"prevalence={stated[label]:g}", words_sha256=words.get(label)
+            )
+    refused = dict.fromkeys(small, "its prevalence makes less than one of these videos")
+    if not entries:
+        least = math.ceil(1 / max(stated.values()))
+        raise UsageError(f"{len(scored.videos)} videos are too few for this prevalence; predict at least {least}")
+    notes = list(loaded.notes)
+    absent = [label for label in scored.labels if label not in stated]
+    if absent:
+        notes.append(f"{len(absent)} labels have no prevalence and get no threshold: {some(absent)}")
+    if small:
+        notes.append(f"{len(small)} labels are too rare among {len(scored.videos)} videos for one: {some(small)}")
+    return Summary(
+        thresholds=Thresholds(
+            entries,
+            model=scored.model or None,
+            provenance=provenance(loaded, "prevalence", refused=refused or None),
+        ),
+        objective="prevalence",
+        loaded=loaded,
+        refused=refused,
+        notes=tuple(notes),
+        written=_written(job),
+    )
+
+
+def _notes(
+    job: CalibrateJob, loaded: Loaded, fit: Fit, objective: Objective, scalings: list[Platt | Isotonic | None]
+) -> list[str]:
+    labels, truth = loaded.scored.labels, loaded.scored.truth
+    notes = list(loaded.notes)
+
+    def tell(indices: list[int], what: str) -> None:
+        if indices:
+            noun = "label" if len(indices) == 1 else "labels"
+            notes.append(f"{len(indices)} {noun} {what}: {some([labels[index] for index in indices])}")
+
+    alarms = fit.false_alarms[np.isfinite(fit.false_alarms)]
+    tell(np.flatnonzero(~truth.any(axis=0)).tolist(), "true of no video")
+    if len(alarms):
+        notes.append(
+            "the thresholds of labels that are true of no video lie above their scores here; that lets at most "
+            f"{alarms.max():.1%} of videos raise a false alarm, for each label, with a confidence of 95 %"
+        )
+    tell(np.flatnonzero(truth.all(axis=0)).tolist(), "true of every video")
+    pooled = [index for index, source in enumerate(fit.source) if source == "pooled"]
+    tell(pooled, f"with fewer than {job.min_support} positives share the threshold {fit.pooled:.3g}")
+    tell([index for index, good in enumerate(fit.reached) if not good], f"cannot reach {objective.name} even here")
+    needed = "" if job.guarantee is None else f" (it takes {positives_needed(objective, job.guarantee)} videos or more)"
+    tell(list(fit.refusals), f"without a promise{needed} get no threshold")
+    if job.scaling is not None:
+        kept = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
+        tell(kept, "whose probability does not rise with the truth keep it as it is")
+    return notes
+
+
+def _no_promise(loaded: Loaded, objective: Objective, confidence: float, refused: Mapping[str, str]) -> str:
+    needed = positives_needed(objective, confidence)
+    support = loaded.scored.truth.sum(axis=0)
+    most = int(support.argmax())
+    label = loaded.scored.labels[most]
+    promise = f"{objective.name} cannot be promised with confidence {confidence:g} for any label"
+    if support[most] < needed:
+        return (
+            f"{promise}: it takes at least {needed} videos that have the label, {label!r} has most, {support[most]}; "
+            "label more videos, or ask for less"
+        )
+    return f"{promise}: {label!r}, for one: {refused[label]}; ask for less, or use a better model"
+
+
+def _calibration_errors(probability: Floats, truth: Bools) -> tuple[float, float]:
+    """Over all pairs, and over the bins."""
+    from olmv.metrics.multilabel import multi_label
+
+    measured = multi_label(probability, truth, np.full(truth.shape[1], 0.5))
+    return measured.ece, measured.bin_error
+
+
+def _written(job: CalibrateJob) -> tuple[Path, ...]:
+    return (job.output,) if job.page is None else (job.output, job.page)

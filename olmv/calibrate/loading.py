@@ -1,0 +1,140 @@
+"""Scores to calibrate with: a predictions file beside its truth, or a result folder; and the settings behind them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmv.errors import UsageError
+from olmv.evaluate.joined import Scored
+
+__all__ = ["Loaded", "load", "load_unlabelled"]
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What to fit to.
+
+    Attributes:
+        scored: truth is all False where there is none.
+        mode: "multi-label" or "single-label", as the probabilities are.
+        settings: of the prediction run, as its `.run.json` has them; empty where there is none.
+        notes: what was left out and why, one line each.
+        left_out: heading -> the videos or labels themselves, for the page.
+    """
+
+    scored: Scored
+    mode: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def load(predictions: Path, truth: Path | None, *, allow_unknown: bool = False) -> Loaded:
+    """Predictions of `olmv predict` beside a manifest, or a folder of `olmv evaluate`, which has its own truth.
+
+    Raises:
+        UsageError: neither, or no truth; probabilities that are calibrated already; a bad or unsuitable file.
+        InputError: a bad manifest, or nothing in common.
+    """
+    from olmv.evaluate.joined import join, read_predictions
+
+    if predictions.is_dir():
+        if truth is not None:
+            raise UsageError(f"{predictions} is a result folder and has its own truth; leave out --truth")
+        return _of_result(predictions)
+    if truth is None:
+        raise UsageError("calibrating takes the truth: add --truth MANIFEST, or --unlabelled with --prevalence")
+    joined = join(read_predictions(predictions), truth, allow_unknown=allow_unknown)
+    unknown = tuple(f"{label} ({count})" for label, count in joined.unknown_labels.items())
+    left_out = {
+        "videos of the truth without a prediction": joined.without_prediction,
+        "predicted videos that the truth does not list": joined.without_truth,
+        "videos whose prediction failed": joined.failed,
+        "videos of the truth without labels": joined.unlabelled,
+        "true labels that were not predicted": unknown,
+    }
+    return _loaded(
+        joined.scored, _run_settings(predictions), {name: items for name, items in left_out.items() if items}
+    )
+
+
+def load_unlabelled(predictions: Path) -> Loaded:
+    """As `load`, without truth."""
+    from olmv.evaluate.joined import read_predictions
+
+    if predictions.is_dir():
+        return _of_result(predictions)
+    found = read_predictions(predictions)
+    scored = Scored(
+        videos=found.videos,
+        labels=found.labels,
+        logit=found.logit,
+        probability=found.probability,
+        truth=np.zeros(found.probability.shape, dtype=bool),
+        threshold=found.threshold,
+        model=found.model,
+    )
+    left_out = {"videos whose prediction failed": found.failed} if found.failed else {}
+    return _loaded(scored, _run_settings(predictions), left_out)
+
+
+def some(items: Sequence[str]) -> str:
+    """The first few of them, in words."""
+    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
+    return ", ".join(repr(item) for item in items[:_NAMED]) + more
+
+
+def _of_result(folder: Path) -> Loaded:
+    from olmv.evaluate.results import Result, scored_of_result
+
+    scored = scored_of_result(folder)
+    if len(set(scored.labels)) < len(scored.labels):
+        twice = next(label for i, label in enumerate(scored.labels) if label in scored.labels[:i])
+        raise UsageError(f"two labels of {folder} read {twice!r}; thresholds need labels that differ")
+    return _loaded(scored, _as_predict(Result.load(folder).settings), {})
+
+
+def _as_predict(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `olmv evaluate` says of a result, under the names that `olmv predict` has for it."""
+    views = settings.get("views")
+    found = {
+        "frames": settings.get("frames"),
+        "sampling": views if views in (None, "uniform") else f"views {views}",
+        "pooling": settings.get("pooling"),
+        "frame-pooling": settings.get("frame pooling"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _loaded(scored: Scored, settings: dict[str, Any], left_out: dict[str, tuple[str, ...]]) -> Loaded:
+    notes = [*scored.notes, *(f"{len(items)} {name}: {some(items)}" for name, items in left_out.items())]
+    return Loaded(scored, _mode(scored), settings, tuple(notes), left_out)
+
+
+def _mode(scored: Scored) -> str:
+    """How probabilities were made of logits. Thresholds belong to the model's own probabilities."""
+    from scipy.special import expit
+
+    if bool((np.abs(expit(scored.logit) - scored.probability) < 1e-3).all()):
+        return "multi-label"
+    if bool((np.abs(scored.probability.sum(axis=1) - 1) < 1e-2).all()):
+        return "single-label"
+    raise UsageError(
+        "these probabilities are not the model's own, they are calibrated already; predict again without --thresholds"
+    )
+
+
+def _run_settings(predictions: Path) -> dict[str, Any]:
+    """From the file that `olmv predict` leaves beside its rows; empty if there is none that can be read."""
+    with suppress(OSError, ValueError, RecursionError):
+        document = json.loads(predictions.with_name(predictions.name + ".run.json").read_text(encoding="utf-8"))
+        if isinstance(document, dict) and isinstance(document.get("settings"), dict):
+            return dict(document["settings"])
+    return {}

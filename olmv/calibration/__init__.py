@@ -1,1 +1,0 @@
-"""Thresholds and calibrated probabilities, from predictions and what is true of their videos."""

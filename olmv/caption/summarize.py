@@ -1,0 +1,122 @@
+"""One sentence for a video out of its frame captions, and the labels that the sentence names, by a language model.
+
+The recipe is Open-VCLIP++'s (arXiv 2310.05010): captions of 16 sparse frames, merged by a chat model into one sentence
+that begins "The video shows". Near-duplicate captions are merged before, which the paper does not do.
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from olmv.caption.captioner import FrameCaption, clean_caption
+from olmv.llm.answers import first_json
+from olmv.llm.prompts import Prompt
+from olmv.llm.types import Message
+
+__all__ = ["CaptionQuestion", "LabelsQuestion", "merge_captions", "normalize_label"]
+
+# The paper primes the answer with these words; as a key of the answer they need no trust in the model.
+OPENING = "The video shows "
+ANSWER = "the_video_shows"
+_OPENED = re.compile(r"^(?:the video shows\s*)+", re.IGNORECASE)
+MIN_WORDS, MAX_WORDS = 3, 57
+SAME = 0.85
+MAX_LABEL_WORDS = 5
+MAX_LABELS = 12
+_ARTICLE = re.compile(r"^(?:an?|the|some|several|two|three|many)\s+")
+_NO_LABELS = frozenset(
+    ("a", "an", "the", "video", "scene", "frame", "image", "picture", "clip", "photo", "caption", "close-up")
+)
+
+
+def merge_captions(captions: Sequence[FrameCaption]) -> list[str]:
+    """The captions in order of time, those that say nearly the same as an earlier one left out."""
+    kept: list[str] = []
+    for caption in sorted(captions, key=lambda item: item.time_s):
+        text = caption.text.casefold()
+        if not any(difflib.SequenceMatcher(None, text, other.casefold()).ratio() >= SAME for other in kept):
+            kept.append(caption.text)
+    return kept
+
+
+def normalize_label(text: str) -> str | None:
+    """A label as it goes into a vocabulary: lower case, no article, 1 to 5 words; None if it is none."""
+    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip("\"'.,;:- ")
+    text = _ARTICLE.sub("", text)
+    words = text.split()
+    if not 1 <= len(words) <= MAX_LABEL_WORDS or len(text) > 60 or text in _NO_LABELS:
+        return None
+    if not text.isprintable() or sum(char.isalpha() or char.isspace() for char in text) < 0.7 * len(text):
+        return None
+    return text
+
+
+@dataclass
+class CaptionQuestion:
+    """Asks for the sentence of one video (a `Question` of `olmv.llm.ask`)."""
+
+    row: dict[str, Any]
+    captions: Sequence[FrameCaption]
+    prompt: Prompt
+    caption: str | None = None
+
+    def conversation(self) -> list[Message]:
+        return self.prompt.conversation(captions=merge_captions(self.captions))
+
+    def again(self, problems: list[str]) -> Message:
+        return self.prompt.retry(problems=problems)
+
+    def take(self, text: str) -> list[str]:
+        said = _field(text, ANSWER)
+        if not isinstance(said, str):
+            return [f'the answer had no text "{ANSWER}"']
+        told = clean_caption(_OPENED.sub("", clean_caption(said)))
+        words = len(told.split())
+        if not MIN_WORDS <= words <= MAX_WORDS:
+            return [f"{_shown(told)} has {words} words; write {MIN_WORDS} to 40"]
+        if re.search(r"[.!?]\s+\S", told):
+            return [f"{_shown(told)} is more than one sentence"]
+        sentence = OPENING + told
+        self.caption = sentence if sentence[-1] in ".!?" else sentence + "."
+        return []
+
+
+@dataclass
+class LabelsQuestion:
+    """Asks for the labels that one video's captions name (a `Question` of `olmv.llm.ask`)."""
+
+    row: dict[str, Any]
+    caption: str
+    captions: Sequence[FrameCaption]
+    prompt: Prompt
+    labels: list[str] = field(default_factory=list)
+
+    def conversation(self) -> list[Message]:
+        return self.prompt.conversation(caption=self.caption, captions=merge_captions(self.captions))
+
+    def again(self, problems: list[str]) -> Message:
+        return self.prompt.retry(problems=problems)
+
+    def take(self, text: str) -> list[str]:
+        found = _field(text, "labels")
+        if not isinstance(found, list):
+            return ['the answer had no list "labels"']
+        names = [normalize_label(item) for item in found[:100] if isinstance(item, str)]
+        self.labels = list(dict.fromkeys(name for name in names if name))[:MAX_LABELS]
+        return [] if self.labels else ["none of the labels is 1 to 4 plain words"]
+
+
+def _field(text: str, key: str) -> object:
+    """`key` of the JSON object in an answer; None if there is none."""
+    try:
+        tree = first_json(text)
+    except ValueError:
+        return None
+    return tree.get(key) if isinstance(tree, dict) else None
+
+
+def _shown(text: str) -> str:
+    return f'"{text[:80]}"'

@@ -1,1 +1,0 @@
-"""Words for videos: frame captions by a captioning model, one caption a video by a language model."""

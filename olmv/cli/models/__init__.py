@@ -1,0 +1,1 @@
+"""`olmv models`: list, convert, export, push."""

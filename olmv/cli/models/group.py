@@ -1,0 +1,63 @@
+"""`olmv models`."""
+
+from typing import Annotated
+
+import typer
+
+from olmv.cli.models import convert as models_convert
+from olmv.cli.models import export as models_export
+from olmv.cli.models import push as models_push
+from olmv.cli.progress import printable
+
+LIST_EPILOG = """\b
+Examples:
+  olmv models list
+  olmv models list siglip
+"""
+
+INFO_EPILOG = """\b
+Examples:
+  olmv models info olmv-mini
+  olmv models info ViT-B-32/openai
+"""
+
+models = typer.Typer(
+    no_args_is_help=True, help="Which models there are; others made usable, and shared.", rich_markup_mode=None
+)
+models.command("convert", epilog=models_convert.EPILOG)(models_convert.convert)
+models.command("export", epilog=models_export.EPILOG)(models_export.export)
+models.command("push", epilog=models_push.EPILOG)(models_push.push)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.add_typer(models, name="models")
+
+
+@models.command("list", epilog=LIST_EPILOG)
+def list_(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[WORD]...", help="Only names with all words.")] = None,
+) -> None:
+    """List every model by name, those that ship with olmv and the default first."""
+    from olmv.models.registry import DEFAULT_MODEL, list_models
+
+    for info in list_models():
+        if all(word.lower() in info.name.lower() for word in words or ()):
+            extra = "ships with olmv" if info.ships_with_olmv else "default" if info.name == DEFAULT_MODEL else ""
+            size = f"{info.image_size} px" if info.image_size else ""
+            print(f"{info.name:<48} {size:>7}  {extra}".rstrip())
+
+
+@models.command("info", epilog=INFO_EPILOG)
+def info(name: Annotated[str, typer.Argument(help="A model's name or folder.", show_default=False)]) -> None:
+    """Say what is known of one model; loads no weights."""
+    from dataclasses import asdict
+
+    from olmv.models.registry import model_info
+
+    facts = asdict(model_info(name))
+    facts["frames"] = facts["frames"] or "any number"
+    width = max(len(fact) for fact in facts)
+    for fact, value in facts.items():
+        shown = "yes" if value is True else "no" if value is False else "unknown" if value is None else str(value)
+        print(f"{fact.replace('_', ' '):<{width}}  {printable(shown)}")

@@ -1,1 +1,0 @@
-"""Where videos and their labels come from: manifests, benchmarks, the Moji world."""

@@ -1,0 +1,1 @@
+"""Where videos and their labels come from: manifests and benchmarks."""

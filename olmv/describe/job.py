@@ -1,0 +1,217 @@
+"""From labels to an attribute book, by a language model or from WordNet."""
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from olmv.describe.draft import Draft
+from olmv.describe.questions import Answer, Questions, ask
+from olmv.describe.wordnet import NAME as WORDNET
+from olmv.describe.wordnet import write_attributes
+from olmv.errors import LLMUnavailableError, UsageError
+from olmv.io.atomic import check_writable
+from olmv.labels.quality import Gate
+from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.llm.types import ChatModel, Sampling
+
+__all__ = [
+    "DescribeListener",
+    "DescribeSummary",
+    "describe_from_wordnet",
+    "describe_labels",
+    "waiting_labels",
+]
+
+
+class DescribeListener(Protocol):
+    """Who wants to hear how a run goes."""
+
+    def note(self, text: str) -> None:
+        """A remark for the user."""
+
+    def started(self, *, total: int, done: int) -> None:
+        """`done` of `total` labels need no asking."""
+
+    def described(self, answer: Answer) -> None:
+        """One more label is done, or given up."""
+
+
+@dataclass
+class DescribeSummary:
+    """What a run did.
+
+    Args:
+        total: labels of the vocabulary.
+        earlier: of these, described before.
+        described: described by this run.
+        short: of these, with fewer attributes than were asked for.
+        failed: label and reason of those that got none; the next run asks for them again.
+        stopped: why the run ended early; None if it did not.
+    """
+
+    total: int
+    earlier: int
+    described: int = 0
+    short: int = 0
+    attributes: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    asked: int = 0
+    seconds: float = 0.0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    stopped: str | None = None
+
+    def count(self, answer: Answer, wanted: int) -> None:
+        """Add one label."""
+        self.asked += answer.asked
+        self.prompt_tokens += answer.prompt_tokens
+        self.completion_tokens += answer.completion_tokens
+        if answer.error is not None:
+            self.failed.append((answer.label.name, answer.error))
+            return
+        self.described += 1
+        self.attributes += len(answer.attributes)
+        self.short += len(answer.attributes) < wanted
+
+
+def describe_labels(
+    vocabulary: Vocabulary,
+    output: str | Path,
+    *,
+    chat: ChatModel,
+    questions: Questions,
+    gate: Gate,
+    sampling: Sampling | None = None,
+    retries: int = 3,
+    resume: bool = True,
+    listener: DescribeListener | None = None,
+) -> DescribeSummary:
+    """Ask a language model for attributes of every label and write them to an attribute book.
+
+    Args:
+        vocabulary: the labels.
+        output: the book (.json). Labels that it describes already are kept as they are, changed by hand or not.
+        chat: the language model.
+        questions: prompt, number of attributes, domain.
+        gate: what an attribute must be.
+        sampling: how answers are drawn.
+        retries: how many times more a label is asked for when its answer cannot be used.
+        resume: False asks anew for every label, except those whose attributes were written or changed by hand.
+        listener: is told how it goes.
+
+    Raises:
+        LLMUnavailableError: the model gave not one answer. If it goes away later, the run ends early instead:
+            `stopped` says why, and the same call goes on from there.
+        VocabularyError: `output` is there and is no attribute book.
+        OutputError: `output` cannot be written, or another run is writing it.
+        UsageError: the numbers make no sense.
+    """
+    sampling = sampling or Sampling()
+    if questions.count < 1 or retries < 0:
+        raise UsageError("at least 1 attribute per label and 0 retries are needed")
+
+    def answers(waiting: Sequence[Label]) -> Generator[Answer]:
+        return ask(waiting, chat, questions=questions, gate=gate, sampling=sampling, retries=retries)
+
+    provenance = _provenance(chat, questions, sampling)
+    return _write(vocabulary, output, answers, provenance, wanted=questions.count, resume=resume, listener=listener)
+
+
+def describe_from_wordnet(
+    vocabulary: Vocabulary,
+    output: str | Path,
+    *,
+    gate: Gate,
+    count: int = 8,
+    resume: bool = True,
+    listener: DescribeListener | None = None,
+) -> DescribeSummary:
+    """Write what WordNet says of every label to an attribute book; no language model is asked.
+
+    Labels that it does not know are not in the book and stand in `failed`.
+
+    Args:
+        vocabulary: the labels. What an ambiguous one means is decided by the others.
+        output: as for `describe_labels`.
+        gate: what an attribute must be.
+        count: attributes of a label, at most.
+        resume: as for `describe_labels`.
+        listener: is told how it goes.
+
+    Raises:
+        VocabularyError: `output` is there and is no attribute book.
+        OutputError: `output` cannot be written, or another run is writing it.
+        UsageError: the count makes no sense.
+    """
+    if count < 1:
+        raise UsageError("at least 1 attribute per label is needed")
+
+    def answers(waiting: Sequence[Label]) -> Generator[Answer]:
+        return write_attributes(waiting, vocabulary, count=count, gate=gate)
+
+    # any number is as many as there are; and quickly done again, so no row is worth the wait for the disk
+    return _write(
+        vocabulary, output, answers, {"llm": WORDNET}, wanted=1, resume=resume, listener=listener, durable=False
+    )
+
+
+def _write(
+    vocabulary: Vocabulary,
+    output: str | Path,
+    answers: Callable[[Sequence[Label]], Generator[Answer]],
+    provenance: Mapping[str, Any],
+    *,
+    wanted: int,
+    resume: bool,
+    listener: DescribeListener | None,
+    durable: bool = True,
+) -> DescribeSummary:
+    check_writable(output)
+    with Draft(Path(output), fresh=not resume, durable=durable) as draft:
+        waiting = draft.waiting(vocabulary)
+        summary = DescribeSummary(total=len(vocabulary), earlier=len(vocabulary) - len(waiting))
+        if listener is not None:
+            for text in draft.notes(vocabulary, provenance):
+                listener.note(text)
+            listener.started(total=summary.total, done=summary.earlier)
+        begun = time.monotonic()
+        try:
+            with closing(answers(waiting)) as stream:
+                for answer in stream if waiting else ():  # with nothing to ask the model need not even be there
+                    draft.add(answer, provenance)
+                    summary.count(answer, wanted)
+                    if listener is not None:
+                        listener.described(answer)
+        except LLMUnavailableError as failure:
+            if not summary.described and not summary.failed:
+                raise
+            summary.stopped = str(failure)
+        finally:
+            summary.seconds = time.monotonic() - begun
+            complete = summary.described + len(summary.failed) == len(waiting)
+            draft.merge(vocabulary, complete=complete)
+    return summary
+
+
+def waiting_labels(vocabulary: Vocabulary, output: str | Path | None, *, resume: bool = True) -> list[Label]:
+    """The labels that `describe_labels` would ask for. Writes nothing.
+
+    Raises:
+        VocabularyError: `output` is there and is no attribute book.
+    """
+    return list(vocabulary) if output is None else Draft(Path(output), fresh=not resume).waiting(vocabulary)
+
+
+def _provenance(chat: ChatModel, questions: Questions, sampling: Sampling) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "llm": chat.name,
+        "prompt": questions.prompt.title,
+        "prompt_sha256": questions.prompt.sha256,
+    }
+    if questions.domain is not None:
+        known["domain"] = questions.domain
+    settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
+    return {**known, "sampling": {**settings, "seed": sampling.seed}}

@@ -1,0 +1,1 @@
+"""`olmv evaluate`: data sets' protocols, figures with intervals, the result folder and its page."""

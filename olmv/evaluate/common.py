@@ -1,0 +1,107 @@
+"""Which videos and labels two results have in common."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.errors import UsageError
+from olmv.evaluate.paths import match_paths
+from olmv.evaluate.results import Result
+
+__all__ = ["Common", "common_part"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The common part of results a and b: N videos, C labels.
+
+    Attributes:
+        rows: places of the videos in a and in b, [N] each.
+        columns: places of the labels in a and in b, [C] each.
+        truth: [N, C].
+        notes: what was left out, one line each.
+    """
+
+    rows: tuple[Ints, Ints]
+    columns: tuple[Ints, Ints]
+    truth: Bools
+    notes: list[str]
+
+    def logits(self, result: Result, side: int) -> Floats:
+        """[N, C] of one side."""
+        return result.logit()[np.ix_(self.rows[side], self.columns[side])]
+
+
+def common_part(a: Result, b: Result) -> Common:
+    """The videos and labels that both results have, without the videos that failed or whose truth differs.
+
+    Raises:
+        UsageError: no video or no label in common, or no video is left.
+    """
+    paths = [tuple(str(video["video"]) for video in result.videos) for result in (a, b)]
+    matches, _ = match_paths(*paths)
+    videos = [(i, j) for i, j in enumerate(matches) if j is not None]
+    if not videos:
+        raise UsageError(
+            f"no video in common: '{_example(paths[0])}' and '{_example(paths[1])}' for example; "
+            "compare results over the same videos"
+        )
+    labels = _common_labels(a, b)
+    if not labels:
+        raise UsageError(
+            f"no label in common: '{_example(a.labels)}' and '{_example(b.labels)}' for example; "
+            "compare results over the same labels"
+        )
+    notes = []
+    for what, count, totals in (
+        ("videos", len(videos), (len(a.videos), len(b.videos))),
+        ("labels", len(labels), (len(a.labels), len(b.labels))),
+    ):
+        if count < max(totals):
+            notes.append(f"{count} {what} are in both, of {totals[0]} in the first and {totals[1]} in the second")
+    scored = [(i, j) for i, j in sorted(videos) if a.ok[i] and b.ok[j]]
+    if len(scored) < len(videos):
+        notes.append(f"{len(videos) - len(scored)} videos failed in one of them and are left out")
+    rows, columns = _pairs(scored), _pairs(sorted(labels))
+    truths = [result.truth[np.ix_(rows[side], columns[side])] for side, result in enumerate((a, b))]
+    keep = (truths[0] == truths[1]).all(axis=1)
+    if not keep.all():
+        notes.append(f"{(~keep).sum()} videos have another truth in the second and are left out")
+    told: Bools = np.asarray(truths[0].any(axis=1))
+    if a.kind != "multi-label" and not told[keep].all():
+        notes.append(f"{(keep & ~told).sum()} videos are of other labels and are left out")
+        keep &= told
+    if not keep.any():
+        raise UsageError("of the videos that both have, none was scored with the same truth in both; evaluate again")
+    return Common((rows[0][keep], rows[1][keep]), columns, truths[0][keep], notes)
+
+
+def _matched(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Places of the items that occur once in either."""
+    counts_a, counts_b = Counter(a), Counter(b)
+    places = {item: index for index, item in enumerate(b) if counts_b[item] == 1}
+    return [(i, places[item]) for i, item in enumerate(a) if counts_a[item] == 1 and item in places]
+
+
+def _common_labels(a: Result, b: Result) -> list[tuple[int, int]]:
+    """By class (how the label is worded may be what is compared), else by text, else by both; the most matches win."""
+    keys = [(result.classes or result.labels, result.labels) for result in (a, b)]
+    tries = [_matched(keys[0][which], keys[1][which]) for which in (0, 1)]
+    tries.append(_matched(list(zip(*keys[0], strict=True)), list(zip(*keys[1], strict=True))))
+    return max(tries, key=len)
+
+
+def _example(items: Sequence[str]) -> str:
+    return items[0] if items else "none"
+
+
+def _pairs(pairs: Sequence[tuple[int, int]]) -> tuple[Ints, Ints]:
+    both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return both[:, 0], both[:, 1]

@@ -1,0 +1,156 @@
+"""A benchmark and its scores -> figures: per split, over all splits, per group of labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.datasets.benchmarks.registry import Benchmark
+from olmv.errors import UsageError
+from olmv.metrics import bootstrap
+from olmv.metrics import multilabel as metrics
+from olmv.metrics.retrieval import ks_of
+
+__all__ = ["Combine", "Measured", "combined", "measure"]
+
+Combine = Literal["logits", "probabilities"]
+
+
+@dataclass
+class Measured:
+    """What was measured; the fields are those of `olmv.evaluate.results.Result`."""
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    splits: list[dict[str, Any]] = field(default_factory=list)
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)
+    never: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+
+
+def combined(scores: NDArray[Any], combine: Combine = "logits") -> NDArray[np.float64]:
+    """Views [N, V, C] -> [N, C]: the mean of logits, or the logarithm of the mean of softmaxes (X-CLIP)."""
+    if combine == "logits" or scores.shape[1] == 1:
+        return np.asarray(scores.mean(axis=1, dtype=np.float64))
+    from scipy.special import log_softmax, logsumexp
+
+    of_views = log_softmax(scores.astype(np.float64), axis=2)
+    return np.asarray(logsumexp(of_views, axis=1) - np.log(scores.shape[1]))
+
+
+def measure(
+    benchmark: Benchmark, scores: NDArray[np.float32], combine: Combine, thresholds: Sequence[float] = ()
+) -> Measured:
+    """All figures of a benchmark.
+
+    Args:
+        benchmark: what is true.
+        scores: [N, V, C] logits; NaN for a video that failed, which is left out.
+        combine: how views are combined.
+        thresholds: [C], for multi-label; 0.5 by default.
+
+    Raises:
+        UsageError: no video was scored, or none of a split.
+    """
+    scored: NDArray[np.bool_] = np.asarray(np.isfinite(scores).all(axis=(1, 2)))
+    if not scored.any():
+        raise UsageError("no video could be scored; see videos.jsonl for the reasons")
+    if benchmark.kind == "single-label":
+        return _single_label(benchmark, scores, combine, scored)
+    if benchmark.kind == "retrieval":
+        return _retrieval(benchmark, scores, combine, scored)
+    limits = np.array(thresholds or [0.5] * len(benchmark.labels), dtype=np.float64)
+    return _multi_label(benchmark, scores, scored, limits)
+
+
+def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, scored: NDArray[np.bool_]) -> Measured:
+    found = Measured()
+    truth = np.array([labels[0] for labels in benchmark.truth], dtype=np.int64)
+    hits: dict[str, NDArray[np.bool_]] = {}
+    ks = ks_of(max(len(split.labels) for split in benchmark.splits))
+    for split in benchmark.splits:
+        rows = [row for row in split.videos if scored[row]]
+        if not rows:
+            raise UsageError(f"no video of split '{split.name}' could be scored; see videos.jsonl for the reasons")
+        place = {label: index for index, label in enumerate(split.labels)}
+        own = np.array([place[int(truth[row])] for row in rows], dtype=np.int64)
+        # cut to the labels of the split before the softmax: the classifier is over these alone
+        logits = combined(scores[rows][:, :, list(split.labels)], combine)
+        hits = dict(metrics.top_k_hits(logits, own, ks))
+        shares = {name: float(values.mean()) for name, values in hits.items()}
+        found.splits.append({"name": split.name, "videos": rows, "labels": list(split.labels), "metrics": shares})
+    for name in hits:
+        values = np.array([split["metrics"][name] for split in found.splits])
+        found.metrics[name] = float(values.mean())
+        if len(values) > 1:
+            found.metrics[f"{name}_std"] = float(values.std())
+    if len(found.splits) == 1:
+        found.intervals = {name: _pair(bootstrap.mean_interval(v.astype(np.float64))) for name, v in hits.items()}
+        there = set(truth[scored].tolist())
+        found.never = tuple(benchmark.labels[c] for c in benchmark.splits[0].labels if c not in there)
+    return found
+
+
+def _retrieval(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, scored: NDArray[np.bool_]) -> Measured:
+    rows = np.flatnonzero(scored)
+    relevant = truth_of(benchmark)[rows]
+    columns = np.flatnonzero(relevant.any(axis=0))  # a sentence whose video failed cannot be found
+    similarity, relevant = combined(scores[rows], combine)[:, columns], relevant[:, columns]
+    found = Measured(metrics=dict(metrics.retrieval(similarity, relevant)))
+    for direction, ranks in zip(("t2v", "v2t"), metrics.retrieval_ranks(similarity, relevant), strict=True):
+        asked = ranks[ranks > 0]  # 0: a video without a sentence
+        for k in (1, 5, 10):
+            found.intervals[f"{direction}_r{k}"] = _pair(bootstrap.mean_interval((asked <= k).astype(np.float64)))
+    return found
+
+
+def _multi_label(
+    benchmark: Benchmark, scores: NDArray[Any], scored: NDArray[np.bool_], thresholds: NDArray[np.float64]
+) -> Measured:
+    from scipy.special import expit
+
+    rows = np.flatnonzero(scored)
+    truth = truth_of(benchmark)[rows]
+    probability = np.asarray(expit(combined(scores[rows])))
+    whole = metrics.multi_label(probability, truth, thresholds)
+    found = Measured(
+        metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always)
+    )
+    intervals = bootstrap.multi_label_intervals(probability, truth, thresholds)
+    found.intervals = {name: _pair(interval) for name, interval in intervals.items()}
+    if benchmark.groups:
+        groups = metrics.groups(probability, truth, thresholds, benchmark.groups)
+        found.groups = {name: _floats(values) for name, values in groups.items()}
+        if {"seen", "unseen"} <= set(found.groups):
+            seen, unseen = (found.groups[name]["macro_map"] for name in ("seen", "unseen"))
+            found.metrics["harmonic_map"] = metrics.harmonic_mean(seen, unseen)
+    for split in benchmark.splits if len(benchmark.splits) > 1 else ():
+        kept, columns = np.isin(rows, split.videos), list(split.labels)
+        part = metrics.multi_label(probability[kept][:, columns], truth[kept][:, columns], thresholds[columns])
+        size = {"videos": rows[kept].tolist(), "labels": columns}
+        found.splits.append({"name": split.name, **size, "metrics": _floats(part)})
+    return found
+
+
+def truth_of(benchmark: Benchmark) -> NDArray[np.bool_]:
+    """Which label is true of which video, [N, C]."""
+    truth = np.zeros((len(benchmark.videos), len(benchmark.labels)), dtype=bool)
+    for row, labels in zip(truth, benchmark.truth, strict=True):
+        row[list(labels)] = True
+    return truth
+
+
+def _floats(values: Any) -> dict[str, float]:
+    """The figures among the fields."""
+    items = values.items() if isinstance(values, dict) else vars(values).items()
+    return {name: float(value) for name, value in items if isinstance(value, float)}
+
+
+def _named(benchmark: Benchmark, columns: Sequence[int]) -> tuple[str, ...]:
+    return tuple(benchmark.labels[column] for column in columns)
+
+
+def _pair(interval: Any) -> tuple[float, float]:
+    return float(interval.low), float(interval.high)

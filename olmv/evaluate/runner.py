@@ -1,0 +1,240 @@
+"""Logits of every video, view and label of a benchmark, kept on disk as they come: a killed run goes on.
+
+DIR/scores.npy    float32 [N, V, C]; NaN where a video failed or is still to do
+DIR/videos.jsonl  one row per finished video; DIR/videos.jsonl.run.json has the settings it belongs to
+"""
+
+import errno
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from olmv.classifier import Classifier
+from olmv.datasets.benchmarks.registry import Benchmark
+from olmv.errors import OutputError
+from olmv.evaluate.views import ViewReader, Views
+from olmv.io.atomic import reserve
+from olmv.io.run_journal import RunJournal
+from olmv.labels.texts import LabelTexts
+from olmv.scoring.bank import TextBank
+from olmv.scoring.pooling import FramePooling, Pooling
+from olmv.scoring.probabilities import Mode
+from olmv.scoring.prompted import PromptedBank
+from olmv.scoring.score import score_clips
+from olmv.video.decode import VideoFrames
+from olmv.video.workers.loader import FrameLoader, batches
+
+__all__ = ["Listener", "Scoring", "predicted", "score_benchmark"]
+
+SCORES = "scores.npy"
+VIDEOS = "videos.jsonl"
+_SHOWN = 5  # labels named in a video's row where one is true
+
+
+class Listener(Protocol):
+    """Who watches a run: the command line, or a test."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know; one line."""
+
+    def encoding_texts(self, done: int, total: int) -> None:
+        """Progress of text encoding; not called where the cache has them all."""
+
+    def started(self, *, total: int, done: int) -> None:
+        """`total` videos, of which `done` were scored by an earlier run."""
+
+    def scored(self) -> None:
+        """One more video."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How videos are scored; part of what a result says of itself.
+
+    Attributes:
+        views: what the model sees of a video.
+        mode: `single-label` logits are scale * similarity; `multi-label` ones have a bias or a background.
+        pooling, frame_pooling: as `olmv predict`.
+        thresholds: [C], of the labels named in a video's row; multi-label only.
+        decoder, workers, batch_size, timeout_s: as `olmv predict`.
+    """
+
+    views: Views
+    mode: Mode
+    pooling: Pooling = "mean"
+    frame_pooling: FramePooling = "mean"
+    thresholds: tuple[float, ...] = ()
+    decoder: str = "auto"
+    workers: int | None = None
+    batch_size: int | None = None
+    timeout_s: float = 60.0
+
+
+def score_benchmark(
+    folder: Path,
+    benchmark: Benchmark,
+    classifier: Classifier,
+    texts: LabelTexts,
+    scoring: Scoring,
+    *,
+    settings: Mapping[str, Any],
+    resume: bool,
+    listener: Listener,
+    draw: Callable[[Iterable[int]], Iterator[VideoFrames]] | None = None,
+) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
+    """Score what is not scored yet.
+
+    Args:
+        folder: where scores and rows are kept.
+        benchmark: the videos, and what is true of them.
+        classifier: the model.
+        texts: of the benchmark's labels.
+        scoring: how.
+        settings: everything that a score depends on; another run with others is refused.
+        resume: go on with what is there; False starts over.
+        listener: is told how far it is.
+        draw: makes the videos of these indices where there are no files to decode.
+
+    Returns:
+        Scores [N, V, C], mapped from the disk, and a row for every video, in order.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full; what is there is kept.
+        UsageError: it holds scores with other settings.
+    """
+    shape = (len(benchmark.videos), scoring.views.count, len(benchmark.labels))
+    with RunJournal(folder / VIDEOS, settings, resume=resume, check=_check_row) as journal:
+        todo = [index for index, video in enumerate(benchmark.videos) if video not in journal.done]
+        listener.started(total=len(benchmark.videos), done=len(benchmark.videos) - len(todo))
+        journal.begin()
+        scores = _mapped(folder / SCORES, shape, new=not journal.done)
+        if todo:
+            bank = classifier.text_bank(texts, mode=scoring.mode, progress=listener.encoding_texts)
+            made = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
+            for index, video, logits in _scored(made, todo, classifier, bank, scoring):
+                scores[index] = np.nan if logits is None else logits  # before the row that says it is done
+                journal.append(_row(benchmark, index, video, logits, scoring))
+                listener.scored()
+            scores.flush()
+        journal.check_complete(benchmark.videos)
+        places = journal.offsets()
+        rows = [journal.row_at(places[video]) for video in benchmark.videos]
+    return scores, rows
+
+
+def predicted(logits: NDArray[np.float32], labels: tuple[str, ...], scoring: Scoring) -> list[str]:
+    """[V, C] -> what a row names: labels at or above their thresholds, or the best few; best first."""
+    mean = logits.astype(np.float64).mean(0)
+    order = np.argsort(-mean, kind="stable")
+    if scoring.mode == "multi-label" and scoring.thresholds:
+        probability = 1 / (1 + np.exp(-mean))
+        return [labels[i] for i in order if probability[i] >= scoring.thresholds[i]]
+    return [labels[i] for i in order[:_SHOWN]]
+
+
+def _decoded(benchmark: Benchmark, todo: list[int], classifier: Classifier, scoring: Scoring) -> Iterator[VideoFrames]:
+    loader = FrameLoader(
+        [benchmark.videos[index] for index in todo],
+        preprocess=classifier.model.preprocess,
+        frames=scoring.views.frames,
+        decoder=scoring.decoder,
+        workers=scoring.workers,
+        timeout_s=scoring.timeout_s,
+        # a view-by-view file holds many frames; few of them may wait
+        prefetch=max(2, 16 // scoring.views.count),
+        _decode=ViewReader(scoring.views),
+    )
+    with closing(loader):
+        yield from loader.start()
+
+
+def _scored(
+    videos: Iterator[VideoFrames],
+    todo: list[int],
+    classifier: Classifier,
+    bank: TextBank | PromptedBank,
+    scoring: Scoring,
+) -> Iterator[tuple[int, VideoFrames, NDArray[np.float32] | None]]:
+    size = scoring.batch_size or classifier.default_batch_size
+    for batch in batches(videos, size):
+        good = [video for video in batch if video.pixels is not None]
+        clips = [clip for video in good for clip in _clips(video, scoring.views.count)]
+        embedded = iter(classifier.embed_clips(clips, batch_size=size))
+        for video in batch:
+            if video.pixels is None:
+                yield todo[video.index], video, None
+                continue
+            views = [next(embedded) for _ in range(scoring.views.count)]
+            _, logits = score_clips(
+                classifier.model,
+                views,
+                bank,
+                mode=scoring.mode,
+                pooling=scoring.pooling,
+                frame_pooling=scoring.frame_pooling,
+            )
+            yield todo[video.index], video, logits.float().cpu().numpy()
+
+
+def _clips(video: VideoFrames, views: int) -> tuple[Tensor, ...]:
+    """[V * T, 3, S, S] -> V x [T, 3, S, S]."""
+    assert video.pixels is not None
+    return video.pixels.chunk(views) if views > 1 else (video.pixels,)
+
+
+def _row(
+    benchmark: Benchmark, index: int, video: VideoFrames, logits: NDArray[np.float32] | None, scoring: Scoring
+) -> dict[str, Any]:
+    truth = benchmark.truth[index]
+    names = [benchmark.labels[label] for label in truth]
+    row: dict[str, Any] = {
+        "video": benchmark.videos[index],
+        "status": "ok" if video.error is None else "error",
+        "error": None if video.error is None else {"type": type(video.error).__name__, "message": str(video.error)},
+        "frames": {"decoded": video.decoded, "corrupt": video.corrupt},
+        "truth": names,
+        "predicted": [] if logits is None else predicted(logits, benchmark.labels, scoring),
+    }
+    if len(set(benchmark.labels)) < len(benchmark.labels):  # two videos of MSR-VTT may have the same sentence
+        row["truth_index"] = list(truth)
+    return row
+
+
+def _check_row(row: Mapping[str, Any]) -> None:
+    """Raise ValueError for a row that lacks what is read of it."""
+    for name, kind in (("status", str), ("frames", dict), ("truth", list), ("predicted", list)):
+        if not isinstance(row.get(name), kind):
+            raise ValueError(f"its '{name}' is missing or odd")  # noqa: TRY004 - the file's fault
+
+
+def _mapped(path: Path, shape: tuple[int, ...], *, new: bool) -> Any:
+    """The array on disk; filled with NaN where it is new."""
+    try:
+        if not new:
+            reserve(path)  # a copy of it may have holes
+            there = np.load(path, mmap_mode="r+", allow_pickle=False)
+            if there.shape == shape and there.dtype == np.float32:
+                return there
+            reason = f"it has the shape {there.shape}, not {shape}"
+        else:
+            made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            reserve(path)
+            made[...] = np.nan
+            return made
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if new:
+                path.unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot use {path}: the disk is full, it needs {4 * math.prod(shape):,} bytes; make room, or choose "
+                "another -o"
+            ) from None
+        reason = str(error)
+    raise OutputError(f"cannot use {path}: {reason}; add --no-resume to start over, or choose another -o")

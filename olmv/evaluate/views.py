@@ -1,0 +1,221 @@
+"""What a model sees of a test video, as the published protocols have it.
+
+    uniform     one clip: T frames at the centres of equal segments, the model's own preprocessing; olmv's default
+    openvclip   Open-VCLIP (arXiv 2302.00624): 3 clips of 8 frames, 16 apart at 30 fps; short side 224, centre crop; a
+                video's logit is the sum over clips of the mean over frames of logits
+    xclip       X-CLIP (arXiv 2208.02816), zero-shot and few-shot: the middle frame of T segments, short side 256/224
+                of the input, centre crop
+    xclip-4x3   X-CLIP, supervised: 4 clips x 3 crops; views are softmaxed, then summed
+
+Resizing here is bilinear without antialiasing, as in the published code; `uniform` resizes as the model was trained.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from olmv.errors import UsageError
+from olmv.scoring.pooling import FramePooling
+from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
+from olmv.video.frames import Indices, Pixels, VideoReader
+from olmv.video.sampling import uniform
+
+__all__ = ["VIEWS", "ViewReader", "Views", "crops", "middle_frames", "views_for", "windows"]
+
+Offsets = Literal["thirds", "halves"]
+# draws the frames of X-CLIP's further clips: the same moments in every video and every run
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Views:
+    """How test videos are looked at.
+
+    Attributes:
+        name: of the preset.
+        frames: T, of a clip.
+        clips: in time.
+        crops: in space, of every clip; V = clips * crops views in all.
+        combine: views are added up as `logits`, or as `probabilities` after a softmax over the labels.
+        frame_pooling: over the frames of a view; None for the user's choice.
+        templates: sentences around a label; None for the model's own.
+        label_style: `words` ("Apply Eye Makeup") or `raw` ("ApplyEyeMakeup").
+        offsets: where the clips of `openvclip` start: `thirds` (its pyav reader: UCF101, Kinetics) or `halves`
+            (its torchvision reader: HMDB51).
+    """
+
+    name: str
+    frames: int = 8
+    clips: int = 1
+    crops: int = 1
+    combine: Literal["logits", "probabilities"] = "logits"
+    frame_pooling: FramePooling | None = None
+    templates: str | None = None
+    label_style: Literal["words", "raw"] = "words"
+    offsets: Offsets = "thirds"
+
+    @property
+    def count(self) -> int:
+        """V."""
+        return self.clips * self.crops
+
+    def describe(self) -> dict[str, str]:
+        """Every choice, for the result page."""
+        sampling = {
+            "uniform": f"{self.frames} frames at the centres of equal segments of time",
+            "openvclip": f"{self.clips} clips of {self.frames} frames, 16 apart at 30 fps; starts in {self.offsets}",
+        }.get(self.name, f"{self.clips} x {self.frames} middle frames of equal segments; later clips at random moments")
+        resizing = {
+            "uniform": "the model's own",
+            "openvclip": "short side to the input, bilinear without antialiasing, centre crop",
+        }.get(
+            self.name,
+            "short side to the input, bilinear, 3 crops"
+            if self.crops == 3
+            else "short side to 256/224 of the input, bilinear, centre crop",
+        )
+        combine = "sum of logits" if self.combine == "logits" else "sum of probabilities"
+        return {"views": self.name, "sampling": sampling, "resizing": resizing, "views are combined as": combine}
+
+
+VIEWS: dict[str, Views] = {
+    "uniform": Views("uniform"),
+    "openvclip": Views("openvclip", clips=3, frame_pooling="logits", templates="open-vclip"),
+    "xclip": Views("xclip", combine="probabilities", templates="none", label_style="raw"),
+    "xclip-4x3": Views("xclip-4x3", clips=4, crops=3, combine="probabilities", templates="none", label_style="raw"),
+}
+
+
+def views_for(name: str, benchmark: str, frames: int | None = None) -> Views:
+    """The preset of this name for a benchmark.
+
+    Raises:
+        UsageError: no such preset, or fewer than one frame.
+    """
+    if name not in VIEWS:
+        raise UsageError(f"no views '{name}'; choose from {', '.join(VIEWS)}")
+    if frames is not None and frames < 1:
+        raise UsageError(f"frames is {frames}; ask for at least 1")
+    views = VIEWS[name]
+    offsets: Offsets = "halves" if benchmark.startswith("hmdb51") else "thirds"
+    return replace(views, frames=frames or views.frames, offsets=offsets)
+
+
+def windows(count: int, fps: float, *, frames: int = 8, clips: int = 3, offsets: Offsets = "thirds") -> Indices:
+    """Open-VCLIP's clips: `frames` frames over 128/30 s (for 8 frames), from evenly spaced starts.
+
+    With L = ceil(16 * (T - 1) / 30 * fps) frames a window and F in the video, clip k starts at k/K of the room F - L
+    (`thirds`; one frame past the window is still decoded) or at k * floor(room / (K - 1)) (`halves`). Within it, T
+    moments lie evenly between 0 and 16 * T / 30 * fps - 1, cut to whole frames, and end with the last decoded frame:
+    0, 18, 36, 54, 72, 90, 108, 112 for 8 frames at 30 fps. A video shorter than the window repeats its last frame.
+
+    Args:
+        count: F, frames of the video.
+        fps: its average frame rate.
+        frames, clips: T and K.
+        offsets: the rule for starts.
+
+    Returns:
+        [K, T] indices; they may repeat.
+    """
+    length = max(1, math.ceil(16 * (frames - 1) / 30 * fps))
+    room = max(count - length, 0)
+    inside = np.linspace(0, max(16 * frames / 30 * fps - 1, 0), frames).astype(np.int64)
+    rows = []
+    for clip in range(clips):
+        spacing = room / clips if offsets == "thirds" else room // max(clips - 1, 1)
+        start = clip * spacing
+        # frames are decoded from the first at or after the start; the pyav reader also keeps the one past the end
+        last = math.floor(start + length - 1) + (1 if offsets == "thirds" else 0)
+        rows.append(np.minimum(math.ceil(start) + inside, min(last, count - 1)))
+    return np.stack(rows)
+
+
+def middle_frames(count: int, *, frames: int = 8, clips: int = 1) -> Indices:
+    """X-CLIP's clips: the middle frame of each of T equal segments; further clips take a random frame of each.
+
+    Returns:
+        [clips, T] indices; those of a video with fewer than T frames repeat.
+    """
+    segment = count / frames
+    rows = [np.floor((np.arange(frames) + 0.5) * segment)]
+    for clip in range(1, clips):
+        place = np.random.default_rng([_SEED, clip]).random(frames)
+        rows.append(np.floor((np.arange(frames) + place) * segment))
+    return np.minimum(np.stack(rows).astype(np.int64), count - 1)
+
+
+def crops(frame: Pixels, size: int, views: Views) -> Tensor:
+    """[H, W, 3] uint8 -> [crops, 3, S, S] float32, 0-255, resized as the preset has it."""
+    height, width = frame.shape[:2]
+    short = size if views.name == "openvclip" or views.crops > 1 else int(256 / 224 * size)
+    long = max(height, width) * short / min(height, width)
+    # PySlowFast cuts the long side off, mmcv rounds it
+    other = max(int(long) if views.name == "openvclip" else int(long + 0.5), short)
+    shape = (other, short) if height > width else (short, other)
+    picture = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+    picture = interpolate(picture, size=shape, mode="bilinear", align_corners=False, antialias=False)
+    if views.name != "openvclip":
+        picture = picture.round()  # it resizes bytes
+    spare_y, spare_x = shape[0] - size, shape[1] - size
+    if views.crops == 1:
+        half = math.ceil if views.name == "openvclip" else math.floor
+        places = [(half(spare_y / 2), half(spare_x / 2))]
+    else:
+        step_y, step_x = spare_y // 2, spare_x // 2
+        places = [(0, 0), (2 * step_y, 2 * step_x), (step_y, step_x)]
+    return torch.cat([picture[..., y : y + size, x : x + size] for y, x in places])
+
+
+@dataclass(frozen=True)
+class ViewReader:
+    """Reads the views of one file; stands in for `decode_video` in a worker."""
+
+    views: Views
+
+    def __call__(self, path: str, settings: DecodeSettings) -> VideoFrames:
+        """Pixels [V * T', 3, S, S], view after view; T' < T only for `uniform` and a video of fewer frames.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        views, plan = self.views, np.zeros(0)
+        resize: Callable[[Pixels], Tensor] | None = None
+
+        def pick(reader: VideoReader) -> Indices:
+            nonlocal plan
+            indices = _plan(reader, views)
+            plan = reader.timestamps_s[indices]  # [clips, T]
+            return np.unique(indices)
+
+        if views.name != "uniform":
+            size = settings.preprocess.size
+
+            def resize(frame: Pixels) -> Tensor:
+                return crops(frame, size, views)[None]
+
+        found = decode_video(path, settings, pick=pick, resize=resize)
+        assert found.pixels is not None  # decode_video raises instead
+        # a frame that could not be decoded is stood in for by its neighbour in time
+        nearest = np.abs(found.times_s[None, None] - plan[..., None]).argmin(-1)
+        chosen = found.pixels[torch.from_numpy(nearest)]  # [clips, T, (crops,) 3, S, S]
+        if views.name != "uniform":
+            chosen = chosen.transpose(1, 2).flatten(0, 1)
+        return replace(found, pixels=chosen.flatten(0, 1), decoded=len(found.times_s), requested=views.frames)
+
+
+def _plan(reader: VideoReader, views: Views) -> Indices:
+    """[clips, T] indices of frames."""
+    if views.name == "uniform":
+        return uniform(reader.timestamps_s, end_s=reader.end_s, frames=views.frames)[None]
+    count = len(reader.timestamps_s)
+    if views.name == "openvclip":
+        fps = reader.info.fps
+        return windows(count, fps, frames=views.frames, clips=views.clips, offsets=views.offsets)
+    return middle_frames(count, frames=views.frames, clips=views.clips)

@@ -1,0 +1,78 @@
+"""Find what ships with olmv and where its cache is, and read text files."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from olmv.errors import UsageError
+from olmv.io.atomic import os_reason
+
+__all__ = ["cache_dir", "read_text", "share_dir"]
+
+SHARED = ("prompts", "configs")
+
+MAX_TEXT_BYTES = 256 * 2**20
+"""Nobody writes a label file of this size; somebody will pass a video in its place."""
+
+
+def share_dir(name: str) -> Path:
+    """The shipped folder `prompts` or `configs`.
+
+    A wheel carries it as `olmv/_share/NAME`; in an editable checkout it is `NAME` beside the package.
+
+    Raises:
+        UsageError: there is no such folder, or the installation lacks it.
+    """
+    if name not in SHARED:
+        raise UsageError(f"olmv ships no folder {name!r}; it ships {' and '.join(SHARED)}")
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_share" / name
+    if installed.is_dir():
+        return installed
+    checkout = package.parent
+    # site-packages may hold somebody else's folder "configs": only our own checkout counts
+    if (checkout / "pyproject.toml").is_file() and (checkout / name).is_dir():
+        return checkout / name
+    raise UsageError(f"this installation of olmv lacks its folder {name!r}; reinstall it with pip")
+
+
+def cache_dir() -> Path:
+    """Where olmv keeps what it can make again: `$OLMV_CACHE`, else the user's cache. Not created here."""
+    chosen = os.environ.get("OLMV_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    return platformdirs.user_cache_path("olmv", appauthor=False)
+
+
+def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:
+    """The text of a UTF-8 file, without its byte order mark.
+
+    Args:
+        path: the file.
+        error: the class to raise, so that a label file fails as a `VocabularyError`.
+
+    Raises:
+        UsageError: it cannot be read, is not UTF-8 (the byte is named), or is far too large for a text.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TEXT_BYTES + 1)
+    except FileNotFoundError:
+        raise error(f"no such file: {path}") from None
+    except OSError as failure:
+        raise error(f"cannot read {path}: {os_reason(failure)}") from failure
+    if len(data) > MAX_TEXT_BYTES:
+        raise error(f"{path} is larger than {MAX_TEXT_BYTES >> 20} MiB; is it a text file?")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise error(f"{path} is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8 {path.name}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as failure:
+        # utf-8-sig counts from after the byte order mark
+        offset = failure.start + (3 if data.startswith(b"\xef\xbb\xbf") else 0)
+        raise error(
+            f"{path} is not UTF-8 (byte 0x{data[offset]:02x} at offset {offset}); "
+            f"save it as UTF-8, or convert it: iconv -f LATIN1 -t UTF-8 {path.name}"
+        ) from failure

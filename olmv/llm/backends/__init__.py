@@ -1,0 +1,1 @@
+"""The language models that olmv can ask, one module each."""

@@ -1,0 +1,328 @@
+"""Any OpenAI-compatible server: vLLM, llama.cpp, a hosted one."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import openai
+import yaml
+
+from olmv.errors import LLMUnavailableError, UsageError, reason
+from olmv.io.plain_yaml import load_yaml
+from olmv.llm.answers import completion_of, strict_json
+from olmv.llm.backends.bounded_http import BoundedHttpClient, BrokenAnswerError, RedirectedError
+from olmv.llm.types import Completion, Conversation, Sampling, seed_of
+
+__all__ = ["OpenAIChat"]
+
+HOSTED = "https://api.openai.com/v1"
+RETRIES = 6
+"""Of a request after 408, 409, 429, 5xx or a broken connection, with the client's growing pauses: about 25 s in all."""
+PATIENCE_S = 10.0
+
+# From the tightest way of asking for JSON to none: servers and models differ in what they take.
+_FORMATS = ("strict", "schema", "object", "none")
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What reading an answer of any shape can raise."""
+_SECRET_CHARS = 8  # a shorter "key" ("none", "EMPTY") is none, and would blot out common words
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How this server wants to be asked; learnt from its refusals."""
+
+    format: int = 0
+    limit_name: str = "max_completion_tokens"
+    left_out: frozenset[str] = frozenset()
+
+
+class OpenAIChat:
+    """A model behind an OpenAI-compatible server; see `olmv.llm.types.ChatModel`.
+
+    Args:
+        model: `MODEL` or `MODEL@URL`; the URL usually ends in /v1.
+        name: how the user wrote it.
+        concurrency: requests under way at once.
+        timeout_s: of one answer, from the request to its last byte, with all retries.
+        options: added to every request body; values are read as YAML.
+
+    Raises:
+        UsageError: the URL cannot be used or carries a key, the hosted service is meant and there is no key, or
+            the key is not one line of printable ASCII.
+    """
+
+    def __init__(
+        self, model: str, *, name: str, concurrency: int = 32, timeout_s: float = 120.0, options: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.model, self.url = _split(model)
+        key = self._key = os.environ.get("OPENAI_API_KEY", "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise UsageError("OPENAI_API_KEY holds characters that no key has; set it anew")
+        if not key and self.url == HOSTED:
+            raise UsageError("the hosted service needs a key: set OPENAI_API_KEY, or name a server, openai:MODEL@URL")
+        self._concurrency, self._timeout_s = max(1, concurrency), timeout_s
+        self._body = {option: _value(option, value) for option, value in options.items()}
+        self._dialect = _Dialect()
+        self._served: list[str] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="olmv-openai", daemon=True)
+        self._thread.start()
+        # the default one looks at every open connection for every request
+        self._http = BoundedHttpClient(timeout=timeout_s)
+        self._client = openai.AsyncOpenAI(
+            api_key=key or "none",
+            base_url=self.url,
+            max_retries=RETRIES,
+            http_client=self._http,
+            timeout=timeout_s,
+        )
+
+    def complete(
+        self,
+        conversations: Iterable[Conversation],
+        *,
+        schema: Mapping[str, Any] | None = None,
+        sampling: Sampling,
+    ) -> Iterator[tuple[int, Completion]]:
+        """See `olmv.llm.types.ChatModel.complete`."""
+        self.check()
+        numbers: dict[Future[Completion], int] = {}
+        source = enumerate(conversations)
+        more = True
+        try:
+            while more or numbers:
+                # not a for loop: reading must stop while enough is under way, and go on afterwards
+                while more and len(numbers) < self._concurrency:
+                    try:
+                        number, conversation = next(source)
+                    except StopIteration:
+                        more = False
+                        break
+                    answer = self._answer(conversation, schema, sampling)
+                    numbers[asyncio.run_coroutine_threadsafe(answer, self._loop)] = number
+                for future in wait(numbers, return_when=FIRST_COMPLETED).done:
+                    yield numbers.pop(future), future.result()
+        finally:
+            for future in numbers:
+                future.cancel()
+
+    def count_tokens(self, conversations: Sequence[Conversation]) -> list[int] | None:
+        """See `olmv.llm.types.ChatModel.count_tokens`; vLLM's server can tell, others cannot."""
+        parts = urlsplit(self.url)
+        root = parts.path.rstrip("/").removesuffix("/v1")
+        url = urlunsplit((parts.scheme, parts.netloc, f"{root}/tokenize", "", ""))
+        client = self._client.with_options(timeout=PATIENCE_S, max_retries=0)
+
+        async def count(conversation: Conversation) -> int:
+            body = {"model": self.model, "messages": _messages(conversation)}
+            told = await asyncio.wait_for(client.post(url, cast_to=str, body=body), PATIENCE_S)
+            return int(strict_json(told)["count"])
+
+        counts = []
+        for conversation in conversations:
+            try:
+                counts.append(asyncio.run_coroutine_threadsafe(count(conversation), self._loop).result())
+            except (TimeoutError, openai.OpenAIError, OSError, *UNREADABLE):
+                return None
+        return counts
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._loop.is_running():
+            asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(timeout=PATIENCE_S)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=PATIENCE_S)
+
+    def check(self) -> None:
+        """See `olmv.llm.types.ChatModel.check`: one quick look, so that a wrong URL costs a second, not a minute."""
+        if self._served is not None:
+            return
+        client = self._client.with_options(timeout=PATIENCE_S, max_retries=1)
+
+        async def models() -> list[str]:
+            told = await asyncio.wait_for(client.get("/models", cast_to=str), PATIENCE_S)
+            return [str(model["id"]) for model in strict_json(told)["data"]]
+
+        try:
+            self._served = asyncio.run_coroutine_threadsafe(models(), self._loop).result()
+        except (TimeoutError, openai.APIConnectionError) as failure:
+            raise self._gone(failure) from None
+        except RedirectedError as failure:
+            raise self._sent_on(failure) from None
+        except BrokenAnswerError as failure:
+            raise self._gone(failure) from None
+        except (openai.AuthenticationError, openai.PermissionDeniedError):
+            raise self._no_key() from None
+        except openai.NotFoundError:
+            if urlsplit(self.url).path in ("", "/"):
+                raise LLMUnavailableError(
+                    f"the server at {self.url} is no OpenAI API there; does the URL lack /v1?"
+                ) from None
+            self._served = []  # it need not list its models
+        except (openai.OpenAIError, *UNREADABLE):
+            self._served = []
+
+    async def _answer(
+        self, conversation: Conversation, schema: Mapping[str, Any] | None, sampling: Sampling
+    ) -> Completion:
+        broken = 0
+        while True:
+            dialect = self._dialect
+            body = self._request(conversation, schema, sampling, dialect)
+            try:
+                # not chat.completions.create, which walks through every message to check types
+                request = self._client.post("/chat/completions", cast_to=str, body=body)
+                completion = completion_of(strict_json(await asyncio.wait_for(request, self._timeout_s)))
+                return replace(
+                    completion,
+                    text=self._hide(completion.text),
+                    error=None if completion.error is None else self._hide(completion.error),
+                )
+            except RedirectedError as failure:
+                raise self._sent_on(failure) from None
+            except BrokenAnswerError as failure:
+                # a connection that was kept open may be closed just now: once more
+                broken += 1
+                if broken > 1:
+                    await self._still_there(failure)
+                    return Completion("", "error", error=self._why(failure))
+            except (openai.AuthenticationError, openai.PermissionDeniedError):
+                raise self._no_key() from None
+            except openai.NotFoundError:
+                served = self._hide(f"; it serves {', '.join(self._served[:10])[:200]}") if self._served else ""
+                raise LLMUnavailableError(f"the server at {self.url} has no model {self.model!r}{served}") from None
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as failure:
+                # another request may have learnt it meanwhile
+                if dialect == self._dialect and not self._relax(failure, schema is not None):
+                    return self._failed(failure)
+            except (TimeoutError, openai.APITimeoutError):
+                if self._http.not_reached is not None:
+                    raise self._gone(self._http.not_reached) from None
+                return Completion("", "error", error=f"no whole answer in {self._timeout_s:g} s")
+            except openai.APIConnectionError as failure:
+                raise self._gone(failure) from None
+            except openai.OpenAIError as failure:
+                return self._failed(failure)
+            except UNREADABLE as failure:
+                return Completion("", "error", error=f"the server's answer cannot be read ({self._why(failure)})")
+
+    async def _still_there(self, failure: BaseException) -> None:
+        """After a connection that broke: whether it is the server that is gone, which it may be for some seconds.
+
+        Raises:
+            LLMUnavailableError: it is.
+        """
+        try:
+            await asyncio.wait_for(self._client.get("/models", cast_to=str), max(self._timeout_s, PATIENCE_S))
+        except (TimeoutError, openai.APIConnectionError, BrokenAnswerError):
+            raise self._gone(self._http.not_reached or failure) from None
+        except openai.OpenAIError:
+            return  # it answers, if only with a refusal
+
+    def _request(
+        self, conversation: Conversation, schema: Mapping[str, Any] | None, sampling: Sampling, dialect: _Dialect
+    ) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": seed_of(conversation, sampling.seed),
+            dialect.limit_name: sampling.max_tokens,
+        }
+        body = {field: value for field, value in body.items() if field not in dialect.left_out}
+        asked = _FORMATS[dialect.format]
+        if schema is not None and asked in ("strict", "schema"):
+            described = {"name": "answer", "schema": dict(schema), "strict": asked == "strict"}
+            body["response_format"] = {"type": "json_schema", "json_schema": described}
+        elif schema is not None and asked == "object":
+            body["response_format"] = {"type": "json_object"}
+        return {**body, "model": self.model, "messages": _messages(conversation), **self._body}
+
+    def _relax(self, failure: openai.APIStatusError, with_schema: bool) -> bool:
+        """After a refused request: whether there is another way to ask, and if so take it from now on."""
+        said = f"{getattr(failure, 'param', '')} {failure.message}".lower()
+        before = self._dialect
+        if any(word in said for word in ("max_completion_tokens", "max_tokens")) and "context" not in said:
+            other = "max_tokens" if before.limit_name == "max_completion_tokens" else "max_completion_tokens"
+            if other not in before.left_out:
+                self._dialect = replace(before, limit_name=other, left_out=before.left_out | {before.limit_name})
+        for field in ("temperature", "top_p", "seed"):
+            if self._dialect == before and field in said and field not in before.left_out:
+                self._dialect = replace(before, left_out=before.left_out | {field})
+        about_format = any(word in said for word in ("response_format", "schema", "grammar", "json"))
+        if self._dialect == before and with_schema and about_format and before.format < len(_FORMATS) - 1:
+            self._dialect = replace(before, format=before.format + 1)
+        return self._dialect != before
+
+    def _gone(self, failure: BaseException) -> LLMUnavailableError:
+        why = self._why(failure.__cause__ or failure)
+        return LLMUnavailableError(f"no server answers at {self.url} ({why}); start it there, or correct the URL")
+
+    def _sent_on(self, failure: RedirectedError) -> LLMUnavailableError:
+        place = self._hide(str(failure))[:200]
+        return LLMUnavailableError(
+            f"the server at {self.url} redirects to {place!a}; neither key nor labels are sent there: if that is the "
+            "right place, name its URL"
+        )
+
+    def _hide(self, text: str) -> str:
+        """Text of the server without the key: it goes into files and onto screens."""
+        return text.replace(self._key, "[key]") if len(self._key) >= _SECRET_CHARS else text
+
+    def _why(self, failure: BaseException | str) -> str:
+        if isinstance(failure, asyncio.TimeoutError):
+            return "it takes too long"
+        return reason(ValueError(self._hide(str(failure)) or type(failure).__name__))
+
+    def _failed(self, failure: openai.OpenAIError) -> Completion:
+        status = getattr(failure, "status_code", None)
+        told = f"the server answered {status}: " if status else ""
+        return Completion("", "error", error=f"{told}{self._why(failure)}")
+
+    def _no_key(self) -> LLMUnavailableError:
+        return LLMUnavailableError(f"the server at {self.url} refuses the key; set OPENAI_API_KEY to one that it takes")
+
+
+def _value(name: str, text: str) -> Any:
+    try:
+        return load_yaml(text)
+    except yaml.YAMLError as failure:
+        raise UsageError(
+            f"option {name}={text[:80]!a} is not a value ({reason(failure)}); quote it as in YAML"
+        ) from None
+
+
+def _split(model: str) -> tuple[str, str]:
+    """`MODEL@URL` -> the two. Without "@" the hosted API is meant, or OPENAI_BASE_URL."""
+    at = max(model.rfind("@http://"), model.rfind("@https://"))
+    if at < 0 and "@" in model:
+        # never the public endpoint by mistake: labels and the key would go there
+        raise UsageError(
+            f"openai:{model[:200]!a} has an @ and no URL after it; write the whole URL, as in "
+            "openai:llama@http://127.0.0.1:8000/v1"
+        )
+    url = model[at + 1 :] if at >= 0 else os.environ.get("OPENAI_BASE_URL") or HOSTED
+    model = model[:at] if at >= 0 else model
+    fix = "write it as http://127.0.0.1:8000/v1"
+    if not url.isascii() or not url.isprintable() or any(char in url for char in ' \\"<>'):
+        raise UsageError(f"{url!a} is no URL (it has characters that no URL has); {fix}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read here, for it is checked only when it is read
+        (parts.hostname or "").encode("idna")
+    except ValueError as failure:
+        raise UsageError(f"{url!a} is no URL ({reason(failure)}); {fix}") from None
+    if not model or not parts.hostname or parts.scheme not in ("http", "https"):
+        raise UsageError(f"openai:{model}@{url} is not openai:MODEL@URL, as in openai:llama@http://127.0.0.1:8000/v1")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError("the URL after openai:MODEL@ carries a key or a query; keys belong in OPENAI_API_KEY")
+    return model, url.rstrip("/")
+
+
+def _messages(conversation: Conversation) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in conversation]

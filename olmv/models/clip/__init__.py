@@ -1,0 +1,1 @@
+"""Two towers of a CLIP and a temporal module over them."""

@@ -1,0 +1,101 @@
+"""Clips of pixels to what a model makes of them, many clips at a time.
+
+Frames of several videos share a forward pass. Where the tower looks at one frame at a time, a short batch is filled up
+with black frames to one of few sizes, because matrix kernels are chosen by size and add up in different orders: so what
+a video gets does not depend, to the bit, on which videos it was batched with.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from olmv.models.base import VideoEmbedding, VideoModel
+from olmv.models.clip.model import VideoCLIP
+from olmv.models.clip.temporal import FrameFeatures
+
+__all__ = ["default_batch_size", "embed_clips", "video_vector"]
+
+# On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24, 64.
+_CPU_STEP = 8
+
+
+def default_batch_size(model: VideoModel) -> int:
+    """Frames per forward pass: 64 on a GPU, 16 on a CPU."""
+    return _CPU_STEP * 2 if model.device.type == "cpu" else 64
+
+
+@torch.inference_mode()
+def embed_clips(model: VideoModel, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
+    """The embeddings of several clips.
+
+    Args:
+        model: any.
+        pixels: [T_i, 3, S, S] each, uint8 or float32 from 0 to 255, of the model's input size.
+        batch_size: frames per forward pass; None for `default_batch_size`.
+
+    Returns:
+        For each its rows [R_i, D] (see `VideoCLIP.row_mask`), or [D] where the model gives one embedding; float32, on
+        the model's device.
+    """
+    batch_size = batch_size or default_batch_size(model)
+    if not pixels:
+        return []
+    if isinstance(model, VideoCLIP) and model.encodes_stills:
+        return _embed_packed(model, pixels, batch_size)
+    return [embedding for part in _parts(pixels, batch_size) for embedding in _embed_together(model, part)]
+
+
+def video_vector(embedding: VideoEmbedding) -> Tensor:
+    """One vector [D] for a video, L2-normalised, on the CPU."""
+    rows = embedding.rows
+    mean = rows if rows.ndim == 1 else rows.mean(0)
+    return normalize(mean.float(), dim=0).cpu()
+
+
+def _embed_packed(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -> list[VideoEmbedding]:
+    """For towers that look at one frame at a time: batches end anywhere."""
+    packed = torch.cat(list(pixels))
+    step = _CPU_STEP if model.device.type == "cpu" else batch_size
+    parts = []
+    for part in packed.split_with_sizes([len(packed[i : i + batch_size]) for i in range(0, len(packed), batch_size)]):
+        filled = _fill_to(part, -(-len(part) // step) * step)
+        parts.append(model.encode_stills(_normalized(model, filled).unsqueeze(1)).first(len(part)))
+    stills = FrameFeatures.join(parts)
+    ends = list(accumulate(len(part) for part in pixels))
+    return [_encode_video(model, stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)]
+
+
+def _encode_video(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:
+    """Features of one video, by itself: no padding, no mates."""
+    frames = model.contextualise(features)
+    return VideoEmbedding((model.pool_frames(frames) if model.yields_video_embedding else frames)[0].float())
+
+
+def _embed_together(model: VideoModel, pixels: Sequence[Tensor]) -> list[VideoEmbedding]:
+    """For models whose layers look at several frames."""
+    longest = max(len(part) for part in pixels)
+    mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
+    padded = torch.stack([_fill_to(part, longest) for part in pixels])
+    frames = _normalized(model, padded.flatten(0, 1)).view(padded.shape)
+    return model.encode_clips(frames, mask.to(model.device))
+
+
+def _parts(pixels: Sequence[Tensor], batch_size: int) -> Iterator[Sequence[Tensor]]:
+    """As many clips at a time as `batch_size` frames hold when all are as long as the longest, at least one."""
+    step = max(1, batch_size // max(len(part) for part in pixels))
+    for first in range(0, len(pixels), step):
+        yield pixels[first : first + step]
+
+
+def _normalized(model: VideoModel, pixels: Tensor) -> Tensor:
+    return model.preprocess.normalize(pixels, dtype=model.dtype, device=model.device)
+
+
+def _fill_to(pixels: Tensor, length: int) -> Tensor:
+    """[N, ...] -> [length, ...], black behind the frames there are."""
+    if len(pixels) == length:
+        return pixels
+    return torch.cat([pixels, pixels.new_zeros(length - len(pixels), *pixels.shape[1:])])

@@ -1,0 +1,1 @@
+"""Models as ONNX graphs, and what runs them."""

@@ -1,0 +1,1 @@
+"""Prompts that a language model writes in vectors (arXiv 2407.09073)."""

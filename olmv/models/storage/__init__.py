@@ -1,0 +1,1 @@
+"""Model folders and checkpoints: written, read, checked, brought up to date."""

@@ -1,0 +1,1 @@
+"""The Moji world: drawn clips whose labels are known."""

@@ -1,0 +1,1 @@
+"""`olmv predict`: labels for videos, as rows, tables and a page."""

@@ -1,1 +1,0 @@
-"""What a run leaves behind: rows, tables, the HTML report."""

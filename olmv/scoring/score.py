@@ -1,0 +1,44 @@
+"""What a model made of videos, scored against texts: the model's own scale, bias and prompting, one call for all."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from olmv.models.base import VideoEmbedding, VideoModel
+from olmv.scoring.bank import TextBank
+from olmv.scoring.pooling import FramePooling, Pooling, score
+from olmv.scoring.probabilities import Mode, measure_background, to_logits
+from olmv.scoring.prompted import PromptedBank
+
+__all__ = ["score_clips"]
+
+
+@torch.inference_mode()
+def score_clips(
+    model: VideoModel,
+    clips: Sequence[VideoEmbedding],
+    texts: TextBank | PromptedBank,
+    *,
+    mode: Mode = "multi-label",
+    pooling: Pooling = "mean",
+    frame_pooling: FramePooling = "mean",
+) -> tuple[Tensor, Tensor]:
+    """Score B clips of `Classifier.embed_clips`, all with as many rows: similarity and logits, each [B, C].
+
+    Raises:
+        ValueError: texts without the background that the mode takes of this model (see `Classifier.text_bank`).
+    """
+    if isinstance(texts, TextBank):  # one for all
+        shared = [(torch.stack([clip.rows for clip in clips]), texts)]
+    else:
+        shared = [(clip.rows[None], texts.for_video(clip.context)) for clip in clips]
+    scale, bias = model.logit_scale, model.logit_bias
+    similarities, logits = [], []
+    for rows, bank in shared:
+        background = None
+        if bias is None and mode == "multi-label":
+            background = measure_background(rows, None, bank, frame_pooling=frame_pooling)
+        similarities.append(score(rows, None, bank, pooling=pooling, frame_pooling=frame_pooling))
+        logits.append(to_logits(similarities[-1], scale=scale, bias=bias, background=background, mode=mode))
+    return torch.cat(similarities), torch.cat(logits)

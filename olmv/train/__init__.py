@@ -1,0 +1,1 @@
+"""`olmv train`: data, losses, interpolation of weights, and the loop over them."""

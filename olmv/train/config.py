@@ -1,0 +1,379 @@
+"""A training run as data: a YAML file, read into frozen dataclasses.
+
+    config = load_config("configs/moji_motions.yaml", overrides=["optimizer.epochs=3"])
+
+Every key has its meaning and unit beside it here; an unknown one is refused with the nearest known one.
+"""
+
+import copy
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_origin
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from olmv.errors import InputError, UsageError
+from olmv.io.paths import read_text, share_dir
+from olmv.io.plain_yaml import load_yaml
+
+__all__ = [
+    "Augmentation",
+    "Data",
+    "Model",
+    "MojiSource",
+    "Objective",
+    "Optimizer",
+    "Regularization",
+    "Run",
+    "SoftAttributesConfig",
+    "Source",
+    "Sweep",
+    "TrainConfig",
+    "find_config",
+    "load_config",
+    "parse_config",
+]
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+GUARD = "guard"  # the validation source that limits the ratio, see `Sweep`
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SoftAttributesConfig:
+    """A frozen language model that is prompted to describe labels (see `olmv.models.soft_attributes.module`)."""
+
+    llm: str  # folder or Hugging Face id
+    prefixes: Count = 16
+    queries: Count = 8
+    labels_per_step: Count = 64  # all true ones and others at random: each costs a pass of the language model
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Model:
+    """What is trained."""
+
+    name: str = "olmv-mini"
+    # a new module in its first state; None: the model's own
+    temporal: Literal["mean", "attention", "transformer", "cross-frame", "divided", "st-adapter"] | None = None
+    temporal_options: dict[str, Any] = field(default_factory=dict)
+    # `visual`: image tower, temporal module, scale and bias; `new`: only weights that the original did not have,
+    # the frozen-tower baseline
+    train: Literal["visual", "new"] = "visual"
+    templates: str | None = None  # None: the model's own
+    random_weights: bool = False  # an architecture of open_clip without its weights: for speed and smoke runs only
+    gradient_checkpointing: bool = False
+    soft_attributes: SoftAttributesConfig | None = None
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class MojiSource:
+    """Clips of the Moji world, drawn as they are needed."""
+
+    seed: Natural
+    clips: Count  # an epoch
+    objects: str | tuple[str, ...] = (
+        "seen"  # names, or `seen`, `unseen`, or a slice of either: `seen[:200]`, `seen[::5]`
+    )
+    labels: Annotated[tuple[Literal["objects", "scenes", "motions"], ...], Field(min_length=1)] = (
+        "objects",
+        "scenes",
+        "motions",
+    )
+    counts: Annotated[tuple[Annotated[int, Field(ge=1, le=4)], ...], Field(min_length=1)] = (1, 2, 3)
+    motions: tuple[str, ...] | None = None  # None: all
+    pairings: Literal["training", "held-out", "all"] = "training"
+    fresh: bool = False  # other clips in every epoch
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Source:
+    """Where videos and their labels come from: exactly one of `manifest`, `dataset` and `moji`."""
+
+    manifest: Path | None = None  # csv, jsonl or parquet
+    dataset: str | None = None  # a Hugging Face data set: folder or hub id
+    moji: MojiSource | None = None
+    split: str | None = None
+    labels: Path | None = None  # of this source, where it differs from the training vocabulary
+    video_column: str = "video"
+    label_column: str = "labels"
+
+    def __post_init__(self) -> None:
+        if sum(x is not None for x in (self.manifest, self.dataset, self.moji)) != 1:
+            raise ValueError("name exactly one of manifest, dataset and moji")
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Augmentation:
+    """What happens to training clips; every frame of a clip is treated alike."""
+
+    crop: Literal["random", "random-resized", "centre"] = "random"
+    flip: Share = 0.5  # probability; off where labels speak of left and right
+    colour_jitter: NonNegative = 0.0  # strength
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Data:
+    """Videos and vocabulary."""
+
+    train: Source
+    validation: dict[str, Source] = field(default_factory=dict)  # by name; `guard` is special, see Sweep
+    labels: Path | None = None  # label file; None: all labels of the training source
+    attributes: Path | None = None  # attribute book
+    frames: Count = 8
+    vary_frames: bool = False  # now and then a half, a quarter or one of them: for use with any number of frames
+    sampling: Literal["uniform", "window"] = "uniform"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    cache: Path | None = None  # folder for decoded frames
+    # folder for what a frozen image tower gives, encoded once instead of in every epoch (model.train: new)
+    feature_cache: Path | None = None
+    workers: Natural | None = None  # decoding processes; None: one per core
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Objective:
+    """The loss."""
+
+    label: Literal["bce", "asymmetric", "cross-entropy"] = "bce"
+    label_weight: NonNegative = 1.0
+    caption_weight: NonNegative = 0.0  # Open-VCLIP++ uses 4.0
+    # as in predict; `logits` is Open-VCLIP's: the mean of the frames' logits, so that frames that disagree count less
+    frame_pooling: Literal["mean", "max", "softmax", "logits"] = "mean"
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Regularization:
+    """What keeps the model near the original."""
+
+    iwr: NonNegative = 0.0  # strength C of interpolated weight regularisation; Open-VCLIP: 0.5
+    iwr_max_ratio: Momentum = 0.6  # R: the original's weight is drawn from U(0, R)
+    l2: NonNegative = 0.0  # weight of the squared distance to the original
+    swa_start: Natural | None = None  # average the checkpoints of the epochs after this one; None: the last weights
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Optimizer:
+    """AdamW with a linear warm-up and a cosine decay."""
+
+    lr: Positive = 3.33e-6
+    new_lr: Positive | None = None  # of weights that the original did not have; None: lr
+    weight_decay: NonNegative = 0.01  # not on biases, norms and other vectors
+    betas: tuple[Momentum, Momentum] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    epochs: Count = 22
+    warmup_epochs: NonNegative = 2.0
+    warmup_start: Share = 0.01  # fraction of lr
+    end: Share = 0.01  # fraction of lr
+    batch_size: Count = 8  # clips per process and forward pass
+    accumulate: Count = 1  # forward passes per step
+    clip_norm: Positive = 1.0  # of the gradient, global L2
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Sweep:
+    """Test-time patching: ratio * original + (1 - ratio) * tuned, measured on the validation sources.
+
+    The ratio is chosen without the unseen test set. With a validation source named `guard` (labels that are
+    neither trained nor tested): the best training-label score among the ratios that keep the guard's score
+    within `tolerance` of the original's. Without one: the largest ratio whose score is within `tolerance` of
+    the best.
+    """
+
+    ratios: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    tolerance: NonNegative = 0.01
+    ratio: Share | None = None  # None: by the rule; a number: as published, the curve is still drawn
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Run:
+    """How the run behaves."""
+
+    seed: Natural = 0
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    steps: Count | None = None  # stop after so many optimizer steps, whatever the epochs say
+    checkpoint_minutes: NonNegative = 10.0  # also at the end of every epoch
+    keep_checkpoints: Count = 2
+    log_every: Count = 10  # steps
+    validate_every: Natural = 1  # epochs; 0: only at the end
+    max_failed: Share = 0.05  # of an epoch's videos; more stop the run
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TrainConfig:
+    """A whole training run."""
+
+    data: Data
+    model: Model = field(default_factory=Model)
+    objective: Objective = field(default_factory=Objective)
+    regularization: Regularization = field(default_factory=Regularization)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    sweep: Sweep | None = None
+    run: Run = field(default_factory=Run)
+    description: str = ""
+
+    def __post_init__(self) -> None:  # what would otherwise be told after hours of training
+        if self.sweep is None or self.sweep.ratio is not None:
+            return
+        if not set(self.data.validation) - {GUARD}:
+            raise ValueError(
+                "sweep has nothing to choose its ratio by; add a data.validation source, or set sweep.ratio"
+            )
+        if GUARD in self.data.validation and 1.0 not in self.sweep.ratios:
+            raise ValueError("sweep.ratios lacks 1.0, at which the guard's own score is measured; add it")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as `config.yaml` of a run folder holds it."""
+        plain: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, source: str = "the config") -> Self:
+        """Checked config from plain data.
+
+        Raises:
+            UsageError: an unknown key (the nearest known one is named), a missing one, or a bad value.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(dict(values))
+        except ValidationError as error:
+            raise UsageError(f"{source}: {_explain(error)}") from None
+
+
+def find_config(name: str) -> Path:
+    """A path as it is; otherwise the config of this name that ships with olmv.
+
+    Raises:
+        InputError: neither; close matches are named.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix in (".yaml", ".yml"):
+        return path
+    shipped = {p.stem: p for p in sorted(share_dir("configs").glob("*.yaml"))}
+    if name not in shipped:
+        close = difflib.get_close_matches(name, shipped, n=3) or list(shipped)
+        raise InputError(f"no config file or shipped config is called '{name}'; there are {', '.join(close)}")
+    return shipped[name]
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = (), *, smoke: bool = False) -> TrainConfig:
+    """Read a config file.
+
+    Args:
+        path: YAML. Relative paths in it are relative to the working directory.
+        overrides: `key.sub=value`, the value as YAML; later ones win.
+        smoke: apply the file's own `smoke` overrides: a run of a minute that shows that everything fits.
+
+    Raises:
+        InputError: no such file, or not YAML.
+        UsageError: unknown keys, bad values, bad overrides, or no smoke mode.
+    """
+    try:
+        values = load_yaml(read_text(path, error=InputError), _Loader)
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"{path} is not YAML: {told}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no keys; a config starts with `data:`")
+    quick = values.pop("smoke", None)
+    overrides = list(overrides)
+    if not smoke:
+        return parse_config(values, overrides, source=str(path))
+    if not isinstance(quick, dict):
+        raise UsageError(f"{path} has no `smoke` section; run it without --smoke")
+    small = copy.deepcopy(values)
+    for key, value in quick.items():
+        _put(small, str(key).split("."), value)
+    try:
+        return parse_config(small, overrides, source=f"{path} with what --smoke adds to it")
+    except UsageError:
+        parse_config(values, overrides, source=str(path))  # its own faults are told as such
+        raise
+
+
+def parse_config(
+    values: Mapping[str, Any], overrides: Iterable[str] = (), *, source: str = "the config"
+) -> TrainConfig:
+    """A config from plain data and `key=value` overrides.
+
+    Raises:
+        UsageError: unknown keys, bad values or bad overrides.
+    """
+    merged = copy.deepcopy(dict(values))
+    for item in overrides:
+        key, sign, text = item.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"--set {item!r} is not key=value; write for example --set optimizer.epochs=3")
+        try:
+            value = load_yaml(text, _Loader)
+        except yaml.YAMLError:
+            raise UsageError(f"--set {item!r:.80}: the value is not YAML; put it in quotes") from None
+        _put(merged, key.strip().split("."), value)
+    return TrainConfig.from_dict(merged, source=source)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-4 as text; people mean a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
+)
+
+
+def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = values.get(key)
+        if not isinstance(inner, dict):
+            inner = values[key] = {}
+        values = inner
+    values[keys[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    """The first problem, as one line with its key."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] == "unexpected_keyword_argument":
+        known = _keys_at(TrainConfig, place[:-1])
+        close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
+        return f"unknown key '{key}'; {hint}"
+    if first["type"] == "missing":
+        return f"'{key}' is missing; add it"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"'{key}': {message[:1].lower()}{message[1:]}" if key else message
+
+
+def _keys_at(cls: Any, place: list[str]) -> list[str]:
+    """The field names of the dataclass that stands at this place of the config."""
+    parts = iter(place)
+    for part in parts:
+        hint = {f.name: f.type for f in dataclasses.fields(cls)}.get(part)
+        cls = _dataclass_in(hint) or cls
+        if get_origin(hint) is dict:
+            next(parts, None)  # the user's own name of an entry
+    return [f.name for f in dataclasses.fields(cls)]
+
+
+def _dataclass_in(hint: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return hint
+    for inner in getattr(hint, "__args__", ()):
+        if (found := _dataclass_in(inner)) is not None:
+            return found
+    return None

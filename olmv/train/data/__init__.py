@@ -1,0 +1,1 @@
+"""What training reads: examples of every source, decoded, augmented, cached."""

@@ -1,0 +1,175 @@
+"""One video file to one training clip: what a decoding worker does, and the cache of decoded frames.
+
+The worker gets a `Task`: the path, and which sample of which epoch it is for. Everything random about the clip is
+drawn from `(seed, epoch, index)`, so that a run that was stopped goes on exactly where it would have been.
+"""
+
+import contextlib
+import io
+import math
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from olmv.errors import OutputError
+from olmv.io.atomic import write_atomic
+from olmv.io.digests import sha256_json
+from olmv.train.data.augment import LARGEST_SHORT_SIDE, Augmentation, AugmentConfig
+from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
+from olmv.video.frames import Floats, Indices, Pixels
+from olmv.video.sampling import random_segments, uniform, window
+from olmv.video.transforms import Preprocess
+
+__all__ = ["ClipReader", "Task", "cache_size"]
+
+CACHE_FORMAT = 1
+
+
+class Task(str):
+    """A path, as the worker pool carries it, and the sample that its clip is for."""
+
+    __slots__ = ("epoch", "may_flip", "sample")
+    sample: int
+    epoch: int
+    may_flip: bool
+
+    def __new__(cls, path: str, sample: int, epoch: int, may_flip: bool) -> "Task":
+        task = super().__new__(cls, path)
+        task.sample, task.epoch, task.may_flip = sample, epoch, may_flip
+        return task
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Task, (str(self), self.sample, self.epoch, self.may_flip)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipReader:
+    """Reads the clips of a data set; stands in for `decode_video` in a worker.
+
+    Attributes:
+        seed: of everything random.
+        sampling: `uniform`: one frame of each of T equal segments; `window`: T frames close together.
+        stride, fps: of `window`, see `olmv.video.sampling.window`.
+        augment: how clips are varied; None for validation: the centres, uncut and unflipped, the same in every epoch.
+        cache: folder of decoded frames, or None.
+        cache_frames: frames kept of each video.
+    """
+
+    seed: int
+    sampling: Literal["uniform", "window"] = "uniform"
+    stride: int = 16
+    fps: float = 30.0
+    augment: AugmentConfig | None = None
+    cache: str | None = None
+    cache_frames: int = 32
+
+    def __call__(self, path: str, settings: DecodeSettings) -> VideoFrames:
+        """The clip of a `Task`: pixels [at most T, 3, S, S] uint8, augmented.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        assert isinstance(path, Task)
+        rng = None if self.augment is None else np.random.default_rng([self.seed, path.epoch, path.sample])
+        # drawn before the frames, whose number differs between files
+        plan = Augmentation() if self.augment is None or rng is None else self.augment.draw(rng, may_flip=path.may_flip)
+        if self.cache is not None:
+            clip = self._from_cache(path, settings, Path(self.cache), plan, rng)
+        else:
+            clip = decode_video(
+                str(path),
+                settings,
+                pick=lambda reader: self._pick(reader.timestamps_s, reader.end_s, settings.frames, rng),
+                resize=lambda frame: plan.crop(frame, settings.preprocess),
+            )
+        return replace(clip, pixels=None if clip.pixels is None else plan.finish(clip.pixels))
+
+    def _pick(self, times_s: Floats, end_s: float, frames: int, rng: np.random.Generator | None) -> Indices:
+        if self.sampling == "window":
+            return window(times_s, end_s=end_s, frames=frames, stride=self.stride, fps=self.fps, rng=rng)
+        if rng is None:
+            return uniform(times_s, end_s=end_s, frames=frames)
+        return random_segments(times_s, end_s=end_s, frames=frames, rng=rng)
+
+    def _from_cache(
+        self, path: Task, settings: DecodeSettings, folder: Path, plan: Augmentation, rng: np.random.Generator | None
+    ) -> VideoFrames:
+        kept = self._kept_frames(str(path), settings, folder)
+        # they lie at even distances in time
+        picked = self._pick(np.arange(len(kept)) / len(kept), 1.0, settings.frames, rng)
+        pixels = plan.crop(kept[picked], settings.preprocess)
+        return VideoFrames(index=0, path=str(path), pixels=pixels, requested=settings.frames, decoded=len(pixels))
+
+    def _kept_frames(self, path: str, settings: DecodeSettings, folder: Path) -> Pixels:
+        """[N, h, w, 3] of a video, from the cache where it has them."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - what the file is now, through links
+        except (OSError, ValueError):
+            return _decoded(path, settings, self.cache_frames)  # says what is wrong with it
+        key = {
+            "format": CACHE_FORMAT,
+            "path": os.path.realpath(path),
+            "modified_ns": status.st_mtime_ns,
+            "bytes": status.st_size,
+            "frames": self.cache_frames,
+            "short_side": _short_side(settings.preprocess),
+            "interpolation": settings.preprocess.interpolation,
+            "decoder": settings.decoder,
+        }
+        entry = folder / f"{sha256_json(key)}.npy"
+        if (kept := _load(entry)) is not None:
+            return kept
+        frames = _decoded(path, settings, self.cache_frames)
+        buffer = io.BytesIO()
+        np.save(buffer, frames)
+        # the folder was checked at the start; a disk that fills up later costs time, not the run
+        with contextlib.suppress(OutputError):
+            write_atomic(entry, buffer.getvalue())
+        return frames
+
+
+def cache_size(folder: str | Path) -> int:
+    """Bytes that the decoded frames in a cache folder take; 0 where there is none."""
+    return sum(entry.stat().st_size for entry in Path(folder).glob("*.npy"))
+
+
+def _short_side(preprocess: Preprocess) -> int:
+    return math.ceil(preprocess.size * LARGEST_SHORT_SIDE)
+
+
+def _load(entry: Path) -> Pixels | None:
+    """Cached frames, mapped, not read; None where they are missing or damaged."""
+    try:
+        kept = np.load(entry, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    if kept.dtype != np.uint8 or kept.ndim != 4 or kept.shape[-1] != 3 or kept.size == 0:
+        return None
+    frames: Pixels = kept
+    return frames
+
+
+def _decoded(path: str, settings: DecodeSettings, frames: int) -> Pixels:
+    """[at most `frames`, h, w, 3], evenly placed, the short side as large as any crop needs it, never enlarged."""
+    size: tuple[int, int] | None = None
+
+    def small(frame: Pixels) -> torch.Tensor:
+        nonlocal size
+        if size is None:  # of the first frame, for all: the size may change within a file
+            height, width = frame.shape[:2]
+            scale = min(_short_side(settings.preprocess) / min(height, width), 1.0)
+            size = max(round(height * scale), 1), max(round(width * scale), 1)
+        return settings.preprocess.shrink(frame, size)
+
+    clip = decode_video(
+        path,
+        replace(settings, frames=frames),
+        pick=lambda reader: uniform(reader.timestamps_s, end_s=reader.end_s, frames=frames),
+        resize=small,
+    )
+    assert clip.pixels is not None  # decode_video raises instead
+    return np.ascontiguousarray(clip.pixels.permute(0, 2, 3, 1).numpy())

@@ -1,0 +1,371 @@
+"""The training loop, on accelerate: one process or many, the same code.
+
+    accelerate launch -m olmv train CONFIG.yaml -o RUN
+
+Exact resume: whatever is random in a step (data order, frames, augmentation, interpolation ratio, dropout) is a
+pure function of (seed, epoch, step, process), so a killed and resumed run gives the same weights as an
+uninterrupted one.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from olmv.errors import TrainingError
+from olmv.scoring.bank import TextBank
+from olmv.train.checkpoint import (
+    Checkpoint,
+    latest_checkpoint,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    read_checkpoint,
+    write_checkpoint,
+)
+from olmv.train.config import TrainConfig
+from olmv.train.data.dataset import Batch, VideoDataset, batches, epoch_order
+from olmv.train.data.features import FeatureBatch, FeatureStore
+from olmv.train.losses import BatchLoss
+from olmv.train.run_folder import MetricsLog, RunFolder
+from olmv.train.trainable import Trainable
+from olmv.train.weight_interpolation import InterpolatedWeights, WeightAverage, distance_to
+
+__all__ = ["Trainer", "View"]
+
+log = logging.getLogger(__name__)
+
+
+class View(Protocol):
+    """Who watches a run."""
+
+    def say(self, text: str) -> None: ...
+    def start(self, *, total: int, done: int) -> None: ...
+    def side(self, what: str, done: int, total: int) -> None: ...
+    def advance(self, **side: Any) -> None: ...
+
+
+@dataclass
+class _Counts:
+    """Of the current epoch."""
+
+    seen: int = 0
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class Trainer:
+    """Runs the epochs of a config.
+
+    Args:
+        config: the run.
+        trainable: the model with its labels; gradients are on where it is trained.
+        weights: the trained weights by name.
+        new: names of those that the original did not have.
+        original: the trained weights before the first step, by name.
+        dataset: training videos, or what a frozen tower gave for them.
+        bank: label texts.
+        folder: of the run.
+        accelerator: accelerate's.
+        view: who watches.
+        validate: called at the end of an epoch; returns figures to log.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        trainable: Trainable,
+        weights: Mapping[str, nn.Parameter],
+        new: set[str],
+        original: Mapping[str, Tensor],
+        dataset: VideoDataset | FeatureStore,
+        bank: TextBank,
+        folder: RunFolder,
+        accelerator: Any,
+        view: View,
+        validate: Callable[[], dict[str, float]] | None = None,
+    ) -> None:
+        self.config, self.dataset, self.bank, self.folder, self.view = config, dataset, bank, folder, view
+        self.accelerator, self.validate = accelerator, validate
+        self.weights, self.original = dict(weights), dict(original)
+        self.step = self.epoch = self.batch = 0
+        self.counts = _Counts()
+        self.average = WeightAverage()
+        self._names = {id(p): name for name, p in self.weights.items()}
+        rule, options = config.regularization, config.optimizer
+        self.iwr = (
+            InterpolatedWeights(self.weights, self.original, strength=rule.iwr, max_ratio=rule.iwr_max_ratio)
+            if rule.iwr > 0
+            else None
+        )
+        optimizer = torch.optim.AdamW(
+            _groups(self.weights, new, lr=options.lr, new_lr=options.new_lr, decay=options.weight_decay),
+            lr=options.lr,
+            betas=options.betas,
+            eps=options.eps,
+        )
+        self.trainable = trainable
+        self.module, self.optimizer = accelerator.prepare(trainable, optimizer)
+        self.loss = BatchLoss(config, self.module, trainable, bank, accelerator)
+        self.batches_per_epoch = math.ceil(len(dataset) / accelerator.num_processes / options.batch_size)
+        self.steps_per_epoch = math.ceil(self.batches_per_epoch / options.accumulate)
+        self.total = min(self.steps_per_epoch * options.epochs, config.run.steps or 1 << 60)
+
+    # -- the loop ------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Train to the end, from the newest checkpoint if there is one.
+
+        Raises:
+            TrainingError: the loss is no longer a number, or too many videos fail.
+            OutputError: a checkpoint cannot be written.
+        """
+        self._resume()
+        main = self.accelerator.is_main_process
+        self._metrics = MetricsLog(self.folder, step=self.step) if main else None
+        self.view.start(total=self.total, done=self.step)
+        self._saved_at = time.monotonic()
+        try:
+            while self.step < self.total:
+                self._epoch()
+        finally:
+            if self._metrics is not None:
+                self._metrics.close()
+
+    def _epoch(self) -> None:
+        options = self.config.optimizer
+        self.module.train()
+        _freeze_statistics(self.trainable)
+        waiting: list[Batch | FeatureBatch] = []
+        for batch in self._batches():
+            self.batch += 1
+            self._count(batch)
+            waiting.append(batch)
+            if len(waiting) == options.accumulate:
+                self._step(waiting)
+                waiting = []
+                if self.step >= self.total:
+                    break
+                if self.batch < self.batches_per_epoch and self._due():  # the end of the epoch saves anyway
+                    self._save()
+        if waiting and self.step < self.total:
+            self._step(waiting)
+        self._end_of_epoch()
+
+    def _end_of_epoch(self) -> None:
+        rule, run = self.config.regularization, self.config.run
+        self.epoch += 1
+        self.batch = 0
+        if rule.swa_start is not None and self.epoch > rule.swa_start:
+            self.average.update(self.weights)
+        self._check_failures(final=True)
+        figures: dict[str, float] = {"epoch": self.epoch, "failed": self.counts.failed}
+        self._log("epoch", figures)
+        if self.validate is not None and run.validate_every and self.epoch % run.validate_every == 0:
+            found = self.validate()
+            self._log("validation", found)
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+            self.view.say(f"epoch {self.epoch}: {shown}")
+        self.counts = _Counts()
+        self._save()
+
+    def _batches(self) -> Iterator[Batch | FeatureBatch]:
+        options = self.config.optimizer
+        order = epoch_order(
+            len(self.dataset),
+            seed=self.config.run.seed,
+            epoch=self.epoch,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        rest = order[self.batch * options.batch_size :]
+        if isinstance(self.dataset, FeatureStore):
+            return self.dataset.batches(rest, batch_size=options.batch_size)
+        workers = self.config.data.workers
+        return batches(self.dataset, rest, self.epoch, batch_size=options.batch_size, workers=workers)
+
+    # -- one step ------------------------------------------------------------------------------------------
+
+    def _step(self, parts: Sequence[Batch | FeatureBatch]) -> None:
+        """One optimizer step from `accumulate` batches."""
+        options, run = self.config.optimizer, self.config.run
+        torch.manual_seed(_seed(run.seed, self.step, self.accelerator.process_index))
+        self._set_rates()
+        started = time.perf_counter()
+        told: dict[str, float] = {}
+        for part in parts:
+            if self.iwr is not None:
+                ratio = self.iwr.draw(run.seed, self.step, self.accelerator.process_index)
+                with self.iwr.at(ratio), self._no_sync():
+                    loss, _ = self.loss(part, self.step)
+                    self.accelerator.backward(loss * (self.iwr.strength / len(parts)))
+            with nullcontext() if part is parts[-1] else self._no_sync():
+                loss, figures = self.loss(part, self.step)
+                if self.config.regularization.l2 > 0:
+                    distance = distance_to(self.weights, self.original)
+                    loss = loss + self.config.regularization.l2 * distance
+                    figures["distance"] = distance.item()
+                self.accelerator.backward(loss / len(parts))
+            for name, value in figures.items():
+                told[name] = told.get(name, 0.0) + value / len(parts)
+        self._check_finite(told)
+        told["gradient"] = float(self.accelerator.clip_grad_norm_(list(self.weights.values()), options.clip_norm))
+        if self.accelerator.scaler is None:  # fp16's scaler looks for itself, and leaves such a step out
+            self._check_finite({"gradient": told["gradient"]})
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        seconds = time.perf_counter() - started
+        self.view.advance(loss=told["loss"])
+        if self.step % run.log_every == 0 or self.step == self.total:
+            videos = sum(len(part.videos) for part in parts) * self.accelerator.num_processes
+            rate = self.optimizer.param_groups[0]["lr"]
+            self._log("train", {**told, "lr": rate, "videos_per_s": videos / seconds, "epoch": self.epoch})
+
+    def _no_sync(self) -> Any:
+        return self.accelerator.no_sync(self.module)
+
+    def _set_rates(self) -> None:
+        """Linear warm-up, then a cosine to `end` (Open-VCLIP 2.6)."""
+        options = self.config.optimizer
+        warmup = options.warmup_epochs * self.steps_per_epoch
+        if self.step < warmup:
+            factor = options.warmup_start + (1 - options.warmup_start) * self.step / warmup
+        else:
+            progress = (self.step - warmup) / max(1.0, self.total - warmup)
+            factor = options.end + (1 - options.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+
+    # -- what can go wrong ---------------------------------------------------------------------------------
+
+    def _check_finite(self, figures: Mapping[str, float]) -> None:
+        bad = [name for name, value in figures.items() if not math.isfinite(value)]
+        if self.accelerator.num_processes > 1:  # all stop, or all go on
+            flag = torch.tensor(float(bool(bad)), device=self.accelerator.device)
+            if float(self.accelerator.reduce(flag, "sum")) and not bad:
+                bad = ["loss of another process"]
+        if not bad:
+            return
+        kept = latest_checkpoint(self.folder.checkpoints)
+        told = f"the last good checkpoint is '{kept}'" if kept else "there is no checkpoint yet"
+        raise TrainingError(
+            f"the {bad[0]} is not a number at step {self.step + 1}; {told}: lower optimizer.lr and run it again"
+        )
+
+    def _count(self, batch: Batch | FeatureBatch) -> None:
+        self.counts.seen += len(batch.videos) + len(batch.failed)
+        for video, message in batch.failed:
+            self.counts.failed += 1
+            self.view.say(f"left out: {video}: {message}")
+            if len(self.counts.failures) < 3:
+                self.counts.failures.append(f"{video}: {message}")
+        self._check_failures(final=False)
+
+    def _check_failures(self, *, final: bool) -> None:
+        """More than `max_failed` of an epoch's videos: something is wrong with the data."""
+        limit = self.config.run.max_failed
+        whole = self.counts.seen if final else len(self.dataset) / self.accelerator.num_processes
+        if self.counts.failed > max(limit * whole, 0.0):
+            raise TrainingError(
+                f"{self.counts.failed} of {self.counts.seen} videos failed, over run.max_failed={limit} of an epoch "
+                f"({self.counts.failures[0]}); mend the data, or allow more with --set run.max_failed=..."
+            )
+
+    # -- checkpoints ---------------------------------------------------------------------------------------
+
+    def _due(self) -> bool:
+        """Whether it is time for a checkpoint; processes agree, as saving waits for all of them."""
+        late = time.monotonic() - self._saved_at > 60 * self.config.run.checkpoint_minutes
+        if self.accelerator.num_processes == 1:
+            return late
+        flag = torch.tensor(float(late and self.accelerator.is_main_process), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def _save(self) -> None:
+        self._saved_at = time.monotonic()
+        self.accelerator.wait_for_everyone()
+        if not self.accelerator.is_main_process:
+            return
+        write_checkpoint(
+            self.folder.checkpoints,
+            Checkpoint(
+                step=self.step,
+                epoch=self.epoch,
+                batch=self.batch,
+                weights={name: weight.detach() for name, weight in self.weights.items()},
+                optimizer=optimizer_tensors(self.optimizer.optimizer, self._names),
+                average=self.average.weights,
+                averaged=self.average.count,
+                counts=asdict(self.counts),
+                scaler=self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
+            ),
+            keep=self.config.run.keep_checkpoints,
+        )
+
+    def _resume(self) -> None:
+        path = latest_checkpoint(self.folder.checkpoints)
+        if path is None:
+            return
+        saved = read_checkpoint(path)
+        load_weights(self.weights, saved.weights)
+        load_optimizer_tensors(self.optimizer.optimizer, self._names, saved.optimizer)
+        self.step, self.epoch, self.batch = saved.step, saved.epoch, saved.batch
+        self.average.weights, self.average.count = saved.average, saved.averaged
+        self.counts = _Counts(**saved.counts)
+        if self.accelerator.scaler is not None and saved.scaler:
+            self.accelerator.scaler.load_state_dict(saved.scaler)
+        self.view.say(f"going on after step {self.step} of {self.total} ({path.name})")
+
+    def _log(self, kind: str, values: Mapping[str, Any]) -> None:
+        if self._metrics is not None:  # fp16 leaves out a step whose gradient overflows; JSON has no number for it
+            told = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+            self._metrics.write(kind, self.step, told)
+
+
+def load_weights(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Copy saved weights into the model's own.
+
+    Raises:
+        TrainingError: names or shapes differ.
+    """
+    for name, weight in weights.items():
+        if name not in saved or saved[name].shape != weight.shape:
+            raise TrainingError(f"the checkpoint does not fit the model at '{name}'; start over with --no-resume")
+        with torch.no_grad():
+            weight.copy_(saved[name])
+
+
+def _groups(
+    weights: Mapping[str, nn.Parameter], new: set[str], *, lr: float, new_lr: float | None, decay: float
+) -> list[dict[str, Any]]:
+    """Weights by learning rate, and vectors apart: they do not decay."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, weight in weights.items():
+        groups.setdefault((name in new, weight.ndim > 1), []).append(weight)
+    return [
+        {
+            "params": params,
+            "base_lr": new_lr if is_new and new_lr is not None else lr,
+            "weight_decay": decay if decays else 0.0,
+        }
+        for (is_new, decays), params in groups.items()
+    ]
+
+
+def _freeze_statistics(module: nn.Module) -> None:
+    """Batch normalisation keeps the original's statistics: they are no weights and would drift apart from them."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+
+
+def _seed(*key: int) -> int:
+    return int(np.random.SeedSequence(list(key)).generate_state(1)[0])

@@ -1,1 +1,0 @@
-"""Training: data, objectives, interpolation of weights, and the loop over them."""

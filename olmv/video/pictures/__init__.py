@@ -1,0 +1,1 @@
+"""Photos and animations, read as videos."""

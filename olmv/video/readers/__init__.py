@@ -1,0 +1,1 @@
+"""Exact frames of a file, whatever its container, codec and clock."""

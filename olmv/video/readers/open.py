@@ -1,0 +1,151 @@
+"""Opening a video with the decoder of one's choice, or a picture."""
+
+import importlib.metadata
+import os
+from typing import Any
+
+import numpy as np
+
+from olmv.errors import MissingDependencyError, UsageError
+from olmv.video.frames import Frames, Indices, PickedFrame, Pixels, VideoInfo, VideoReader, collect
+from olmv.video.pictures.formats import picture_format
+from olmv.video.sampling import adaptive, changes, check_sampling, dense, keyframes, uniform
+
+__all__ = [
+    "DECODERS",
+    "Frames",
+    "PickedFrame",
+    "Pixels",
+    "VideoInfo",
+    "VideoReader",
+    "available_decoders",
+    "check_decoder",
+    "open_reader",
+    "pick_indices",
+    "read_frames",
+]
+
+DECODERS = ("auto", "pyav", "decord", "torchcodec")
+_PACKAGES = {"pyav": "av", "decord": "decord", "torchcodec": "torchcodec"}
+_CURES = {"pyav": "pip install av", "decord": "pip install decord", "torchcodec": 'pip install "olmv[torchcodec]"'}
+# Adaptive sampling looks at this many frames for each one it keeps, up to the cap.
+CANDIDATES_PER_FRAME = 4
+MAX_CANDIDATES = 256
+
+
+def available_decoders() -> dict[str, str | None]:
+    """Version of each decoder's package, None where it is not installed. Imports none of them."""
+    found: dict[str, str | None] = {}
+    for name, package in _PACKAGES.items():
+        try:
+            found[name] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def check_decoder(decoder: str) -> None:
+    """Finds out, before any file is opened, whether `decoder` can be used.
+
+    Raises:
+        UsageError: no decoder of this name.
+        MissingDependencyError: its package is not installed.
+    """
+    if decoder not in DECODERS:
+        raise UsageError(f"unknown decoder {decoder!r}; use one of {', '.join(DECODERS)}")
+    if decoder != "auto" and available_decoders()[decoder] is None:
+        raise MissingDependencyError(f"decoder {decoder!r} is not installed; {_CURES[decoder]}, or use --decoder auto")
+
+
+def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads: int = 1) -> VideoReader:
+    """Opens one video or picture. `auto` is PyAV: the only one that reads every video olmv promises to read.
+
+    Args:
+        path: the file; what it holds decides what reads it, whatever its name says.
+        decoder: one of `DECODERS`; pictures are read with Pillow whichever it is.
+        threads: decoding threads.
+
+    Raises:
+        UsageError, MissingDependencyError: about `decoder`, see `check_decoder`.
+        VideoError: the file cannot be read; any of its kinds.
+    """
+    check_decoder(decoder)
+    kind = picture_format(path)
+    if kind is not None:
+        from olmv.video.pictures.reader import PictureReader
+
+        return PictureReader(path, kind)
+    if decoder in ("auto", "pyav"):
+        from olmv.video.readers.pyav import PyAVReader
+
+        return PyAVReader(path, threads=threads)
+    from olmv.video.readers.others import DecordReader, TorchCodecReader
+
+    return DecordReader(path, threads=threads) if decoder == "decord" else TorchCodecReader(path, threads=threads)
+
+
+def pick_indices(reader: VideoReader, *, frames: int, sampling: str) -> Indices:
+    """Chooses frame indices, [at most `frames`]; `adaptive` decodes some to see what changes.
+
+    Raises:
+        ValueError: unknown sampling, or frames < 1.
+    """
+    check_sampling(sampling, frames)
+    times, end = reader.timestamps_s, reader.end_s
+    if sampling == "dense":
+        return dense(times, frames=frames)
+    if sampling == "keyframes":
+        return keyframes(reader.keyframes, times, end_s=end, frames=frames)
+    if sampling == "adaptive":
+        count = max(frames, min(frames * CANDIDATES_PER_FRAME, MAX_CANDIDATES))
+        candidates = uniform(times, end_s=end, frames=count)
+        if len(candidates) > frames:
+            candidates = candidates[adaptive(changes(reader.luma(candidates)), frames=frames)]
+        return candidates
+    return uniform(times, end_s=end, frames=frames)
+
+
+def read_frames(
+    path: str | os.PathLike[str],
+    *,
+    frames: int = 8,
+    sampling: str = "uniform",
+    decoder: str = "auto",
+    size: int | None = None,
+) -> Frames:
+    """Samples frames of one video or picture, in this process.
+
+    Args:
+        path: the file.
+        frames: how many to ask for; a shorter video gives fewer, a broken one may.
+        sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
+        decoder: one of `DECODERS`.
+        size: side of a square to resize (shortest side, then centre crop) to; None keeps the full size.
+
+    Returns:
+        `Frames`, with pixels [T, H, W, 3] uint8.
+
+    Raises:
+        VideoError: the file cannot be read.
+        ValueError: unknown sampling, or frames < 1.
+    """
+    check_sampling(sampling, frames)
+    reader = open_reader(path, decoder=decoder)
+    try:
+        picked = reader.frames(pick_indices(reader, frames=frames, sampling=sampling))
+        if size is None:
+            return collect(picked, requested=frames)
+        return collect((_resized(p, size) for p in picked), requested=frames)
+    finally:
+        reader.close()
+
+
+def _resized(picked: PickedFrame, size: int) -> PickedFrame:
+    from dataclasses import replace
+
+    from olmv.video.transforms import Preprocess
+
+    if picked.pixels is None:
+        return picked
+    small: Any = Preprocess(size=size).resize(picked.pixels)[0].permute(1, 2, 0).numpy()
+    return replace(picked, pixels=np.ascontiguousarray(small))

@@ -1,0 +1,1 @@
+"""Decoding in processes with limits, that a bad file cannot take down."""

@@ -1,0 +1,1 @@
+"""What a user or a reviewer runs to measure olmv."""

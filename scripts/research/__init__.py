@@ -1,0 +1,1 @@
+"""The laboratory, and the making of the models and data that ship."""

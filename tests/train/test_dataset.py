@@ -1,0 +1,369 @@
+"""Clips from files: the same again from (seed, epoch, index), bad files left out, caches that change nothing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from olmv.datasets.manifests import ManifestRow
+from olmv.errors import InputError, NotAVideoError, OutputError, UsageError
+from olmv.labels.vocabulary import Vocabulary
+from olmv.train.data.augment import AugmentConfig
+from olmv.train.data.clip_reader import cache_size
+from olmv.train.data.dataset import Batch, Sample, VideoDataset, batches, epoch_order
+from olmv.train.data.manifest_data import ManifestDataset
+from olmv.video.transforms import Preprocess
+from tests.support.samples import write_clip
+
+PREPROCESS = Preprocess(size=32)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [os.fspath(write_clip(folder / f"{number}.mp4", seed=number)) for number in range(4)]
+
+
+def rows_of(videos: list[str]) -> list[ManifestRow]:
+    labels: list[tuple[str, ...] | None] = [("dog",), ("cat", "dog"), None, ("bird",)]
+    captions = [None, "a cat", "a dog turns left", None]
+    return [ManifestRow(*row) for row in zip(videos, labels, captions, strict=True)]
+
+
+def dataset(videos: list[str], **options: Any) -> ManifestDataset:
+    return ManifestDataset(
+        rows_of(videos), **{"preprocess": PREPROCESS, "frames": 4, "augment": AugmentConfig(), "seed": 1, **options}
+    )
+
+
+def pixels_of(data: VideoDataset, epoch: int = 0) -> list[torch.Tensor]:
+    return [data.load(index, epoch).pixels for index in range(len(data))]
+
+
+def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# --- the order
+
+
+@given(st.integers(0, 200), st.integers(0, 1000), st.integers(0, 50), st.integers(1, 9))
+def test_ranks_share_a_permutation(length: int, seed: int, epoch: int, world: int) -> None:
+    parts = [epoch_order(length, seed, epoch, rank=rank, world=world) for rank in range(world)]
+    assert len({len(part) for part in parts}) == 1
+    together = [index for group in zip(*parts, strict=True) for index in group]
+    assert sorted(together[:length]) == list(range(length))
+    assert len(together) - length < world
+    assert parts[0] == epoch_order(length, seed, epoch, world=world)
+    assert together[:length] == epoch_order(length, seed, epoch)
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    assert epoch_order(50, 0, 0) != epoch_order(50, 0, 1)
+    assert epoch_order(50, 0, 0) != epoch_order(50, 1, 0)
+    with pytest.raises(ValueError, match=r"rank is 2 of 2; use 0 to 1"):
+        epoch_order(5, 0, 0, rank=2, world=2)
+
+
+# --- samples
+
+
+def test_samples_follow_from_seed_epoch_and_index(videos: list[str]) -> None:
+    data = dataset(videos)
+    assert data.labels == ("dog", "cat", "bird")
+    assert [data.load(i, 0).labels for i in range(4)] == [(0,), (1, 0), (), (2,)]
+    assert [data.load(i, 0).labelled for i in range(4)] == [True, True, False, True]
+    sample = data.load(1, 3)
+    assert sample.video == videos[1]
+    assert sample.caption == "a cat"
+    assert sample.pixels.shape == (4, 3, 32, 32)
+    assert sample.pixels.dtype == torch.uint8
+    assert equal(pixels_of(data, 3), pixels_of(dataset(videos), 3))
+    assert not equal(pixels_of(data, 3), pixels_of(data, 4))
+    assert not equal(pixels_of(data, 3), pixels_of(dataset(videos, seed=2), 3))
+
+
+def test_without_augmentation_nothing_is_random(videos: list[str]) -> None:
+    from olmv.video.decode import DecodeSettings, decode_video
+
+    data = dataset(videos, augment=None)
+    assert equal(pixels_of(data, 0), pixels_of(data, 5))
+    usual = decode_video(videos[0], DecodeSettings(preprocess=PREPROCESS, frames=4)).pixels
+    assert usual is not None
+    assert torch.equal(data.load(0, 0).pixels, usual)
+
+
+def test_window_repeats_the_last_frame_of_a_short_video(videos: list[str]) -> None:
+    # 2 s at 12 per second: 8 frames 16/30 s apart reach to 3.7 s
+    clip = dataset(videos, frames=8, sampling="window", augment=None).load(0, 0).pixels
+    assert clip.shape[0] == 8
+    assert all(torch.equal(clip[t], clip[7]) for t in range(4, 8))
+    assert not torch.equal(clip[0], clip[7])
+
+
+def test_no_flip_where_sides_matter(videos: list[str]) -> None:
+    always, never = AugmentConfig(crop="centre", flip=1.0), AugmentConfig(crop="centre", flip=0.0)
+    flipped, straight = pixels_of(dataset(videos, augment=always)), pixels_of(dataset(videos, augment=never))
+    assert torch.equal(flipped[0], straight[0].flip(-1))
+    assert not torch.equal(flipped[0], straight[0])
+    assert torch.equal(flipped[2], straight[2])  # "a dog turns left"
+    labels = Vocabulary(["dog", "cat", "bird", "moving right"])
+    assert equal(pixels_of(dataset(videos, labels=labels, augment=always)), straight)
+
+
+# --- batches
+
+
+def test_workers_make_what_this_process_makes(videos: list[str]) -> None:
+    data = dataset(videos)
+    (batch,) = batches(data, [2, 0, 3], 1, batch_size=4, workers=1)
+    assert batch.videos == [videos[2], videos[0], videos[3]]
+    assert batch.pixels is not None
+    assert equal(list(batch.pixels), [data.load(i, 1).pixels for i in (2, 0, 3)])
+    assert batch.targets.tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 1]]
+    assert batch.labelled.tolist() == [False, True, True]
+    assert batch.captions == ["a dog turns left", None, None]
+    assert batch.mask.all()
+    assert not batch.failed
+
+
+def test_a_bad_video_costs_its_row(videos: list[str], tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("not a video")
+    bad, missing = os.fspath(tmp_path / "text.mp4"), os.fspath(tmp_path / "missing.mp4")
+    data = dataset([videos[0], bad, videos[2], missing])
+    for workers in (0, 1):
+        first, second, last = batches(data, [0, 1, 2, 0, 3], 0, batch_size=2, workers=workers)
+        assert first.videos == [videos[0]]
+        assert first.pixels is not None
+        assert first.pixels.shape == (1, 4, 3, 32, 32)
+        assert [failure.video for failure in first.failed] == [bad]
+        assert "text.mp4" in first.failed[0].message
+        assert len(second) == 2
+        assert (len(last), last.pixels, [failure.video for failure in last.failed]) == (0, None, [missing])
+        assert last.targets.shape == (0, 3)
+        assert last.mask.shape == (0, 4)
+    with pytest.raises(NotAVideoError, match=r"text\.mp4"):
+        data.load(1, 0)
+
+
+def test_a_short_video_is_padded_and_masked(videos: list[str], tmp_path: Path) -> None:
+    short = os.fspath(write_clip(tmp_path / "short.mp4", frames=2))
+    (batch,) = batches(dataset([videos[0], short, videos[2], videos[3]]), [0, 1], 0, batch_size=2, workers=0)
+    assert batch.mask.tolist() == [[True] * 4, [True, True, False, False]]
+    assert batch.pixels is not None
+    assert batch.pixels[1, 2:].sum() == 0
+    assert batch.pixels[1, :2].sum() > 0
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "window", "cache"])
+def test_a_photo_is_a_clip_of_one_frame(videos: list[str], tmp_path: Path, sampling: str) -> None:
+    Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg")
+    options = {"cache": tmp_path / "cache"} if sampling == "cache" else {"sampling": sampling}
+    data = dataset([os.fspath(tmp_path / "a.jpg"), *videos[1:]], **options)
+    clip = data.load(0, 0).pixels
+    assert clip.shape == (4 if sampling == "window" else 1, 3, 32, 32)
+    assert np.abs(clip.float().mean((0, 2, 3)) - torch.tensor([200.0, 100, 50])).max() < 3
+
+
+def test_going_on_after_a_stop(videos: list[str]) -> None:
+    order = epoch_order(4, 1, 2)
+    whole = list(batches(dataset(videos), order, 2, batch_size=1, workers=0))
+    rest = list(batches(dataset(videos), order[2:], 2, batch_size=1, workers=0))
+    for before, after in zip(whole[2:], rest, strict=True):
+        assert before.videos == after.videos
+        assert before.pixels is not None
+        assert after.pixels is not None
+        assert torch.equal(before.pixels, after.pixels)
+
+
+def test_bad_sizes(videos: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"batch_size is 0; use at least 1"):
+        next(batches(dataset(videos), [0], 0, batch_size=0))
+    with pytest.raises(ValueError, match=r"frames is 0, cache_frames 0; ask for at least 1"):
+        dataset(videos, frames=0)
+    with pytest.raises(ValueError, match=r"unknown sampling 'dense'; use uniform or window"):
+        dataset(videos, sampling="dense")
+
+
+class Counting(VideoDataset):
+    """A data set of its own kind; clip 3 cannot be read, clip 5 is a bug."""
+
+    labels = ("even",)
+    frames = 1
+
+    def __len__(self) -> int:
+        return 6
+
+    def video(self, index: int) -> str:
+        return f"clip {index}"
+
+    def load(self, index: int, epoch: int) -> Sample:
+        if index == 3:
+            raise NotAVideoError("clip 3: not a video")
+        if index == 5:
+            raise RuntimeError("a bug")
+        return Sample(self.video(index), torch.full((1, 3, 2, 2), index, dtype=torch.uint8), (0,), None)
+
+
+def test_other_data_sets_need_only_load() -> None:
+    found: Iterator[Batch] = batches(Counting(), [0, 3, 4], 0, batch_size=2)
+    first, second = found
+    assert first.failed == [("clip 3", "clip 3: not a video")]
+    assert second.videos == ["clip 4"]
+    with pytest.raises(RuntimeError, match="a bug"):
+        list(batches(Counting(), [0, 5], 0, batch_size=1))
+
+
+# --- the manifest
+
+
+def manifest(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "train.csv"
+    path.write_text(text)
+    return path
+
+
+def test_splits_share_a_vocabulary(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels,split\na.mp4,dog,train\nb.mp4,cat;dog,val\n")
+    for split in ("train", "val"):
+        data = ManifestDataset(path, split=split, preprocess=PREPROCESS)
+        assert data.labels == ("dog", "cat")
+        assert len(data) == 1
+    assert len(ManifestDataset(path, preprocess=PREPROCESS)) == 2
+    with pytest.raises(InputError, match=r"train\.csv has no rows of the split 'test'; it has train, val"):
+        ManifestDataset(path, split="test", preprocess=PREPROCESS)
+    with pytest.raises(InputError, match=r"no rows of the split 'val'; it has no 'split' column, so leave"):
+        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,dog\n"), split="val", preprocess=PREPROCESS)
+    with pytest.raises(InputError, match=r"the data has no rows; name a source that has some"):
+        ManifestDataset([], preprocess=PREPROCESS)
+
+
+def test_unknown_labels_and_empty_rows(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4,dog;dgo\n")
+    labels = Vocabulary(["dog", "cat"])
+    message = r"train\.csv row 3 has the label 'dgo', which is not in the vocabulary; did you mean 'dog'\?"
+    with pytest.raises(InputError, match=message):
+        ManifestDataset(path, labels, preprocess=PREPROCESS)
+    with pytest.raises(InputError, match=r"row 2 has the label 'zebra', .*; add it there, or take it out"):
+        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,zebra\n"), labels, preprocess=PREPROCESS)
+    with pytest.raises(InputError, match=r"row 3 has neither labels nor a caption; fill one in, or take the row out"):
+        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4\n"), preprocess=PREPROCESS)
+
+
+def test_an_empty_cell_says_that_nothing_is_true(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels,caption\na.mp4,dog,\nb.mp4,,\nc.mp4,,a cat\n")
+    data = ManifestDataset(path, preprocess=PREPROCESS)
+    assert len(data) == 3
+    assert data.notes == (f"{path}: 1 videos have an empty list of labels: none is true of them",)
+    pixels = torch.zeros(1, 3, 8, 8)
+    # beside a caption it says that no label is known
+    assert [data._sample(index, pixels).labelled for index in range(3)] == [True, True, False]
+
+
+def test_rows_of_one_label_each_are_joined_and_spellings_forgiven(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4,cat\n./a.mp4,CAT\n")
+    data = ManifestDataset(path, preprocess=PREPROCESS)
+    assert data.labels == ("dog", "cat")
+    pixels = torch.zeros(1, 3, 8, 8)
+    assert [data._sample(index, pixels).labels for index in range(2)] == [(0, 1), (1,)]
+    assert data.notes == (
+        f"{path}: 1 rows are for a video met before; their labels were put together",
+        f"{path}: 1 label was found though case or white space differ: 'CAT' as 'cat'",
+    )
+
+
+def test_a_comma_that_may_be_part_of_a_label_is_refused(tmp_path: Path) -> None:
+    path = manifest(tmp_path, 'video,labels\na.mp4,"rain, snow"\n')
+    with pytest.raises(InputError, match=r"row 2: 'rain, snow' may be one label or several; write 'rain;snow' for"):
+        ManifestDataset(path, preprocess=PREPROCESS)
+    data = ManifestDataset(path, Vocabulary(["rain", "snow"]), preprocess=PREPROCESS)
+    assert data.notes == (f"{path}: labels in train.csv are taken as separated by ',', as in 'rain, snow'",)
+
+
+def test_captions_alone_are_enough(tmp_path: Path) -> None:
+    data = ManifestDataset(manifest(tmp_path, "video,caption\na.mp4,a dog\n"), preprocess=PREPROCESS)
+    assert data.labels == ()
+    assert len(data) == 1
+
+
+def test_parquet(videos: list[str], tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"video": videos[:2], "labels": [["dog"], ["cat", "dog"]], "caption": ["a dog", None]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    data = ManifestDataset(tmp_path / "train.parquet", preprocess=PREPROCESS, frames=2)
+    sample = data.load(1, 0)
+    assert (sample.video, sample.labels, sample.caption) == (videos[1], (1, 0), None)
+
+
+# --- the cache
+
+
+def test_hits_and_misses_are_equal(videos: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "cache"
+    data = dataset(videos, cache=folder, frames=3)
+    first = pixels_of(data)
+    assert len(list(folder.glob("*.npy"))) == 4
+    # 12 frames of 64 x 48 pixels, shrunk to a short side of 37
+    assert cache_size(folder) == 4 * (12 * 37 * 49 * 3 + 128)
+    written = {entry: entry.stat().st_mtime_ns for entry in folder.iterdir()}
+    assert equal(first, pixels_of(dataset(videos, cache=folder, frames=3)))
+    assert {entry: entry.stat().st_mtime_ns for entry in folder.iterdir()} == written
+    assert not equal(first, pixels_of(data, 1))
+    (batch,) = batches(data, range(4), 0, batch_size=4, workers=1)
+    assert batch.pixels is not None
+    assert equal(first, list(batch.pixels))
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "pickle", "shape"])
+def test_a_damaged_cache_is_made_again(damage: str, videos: list[str], tmp_path: Path) -> None:
+    data = dataset(videos, cache=tmp_path)
+    first = data.load(0, 0).pixels
+    (entry,) = tmp_path.glob("*.npy")
+    good = entry.read_bytes()
+    if damage == "torn":
+        entry.write_bytes(good[:-100])
+    elif damage == "empty":
+        entry.write_bytes(b"")
+    else:
+        objects = np.array([{}], object) if damage == "pickle" else np.zeros((2, 2), np.uint8)
+        np.save(entry, objects, allow_pickle=True)
+    assert torch.equal(data.load(0, 0).pixels, first)
+    assert entry.read_bytes() == good
+
+
+def test_a_changed_video_is_decoded_again(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", seed=1)
+    data = ManifestDataset([ManifestRow(os.fspath(path), ("dog",))], preprocess=PREPROCESS, cache=tmp_path / "cache")
+    before = data.load(0, 0).pixels
+    write_clip(path, seed=2)
+    os.utime(path, ns=(1, 1))
+    assert not torch.equal(data.load(0, 0).pixels, before)
+
+
+def test_a_full_disk_costs_the_cache_only(videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("no space left")
+
+    expected = dataset(videos, cache=tmp_path / "a").load(0, 0).pixels
+    monkeypatch.setattr("olmv.train.data.clip_reader.write_atomic", full)
+    assert torch.equal(dataset(videos, cache=tmp_path / "b").load(0, 0).pixels, expected)
+    assert cache_size(tmp_path / "b") == 0
+
+
+def test_caches_that_cannot_be(videos: list[str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a window needs frames close together.*; leave one of them out"):
+        dataset(videos, cache=tmp_path, sampling="window")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot make the cache folder .*; choose another one"):
+        dataset(videos, cache=tmp_path / "file" / "cache")
+    with pytest.raises(NotAVideoError, match=r"missing\.mp4"):
+        dataset(["missing.mp4", *videos[1:]], cache=tmp_path).load(0, 0)
