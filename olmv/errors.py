@@ -20,7 +20,9 @@
           ├── WorkerCrashedError    the process that decoded it died (memory cap, codec crash)
           └── ProgramFaultError     olmv or a package failed on it; the file may be sound
 
-Messages are one line and end with what to do about it, where something can be done.
+Messages are one line and end with what to do about it, where something can be done. They name no flag of the command
+line: an error names the option that mends it, as the Python call has it (`option="decoder"`), and the command line
+shows its own word for it.
 """
 
 import re
@@ -49,7 +51,16 @@ __all__ = [
 
 
 class OlmvError(Exception):
-    """Base of every error that olmv raises on purpose."""
+    """Base of every error that olmv raises on purpose.
+
+    Args:
+        message: the fact and what to do about it, in one line.
+        option: the parameters that mend it, by their Python names ("decoder", "resume"), most useful first.
+    """
+
+    def __init__(self, message: str = "", *, option: str | tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.options = (option,) if isinstance(option, str) else option
 
 
 class UsageError(OlmvError):

@@ -1,12 +1,14 @@
 """Tell whoever watches a job how far it is."""
 
-from typing import Protocol
-
 __all__ = ["JobListener"]
 
 
-class JobListener(Protocol):
-    """Watches a job: the command line, a page, or a test. Every verb adds what only it has to tell."""
+class JobListener:
+    """Watches a job and ignores what it is told: the base of the command line's views and of a test's.
+
+    Every verb has a listener of its own that extends this one with what only that verb has to tell. Jobs call it in
+    the process and the thread in which they run.
+    """
 
     def note(self, text: str) -> None:
         """Take a remark that the user should read; one line."""
@@ -14,5 +16,5 @@ class JobListener(Protocol):
     def started(self, *, total: int, done: int) -> None:
         """Take the size of the job: `total` items, of which `done` were done by an earlier run."""
 
-    def advanced(self, done: int, total: int) -> None:
-        """Take the number of items that are done by now."""
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        """Take how far the job is, or a named `stage` of it that is counted apart, such as "label texts"."""

@@ -4,14 +4,25 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from olmv.errors import OutputError
 
-__all__ = ["check_writable", "os_reason", "raise_output", "reserve", "write_all", "write_atomic"]
+__all__ = [
+    "check_writable",
+    "os_reason",
+    "raise_output",
+    "replacing_file",
+    "replacing_folder",
+    "reserve",
+    "temporary_beside",
+    "write_all",
+    "write_atomic",
+]
 
 _PIECE_BYTES = 2**16
 
@@ -48,35 +59,99 @@ def write_atomic(path: str | Path, data: bytes | str | Iterable[bytes | str]) ->
         OutputError: the folder is missing, not writable or full, or `path` is a folder.
     """
     pieces = [data] if isinstance(data, bytes | str) else data
+    with replacing_file(path) as temporary:
+        try:
+            # a device or a pipe may not be seekable, and is never emptied
+            with temporary.open("wb", buffering=0) as file:
+                _write_pieces(file.fileno(), pieces)
+        except OSError as failure:
+            raise_output(path, failure)
+
+
+@contextlib.contextmanager
+def replacing_file(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary file in the same folder that replaces `path` when the block ends well, else vanishes.
+
+    A link stays a link (the file it leads to is replaced); an existing file keeps its mode, a new one gets what the
+    user's umask says. Where `path` is a device or a pipe (`/dev/stdout`), it is yielded itself. An OSError of the block
+    passes as it is.
+
+    Raises:
+        OutputError: the folder is missing, not writable or full, or `path` is a folder.
+    """
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
-        mode = target.stat().st_mode if target.exists() else None
-        if mode is not None and stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if mode is not None and not stat.S_ISREG(mode):
-            with target.open("wb", buffering=0) as file:
-                _write_pieces(file.fileno(), pieces)
-            return
-        temporary = target.parent / f".olmv-{secrets.token_hex(6)}.tmp"
-        # created by os.open, not mkstemp, so that the user's umask decides who may read a new file
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            if mode is not None:
-                os.fchmod(descriptor, stat.S_IMODE(mode))
-            _write_pieces(descriptor, pieces)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(target)
-        temporary = None
-        _sync_folder(target.parent)
-    except OSError as failure:
-        raise_output(path, failure)
+            mode = target.stat().st_mode if target.exists() else None
+            if mode is not None and stat.S_ISDIR(mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            special = mode is not None and not stat.S_ISREG(mode)
+            if not special:
+                temporary = temporary_beside(target)
+                # created by os.open, not mkstemp, so that the user's umask decides who may read a new file
+                os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+                if mode is not None:
+                    temporary.chmod(stat.S_IMODE(mode))
+        except OSError as failure:
+            raise_output(path, failure)
+        if temporary is None:
+            yield target
+            return
+        yield temporary
+        try:
+            _sync(temporary)
+            temporary.replace(target)
+            temporary = None
+            _sync_folder(target.parent)
+        except OSError as failure:
+            raise_output(path, failure)
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` that takes its place when the block ends well, else vanishes.
+
+    What was at `path` is moved aside first and removed last, so that one of the two is always there. An OSError of the
+    block passes as it is.
+
+    Raises:
+        OutputError: the folder that holds it is missing or not writable, or `path` is a file.
+    """
+    target = Path(path)
+    fresh, old = temporary_beside(target), temporary_beside(target)
+    try:
+        try:
+            if target.exists() and not target.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            fresh.mkdir()
+        except OSError as failure:
+            raise_output(path, failure)
+        yield fresh
+        try:
+            if target.exists():
+                target.rename(old)
+            try:
+                fresh.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+            _sync_folder(target.parent)
+        except OSError as failure:
+            raise_output(path, failure)
+    finally:
+        for folder in (fresh, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Name a temporary file or folder in the folder of `path`; nothing has that name."""
+    return path.parent / f".olmv-{secrets.token_hex(6)}.tmp"
 
 
 def check_writable(path: str | Path) -> None:
@@ -95,7 +170,7 @@ def check_writable(path: str | Path) -> None:
             if not target.is_file():
                 return
         # only trying tells the truth on network and read-only file systems
-        probe = target.parent / f".olmv-{secrets.token_hex(6)}.tmp"
+        probe = temporary_beside(target)
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         probe.unlink()
         # a name too long for the file system, say
@@ -118,6 +193,14 @@ def write_all(descriptor: int, payload: bytes | bytearray) -> None:
     rest = memoryview(payload)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

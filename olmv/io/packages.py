@@ -1,0 +1,22 @@
+"""Ask for packages that only one verb needs, and say which extra brings them."""
+
+import importlib.util
+
+from olmv.errors import MissingDependencyError
+
+__all__ = ["require"]
+
+
+def require(package: str, *, extra: str, need: str) -> None:
+    """Check that an optional package is installed, without importing it.
+
+    Args:
+        package: the name that is imported, such as `sklearn`.
+        extra: the extra of olmv that brings it, such as `evaluate`.
+        need: who needs it, as the message begins: "fitting a calibration".
+
+    Raises:
+        MissingDependencyError: it is not; the message says what to install.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise MissingDependencyError(f"{need} needs {package}; install it: pip install 'olmv[{extra}]'")
