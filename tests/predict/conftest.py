@@ -1,46 +1,5 @@
-"""Rows as a run writes them."""
+"""Rows that several tests of this room take."""
 
-from typing import Any
+from tests.support.rows import bad_row, good_row
 
-import pytest
-
-
-def make_row(video: str, **probabilities: float) -> dict[str, Any]:
-    """A good row with these probabilities, threshold 0.5."""
-    return {
-        "video": video,
-        "status": "ok",
-        "error": None,
-        "duration_s": 9.8,
-        "frames": {"requested": 8, "decoded": 7, "corrupt": 1},
-        "model": "olmv-mini",
-        "labels": [
-            {
-                "label": label,
-                "similarity": 0.3,
-                "logit": 2.1,
-                "probability": probability,
-                "threshold": 0.5,
-                "positive": probability >= 0.5,
-            }
-            for label, probability in probabilities.items()
-        ],
-    }
-
-
-@pytest.fixture
-def good_row() -> dict[str, Any]:
-    return make_row("clips/a.mp4", dog=0.89, rain=0.1)
-
-
-@pytest.fixture
-def bad_row() -> dict[str, Any]:
-    return {
-        "video": "clips/b.mp4",
-        "status": "error",
-        "error": {"type": "NotAVideoError", "message": "clips/b.mp4 is a text; give a video"},
-        "duration_s": None,
-        "frames": {"requested": 8, "decoded": 0, "corrupt": 0},
-        "model": "olmv-mini",
-        "labels": [],
-    }
+__all__ = ["bad_row", "good_row"]

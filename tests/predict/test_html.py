@@ -13,7 +13,7 @@ import pytest
 
 from olmv.pages.pictures import Pictures
 from olmv.predict.page import FILTER_LABELS, ReportInfo, write_report
-from tests.predict.conftest import make_row
+from tests.support.rows import make_row
 
 EVIL = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
