@@ -114,13 +114,13 @@ class _Run:
                 questions,
                 self._chat,
                 schema=self._prompt.schema,
-                sampling=self.job.sampling_of_llm,
+                generation=self.job.generation,
                 retries=self.job.retries,
             ):
                 self._count(asked.times, asked.prompt_tokens, asked.completion_tokens)
                 question = asked.question
                 if question.caption is None:
-                    self._write(told.failed(question.row, "CaptionError", asked.why(self.job.sampling_of_llm)))
+                    self._write(told.failed(question.row, "CaptionError", asked.why(self.job.generation)))
                 else:
                     self._write(
                         told.with_caption(
@@ -144,14 +144,14 @@ class _Run:
         questions = (question for question in waiting if question is not None)
         try:
             for asked in ask(
-                questions, self._chat, schema=prompt.schema, sampling=self.job.sampling_of_llm, retries=self.job.retries
+                questions, self._chat, schema=prompt.schema, generation=self.job.generation, retries=self.job.retries
             ):
                 self._count(asked.times, asked.prompt_tokens, asked.completion_tokens)
                 question = asked.question
                 if question.labels:
                     self._journal.append({**question.row, "labels": question.labels})
                 else:
-                    self.listener.note(f"no labels for {question.row['video']}: {asked.why(self.job.sampling_of_llm)}")
+                    self.listener.note(f"no labels for {question.row['video']}: {asked.why(self.job.generation)}")
         except LLMUnavailableError as failure:
             self.summary.stopped = str(failure)
 

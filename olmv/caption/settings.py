@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
-from olmv.llm.types import Sampling
+from olmv.llm.types import Generation
 
 __all__ = ["CaptionJob", "CaptionListener", "CaptionSummary"]
 
@@ -49,7 +49,7 @@ class CaptionJob:
     frames: int | None = None  # 16, or what the model of `labels:` is made for
     sampling: str = "uniform"
     batch_size: int | None = None
-    sampling_of_llm: Sampling = field(default_factory=lambda: Sampling(temperature=0.2, max_tokens=160))
+    generation: Generation = field(default_factory=lambda: Generation(temperature=0.2, max_tokens=160))
     retries: int = 3
     concurrency: int = 32
     llm_timeout_s: float = 120.0

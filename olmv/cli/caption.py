@@ -103,7 +103,7 @@ def caption(
     """Say in one sentence what each video shows."""
     from olmv.caption.job import run
     from olmv.caption.settings import CaptionJob
-    from olmv.llm.types import Sampling as Drawing
+    from olmv.llm.types import Generation
 
     job = CaptionJob(
         inputs=inputs,
@@ -118,7 +118,7 @@ def caption(
         frames=frames,
         sampling=sampling.value,
         batch_size=batch_size,
-        sampling_of_llm=Drawing(temperature=temperature, max_tokens=max_tokens, seed=seed),
+        generation=Generation(temperature=temperature, max_tokens=max_tokens, seed=seed),
         retries=retries,
         concurrency=concurrency,
         llm_options=key_values(llm_option, "--llm-option"),

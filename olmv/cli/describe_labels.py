@@ -117,7 +117,7 @@ def describe_labels(
     from olmv.labels.vocabulary import Vocabulary
     from olmv.llm.open import open_chat
     from olmv.llm.prompts import load_prompt
-    from olmv.llm.types import Sampling
+    from olmv.llm.types import Generation
     from olmv.models.default import DEFAULT_MODEL
 
     given = [name for name in FOR_LANGUAGE_MODELS if _is_given(context, name)]
@@ -140,7 +140,7 @@ def describe_labels(
     questions = Questions(
         load_prompt(prompt or ("domain" if domain else "general")), count=attributes_per_label, domain=domain
     )
-    sampling = Sampling(
+    generation = Generation(
         temperature=temperature, top_p=top_p, max_tokens=max_tokens or 40 * attributes_per_label + 64, seed=seed
     )
     options = key_values(llm_option, "--llm-option")
@@ -149,11 +149,11 @@ def describe_labels(
         view.note(note)
     waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []
     if llm is None:
-        show_preview(preview(waiting, None, questions=questions, sampling=sampling), len(waiting))
+        show_preview(preview(waiting, None, questions=questions, generation=generation), len(waiting))
         return
     with closing(open_chat(llm, concurrency=concurrency, timeout_s=timeout, options=options)) as chat:
         if dry_run:
-            show_preview(preview(waiting, chat, questions=questions, sampling=sampling), len(waiting))
+            show_preview(preview(waiting, chat, questions=questions, generation=generation), len(waiting))
             return
         assert output is not None
         try:
@@ -163,7 +163,7 @@ def describe_labels(
                 chat=chat,
                 questions=questions,
                 gate=_gate(vocabulary, model or DEFAULT_MODEL, templates),
-                sampling=sampling,
+                generation=generation,
                 retries=retries,
                 resume=resume,
                 listener=view,

@@ -15,7 +15,7 @@ from olmv.errors import LLMUnavailableError, UsageError
 from olmv.io.atomic import check_writable
 from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.llm.types import ChatModel, Sampling
+from olmv.llm.types import ChatModel, Generation
 
 __all__ = [
     "DescribeListener",
@@ -84,7 +84,7 @@ def describe_labels(
     chat: ChatModel,
     questions: Questions,
     gate: Gate,
-    sampling: Sampling | None = None,
+    generation: Generation | None = None,
     retries: int = 3,
     resume: bool = True,
     listener: DescribeListener | None = None,
@@ -97,7 +97,7 @@ def describe_labels(
         chat: the language model.
         questions: prompt, number of attributes, domain.
         gate: what an attribute must be.
-        sampling: how answers are drawn.
+        generation: how answers are drawn.
         retries: how many times more a label is asked for when its answer cannot be used.
         resume: False asks anew for every label, except those whose attributes were written or changed by hand.
         listener: is told how it goes.
@@ -109,14 +109,14 @@ def describe_labels(
         OutputError: `output` cannot be written, or another run is writing it.
         UsageError: the numbers make no sense.
     """
-    sampling = sampling or Sampling()
+    generation = generation or Generation()
     if questions.count < 1 or retries < 0:
         raise UsageError("at least 1 attribute per label and 0 retries are needed")
 
     def answers(waiting: Sequence[Label]) -> Generator[Answer]:
-        return ask(waiting, chat, questions=questions, gate=gate, sampling=sampling, retries=retries)
+        return ask(waiting, chat, questions=questions, gate=gate, generation=generation, retries=retries)
 
-    provenance = _provenance(chat, questions, sampling)
+    provenance = _provenance(chat, questions, generation)
     return _write(vocabulary, output, answers, provenance, wanted=questions.count, resume=resume, listener=listener)
 
 
@@ -205,7 +205,7 @@ def waiting_labels(vocabulary: Vocabulary, output: str | Path | None, *, resume:
     return list(vocabulary) if output is None else Draft(Path(output), fresh=not resume).waiting(vocabulary)
 
 
-def _provenance(chat: ChatModel, questions: Questions, sampling: Sampling) -> dict[str, Any]:
+def _provenance(chat: ChatModel, questions: Questions, generation: Generation) -> dict[str, Any]:
     known: dict[str, Any] = {
         "llm": chat.name,
         "prompt": questions.prompt.title,
@@ -213,5 +213,5 @@ def _provenance(chat: ChatModel, questions: Questions, sampling: Sampling) -> di
     }
     if questions.domain is not None:
         known["domain"] = questions.domain
-    settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
-    return {**known, "sampling": {**settings, "seed": sampling.seed}}
+    settings = {"temperature": generation.temperature, "top_p": generation.top_p, "max_tokens": generation.max_tokens}
+    return {**known, "sampling": {**settings, "seed": generation.seed}}

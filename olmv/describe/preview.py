@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from olmv.describe.questions import Questions
 from olmv.labels.vocabulary import Label
-from olmv.llm.types import ChatModel, Message, Sampling
+from olmv.llm.types import ChatModel, Generation, Message
 
 __all__ = ["Preview", "preview"]
 
@@ -33,7 +33,7 @@ class Preview:
 
 
 def preview(
-    labels: Sequence[Label], chat: ChatModel | None, *, questions: Questions, sampling: Sampling
+    labels: Sequence[Label], chat: ChatModel | None, *, questions: Questions, generation: Generation
 ) -> Preview | None:
     """What would be asked; None if there is nothing to ask. Without `chat`, tokens are estimated from letters."""
     if not labels:
@@ -49,6 +49,6 @@ def preview(
         conversation=conversations[0],
         counted=[(label.name, count) for label, count in zip(some, counts, strict=True)],
         prompt_tokens=round(sum(counts) * len(labels) / len(some)),
-        answer_tokens=sampling.max_tokens * len(labels),
+        answer_tokens=generation.max_tokens * len(labels),
         exact=exact,
     )

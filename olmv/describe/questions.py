@@ -9,7 +9,7 @@ from olmv.labels.quality import Gate, parse_answer
 from olmv.labels.vocabulary import MAX_LABEL_CHARS, Label, clean_text
 from olmv.llm import ask as asking
 from olmv.llm.prompts import Prompt
-from olmv.llm.types import ChatModel, Message, Sampling
+from olmv.llm.types import ChatModel, Generation, Message
 
 __all__ = ["Answer", "Questions", "ask"]
 
@@ -127,7 +127,7 @@ def ask(
     *,
     questions: Questions,
     gate: Gate,
-    sampling: Sampling,
+    generation: Generation,
     retries: int = 3,
 ) -> Generator[Answer]:
     """Ask for every label, in whatever order the answers come; every label gives exactly one `Answer`.
@@ -138,12 +138,12 @@ def ask(
         LLMUnavailableError: the model is gone; labels not yet answered are lost to this call only.
     """
     waiting = (_LabelQuestion(label, questions, gate) for label in labels)
-    for asked in asking.ask(waiting, chat, schema=questions.schema, sampling=sampling, retries=retries):
+    for asked in asking.ask(waiting, chat, schema=questions.schema, generation=generation, retries=retries):
         question = asked.question
         yield Answer(
             label=question.label,
             attributes=tuple(question.accepted),
-            error=None if question.accepted else asked.why(sampling),
+            error=None if question.accepted else asked.why(generation),
             asked=asked.times,
             prompt_tokens=asked.prompt_tokens,
             completion_tokens=asked.completion_tokens,

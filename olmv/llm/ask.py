@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from olmv.errors import LLMUnavailableError
-from olmv.llm.types import ChatModel, Completion, Message, Sampling
+from olmv.llm.types import ChatModel, Completion, Generation, Message
 
 __all__ = ["Asked", "Question", "ask"]
 
@@ -52,12 +52,12 @@ class Asked(Generic[Q]):
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def why(self, sampling: Sampling) -> str:
+    def why(self, generation: Generation) -> str:
         """The last problem in one line, with what the user can do where that is known."""
         assert self.completion is not None
         problem = self.problems[0] if self.problems else _LOST
         if self.completion.finish_reason == "length":
-            return f"the answer was cut off at {sampling.max_tokens} tokens; raise --max-tokens"
+            return f"the answer was cut off at {generation.max_tokens} tokens; raise --max-tokens"
         if self.completion.finish_reason in ("error", "refusal"):
             return problem
         if not problem.startswith('"'):
@@ -71,7 +71,7 @@ def ask(
     chat: ChatModel,
     *,
     schema: Mapping[str, Any] | None,
-    sampling: Sampling,
+    generation: Generation,
     retries: int = 3,
 ) -> Generator[Asked[Q]]:
     """Ask every question, in whatever order the answers come; each comes back exactly once.
@@ -88,7 +88,7 @@ def ask(
     while True:
         under_way: dict[int, Asked[Q]] = {}
         stream = _Stream(fresh, again, under_way)
-        for number, completion in chat.complete(stream, schema=schema, sampling=sampling):
+        for number, completion in chat.complete(stream, schema=schema, generation=generation):
             asked = under_way.pop(number)
             failures = failures + 1 if completion.finish_reason == "error" else 0
             if failures >= ERRORS_IN_A_ROW:

@@ -31,7 +31,7 @@ from olmv.errors import UsageError, reason
 from olmv.io.digests import sha256_json
 from olmv.io.paths import read_text, share_dir
 from olmv.io.plain_yaml import load_yaml
-from olmv.llm.templates import PromptEnvironment
+from olmv.llm.prompt_environment import PromptEnvironment
 from olmv.llm.types import Message
 
 __all__ = ["FORMAT", "Prompt", "load_prompt", "shipped_prompts"]

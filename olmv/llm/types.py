@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-__all__ = ["ChatModel", "Completion", "Conversation", "FinishReason", "Message", "Sampling", "seed_of"]
+__all__ = ["ChatModel", "Completion", "Conversation", "FinishReason", "Generation", "Message", "seed_of"]
 
 FinishReason = Literal["stop", "length", "refusal", "error"]
 
@@ -22,7 +22,7 @@ Conversation = Sequence[Message]
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Generation:
     """How an answer is drawn.
 
     Args:
@@ -84,7 +84,7 @@ class ChatModel(Protocol):
         conversations: Iterable[Conversation],
         *,
         schema: Mapping[str, Any] | None = None,
-        sampling: Sampling,
+        generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every conversation, in whatever order they are done: (its number from 0, its answer).
 

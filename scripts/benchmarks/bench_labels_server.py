@@ -48,14 +48,16 @@ def timed_run(
     from olmv.labels.vocabulary import Label, Vocabulary
     from olmv.llm.open import open_chat
     from olmv.llm.prompts import load_prompt
-    from olmv.llm.types import Sampling
+    from olmv.llm.types import Generation
 
     vocabulary = Vocabulary.from_names(labels)
     questions = Questions(load_prompt("objects"), count=ATTRIBUTES)
-    sampling = Sampling(temperature=0, max_tokens=40 * ATTRIBUTES + 64)
+    generation = Generation(temperature=0, max_tokens=40 * ATTRIBUTES + 64)
     found: list[list[float]] = []
     with closing(open_chat(spec, concurrency=concurrency, options=options)) as chat:
-        list(chat.complete([questions.conversation(Label("warming up"))], schema=questions.schema, sampling=sampling))
+        list(
+            chat.complete([questions.conversation(Label("warming up"))], schema=questions.schema, generation=generation)
+        )
         for _ in range(1 if concurrency == 1 else RUNS):
             with tempfile.TemporaryDirectory() as folder:
                 summary = describe_labels(
@@ -64,7 +66,7 @@ def timed_run(
                     chat=chat,
                     questions=questions,
                     gate=Gate(vocabulary, templates=("{}",)),
-                    sampling=sampling,
+                    generation=generation,
                     retries=0,
                 )
             if summary.asked != len(vocabulary):

@@ -17,7 +17,7 @@ from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.llm.ask import ERRORS_IN_A_ROW
 from olmv.llm.prompts import load_prompt
-from olmv.llm.types import Completion, Sampling
+from olmv.llm.types import Completion, Generation
 from tests.support.llm_stub import StubChat, attributes, completion, label_of
 
 QUESTIONS = Questions(load_prompt("general"), count=4)
@@ -29,7 +29,7 @@ def gate_for(vocabulary: Vocabulary) -> Gate:
 
 def answers(chat: StubChat, vocabulary: Vocabulary, retries: int = 2) -> dict[str, Answer]:
     found = list(
-        ask(vocabulary, chat, questions=QUESTIONS, gate=gate_for(vocabulary), sampling=Sampling(), retries=retries)
+        ask(vocabulary, chat, questions=QUESTIONS, gate=gate_for(vocabulary), generation=Generation(), retries=retries)
     )
     assert len({answer.label.name for answer in found}) == len(found) == len(vocabulary)
     return {answer.label.name: answer for answer in found}
@@ -60,7 +60,7 @@ def test_labels_are_read_as_they_are_needed() -> None:
 
     chat = StubChat(well, ahead=5)
     vocabulary = Vocabulary.from_names(NAMES)
-    run = ask(labels(), chat, questions=QUESTIONS, gate=gate_for(vocabulary), sampling=Sampling())
+    run = ask(labels(), chat, questions=QUESTIONS, gate=gate_for(vocabulary), generation=Generation())
     next(run)
     assert len(read) == 5
     run.close()
@@ -170,16 +170,16 @@ def test_looking_does_not_touch_a_row_that_is_being_written(tmp_path: Path) -> N
 
 def test_a_preview_counts_some_of_many() -> None:
     names = Vocabulary.from_names([f"thing {number}" for number in range(1000)])
-    found = preview(list(names), StubChat(well), questions=QUESTIONS, sampling=Sampling(max_tokens=10))
+    found = preview(list(names), StubChat(well), questions=QUESTIONS, generation=Generation(max_tokens=10))
     assert found is not None
     assert len(found.counted) == 200
     assert found.prompt_tokens == 1000 * found.counted[0][1]
     assert found.answer_tokens == 10_000
     assert not found.exact
-    few = preview(list(names)[:3], StubChat(well), questions=QUESTIONS, sampling=Sampling())
+    few = preview(list(names)[:3], StubChat(well), questions=QUESTIONS, generation=Generation())
     assert few is not None
     assert few.exact
-    assert preview([], None, questions=QUESTIONS, sampling=Sampling()) is None
+    assert preview([], None, questions=QUESTIONS, generation=Generation()) is None
 
 
 MEMORY = """
@@ -188,7 +188,7 @@ from pathlib import Path
 from olmv.describe.job import describe_labels
 from olmv.labels.vocabulary import Vocabulary
 from olmv.io.journal import JsonlJournal
-from tests.labels.test_describe import QUESTIONS, gate_for, well
+from tests.describe.test_job import QUESTIONS, gate_for, well
 from tests.support.llm_stub import StubChat
 
 def letters(number):

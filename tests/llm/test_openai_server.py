@@ -17,7 +17,7 @@ from olmv.errors import LLMUnavailableError, UsageError
 from olmv.llm.answers import completion_of, first_json, strict_json
 from olmv.llm.backends import bounded_http
 from olmv.llm.backends.openai import OpenAIChat
-from olmv.llm.types import Completion, Message, Sampling
+from olmv.llm.types import Completion, Generation, Message
 from tests.support.llm_stub import answer
 
 KEY = "sk-0123456789abcdef"
@@ -86,7 +86,7 @@ def chat_at(url: str, *, timeout_s: float = 20.0) -> OpenAIChat:
 
 def complete(url: str, *, timeout_s: float = 20.0) -> Completion:
     with closing(chat_at(url, timeout_s=timeout_s)) as chat:
-        [(_, completion)] = chat.complete([QUESTION], sampling=Sampling())
+        [(_, completion)] = chat.complete([QUESTION], generation=Generation())
     return completion
 
 
@@ -100,7 +100,7 @@ def test_a_redirect_takes_neither_key_nor_labels_along(status: str) -> None:
         with server(sent_on) as (url, _), closing(chat_at(url)) as chat:
             assert chat.count_tokens([QUESTION]) is None
             with pytest.raises(LLMUnavailableError, match=r"redirects to .*neither key nor labels are sent there"):
-                list(chat.complete([QUESTION], sampling=Sampling()))
+                list(chat.complete([QUESTION], generation=Generation()))
         with (
             server(b"", models=sent_on) as (url, _),
             closing(chat_at(url)) as chat,

@@ -15,7 +15,7 @@ from olmv.llm.backends import vllm as vllm_engine
 from olmv.llm.backends.vllm import VLLMChat
 from olmv.llm.backends.vllm_log import EngineLog
 from olmv.llm.open import open_chat
-from olmv.llm.types import Completion, Conversation, Message, Sampling
+from olmv.llm.types import Completion, Conversation, Generation, Message
 from scripts.research.tiny_llama import build
 
 CONTEXT = 40
@@ -112,7 +112,7 @@ def ask(text: str) -> Conversation:
 
 
 def done(chat: VLLMChat, asked: Any, **settings: Any) -> dict[int, Completion]:
-    return dict(chat.complete(asked, sampling=settings.pop("sampling", Sampling()), **settings))
+    return dict(chat.complete(asked, generation=settings.pop("generation", Generation()), **settings))
 
 
 def test_options_are_read_as_yaml(engine: FakeLLM, folder: Path) -> None:
@@ -160,7 +160,7 @@ def test_counting_needs_no_engine(engine: FakeLLM, folder: Path) -> None:
 def test_batches_are_read_as_needed(engine: FakeLLM, folder: Path) -> None:
     chat = VLLMChat(str(folder), name="x", batch_size=3, options={})
     read: list[int] = []
-    stream = chat.complete((read.append(k) or ask("a " * k) for k in range(7)), sampling=Sampling())
+    stream = chat.complete((read.append(k) or ask("a " * k) for k in range(7)), generation=Generation())
     assert next(stream)[0] == 0
     assert read == [0, 1, 2]
     assert [number for number, _ in stream] == [1, 2, 3, 4, 5, 6]
@@ -178,8 +178,10 @@ def test_one_prompt_that_is_too_long_costs_only_itself(engine: FakeLLM, folder: 
 
 def test_every_prompt_has_its_own_luck_and_keeps_it(engine: FakeLLM, folder: Path) -> None:
     chat = VLLMChat(str(folder), name="x", batch_size=8, options={})
-    done(chat, [ask("a"), ask("b"), ask("a")], schema={"type": "object"}, sampling=Sampling(seed=3, temperature=0.5))
-    done(chat, [ask("a")], sampling=Sampling(seed=4))
+    done(
+        chat, [ask("a"), ask("b"), ask("a")], schema={"type": "object"}, generation=Generation(seed=3, temperature=0.5)
+    )
+    done(chat, [ask("a")], generation=Generation(seed=4))
     a, b, again, other = (params.seed for params in engine.params)
     assert a == again
     assert len({a, b, other}) == 3
@@ -191,7 +193,7 @@ def test_every_prompt_has_its_own_luck_and_keeps_it(engine: FakeLLM, folder: Pat
 
 def test_an_engine_that_dies(engine: FakeLLM, folder: Path) -> None:
     chat = VLLMChat(str(folder), name="vllm:tiny", batch_size=2, options={})
-    stream = chat.complete([ask("a"), ask("b"), ask("die")], sampling=Sampling())
+    stream = chat.complete([ask("a"), ask("b"), ask("die")], generation=Generation())
     assert [next(stream)[0], next(stream)[0]] == [0, 1]
     log = EngineLog.path
     assert log is not None

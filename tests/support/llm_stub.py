@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
-from olmv.llm.types import Completion, Conversation, Sampling
+from olmv.llm.types import Completion, Conversation, Generation
 
 WORDS = ("red", "round", "tall", "wet", "bright", "small", "striped", "wooden", "shiny", "curled", "long", "dark")
 
@@ -148,7 +148,7 @@ class StubChat:
         self.respond, self.ahead = respond, ahead
         self.conversations: list[list[dict[str, str]]] = []
         self.schemas: list[Mapping[str, Any] | None] = []
-        self.samplings: list[Sampling] = []
+        self.generations: list[Generation] = []
 
     def check(self) -> None: ...
 
@@ -157,10 +157,10 @@ class StubChat:
         conversations: Iterable[Conversation],
         *,
         schema: Mapping[str, Any] | None = None,
-        sampling: Sampling,
+        generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         self.schemas.append(schema)
-        self.samplings.append(sampling)
+        self.generations.append(generation)
         waiting: list[tuple[int, list[dict[str, str]]]] = []
         for number, conversation in enumerate(conversations):
             waiting.append((number, [{"role": turn.role, "content": turn.content} for turn in conversation]))

@@ -12,7 +12,7 @@ import pytest
 import olmv
 from olmv.datasets.manifests import read_manifest
 from olmv.llm.open import open_chat
-from olmv.llm.types import Conversation, Message, Sampling
+from olmv.llm.types import Conversation, Generation, Message
 from tests.caption.tiny_blip2 import build as build_blip2
 from tests.support.samples import write_clip
 
@@ -82,7 +82,7 @@ def console_script(python: str) -> str:
 def test_the_server_answers_in_the_schema() -> None:
     chat = open_chat(f"openai:{MODEL}@{URL}", concurrency=8)
     try:
-        answers = dict(chat.complete(questions(16), schema=SCHEMA, sampling=Sampling(max_tokens=400)))
+        answers = dict(chat.complete(questions(16), schema=SCHEMA, generation=Generation(max_tokens=400)))
         counted = chat.count_tokens(questions(2))
     finally:
         chat.close()
@@ -133,7 +133,8 @@ def test_the_engine_directly(tmp_path: Path) -> None:
 DIRECT = """
 import json, sys
 import psutil
-from olmv.llm.types import Message, Sampling, open_chat
+from olmv.llm.open import open_chat
+from olmv.llm.types import Generation, Message
 
 if __name__ == "__main__":
     spec, options, schema = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
@@ -141,9 +142,9 @@ if __name__ == "__main__":
     chat = open_chat(spec, options=options)
     asked = [ask(k) for k in range(64)]
     counted = chat.count_tokens(asked)
-    sampling = Sampling(max_tokens=400)
-    answers = dict(chat.complete(iter([*asked, ask(9000), ask(3)]), schema=schema, sampling=sampling))
-    again = dict(chat.complete(asked[:4], schema=schema, sampling=sampling))
+    generation = Generation(max_tokens=400)
+    answers = dict(chat.complete(iter([*asked, ask(9000), ask(3)]), schema=schema, generation=generation))
+    again = dict(chat.complete(asked[:4], schema=schema, generation=generation))
     chat.close()
     told = {
         "finished": [answers[k].finish_reason for k in range(66)],

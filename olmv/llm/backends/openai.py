@@ -16,7 +16,7 @@ from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.io.plain_yaml import load_yaml
 from olmv.llm.answers import completion_of, strict_json
 from olmv.llm.backends.bounded_http import BoundedHttpClient, BrokenAnswerError, RedirectedError
-from olmv.llm.types import Completion, Conversation, Sampling, seed_of
+from olmv.llm.types import Completion, Conversation, Generation, seed_of
 
 __all__ = ["OpenAIChat"]
 
@@ -88,7 +88,7 @@ class OpenAIChat:
         conversations: Iterable[Conversation],
         *,
         schema: Mapping[str, Any] | None = None,
-        sampling: Sampling,
+        generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         """See `olmv.llm.types.ChatModel.complete`."""
         self.check()
@@ -104,7 +104,7 @@ class OpenAIChat:
                     except StopIteration:
                         more = False
                         break
-                    answer = self._answer(conversation, schema, sampling)
+                    answer = self._answer(conversation, schema, generation)
                     numbers[asyncio.run_coroutine_threadsafe(answer, self._loop)] = number
                 for future in wait(numbers, return_when=FIRST_COMPLETED).done:
                     yield numbers.pop(future), future.result()
@@ -169,12 +169,12 @@ class OpenAIChat:
             self._served = []
 
     async def _answer(
-        self, conversation: Conversation, schema: Mapping[str, Any] | None, sampling: Sampling
+        self, conversation: Conversation, schema: Mapping[str, Any] | None, generation: Generation
     ) -> Completion:
         broken = 0
         while True:
             dialect = self._dialect
-            body = self._request(conversation, schema, sampling, dialect)
+            body = self._request(conversation, schema, generation, dialect)
             try:
                 # not chat.completions.create, which walks through every message to check types
                 request = self._client.post("/chat/completions", cast_to=str, body=body)
@@ -226,13 +226,13 @@ class OpenAIChat:
             return  # it answers, if only with a refusal
 
     def _request(
-        self, conversation: Conversation, schema: Mapping[str, Any] | None, sampling: Sampling, dialect: _Dialect
+        self, conversation: Conversation, schema: Mapping[str, Any] | None, generation: Generation, dialect: _Dialect
     ) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": seed_of(conversation, sampling.seed),
-            dialect.limit_name: sampling.max_tokens,
+            "temperature": generation.temperature,
+            "top_p": generation.top_p,
+            "seed": seed_of(conversation, generation.seed),
+            dialect.limit_name: generation.max_tokens,
         }
         body = {field: value for field, value in body.items() if field not in dialect.left_out}
         asked = _FORMATS[dialect.format]

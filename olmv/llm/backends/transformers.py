@@ -10,7 +10,7 @@ from olmv.devices import choose
 from olmv.errors import OlmvError, UsageError, reason
 from olmv.llm.grammar import SchemaProcessor
 from olmv.llm.tokens import ChatTokenizer, batches, parse_options, quiet_transformers, unavailable
-from olmv.llm.types import Completion, Conversation, Sampling
+from olmv.llm.types import Completion, Conversation, Generation
 
 __all__ = ["TransformersChat"]
 
@@ -49,7 +49,7 @@ class TransformersChat:
         conversations: Iterable[Conversation],
         *,
         schema: Mapping[str, Any] | None = None,
-        sampling: Sampling,
+        generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         """Answer batch by batch, in order; see `ChatModel.complete`.
 
@@ -60,7 +60,7 @@ class TransformersChat:
         self._load()
         grammar = self._compile(schema)
         for number, batch in enumerate(batches(conversations, self._batch_size)):
-            yield from self._answer(batch, grammar, sampling, seed=sampling.seed + number)
+            yield from self._answer(batch, grammar, generation, seed=generation.seed + number)
 
     def count_tokens(self, conversations: Sequence[Conversation]) -> list[int]:
         """Prompt tokens of every conversation; reads the tokenizer only.
@@ -138,7 +138,7 @@ class TransformersChat:
         return list(ends) if isinstance(ends, list | tuple) else [int(ends)]
 
     def _answer(
-        self, batch: Sequence[tuple[int, Conversation]], grammar: str | None, sampling: Sampling, *, seed: int
+        self, batch: Sequence[tuple[int, Conversation]], grammar: str | None, generation: Generation, *, seed: int
     ) -> Iterator[tuple[int, Completion]]:
         """A conversation that cannot be answered says why and leaves the others alone."""
         assert self._tokenizer is not None
@@ -156,21 +156,21 @@ class TransformersChat:
                 error = f"the prompt has {len(tokens)} tokens and {self._model_name} takes {context - 1}; shorten it"
                 yield number, Completion("", "error", prompt_tokens=len(tokens), error=error)
         room = context - max(map(len, prompts.values()), default=0)
-        settings = self._settings(sampling, min(sampling.max_tokens, room))
+        settings = self._settings(generation, min(generation.max_tokens, room))
         answers = self._generate(list(prompts.values()), grammar, settings, seed)
         yield from zip(prompts, answers, strict=True)
 
-    def _settings(self, sampling: Sampling, max_tokens: int) -> Any:
+    def _settings(self, generation: Generation, max_tokens: int) -> Any:
         from transformers import GenerationConfig
 
         ends = self._end_tokens()
-        drawn = sampling.temperature > 0
+        drawn = generation.temperature > 0
         # what is left open here is filled in from the model's own generation config
         return GenerationConfig(
             max_new_tokens=max_tokens,
             do_sample=drawn,
-            temperature=sampling.temperature if drawn else 1.0,
-            top_p=sampling.top_p if drawn else 1.0,
+            temperature=generation.temperature if drawn else 1.0,
+            top_p=generation.top_p if drawn else 1.0,
             top_k=0,
             repetition_penalty=1.0,
             num_beams=1,

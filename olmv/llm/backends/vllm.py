@@ -11,7 +11,7 @@ from typing import Any
 from olmv.errors import LLMUnavailableError
 from olmv.llm.backends.vllm_log import EngineLog, why
 from olmv.llm.tokens import TEMPLATE_OPTIONS, ChatTokenizer, batches, parse_options
-from olmv.llm.types import Completion, Conversation, FinishReason, Sampling, seed_of
+from olmv.llm.types import Completion, Conversation, FinishReason, Generation, seed_of
 
 __all__ = ["VLLMChat"]
 
@@ -65,7 +65,7 @@ class VLLMChat:
         conversations: Iterable[Conversation],
         *,
         schema: Mapping[str, Any] | None = None,
-        sampling: Sampling,
+        generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         """Answer batch by batch, in order; see `ChatModel.complete`.
 
@@ -80,10 +80,10 @@ class VLLMChat:
 
         def params(conversation: Conversation) -> Any:
             return parameters.SamplingParams(
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                max_tokens=sampling.max_tokens,
-                seed=seed_of(conversation, sampling.seed),
+                temperature=generation.temperature,
+                top_p=generation.top_p,
+                max_tokens=generation.max_tokens,
+                seed=seed_of(conversation, generation.seed),
                 structured_outputs=constraint,
             )
 

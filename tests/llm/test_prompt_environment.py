@@ -6,8 +6,8 @@ import pytest
 from jinja2 import TemplateError
 
 from olmv.errors import UsageError
+from olmv.llm.prompt_environment import PromptEnvironment
 from olmv.llm.prompts import load_prompt
-from olmv.llm.templates import PromptEnvironment
 
 ENVIRONMENT = PromptEnvironment()
 
