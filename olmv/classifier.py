@@ -36,6 +36,7 @@ from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.scaling import Scaler
 from olmv.scoring.score import score_clips
 from olmv.scoring.thresholds import Thresholds, thresholds_for
+from olmv.video.options import DecodeOptions
 from olmv.video.sampling import SAMPLINGS
 from olmv.video.workers.loader import FrameLoader, VideoFrames, batches
 
@@ -204,12 +205,14 @@ class Classifier:
         loader = FrameLoader(
             paths,
             preprocess=self.model.preprocess,
-            frames=frames,
-            sampling=sampling,
-            decoder=decoder,
-            workers=workers,
-            timeout_s=timeout_s,
-            thumbnails=thumbnails,
+            options=DecodeOptions(
+                frames=frames,
+                sampling=sampling,
+                decoder=decoder,
+                workers=workers,
+                timeout_s=timeout_s,
+                thumbnails=thumbnails,
+            ),
         )
         texts = build_texts(words, templates or self.model.templates)
         return self._run(loader, scoring, texts, batch_size or self.default_batch_size, text_progress)

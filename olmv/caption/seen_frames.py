@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from olmv.caption.captioner import FrameCaption, FrameCaptioner, kept_captions
+from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, VideoFrames
 
 __all__ = ["CaptionedVideo", "caption_frames"]
@@ -59,11 +60,7 @@ def caption_frames(
     loader = FrameLoader(
         paths,
         preprocess=captioner.preprocess,
-        frames=frames,
-        sampling=sampling,
-        decoder=decoder,
-        workers=workers,
-        timeout_s=timeout_s,
+        options=DecodeOptions(frames=frames, sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout_s),
     )
     with closing(loader.start()):
         waiting: list[VideoFrames] = []

@@ -29,6 +29,7 @@ from olmv.scoring.probabilities import Mode
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
 from olmv.video.decode import VideoFrames
+from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, batches
 
 __all__ = ["Listener", "Scoring", "predicted", "score_benchmark"]
@@ -143,13 +144,11 @@ def _decoded(benchmark: Benchmark, todo: list[int], classifier: Classifier, scor
     loader = FrameLoader(
         [benchmark.videos[index] for index in todo],
         preprocess=classifier.model.preprocess,
-        frames=scoring.views.frames,
-        decoder=scoring.decoder,
-        workers=scoring.workers,
-        timeout_s=scoring.timeout_s,
-        # a view-by-view file holds many frames; few of them may wait
         prefetch=max(2, 16 // scoring.views.count),
-        _decode=ViewReader(scoring.views),
+        decode=ViewReader(scoring.views),
+        options=DecodeOptions(
+            frames=scoring.views.frames, decoder=scoring.decoder, workers=scoring.workers, timeout_s=scoring.timeout_s
+        ),
     )
     with closing(loader):
         yield from loader.start()

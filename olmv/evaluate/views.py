@@ -22,9 +22,11 @@ from torch.nn.functional import interpolate
 
 from olmv.errors import UsageError
 from olmv.scoring.pooling import FramePooling
-from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
+from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.frames import Indices, Pixels, VideoReader
+from olmv.video.options import DecodeOptions
 from olmv.video.sampling import uniform
+from olmv.video.transforms import Preprocess
 
 __all__ = ["VIEWS", "ViewReader", "Views", "crops", "middle_frames", "views_for", "windows"]
 
@@ -179,7 +181,7 @@ class ViewReader:
 
     views: Views
 
-    def __call__(self, path: str, settings: DecodeSettings) -> VideoFrames:
+    def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
         """Pixels [V * T', 3, S, S], view after view; T' < T only for `uniform` and a video of fewer frames.
 
         Raises:
@@ -195,12 +197,12 @@ class ViewReader:
             return np.unique(indices)
 
         if views.name != "uniform":
-            size = settings.preprocess.size
+            size = preprocess.size
 
             def resize(frame: Pixels) -> Tensor:
                 return crops(frame, size, views)[None]
 
-        found = decode_video(path, settings, pick=pick, resize=resize)
+        found = decode_video(path, preprocess, options, pick=pick, resize=resize)
         assert found.pixels is not None  # decode_video raises instead
         # a frame that could not be decoded is stood in for by its neighbour in time
         nearest = np.abs(found.times_s[None, None] - plan[..., None]).argmin(-1)

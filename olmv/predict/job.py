@@ -22,6 +22,7 @@ from olmv.predict.page import ReportInfo, write_report
 from olmv.predict.redecide import redecide
 from olmv.predict.sheets import check_sheet, write_wide, write_xlsx
 from olmv.predictions import VideoPrediction, check_row
+from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
@@ -376,12 +377,14 @@ def _fetch_missing_pictures(
     with FrameLoader(
         missing,
         preprocess=classifier.model.preprocess,
-        frames=job.frames,
-        sampling=job.sampling,
-        decoder=job.decoder,
-        workers=job.workers,
-        timeout_s=job.timeout_s,
-        thumbnails=True,
+        options=DecodeOptions(
+            frames=job.frames,
+            sampling=job.sampling,
+            decoder=job.decoder,
+            workers=job.workers,
+            timeout_s=job.timeout_s,
+            thumbnails=True,
+        ),
     ) as loader:
         for video in loader:
             if video.thumbnails:

@@ -1,4 +1,4 @@
-"""One file to model input: what a worker does, and what the calling process does with `workers=0`."""
+"""Decode one file into model input: what a worker does, and what the calling process does with `workers=0`."""
 
 import io
 import os
@@ -12,24 +12,14 @@ import torch
 
 from olmv.errors import DecodeError, VideoError
 from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo, VideoReader
+from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import open_reader, pick_indices
 from olmv.video.transforms import Preprocess
 
-__all__ = ["DecodeSettings", "VideoFrames", "decode_video"]
+__all__ = ["VideoFrames", "decode_video"]
 
 THUMBNAIL_WIDTH = 160
 THUMBNAIL_QUALITY = 80
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodeSettings:
-    """What is done to every file of a run."""
-
-    preprocess: Preprocess
-    frames: int = 8
-    sampling: str = "uniform"
-    decoder: str = "auto"
-    thumbnails: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +51,8 @@ class VideoFrames:
 
 def decode_video(
     path: str,
-    settings: DecodeSettings,
+    preprocess: Preprocess,
+    options: DecodeOptions = DecodeOptions(),
     *,
     index: int = 0,
     pick: Callable[[VideoReader], Indices] | None = None,
@@ -71,30 +62,31 @@ def decode_video(
 
     Args:
         path: the file.
-        settings: what to do with it.
+        preprocess: the model's input.
+        options: what to do with the file; its workers and limits are the loader's business.
         index: goes into the result.
-        pick: chooses the frames in place of `settings.sampling`; may name one twice.
+        pick: chooses the frames in place of `options.sampling`; may name one twice.
         resize: [H, W, 3] uint8 -> [n, 3, h, w] (uint8, or float32 on the same 0-255 scale), in place of
-            `settings.preprocess.resize`; every frame of a file must come out in the same shape.
+            `preprocess.resize`; every frame of a file must come out in the same shape.
 
     Raises:
         VideoError: the file cannot be read, or none of its picked frames can be decoded.
     """
-    reader = open_reader(path, decoder=settings.decoder)
+    reader = open_reader(path, decoder=options.decoder)
     try:
         if pick is None:
-            indices = pick_indices(reader, frames=settings.frames, sampling=settings.sampling)
+            indices = pick_indices(reader, frames=options.frames, sampling=options.sampling)
         else:
             indices = pick(reader)
         repeats = Counter(indices.tolist())
-        resize = resize or settings.preprocess.resize
+        resize = resize or preprocess.resize
         kept: list[tuple[PickedFrame, torch.Tensor, bytes]] = []
         corrupt = 0
         for picked in reader.frames(indices):
             corrupt += picked.corrupt
             if picked.pixels is None:
                 continue
-            jpeg = thumbnail(picked.pixels) if settings.thumbnails else b""
+            jpeg = thumbnail(picked.pixels) if options.thumbnails else b""
             small = resize(picked.pixels)
             slim = PickedFrame(picked.wanted, picked.index, picked.time_s, None, picked.corrupt)
             kept += [(slim, small, jpeg)] * repeats[picked.wanted]
@@ -108,10 +100,10 @@ def decode_video(
             pixels=torch.cat([small for _, small, _ in kept]),
             times_s=np.array([p.time_s for p, _, _ in kept]),
             info=reader.info,
-            requested=settings.frames,
+            requested=options.frames,
             decoded=len(kept),
             corrupt=corrupt,
-            thumbnails=[jpeg for _, _, jpeg in kept] if settings.thumbnails else [],
+            thumbnails=[jpeg for _, _, jpeg in kept] if options.thumbnails else [],
         )
     finally:
         reader.close()

@@ -27,6 +27,7 @@ from olmv.metrics.bootstrap import mean_interval, multi_label_intervals
 from olmv.models.base import VideoModel
 from olmv.models.clip.own_towers import LiteTowers
 from olmv.models.registry import load_video_clip
+from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 from scripts.benchmarks.real_sets import RealSet
 from scripts.benchmarks.results import Figure, show, write
@@ -90,7 +91,9 @@ class Arms:
 def look(model: VideoModel, towers: LiteTowers, real: RealSet, frames: int) -> tuple[RealSet, list[Tensor]]:
     """The pooled features of every video's frames [T, D], not normalised; videos that cannot be read are left out."""
     features: dict[int, Tensor] = {}
-    with FrameLoader(real.videos, preprocess=model.preprocess, frames=frames, timeout_s=120.0) as loader:
+    with FrameLoader(
+        real.videos, preprocess=model.preprocess, options=DecodeOptions(frames=frames, timeout_s=120.0)
+    ) as loader:
         for video in loader:
             if video.pixels is not None:
                 features[video.index] = towers.image(model.preprocess.normalize(video.pixels))

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from olmv.caption.captioner import FrameCaptioner, open_captioner
 from olmv.caption.seen_frames import caption_frames
+from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
 from scripts.benchmarks.bench_predict import make_corpus
@@ -90,7 +91,7 @@ def measure(paths: list[str], model: Path) -> dict[str, float]:
     with closing(open_captioner(f"blip2:{model}", max_tokens=24)) as captioner:
 
         def loader() -> FrameLoader:
-            return FrameLoader(paths, preprocess=captioner.preprocess, frames=FRAMES)
+            return FrameLoader(paths, preprocess=captioner.preprocess, options=DecodeOptions(frames=FRAMES))
 
         begun = time.perf_counter()
         with loader() as videos:

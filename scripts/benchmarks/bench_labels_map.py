@@ -23,12 +23,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision
 
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import DEFAULT_TEMPLATES
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.metrics.ranked import average_precision
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
@@ -94,8 +94,7 @@ def similarities(model: VideoCLIP, frames: Tensor, arms: dict[str, Arm], frame_p
 
 def label_precisions(similarity: Tensor, truth: Tensor) -> Tensor:
     """Average precision `[C]` of every label; NaN where no clip has it."""
-    found: Tensor = multilabel_average_precision(similarity, truth, num_labels=truth.shape[1], average=None)
-    return found.masked_fill(truth.sum(0) == 0, torch.nan)
+    return torch.from_numpy(average_precision(similarity.numpy(), truth.numpy() > 0))
 
 
 def print_labels(book: AttributeBook, before: Tensor, after: Tensor, title: str) -> None:

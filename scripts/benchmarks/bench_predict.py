@@ -36,6 +36,7 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.towers import OpenClipTowers
 from olmv.models.registry import load_video_clip
 from olmv.models.storage.saving import save_pretrained
+from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
 from scripts.benchmarks.common import peak_rss_mb, report
@@ -151,7 +152,7 @@ def run_olmv(classifier: Classifier, paths: Iterable[str], *, frames: int = FRAM
 
 
 def decode_only(preprocess: Preprocess, paths: Sequence[str], **options: Any) -> None:
-    with FrameLoader(paths, preprocess=preprocess, frames=FRAMES, **options) as loader:
+    with FrameLoader(paths, preprocess=preprocess, options=DecodeOptions(frames=FRAMES, **options)) as loader:
         for _ in loader:
             pass
 

@@ -28,10 +28,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.calibrate.crossfit import cross_fit, figures_of, stratified_folds
+from olmv.calibrate.crossfit import cross_fit, stratified_folds
 from olmv.calibrate.fitting import fit_all
 from olmv.calibrate.guarantee import positives_needed, promise_threshold
 from olmv.calibrate.objectives import Objective
+from olmv.metrics.decisions import decision_figures
 from scripts.benchmarks.common import report
 
 Floats = NDArray[np.float64]
@@ -162,8 +163,8 @@ def gain(probability: Floats, truth: Bools) -> dict[str, float]:
     # 8: four of five folds of a minimum support of 10
     fitted = cross_fit(probability, truth, fold, lambda p, t: fit_all(p, t, objective, min_support=8).threshold)
     return {
-        "macro_f1_half": figures_of(probability >= 0.5, truth).macro_f1,
-        "macro_f1_per_label": figures_of(probability >= fitted, truth).macro_f1,
+        "macro_f1_half": decision_figures(probability >= 0.5, truth).macro_f1,
+        "macro_f1_per_label": decision_figures(probability >= fitted, truth).macro_f1,
     }
 
 

@@ -17,12 +17,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multilabel_average_precision
 
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.metrics.ranked import average_precision
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
@@ -67,9 +68,7 @@ def truth_of(scenes: Sequence[Scene], names: Sequence[str]) -> Tensor:
 
 def macro_map(similarity: Tensor, truth: Tensor) -> float:
     """Mean over the labels with at least one positive of their average precision."""
-    there = truth.sum(0) > 0
-    similarity, truth = similarity[:, there], truth[:, there]
-    return float(multilabel_average_precision(similarity, truth, num_labels=truth.shape[1], average="macro"))
+    return float(np.nanmean(average_precision(similarity.numpy(), truth.numpy() > 0)))
 
 
 def evaluate(model: VideoCLIP, clips: int, seed: int, frame_pooling: str) -> dict[str, float]:

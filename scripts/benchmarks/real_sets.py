@@ -16,6 +16,7 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoEmbedding
 from olmv.models.embed import video_vector
 from olmv.scoring.score import score_clips
+from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, batches
 
 __all__ = ["Embedded", "RealSet", "embed"]
@@ -108,7 +109,9 @@ class Embedded:
 
 def embed(real: RealSet, classifier: Classifier, *, frames: int) -> Embedded:
     """Look at every video once."""
-    loader = FrameLoader(real.videos, preprocess=classifier.model.preprocess, frames=frames, timeout_s=120.0)
+    loader = FrameLoader(
+        real.videos, preprocess=classifier.model.preprocess, options=DecodeOptions(frames=frames, timeout_s=120.0)
+    )
     clips: dict[int, VideoEmbedding] = {}
     with loader:
         for batch in batches(loader, 64):

@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = ("README.md", "docs/benchmarks.md", "olmv/models/olmv-lite/README.md")
+DOCUMENTS = ("docs/benchmarks.md", "olmv/models/olmv-lite/README.md")
 MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 # the sets of ../shared/real that are shown, and what they are

@@ -12,7 +12,7 @@ from PIL import Image
 
 from olmv.errors import UsageError
 from olmv.evaluate.views import VIEWS, ViewReader, crops, middle_frames, views_for, windows
-from olmv.video.decode import DecodeSettings
+from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from tests.support.videos import make_video
 
@@ -94,7 +94,7 @@ def test_three_crops_are_both_ends_and_the_middle() -> None:
 def test_a_file_gives_all_views(name: str, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=40)
     views = views_for(name, "ucf101-ep2", 4)
-    found = ViewReader(views)(str(path), DecodeSettings(preprocess=Preprocess(size=16), frames=4))
+    found = ViewReader(views)(str(path), Preprocess(size=16), DecodeOptions(frames=4))
     assert found.pixels is not None
     assert found.pixels.shape == (views.count * 4, 3, 16, 16)
     assert found.requested == 4
@@ -103,7 +103,7 @@ def test_a_file_gives_all_views(name: str, tmp_path: Path) -> None:
 def test_overlapping_clips_keep_their_order(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=12)
     views = views_for("openvclip", "ucf101-ep2", 4)
-    found = ViewReader(views)(str(path), DecodeSettings(preprocess=Preprocess(size=16), frames=4))
+    found = ViewReader(views)(str(path), Preprocess(size=16), DecodeOptions(frames=4))
     assert found.pixels is not None
     first, second, third = found.pixels.chunk(3)
     assert torch.equal(first, second)
@@ -127,6 +127,6 @@ def test_unknown_views_and_frames() -> None:
 def test_a_photo_fills_every_view(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg")
     views = VIEWS[name]
-    video = ViewReader(views)(str(tmp_path / "a.jpg"), DecodeSettings(preprocess=Preprocess(size=32)))
+    video = ViewReader(views)(str(tmp_path / "a.jpg"), Preprocess(size=32), DecodeOptions())
     assert len(video.pixels) == (1 if name == "uniform" else views.count * views.frames)
     assert (video.decoded, video.corrupt) == (1, 0)

@@ -19,6 +19,7 @@ from olmv.train.data.augment import AugmentConfig
 from olmv.train.data.clip_reader import cache_size
 from olmv.train.data.dataset import Batch, Sample, VideoDataset, batches, epoch_order
 from olmv.train.data.manifest_data import ManifestDataset
+from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from tests.support.samples import write_clip
 
@@ -91,11 +92,11 @@ def test_samples_follow_from_seed_epoch_and_index(videos: list[str]) -> None:
 
 
 def test_without_augmentation_nothing_is_random(videos: list[str]) -> None:
-    from olmv.video.decode import DecodeSettings, decode_video
+    from olmv.video.decode import decode_video
 
     data = dataset(videos, augment=None)
     assert equal(pixels_of(data, 0), pixels_of(data, 5))
-    usual = decode_video(videos[0], DecodeSettings(preprocess=PREPROCESS, frames=4)).pixels
+    usual = decode_video(videos[0], PREPROCESS, DecodeOptions(frames=4)).pixels
     assert usual is not None
     assert torch.equal(data.load(0, 0).pixels, usual)
 

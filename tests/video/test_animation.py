@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from olmv.errors import DecodeError
-from olmv.video.decode import DecodeSettings, decode_video
+from olmv.video.decode import decode_video
+from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import open_reader, read_frames
 from olmv.video.transforms import Preprocess
 from tests.support import videos
@@ -107,9 +108,7 @@ def test_frames_and_times(tmp_path: Path, extension: str, options: dict[str, obj
 def test_every_sampling(tmp_path: Path, sampling: str) -> None:
     pictures = [square(place % 9) for place in range(60)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=50, disposal=2)
-    video = decode_video(
-        os.fspath(tmp_path / "a.gif"), DecodeSettings(preprocess=Preprocess(size=32), frames=4, sampling=sampling)
-    )
+    video = decode_video(os.fspath(tmp_path / "a.gif"), Preprocess(size=32), DecodeOptions(frames=4, sampling=sampling))
     assert (video.decoded, video.corrupt, video.info.num_frames) == (4, 0, 60)
     assert (np.diff(video.times_s) > 0).all()
 

@@ -24,7 +24,8 @@ from olmv.errors import (
     UsageError,
     WorkerCrashedError,
 )
-from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
+from olmv.video.decode import VideoFrames, decode_video
+from olmv.video.options import DecodeOptions
 from olmv.video.readers import open as readers
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
@@ -33,7 +34,7 @@ from tests.support import videos
 SMALL = Preprocess(size=32)
 
 
-def acting_decode(path: str, settings: DecodeSettings) -> VideoFrames:
+def acting_decode(path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
     """Does what the file's name says."""
     name = Path(path).stem
     if name == "hang":
@@ -50,8 +51,8 @@ def acting_decode(path: str, settings: DecodeSettings) -> VideoFrames:
         raise KeyError("a decoder's bug")
     if name.startswith("slow"):
         time.sleep(0.5)
-    pixels = torch.full((settings.frames, 3, 32, 32), len(name), dtype=torch.uint8)
-    return VideoFrames(index=0, path=path, pixels=pixels, requested=settings.frames, decoded=settings.frames)
+    pixels = torch.full((options.frames, 3, 32, 32), len(name), dtype=torch.uint8)
+    return VideoFrames(index=0, path=path, pixels=pixels, requested=options.frames, decoded=options.frames)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def test_rows_come_in_order_with_bad_files_among_them(clips: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("text")
     paths = [clips[0], tmp_path / "text.mp4", *clips[1:], tmp_path / "absent.mp4", clips[0]]
-    with FrameLoader(paths, preprocess=SMALL, frames=4, workers=2, thumbnails=True) as loader:
+    with FrameLoader(paths, preprocess=SMALL, options=DecodeOptions(frames=4, workers=2, thumbnails=True)) as loader:
         rows = list(loader)
     assert [r.index for r in rows] == list(range(8))
     assert [r.path for r in rows] == [os.fspath(p) for p in paths]
@@ -79,8 +80,8 @@ def test_rows_come_in_order_with_bad_files_among_them(clips: list[Path], tmp_pat
 
 
 def test_workers_and_this_process_agree(clips: list[Path]) -> None:
-    here = list(FrameLoader(clips, preprocess=SMALL, workers=0, sampling="adaptive", frames=3))
-    there = list(FrameLoader(clips, preprocess=SMALL, workers=2, sampling="adaptive", frames=3))
+    here = list(FrameLoader(clips, preprocess=SMALL, options=DecodeOptions(workers=0, sampling="adaptive", frames=3)))
+    there = list(FrameLoader(clips, preprocess=SMALL, options=DecodeOptions(workers=2, sampling="adaptive", frames=3)))
     for a, b in zip(here, there, strict=True):
         assert torch.equal(a.pixels, b.pixels)
         assert a.info == b.info
@@ -91,10 +92,8 @@ def test_each_disaster_costs_one_row() -> None:
     loader = FrameLoader(
         [f"{n}.mp4" for n in names],
         preprocess=SMALL,
-        workers=2,
-        timeout_s=3,
-        memory_limit_mb=300,
-        _decode=acting_decode,
+        decode=acting_decode,
+        options=DecodeOptions(workers=2, timeout_s=3, memory_limit_mb=300),
     )
     rows = dict(zip(names, loader, strict=True))
     assert [n for n in names if rows[n].error is None] == ["a", "b", "cc"]
@@ -116,7 +115,7 @@ def test_each_disaster_costs_one_row() -> None:
 def test_a_hanging_file_does_not_hold_up_the_others() -> None:
     names = ["hang", *(f"f{i}" for i in range(6))]
     start = time.monotonic()
-    loader = FrameLoader(names, preprocess=SMALL, workers=2, timeout_s=2, _decode=acting_decode)
+    loader = FrameLoader(names, preprocess=SMALL, decode=acting_decode, options=DecodeOptions(workers=2, timeout_s=2))
     rows = list(loader)
     assert [r.error is None for r in rows] == [False] + [True] * 6
     assert time.monotonic() - start < 60
@@ -124,7 +123,12 @@ def test_a_hanging_file_does_not_hold_up_the_others() -> None:
 
 def test_decoding_goes_on_while_the_caller_computes() -> None:
     """Results larger than a pipe's buffer are taken in although nobody asks for them yet."""
-    loader = FrameLoader([f"slow{i}" for i in range(5)], preprocess=SMALL, frames=200, workers=1, _decode=acting_decode)
+    loader = FrameLoader(
+        [f"slow{i}" for i in range(5)],
+        preprocess=SMALL,
+        decode=acting_decode,
+        options=DecodeOptions(frames=200, workers=1),
+    )
     rows = iter(loader)
     next(rows)
     time.sleep(4)
@@ -142,7 +146,9 @@ def test_paths_are_read_only_as_far_as_needed() -> None:
             read += 1
             yield f"{read}.mp4"
 
-    rows = iter(FrameLoader(endless(), preprocess=SMALL, workers=2, prefetch=5, _decode=acting_decode))
+    rows = iter(
+        FrameLoader(endless(), preprocess=SMALL, prefetch=5, decode=acting_decode, options=DecodeOptions(workers=2))
+    )
     for _ in range(10):
         next(rows)
     time.sleep(0.3)
@@ -152,7 +158,7 @@ def test_paths_are_read_only_as_far_as_needed() -> None:
 
 def test_leaving_early_leaves_no_process() -> None:
     before = {p.pid for p in psutil.Process().children(recursive=True)}
-    for _ in FrameLoader(["a", "hang", "b"], preprocess=SMALL, workers=2, _decode=acting_decode):
+    for _ in FrameLoader(["a", "hang", "b"], preprocess=SMALL, decode=acting_decode, options=DecodeOptions(workers=2)):
         break
     gc.collect()
     deadline = time.monotonic() + 10
@@ -165,7 +171,7 @@ def test_leaving_early_leaves_no_process() -> None:
 
 
 def test_no_paths() -> None:
-    assert list(FrameLoader([], preprocess=SMALL, workers=1)) == []
+    assert list(FrameLoader([], preprocess=SMALL, options=DecodeOptions(workers=1))) == []
 
 
 def test_a_failing_path_iterator_is_the_callers_error() -> None:
@@ -174,7 +180,7 @@ def test_a_failing_path_iterator_is_the_callers_error() -> None:
         raise RuntimeError("from the paths")
 
     with pytest.raises(RuntimeError, match="from the paths"):
-        list(FrameLoader(paths(), preprocess=SMALL, workers=1, _decode=acting_decode))
+        list(FrameLoader(paths(), preprocess=SMALL, decode=acting_decode, options=DecodeOptions(workers=1)))
 
 
 def test_a_script_without_main_guard_works(clips: list[Path], tmp_path: Path) -> None:
@@ -194,7 +200,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"
         "from olmv.video.transforms import Preprocess\nfrom olmv.video.workers.loader import FrameLoader\n"
         "from tests.video.test_loader import acting_decode\n"
-        "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), workers=1, _decode=acting_decode))\n"
+        "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), workers=1, decode=acting_decode))\n"
         "next(rows); time.sleep(0.3); print('ready', flush=True); time.sleep(60)\n"
     )
     root = os.fspath(Path(__file__).parents[2])
@@ -211,7 +217,12 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 
 def test_memory_stays_flat() -> None:
     process = psutil.Process()
-    loader = FrameLoader((f"{i}" for i in range(400)), preprocess=SMALL, frames=64, workers=2, _decode=acting_decode)
+    loader = FrameLoader(
+        (f"{i}" for i in range(400)),
+        preprocess=SMALL,
+        decode=acting_decode,
+        options=DecodeOptions(frames=64, workers=2),
+    )
     peaks = []
     for row in loader:  # 200 KB each: 80 MB if they were kept
         if row.index in (100, 399):
@@ -221,7 +232,7 @@ def test_memory_stays_flat() -> None:
 
 def test_real_decoding_respects_the_memory_cap(tmp_path: Path) -> None:
     path = videos.make_video(tmp_path / "big.mp4", frames=2, width=2560, height=1440)
-    row = next(iter(FrameLoader([path], preprocess=SMALL, workers=1, memory_limit_mb=8)))
+    row = next(iter(FrameLoader([path], preprocess=SMALL, options=DecodeOptions(workers=1, memory_limit_mb=8))))
     # Python's own allocations fail with a MemoryError; where FFmpeg's fail first, it reports frames it cannot decode
     assert type(row.error) in (WorkerCrashedError, DecodeError)
     assert row.pixels is None
@@ -235,9 +246,8 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
     start = data.index(b"mdat") + 4
     data[start:] = bytes(len(data) - start)
     (tmp_path / "zero.mp4").write_bytes(data)
-    settings = DecodeSettings(preprocess=SMALL)
     with pytest.raises(DecodeError, match="none of 8 frames could be decoded; copy or download it again"):
-        decode_video(os.fspath(tmp_path / "zero.mp4"), settings)
+        decode_video(os.fspath(tmp_path / "zero.mp4"), SMALL)
 
 
 def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,18 +255,19 @@ def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
         "workers is -1; use 0 for none": {"workers": -1},
         "timeout_s is 0; use a positive number": {"timeout_s": 0},
         "memory_limit_mb is 0; use at least 1": {"memory_limit_mb": 0},
-        "prefetch is 0; use at least 1": {"prefetch": 0},
         "frames is 0; ask for at least 1": {"frames": 0},
         "unknown sampling 'x'": {"sampling": "x"},
     }
     for message, arguments in cases.items():
         with pytest.raises(ValueError, match=message):
-            FrameLoader([], preprocess=SMALL, **arguments)
+            FrameLoader([], preprocess=SMALL, options=DecodeOptions(**arguments))
+    with pytest.raises(ValueError, match="prefetch is 0; use at least 1"):
+        FrameLoader([], preprocess=SMALL, prefetch=0)
     with pytest.raises(UsageError, match="unknown decoder 'x'"):
-        FrameLoader([], preprocess=SMALL, decoder="x")
+        FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="x"))
     monkeypatch.setattr(readers, "available_decoders", lambda: {"decord": None})
     with pytest.raises(MissingDependencyError, match="'decord' is not installed"):
-        FrameLoader([], preprocess=SMALL, decoder="decord")
+        FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="decord"))
 
 
 def test_a_package_that_does_not_fit_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

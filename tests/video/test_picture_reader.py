@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from olmv.errors import DecodeError, NotAVideoError
-from olmv.video.decode import DecodeSettings, decode_video
+from olmv.video.decode import decode_video
+from olmv.video.options import DecodeOptions
 from olmv.video.pictures import pixels as picture_pixels
 from olmv.video.pictures import reader as picture_reader
 from olmv.video.pictures.reader import PictureReader
@@ -26,7 +27,7 @@ from tests.support import videos
 from tests.support.pictures import near, photo, pixels_of, png_chunk, tiff
 
 KINDS = {"jpg": "jpeg", "png": "png", "webp": "webp", "bmp": "bmp", "tiff": "tiff", "gif": "gif"}
-SETTINGS = DecodeSettings(preprocess=Preprocess(size=32))
+SMALL = Preprocess(size=32)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def no_warnings() -> None:
 def test_a_photo_is_a_video_of_one_frame(tmp_path: Path, extension: str, sampling: str) -> None:
     path = tmp_path / f"a.{extension}"
     Image.fromarray(photo()).save(path)
-    video = decode_video(os.fspath(path), DecodeSettings(preprocess=Preprocess(size=32), sampling=sampling))
+    video = decode_video(os.fspath(path), Preprocess(size=32), DecodeOptions(sampling=sampling))
     assert video.pixels.shape == (1, 3, 32, 32)
     assert (video.requested, video.decoded, video.corrupt, video.times_s.tolist()) == (8, 1, 0, [0.0])
     info = video.info
@@ -96,7 +97,7 @@ def test_damaged_exif_turns_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", KINDS)
 def test_one_pixel(tmp_path: Path, extension: str) -> None:
     Image.new("RGB", (1, 1), (200, 100, 50)).save(tmp_path / f"a.{extension}")
-    video = decode_video(os.fspath(tmp_path / f"a.{extension}"), SETTINGS)
+    video = decode_video(os.fspath(tmp_path / f"a.{extension}"), SMALL)
     assert near(video.pixels[0].permute(1, 2, 0).numpy(), np.full((32, 32, 3), (200, 100, 50)), 3)
 
 
@@ -164,13 +165,13 @@ def test_a_photo_that_is_cut_off_is_used_and_counted(tmp_path: Path, extension: 
     assert (frames.requested, frames.decoded, frames.corrupt) == (8, 1, 1)
     rows = slice(60, 120) if extension == "bmp" else slice(0, 60)  # BMP begins below
     assert near(frames.pixels[0][rows], photo(120, 160)[rows], 8)
-    video = decode_video(os.fspath(cut), SETTINGS)
+    video = decode_video(os.fspath(cut), SMALL)
     assert (video.decoded, video.corrupt) == (1, 1)
     cut = videos.truncate(tmp_path / f"a.{extension}", tmp_path / "short.jpg", 0.45)
     with pytest.raises(
         DecodeError, match=r"short.jpg: (is a .* picture that|none of 1 frames) .*; copy or download it again"
     ):
-        decode_video(os.fspath(cut), SETTINGS)
+        decode_video(os.fspath(cut), SMALL)
 
 
 def test_a_webp_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
@@ -196,10 +197,11 @@ def test_a_forked_worker_imports_nothing_for_photos(tmp_path: Path) -> None:
         square.save(tmp_path / f"b.{extension}", save_all=True, append_images=[square.rotate(45)], exif=_turned_right())
     code = (
         "import sys\nfrom olmv.video.workers.fork_server import _warm_up\n_warm_up()\nbefore = set(sys.modules)\n"
-        "from olmv.video.decode import DecodeSettings, decode_video\n"
+        "from olmv.video.decode import decode_video\n"
         "from olmv.video.transforms import Preprocess\n"
-        "settings = DecodeSettings(preprocess=Preprocess(size=32), thumbnails=True)\n"
-        "for path in sys.argv[1:]: decode_video(path, settings)\n"
+        "from olmv.video.options import DecodeOptions\n"
+        "options = DecodeOptions(thumbnails=True)\n"
+        "for path in sys.argv[1:]: decode_video(path, Preprocess(size=32), options)\n"
         "print(sorted(name for name in set(sys.modules) - before if name.startswith(('PIL', 'olmv'))))\n"
     )
     files = sorted(map(os.fspath, tmp_path.iterdir()))

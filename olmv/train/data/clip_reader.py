@@ -19,8 +19,9 @@ from olmv.errors import OutputError
 from olmv.io.atomic import write_atomic
 from olmv.io.digests import sha256_json
 from olmv.train.data.augment import LARGEST_SHORT_SIDE, Augmentation, AugmentConfig
-from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
+from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.frames import Floats, Indices, Pixels
+from olmv.video.options import DecodeOptions
 from olmv.video.sampling import random_segments, uniform, window
 from olmv.video.transforms import Preprocess
 
@@ -67,7 +68,7 @@ class ClipReader:
     cache: str | None = None
     cache_frames: int = 32
 
-    def __call__(self, path: str, settings: DecodeSettings) -> VideoFrames:
+    def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
         """The clip of a `Task`: pixels [at most T, 3, S, S] uint8, augmented.
 
         Raises:
@@ -78,13 +79,14 @@ class ClipReader:
         # drawn before the frames, whose number differs between files
         plan = Augmentation() if self.augment is None or rng is None else self.augment.draw(rng, may_flip=path.may_flip)
         if self.cache is not None:
-            clip = self._from_cache(path, settings, Path(self.cache), plan, rng)
+            clip = self._from_cache(path, preprocess, options, Path(self.cache), plan, rng)
         else:
             clip = decode_video(
                 str(path),
-                settings,
-                pick=lambda reader: self._pick(reader.timestamps_s, reader.end_s, settings.frames, rng),
-                resize=lambda frame: plan.crop(frame, settings.preprocess),
+                preprocess,
+                options,
+                pick=lambda reader: self._pick(reader.timestamps_s, reader.end_s, options.frames, rng),
+                resize=lambda frame: plan.crop(frame, preprocess),
             )
         return replace(clip, pixels=None if clip.pixels is None else plan.finish(clip.pixels))
 
@@ -96,34 +98,40 @@ class ClipReader:
         return random_segments(times_s, end_s=end_s, frames=frames, rng=rng)
 
     def _from_cache(
-        self, path: Task, settings: DecodeSettings, folder: Path, plan: Augmentation, rng: np.random.Generator | None
+        self,
+        path: Task,
+        preprocess: Preprocess,
+        options: DecodeOptions,
+        folder: Path,
+        plan: Augmentation,
+        rng: np.random.Generator | None,
     ) -> VideoFrames:
-        kept = self._kept_frames(str(path), settings, folder)
+        kept = self._kept_frames(str(path), preprocess, options, folder)
         # they lie at even distances in time
-        picked = self._pick(np.arange(len(kept)) / len(kept), 1.0, settings.frames, rng)
-        pixels = plan.crop(kept[picked], settings.preprocess)
-        return VideoFrames(index=0, path=str(path), pixels=pixels, requested=settings.frames, decoded=len(pixels))
+        picked = self._pick(np.arange(len(kept)) / len(kept), 1.0, options.frames, rng)
+        pixels = plan.crop(kept[picked], preprocess)
+        return VideoFrames(index=0, path=str(path), pixels=pixels, requested=options.frames, decoded=len(pixels))
 
-    def _kept_frames(self, path: str, settings: DecodeSettings, folder: Path) -> Pixels:
+    def _kept_frames(self, path: str, preprocess: Preprocess, options: DecodeOptions, folder: Path) -> Pixels:
         """[N, h, w, 3] of a video, from the cache where it has them."""
         try:
             status = os.stat(path)  # noqa: PTH116 - what the file is now, through links
         except (OSError, ValueError):
-            return _decoded(path, settings, self.cache_frames)  # says what is wrong with it
+            return _decoded(path, preprocess, replace(options, frames=self.cache_frames))  # says what is wrong with it
         key = {
             "format": CACHE_FORMAT,
             "path": os.path.realpath(path),
             "modified_ns": status.st_mtime_ns,
             "bytes": status.st_size,
             "frames": self.cache_frames,
-            "short_side": _short_side(settings.preprocess),
-            "interpolation": settings.preprocess.interpolation,
-            "decoder": settings.decoder,
+            "short_side": _short_side(preprocess),
+            "interpolation": preprocess.interpolation,
+            "decoder": options.decoder,
         }
         entry = folder / f"{sha256_json(key)}.npy"
         if (kept := _load(entry)) is not None:
             return kept
-        frames = _decoded(path, settings, self.cache_frames)
+        frames = _decoded(path, preprocess, replace(options, frames=self.cache_frames))
         buffer = io.BytesIO()
         np.save(buffer, frames)
         # the folder was checked at the start; a disk that fills up later costs time, not the run
@@ -153,22 +161,23 @@ def _load(entry: Path) -> Pixels | None:
     return frames
 
 
-def _decoded(path: str, settings: DecodeSettings, frames: int) -> Pixels:
-    """[at most `frames`, h, w, 3], evenly placed, the short side as large as any crop needs it, never enlarged."""
+def _decoded(path: str, preprocess: Preprocess, options: DecodeOptions) -> Pixels:
+    """Decode frames [at most `options.frames`, h, w, 3], evenly placed, the short side as large as a crop needs it."""
     size: tuple[int, int] | None = None
 
     def small(frame: Pixels) -> torch.Tensor:
         nonlocal size
         if size is None:  # of the first frame, for all: the size may change within a file
             height, width = frame.shape[:2]
-            scale = min(_short_side(settings.preprocess) / min(height, width), 1.0)
+            scale = min(_short_side(preprocess) / min(height, width), 1.0)
             size = max(round(height * scale), 1), max(round(width * scale), 1)
-        return settings.preprocess.shrink(frame, size)
+        return preprocess.shrink(frame, size)
 
     clip = decode_video(
         path,
-        replace(settings, frames=frames),
-        pick=lambda reader: uniform(reader.timestamps_s, end_s=reader.end_s, frames=frames),
+        preprocess,
+        options,
+        pick=lambda reader: uniform(reader.timestamps_s, end_s=reader.end_s, frames=options.frames),
         resize=small,
     )
     assert clip.pixels is not None  # decode_video raises instead

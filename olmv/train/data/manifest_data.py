@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,7 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.train.data.augment import AugmentConfig, speaks_of_sides
 from olmv.train.data.clip_reader import ClipReader, Task
 from olmv.train.data.dataset import AHEAD, Failed, Sample, VideoDataset
-from olmv.video.decode import DecodeSettings
+from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
@@ -96,7 +97,7 @@ class ManifestDataset(VideoDataset):
             notes.append(f"{empty} videos have an empty list of labels: none is true of them")
         self.notes = tuple(f"{self._name}: {note}" for note in notes)
         self._flip = not speaks_of_sides(self.labels)
-        self._settings = DecodeSettings(preprocess=preprocess, frames=frames, decoder=decoder)
+        self._preprocess, self._options = preprocess, DecodeOptions(frames=frames, decoder=decoder)
         self._reader = ClipReader(
             seed=seed,
             sampling=sampling,
@@ -112,7 +113,7 @@ class ManifestDataset(VideoDataset):
         return self._rows[index].video
 
     def load(self, index: int, epoch: int) -> Sample:
-        pixels = self._reader(self._task(index, epoch), self._settings).pixels
+        pixels = self._reader(self._task(index, epoch), self._preprocess, self._options).pixels
         assert pixels is not None  # a failure is raised
         return self._sample(index, pixels)
 
@@ -122,13 +123,10 @@ class ManifestDataset(VideoDataset):
         """The clips of `order`, decoded in worker processes with a time limit and a memory cap for each file."""
         loader = FrameLoader(
             (self._task(index, epoch) for index in order),
-            preprocess=self._settings.preprocess,
-            frames=self.frames,
-            decoder=self._settings.decoder,
-            workers=workers,
-            timeout_s=timeout_s,
+            preprocess=self._preprocess,
             prefetch=AHEAD * batch_size + 8,
-            _decode=self._reader,
+            decode=self._reader,
+            options=replace(self._options, workers=workers, timeout_s=timeout_s),
         )
         with closing(loader):
             for index, clip in zip(order, loader, strict=True):

@@ -8,12 +8,11 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from olmv.video.decode import DecodeSettings, VideoFrames, decode_video
-from olmv.video.readers.open import check_decoder
-from olmv.video.sampling import check_sampling
+from olmv.video.decode import VideoFrames, decode_video
+from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer
-from olmv.video.workers.pool import Decode, Run, attempt, serve
+from olmv.video.workers.pool import Decode, WorkerPool, attempt, serve
 
 __all__ = ["FrameLoader", "VideoFrames", "batches"]
 
@@ -27,18 +26,13 @@ class FrameLoader:
     Args:
         paths: the files, or one; may be a generator, which is read only as far as needed.
         preprocess: the model's input; resizing happens in the workers.
-        frames: per video.
-        sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
-        decoder: `auto`, `pyav`, `decord` or `torchcodec`.
-        workers: processes; None takes one for each core, 0 decodes in this process (no isolation, no limits).
-        timeout_s: per file, from the moment a worker takes it.
-        memory_limit_mb: how much a worker may allocate beyond its start, per worker (Linux).
-        thumbnails: also make a JPEG of each frame.
+        options: frames, sampling, decoder, workers and limits.
         prefetch: results that may wait for the caller; None takes 8 + 2 for each worker.
+        decode: what a worker does with a path, in place of `decode_video`: a function or object that can be pickled,
+            (path, preprocess, options) -> `VideoFrames`; what it raises becomes the row's error.
 
     Raises:
-        UsageError, MissingDependencyError: about `decoder`.
-        ValueError: a count or limit out of range, or an unknown sampling.
+        UsageError, MissingDependencyError, ValueError: about the options, see `DecodeOptions.check`.
     """
 
     def __init__(
@@ -46,43 +40,25 @@ class FrameLoader:
         paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         preprocess: Preprocess,
-        frames: int = 8,
-        sampling: str = "uniform",
-        decoder: str = "auto",
-        workers: int | None = None,
-        timeout_s: float = 60.0,
-        memory_limit_mb: int = 2048,
-        thumbnails: bool = False,
+        options: DecodeOptions = DecodeOptions(),
         prefetch: int | None = None,
-        _decode: Decode = decode_video,
+        decode: Decode = decode_video,
     ) -> None:
-        check_decoder(decoder)
-        check_sampling(sampling, frames)
-        if workers is not None and workers < 0:
-            raise ValueError(f"workers is {workers}; use 0 for none, or None for one per core")
-        if timeout_s <= 0:
-            raise ValueError(f"timeout_s is {timeout_s}; use a positive number of seconds")
-        if memory_limit_mb < 1:
-            raise ValueError(f"memory_limit_mb is {memory_limit_mb}; use at least 1")
+        options.check()
         if prefetch is not None and prefetch < 1:
             raise ValueError(f"prefetch is {prefetch}; use at least 1")
         # a text is one path, no list of its characters
         self._paths = [paths] if isinstance(paths, str | os.PathLike) else paths
-        self._settings = DecodeSettings(
-            preprocess=preprocess, frames=frames, sampling=sampling, decoder=decoder, thumbnails=thumbnails
-        )
-        self._workers = _cores() if workers is None else workers
-        self._timeout_s = timeout_s
-        self._memory_limit_mb = memory_limit_mb
+        self._preprocess, self._options, self._decode = preprocess, options, decode
+        self._workers = _cores() if options.workers is None else options.workers
         self._prefetch = 8 + 2 * self._workers if prefetch is None else prefetch
-        self._decode = _decode
         self._fork_server: ForkServer | None = None
-        self._run: Run | None = None
+        self._pool: WorkerPool | None = None
 
     def start(self) -> Self:
         """Launches the worker processes now and returns at once, so that they come up while a model loads."""
         if self._workers and self._fork_server is None:
-            self._fork_server = ForkServer(serve, self._decode, self._settings, self._memory_limit_mb)
+            self._fork_server = ForkServer(serve, self._decode, self._preprocess, self._options)
             self._fork_server.launch()
         return self
 
@@ -92,31 +68,29 @@ class FrameLoader:
             return
         self.start()
         assert self._fork_server is not None
-        run = self._run = Run(
+        pool = self._pool = WorkerPool(
             self._paths,
             self._fork_server,
             workers=self._workers,
-            timeout_s=self._timeout_s,
-            memory_limit_mb=self._memory_limit_mb,
+            options=self._options,
             prefetch=self._prefetch,
-            requested=self._settings.frames,
         )
         self._fork_server = None
         try:
-            yield from run
+            yield from pool
         finally:
-            run.close()
+            pool.close()
 
     def _in_this_process(self) -> Iterator[VideoFrames]:
         for index, path in enumerate(self._paths):
             name = os.fspath(path)
-            yield attempt(self._decode, index, name, self._settings)
+            yield attempt(self._decode, index, name, self._preprocess, self._options)
 
     def close(self) -> None:
         """Ends the workers. Also happens at the end of the iteration, on `break`, and on Ctrl-C."""
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
         if self._fork_server is not None:
             self._fork_server.close()
             self._fork_server = None

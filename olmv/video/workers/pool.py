@@ -15,12 +15,15 @@ import torch
 
 from olmv import errors
 from olmv.errors import DecodeError, DecodeTimeoutError, ProgramFaultError, VideoError, WorkerCrashedError
-from olmv.video.decode import DecodeSettings, VideoFrames, failed
+from olmv.video.decode import VideoFrames, failed
+from olmv.video.options import DecodeOptions
+from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer, Worker, limit_memory
 
-__all__ = ["Decode", "Run", "attempt", "serve"]
+__all__ = ["Decode", "WorkerPool", "attempt", "serve"]
 
-Decode = Callable[[str, DecodeSettings], VideoFrames]
+Decode = Callable[[str, Preprocess, DecodeOptions], VideoFrames]
+"""What a worker does with a path."""
 
 
 @dataclass
@@ -32,8 +35,10 @@ class _Slot:
     deadline: float
 
 
-class Run:
-    """One pass over the paths. A thread feeds the workers and collects, so they never wait for the caller's computing;
+class WorkerPool:
+    """Decodes the paths of one pass in worker processes.
+
+    A thread feeds the workers and collects, so they never wait for the caller's computing;
     `_lock` guards the results, everything else belongs to that thread."""
 
     def __init__(
@@ -42,18 +47,14 @@ class Run:
         fork_server: ForkServer,
         *,
         workers: int,
-        timeout_s: float,
-        memory_limit_mb: int,
+        options: DecodeOptions,
         prefetch: int,
-        requested: int,
     ) -> None:
         self._paths = iter(paths)
         self._fork_server = fork_server
         self._workers = workers
-        self._timeout_s = timeout_s
-        self._memory_limit_mb = memory_limit_mb
+        self._options = options
         self._prefetch = prefetch
-        self._requested = requested
         self._idle: deque[Worker] = deque()
         self._busy: dict[Connection, _Slot] = {}
         self._done: dict[int, VideoFrames] = {}
@@ -141,7 +142,7 @@ class Run:
                 break
             except OSError:
                 worker.stop()  # died while idle: no file is to blame
-        self._busy[worker.connection] = _Slot(worker, (index, path), time.monotonic() + self._timeout_s)
+        self._busy[worker.connection] = _Slot(worker, (index, path), time.monotonic() + self._options.timeout_s)
 
     def _collect(self) -> None:
         """Waits for a result, for the caller to take one, or for the next deadline."""
@@ -158,9 +159,9 @@ class Run:
             del self._busy[slot.worker.connection]
             slot.worker.stop()
             index, path = slot.job
-            limit = f"{self._timeout_s:g} s"
+            limit = f"{self._options.timeout_s:g} s"
             error = DecodeTimeoutError(f"{path}: not decoded within {limit}; raise the time limit if the file is sound")
-            self._finish(failed(index, path, error, requested=self._requested))
+            self._finish(failed(index, path, error, requested=self._options.frames))
 
     def _receive(self, slot: _Slot) -> None:
         index, path = slot.job
@@ -169,7 +170,7 @@ class Run:
         except (EOFError, OSError):
             code = slot.worker.stop()
             error = WorkerCrashedError(f"{path}: {self._cause(code)}")
-            self._finish(failed(index, path, error, requested=self._requested))
+            self._finish(failed(index, path, error, requested=self._options.frames))
             return
         if fatal:
             slot.worker.stop()
@@ -179,7 +180,7 @@ class Run:
 
     def _cause(self, code: int | None) -> str:
         if code == 2:
-            return _over_memory(self._memory_limit_mb)
+            return _over_memory(self._options.memory_limit_mb)
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return f"its decoding process died ({how}); convert the file, or try another decoder"
 
@@ -189,16 +190,16 @@ class Run:
             self._lock.notify_all()
 
 
-def attempt(decode: Decode, index: int, path: str, settings: DecodeSettings) -> VideoFrames:
+def attempt(decode: Decode, index: int, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
     """`decode`, with every failure but MemoryError turned into a row."""
     try:
-        return replace(decode(path, settings), index=index, path=path)
+        return replace(decode(path, preprocess, options), index=index, path=path)
     except VideoError as error:
-        return failed(index, path, error, requested=settings.frames)
+        return failed(index, path, error, requested=options.frames)
     except MemoryError:
         raise
     except Exception as error:  # a bug must not cost the run; what is wrong with a file, the readers say themselves
-        return failed(index, path, _fault(path, error), requested=settings.frames)
+        return failed(index, path, _fault(path, error), requested=options.frames)
 
 
 def _fault(path: str, error: Exception) -> ProgramFaultError:
@@ -211,17 +212,17 @@ def _fault(path: str, error: Exception) -> ProgramFaultError:
     )
 
 
-def serve(connection: Connection, decode: Decode, settings: DecodeSettings, memory_limit_mb: int) -> None:
+def serve(connection: Connection, decode: Decode, preprocess: Preprocess, options: DecodeOptions) -> None:
     """A worker's life: a path in, frames out, until the loader hangs up."""
     torch.set_num_threads(1)
-    limit_memory(memory_limit_mb)
+    limit_memory(options.memory_limit_mb)
     while True:
         index, path = connection.recv()
         try:
-            result = attempt(decode, index, path, settings)
+            result = attempt(decode, index, path, preprocess, options)
         except MemoryError:
-            error = WorkerCrashedError(f"{path}: {_over_memory(memory_limit_mb)}")
-            _send_result(connection, failed(index, path, error, requested=settings.frames), fatal=True)
+            error = WorkerCrashedError(f"{path}: {_over_memory(options.memory_limit_mb)}")
+            _send_result(connection, failed(index, path, error, requested=options.frames), fatal=True)
             return
         _send_result(connection, result, fatal=False)
         del result

@@ -1,0 +1,49 @@
+"""How videos are decoded: every option once, with its default and its check."""
+
+from dataclasses import dataclass
+
+from olmv.video.sampling import check_sampling
+
+__all__ = ["DecodeOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions:
+    """What is done to every file of a run, and what it may cost.
+
+    Attributes:
+        frames: T, how many are sampled from a video; a short or broken one may give fewer.
+        sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
+        decoder: `auto`, `pyav`, `decord` or `torchcodec`.
+        workers: decoding processes; None takes one for each core, 0 decodes in this process (no isolation, no limits).
+        timeout_s: seconds that one file may take, from the moment a worker takes it.
+        memory_limit_mb: how much a worker may allocate beyond its start, per worker (Linux).
+        thumbnails: also make a JPEG of each frame.
+    """
+
+    frames: int = 8
+    sampling: str = "uniform"
+    decoder: str = "auto"
+    workers: int | None = None
+    timeout_s: float = 60.0
+    memory_limit_mb: int = 2048
+    thumbnails: bool = False
+
+    def check(self) -> None:
+        """Check every value, and that the decoder is installed.
+
+        Raises:
+            UsageError: an unknown decoder.
+            MissingDependencyError: the decoder's package is not installed.
+            ValueError: a count or limit out of range, or an unknown sampling.
+        """
+        from olmv.video.readers.open import check_decoder
+
+        check_decoder(self.decoder)
+        check_sampling(self.sampling, self.frames)
+        if self.workers is not None and self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; use 0 for none, or None for one per core")
+        if self.timeout_s <= 0:
+            raise ValueError(f"timeout_s is {self.timeout_s}; use a positive number of seconds")
+        if self.memory_limit_mb < 1:
+            raise ValueError(f"memory_limit_mb is {self.memory_limit_mb}; use at least 1")
