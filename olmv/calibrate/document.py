@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from olmv.calibrate.crossfit import Figures
 from olmv.calibrate.fitting import Fit
 from olmv.calibrate.loading import Loaded
 from olmv.calibrate.objectives import Objective
+from olmv.metrics.decisions import DecisionFigures
 from olmv.scoring.scaling import Isotonic, Platt
 from olmv.scoring.thresholds import SETTINGS, LabelThreshold, Provenance, vocabulary_sha256, words_sha256
 
@@ -18,7 +18,7 @@ __all__ = ["entries_of", "provenance", "words_of"]
 
 
 def entries_of(
-    loaded: Loaded, fit: Fit, objective: Objective, after: Figures, scalings: Sequence[Platt | Isotonic | None]
+    loaded: Loaded, fit: Fit, objective: Objective, after: DecisionFigures, scalings: Sequence[Platt | Isotonic | None]
 ) -> dict[str, LabelThreshold]:
     """Label -> its entry in the file, for every label that has a threshold.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.calibrate.crossfit import Figures, cross_fit, figures_of, stratified_folds
+from olmv.calibrate.crossfit import cross_fit, stratified_folds
 from olmv.calibrate.document import entries_of, provenance, words_of
 from olmv.calibrate.fitting import Fit, fit_all
 from olmv.calibrate.guarantee import check_guarantee, positives_needed
@@ -18,6 +18,8 @@ from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scalings
 from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
+from olmv.metrics.calibration_error import reliability
+from olmv.metrics.decisions import DecisionFigures, decision_figures
 from olmv.models.default import drawings_note
 from olmv.scoring.scaling import Isotonic, Platt, Scaler
 from olmv.scoring.thresholds import Guarantee, LabelThreshold, Thresholds
@@ -80,8 +82,8 @@ class Summary:
     thresholds: Thresholds
     objective: str
     loaded: Loaded
-    before: Figures | None = None
-    after: Figures | None = None
+    before: DecisionFigures | None = None
+    after: DecisionFigures | None = None
     ece: tuple[float, float] | None = None
     bin_error: tuple[float, float] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -163,9 +165,9 @@ def _fitted(job: CalibrateJob) -> Summary:
     kept = np.isfinite(fit.threshold)
     decided = np.isfinite(crossed) & kept
     scalings, errors = _scalings(job, loaded, fold, least)
-    after = figures_of(scored.probability >= crossed, scored.truth, decided)
+    after = decision_figures(scored.probability >= crossed, scored.truth, decided)
     promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
-    before = figures_of(scored.probability >= scored.threshold, scored.truth, decided)
+    before = decision_figures(scored.probability >= scored.threshold, scored.truth, decided)
     about = provenance(loaded, objective.name, scaling=job.scaling, guarantee=promise, refused=refused or None)
     return Summary(
         thresholds=Thresholds(
@@ -183,7 +185,7 @@ def _fitted(job: CalibrateJob) -> Summary:
     )
 
 
-def _worse(objective: Objective, before: Figures, after: Figures) -> list[str]:
+def _worse(objective: Objective, before: DecisionFigures, after: DecisionFigures) -> list[str]:
     """A best fit to few positives can be worse than none."""
     if objective.kind != "f" or not (after.macro_f1 < before.macro_f1 or after.micro_f1 < before.micro_f1):
         return []
@@ -289,10 +291,8 @@ def _no_promise(loaded: Loaded, objective: Objective, confidence: float, refused
 
 def _calibration_errors(probability: Floats, truth: Bools) -> tuple[float, float]:
     """Over all pairs, and over the bins."""
-    from olmv.metrics.multilabel import multi_label
-
-    measured = multi_label(probability, truth, np.full(truth.shape[1], 0.5))
-    return measured.ece, measured.bin_error
+    bins = reliability(probability, truth)
+    return bins.ece, bins.bin_error
 
 
 def _written(job: CalibrateJob) -> tuple[Path, ...]:

@@ -19,8 +19,9 @@ from olmv.evaluate.tables import plain
 from olmv.io.atomic import write_atomic
 from olmv.io.paths import read_text
 from olmv.metrics.bootstrap import Difference, multi_label_differences, paired, paired_statistic
-from olmv.metrics.multilabel import multi_label, retrieval_ranks, top_k_hits
-from olmv.metrics.retrieval import ks_of
+from olmv.metrics.multilabel import multi_label
+from olmv.metrics.retrieval import retrieval_ranks
+from olmv.metrics.single_label import ks_of, top_k_hits
 
 __all__ = ["Comparison", "compare", "write_comparison"]
 

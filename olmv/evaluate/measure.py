@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from olmv.datasets.benchmarks.registry import Benchmark
 from olmv.errors import UsageError
 from olmv.metrics import bootstrap
-from olmv.metrics import multilabel as metrics
-from olmv.metrics.retrieval import ks_of
+from olmv.metrics.multilabel import groups, harmonic_mean, multi_label
+from olmv.metrics.retrieval import retrieval, retrieval_ranks
+from olmv.metrics.single_label import ks_of, top_k_hits
 
 __all__ = ["Combine", "Measured", "combined", "measure"]
 
@@ -78,7 +79,7 @@ def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, 
         own = np.array([place[int(truth[row])] for row in rows], dtype=np.int64)
         # cut to the labels of the split before the softmax: the classifier is over these alone
         logits = combined(scores[rows][:, :, list(split.labels)], combine)
-        hits = dict(metrics.top_k_hits(logits, own, ks))
+        hits = dict(top_k_hits(logits, own, ks))
         shares = {name: float(values.mean()) for name, values in hits.items()}
         found.splits.append({"name": split.name, "videos": rows, "labels": list(split.labels), "metrics": shares})
     for name in hits:
@@ -98,8 +99,8 @@ def _retrieval(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, sco
     relevant = truth_of(benchmark)[rows]
     columns = np.flatnonzero(relevant.any(axis=0))  # a sentence whose video failed cannot be found
     similarity, relevant = combined(scores[rows], combine)[:, columns], relevant[:, columns]
-    found = Measured(metrics=dict(metrics.retrieval(similarity, relevant)))
-    for direction, ranks in zip(("t2v", "v2t"), metrics.retrieval_ranks(similarity, relevant), strict=True):
+    found = Measured(metrics=dict(retrieval(similarity, relevant)))
+    for direction, ranks in zip(("t2v", "v2t"), retrieval_ranks(similarity, relevant), strict=True):
         asked = ranks[ranks > 0]  # 0: a video without a sentence
         for k in (1, 5, 10):
             found.intervals[f"{direction}_r{k}"] = _pair(bootstrap.mean_interval((asked <= k).astype(np.float64)))
@@ -114,21 +115,21 @@ def _multi_label(
     rows = np.flatnonzero(scored)
     truth = truth_of(benchmark)[rows]
     probability = np.asarray(expit(combined(scores[rows])))
-    whole = metrics.multi_label(probability, truth, thresholds)
+    whole = multi_label(probability, truth, thresholds)
     found = Measured(
         metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always)
     )
     intervals = bootstrap.multi_label_intervals(probability, truth, thresholds)
     found.intervals = {name: _pair(interval) for name, interval in intervals.items()}
     if benchmark.groups:
-        groups = metrics.groups(probability, truth, thresholds, benchmark.groups)
-        found.groups = {name: _floats(values) for name, values in groups.items()}
+        figures = groups(probability, truth, thresholds, benchmark.groups)
+        found.groups = {name: _floats(values) for name, values in figures.items()}
         if {"seen", "unseen"} <= set(found.groups):
             seen, unseen = (found.groups[name]["macro_map"] for name in ("seen", "unseen"))
-            found.metrics["harmonic_map"] = metrics.harmonic_mean(seen, unseen)
+            found.metrics["harmonic_map"] = harmonic_mean(seen, unseen)
     for split in benchmark.splits if len(benchmark.splits) > 1 else ():
         kept, columns = np.isin(rows, split.videos), list(split.labels)
-        part = metrics.multi_label(probability[kept][:, columns], truth[kept][:, columns], thresholds[columns])
+        part = multi_label(probability[kept][:, columns], truth[kept][:, columns], thresholds[columns])
         size = {"videos": rows[kept].tolist(), "labels": columns}
         found.splits.append({"name": split.name, **size, "metrics": _floats(part)})
     return found

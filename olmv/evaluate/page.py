@@ -57,7 +57,7 @@ def pictures(result: Result) -> dict[str, tuple[str, plots.Picture]]:
     if result.scores is None or not (result.truth & ok[:, None]).any():
         return made
     if result.kind == "retrieval":
-        from olmv.metrics.multilabel import retrieval_ranks
+        from olmv.metrics.retrieval import retrieval_ranks
 
         relevant = result.truth[ok]
         found = relevant.any(axis=0)  # a sentence whose video failed cannot be found

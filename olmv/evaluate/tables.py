@@ -62,7 +62,7 @@ def label_table(result: "Result", groups: Mapping[str, Sequence[int]] | None = N
 
 
 def _single_label(result: "Result", ok: Any) -> list[dict[str, Any]]:
-    from olmv.metrics.multilabel import single_label_table
+    from olmv.metrics.single_label import single_label_table
 
     known = ok & result.truth.any(axis=1)
     found = single_label_table(result.logit()[known], result.truth[known].argmax(axis=1))

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
-from olmv.metrics.multilabel import check_multi_label
+from olmv.metrics.checks import check_multi_label
+from olmv.metrics.decisions import precision_recall_f1
 from olmv.metrics.ranked import RankedColumns
 
 __all__ = [
@@ -86,7 +87,7 @@ class Difference:
 
 
 def interval(statistic: Statistic, n: int, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
-    """The interval of any figure.
+    """Take the interval of any figure.
 
     Args:
         statistic: from indices of videos [n], some of them several times, to the figure.
@@ -102,8 +103,8 @@ def interval(statistic: Statistic, n: int, *, resamples: int = 1000, seed: int =
     return _interval(statistic(np.arange(n)), draws, level)
 
 
-def mean_interval(values: Floats, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
-    """The interval of a mean over videos, such as top-1 from hits [N]; as `interval` with a mean, only faster.
+def mean_interval(values: Floats | Bools, *, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Interval:
+    """Take the interval of a mean over videos, such as top-1 from hits [N]; as `interval` with a mean, only faster.
 
     Raises:
         UsageError: no videos, or no draws.
@@ -114,9 +115,9 @@ def mean_interval(values: Floats, *, resamples: int = 1000, seed: int = 0, level
 
 
 def paired(
-    values_a: Floats, values_b: Floats, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+    values_a: Floats | Bools, values_b: Floats | Bools, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> Difference:
-    """The difference of two means over the same videos, from values [N] each.
+    """Compare two means over the same videos, from values [N] each.
 
     Raises:
         UsageError: no videos, no draws, or not as many values of one as of the other.
@@ -137,7 +138,7 @@ def paired_statistic(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """The difference of any two figures of the same videos; arguments and errors as in `interval`."""
+    """Compare any two figures of the same videos; arguments and errors as in `interval`."""
     draws = np.array([(statistic_a(indices), statistic_b(indices)) for indices in _draws(n, resamples, seed)])
     everything = np.arange(n)
     return _difference(statistic_a(everything), statistic_b(everything), draws[:, 0], draws[:, 1], level)
@@ -152,7 +153,7 @@ def multi_label_intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Intervals of `macro_map`, `micro_ap` and of macro and micro F1, precision and recall; see `multi_label`.
+    """Take the intervals of `macro_map`, `micro_ap` and of macro and micro F1, precision and recall; see `multi_label`.
 
     A draw that misses all positives of a label leaves that label out of its macro figures.
 
@@ -171,11 +172,9 @@ def multi_label_intervals(
     """
     table = _MultiLabelDraws(probability, truth, thresholds)
     values, draws = table.whole(), table.drawn(resamples, seed)
-    found = {}
-    for name, value in values.items():
-        shifted = np.clip(_shifted(draws[name], value), 0, 1)
-        found[name] = _interval(value, shifted, level)
-    return found
+    return {
+        name: _interval(value, np.clip(_shifted(draws[name], value), 0, 1), level) for name, value in values.items()
+    }
 
 
 def multi_label_differences(
@@ -189,7 +188,7 @@ def multi_label_differences(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Difference]:
-    """Differences between two models on the same videos and labels, of the figures of `multi_label_intervals`.
+    """Compare two models on the same videos and labels, by the figures of `multi_label_intervals`.
 
     Args:
         probability_a: [N, C] of the first model; `probability_b` of the second.
@@ -227,8 +226,8 @@ class _MultiLabelDraws:
 
     def whole(self) -> dict[str, float]:
         """Figure -> number, on the videos as they are."""
-        found = self.figures(np.ones((1, len(self.truth)), dtype=np.int64))
-        return {name: float(values[0]) for name, values in found.items()}
+        figures = self.figures(np.ones((1, len(self.truth)), dtype=np.int64))
+        return {name: float(values[0]) for name, values in figures.items()}
 
     def drawn(self, resamples: int, seed: int) -> dict[str, Floats]:
         """Figure -> [R], one number per draw."""
@@ -241,22 +240,17 @@ class _MultiLabelDraws:
     def figures(self, weights: Ints) -> dict[str, Floats]:
         """Figure -> [R] for weights [R, N], how often each video counts."""
         true, predicted, hits = np.split(np.float64(weights.astype(np.float32) @ self._counted), 3, axis=1)  # [R, C]
-        has = true > 0
-        per_label = {
-            "f1": _divide(2 * hits, true + predicted),
-            "precision": _divide(hits, predicted),
-            "recall": _divide(hits, true),
-        }
-        per_label["map"] = np.nan_to_num(np.stack([self._ranked.average_precision(row) for row in weights]))
-        labels = np.where(has.any(axis=1), has.sum(axis=1), np.nan)
-        found = {f"macro_{name}": np.where(has, values, 0).sum(axis=1) / labels for name, values in per_label.items()}
-        all_true, all_predicted, all_hits = (part.sum(axis=1) for part in (true, predicted, hits))
-        none = np.where(all_true > 0, 0, np.nan)
-        return found | {
+        precision, recall, f1 = precision_recall_f1(hits, predicted, true)
+        ap = np.stack([self._ranked.average_precision(row) for row in weights])
+        per_label = {"f1": f1, "precision": precision, "recall": recall, "map": ap}  # [R, C], NaN where never true
+        labels = np.where((true > 0).any(axis=1), (true > 0).sum(axis=1), np.nan)
+        macro = {f"macro_{name}": np.nansum(values, axis=1) / labels for name, values in per_label.items()}
+        precision, recall, f1 = precision_recall_f1(*(counts.sum(axis=1) for counts in (hits, predicted, true)))
+        return macro | {
             "micro_ap": np.concatenate([self._pooled.average_precision(row) for row in weights]),
-            "micro_f1": _divide(2 * all_hits, all_true + all_predicted) + none,
-            "micro_precision": _divide(all_hits, all_predicted) + none,
-            "micro_recall": _divide(all_hits, all_true) + none,
+            "micro_f1": f1,
+            "micro_precision": precision,
+            "micro_recall": recall,
         }
 
 
@@ -311,9 +305,3 @@ def _ends(draws: Floats, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _divide(part: Floats, whole: Floats) -> Floats:
-    """part / whole, 0 where the whole is 0."""
-    share: Floats = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-    return share

@@ -1,4 +1,4 @@
-"""Arrays to figures: average precision, F1 and calibration here, accuracy and retrieval from `ranks`.
+"""Figures where any number of labels is true of a video: average precision, F1, calibration.
 
 Every figure is a fraction (0..1), never a percentage. Where scikit-learn has the figure, ours is equal to it.
 """
@@ -9,39 +9,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.errors import UsageError
+from olmv.metrics.calibration_error import Reliability, reliability
+from olmv.metrics.checks import check_multi_label
+from olmv.metrics.decisions import precision_recall_f1
 from olmv.metrics.ranked import RankedColumns
-from olmv.metrics.retrieval import (
-    SingleLabelTable,
-    check_scores,
-    retrieval,
-    retrieval_ranks,
-    single_label_table,
-    top_k_accuracy,
-    top_k_hits,
-)
 
-__all__ = [
-    "RELIABILITY_BINS",
-    "MultiLabel",
-    "PerLabel",
-    "Reliability",
-    "SingleLabelTable",
-    "groups",
-    "harmonic_mean",
-    "multi_label",
-    "retrieval",
-    "retrieval_ranks",
-    "single_label_table",
-    "top_k_accuracy",
-    "top_k_hits",
-]
+__all__ = ["MultiLabel", "PerLabel", "groups", "harmonic_mean", "multi_label"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-RELIABILITY_BINS = 15
 
 # Of these, more is not better, or they are no shares: a harmonic mean of them says nothing.
 _NOT_HARMONIC = ("peak_threshold", "peak_macro_threshold", "ece", "bin_error")
@@ -73,23 +50,6 @@ class PerLabel:
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Predicted probability against what came true, in 15 bins of equal width [low, high), the last one closed.
-
-    Attributes:
-        edges: [16].
-        count: [15], pairs of video and label.
-        probability: [15], their mean predicted probability; NaN where there are none.
-        share: [15], the share of them that is true; NaN where there are none.
-    """
-
-    edges: Floats
-    count: Ints
-    probability: Floats
-    share: Floats
-
-
-@dataclass(frozen=True)
 class MultiLabel:
     """Figures of multi-label predictions. "Macro" is the mean over labels with at least one positive; "micro" is over
     all pairs of video and label.
@@ -101,9 +61,8 @@ class MultiLabel:
         micro_f1: F1 over all pairs at the labels' thresholds; likewise precision and recall.
         peak_f1: the best micro F1 that a single threshold for all labels gives, `peak_threshold`.
         peak_macro_f1: the best macro F1 that a single threshold gives, `peak_macro_threshold`.
-        ece: expected calibration error over all pairs: mean gap between probability and share, 15 equal-width bins.
-            Of many labels nearly all pairs are easy negatives in the lowest bin, so it is small whatever the rest.
-        bin_error: the mean gap over the bins that hold a pair, each bin counted once: how far the curve is off.
+        ece: expected calibration error over all pairs, 15 equal-width bins; see `Reliability.ece`.
+        bin_error: the mean gap over the bins that hold a pair; see `Reliability.bin_error`.
         per_label: figures of each label.
         reliability: the bins behind `ece`.
         never: indices of labels without a positive: left out of macro figures, their false positives count in micro.
@@ -130,12 +89,12 @@ class MultiLabel:
     always: tuple[int, ...]
 
     def figures(self) -> dict[str, float]:
-        """The numbers by name: every field that is a single one. NaN if no label has a positive."""
+        """Return the numbers by name: every field that is a single one. NaN if no label has a positive."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.type is float}
 
 
 def multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> MultiLabel:
-    """Figures of multi-label predictions.
+    """Measure multi-label predictions.
 
     Args:
         probability: [N, C], 0..1.
@@ -154,40 +113,36 @@ def multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> MultiL
     peak_f1, peak_threshold = pooled.best_f1()
     support, chosen = truth.sum(axis=0), predicted.sum(axis=0)
     has = support > 0
-    # a label that is true somewhere but never predicted has precision 0, as in scikit-learn
-    precision = np.where(has, np.divide(hits, chosen, out=np.zeros(len(hits)), where=chosen > 0), np.nan)
-    recall = _share(hits, support)
+    precision, recall, f1 = precision_recall_f1(hits, chosen, support)
+    micro = precision_recall_f1(*(counts.sum() for counts in (hits, chosen, support)))
     per_label = PerLabel(
         support=support,
         predicted=chosen,
         ap=ranked.average_precision(),
         precision=precision,
         recall=recall,
-        f1=np.where(has, _share(2 * hits, support + chosen), np.nan),
+        f1=f1,
         best_threshold=best_threshold,
         best_f1=best_f1,
     )
-    reliability = _reliability(probability, truth)
-    gap = np.abs(reliability.probability - reliability.share)
-    anything = bool(has.any())
-    micro_precision = float(hits.sum() / max(chosen.sum(), 1)) if anything else float("nan")
+    bins = reliability(probability, truth)
     return MultiLabel(
         macro_map=_mean(per_label.ap[has]),
         micro_ap=float(pooled.average_precision()[0]),
-        macro_f1=_mean(per_label.f1[has]),
-        micro_f1=float(2 * hits.sum() / (support.sum() + chosen.sum())) if anything else float("nan"),
+        macro_f1=_mean(f1[has]),
+        micro_f1=float(micro[2]),
         macro_precision=_mean(precision[has]),
         macro_recall=_mean(recall[has]),
-        micro_precision=micro_precision,
-        micro_recall=float(hits.sum() / support.sum()) if anything else float("nan"),
+        micro_precision=float(micro[0]),
+        micro_recall=float(micro[1]),
         peak_f1=float(peak_f1[0]),
         peak_threshold=float(peak_threshold[0]),
         peak_macro_f1=peak_macro_f1,
         peak_macro_threshold=peak_macro_threshold,
-        ece=float(np.nansum(gap * reliability.count) / probability.size),
-        bin_error=float(np.nanmean(gap)),
+        ece=bins.ece,
+        bin_error=bins.bin_error,
         per_label=per_label,
-        reliability=reliability,
+        reliability=bins,
         never=tuple(np.flatnonzero(~has).tolist()),
         always=tuple(np.flatnonzero(support == len(truth)).tolist()),
     )
@@ -196,7 +151,7 @@ def multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> MultiL
 def groups(
     probability: Floats, truth: Bools, thresholds: Floats, columns: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[str, float]]:
-    """The figures of `multi_label`, by group of labels.
+    """Measure as `multi_label`, by group of labels.
 
     Args:
         probability: [N, C], 0..1.
@@ -207,55 +162,22 @@ def groups(
     Returns:
         Group -> figure -> number; with groups `seen` and `unseen` also `harmonic`, of the figures where more is better.
     """
-    found = {
+    figures = {
         name: multi_label(probability[:, list(chosen)], truth[:, list(chosen)], thresholds[list(chosen)]).figures()
         for name, chosen in columns.items()
     }
-    if "seen" in found and "unseen" in found:
-        found["harmonic"] = {
-            name: harmonic_mean(value, found["unseen"][name])
-            for name, value in found["seen"].items()
+    if "seen" in figures and "unseen" in figures:
+        figures["harmonic"] = {
+            name: harmonic_mean(value, figures["unseen"][name])
+            for name, value in figures["seen"].items()
             if name not in _NOT_HARMONIC
         }
-    return found
+    return figures
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """2 ab / (a + b) of two shares; 0 if either is 0."""
+    """Return 2 ab / (a + b) of two shares; 0 if either is 0."""
     return 2 * seen * unseen / (seen + unseen) if seen and unseen else 0.0 * (seen + unseen)
-
-
-def check_multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> tuple[Floats, Bools, Floats]:
-    """The three as arrays of the right kind and shape; errors as in `multi_label`."""
-    probability, truth = np.asarray(probability, dtype=np.float64), np.asarray(truth, dtype=bool)
-    thresholds = np.asarray(thresholds, dtype=np.float64)
-    check_scores(probability, "probability")
-    if truth.shape != probability.shape or thresholds.shape != probability.shape[1:]:
-        raise UsageError(
-            f"probability is {probability.shape}, truth {truth.shape}, thresholds {thresholds.shape}; "
-            "give [N, C], [N, C] and [C]"
-        )
-    if probability.min() < 0 or probability.max() > 1:
-        raise UsageError("probability goes beyond 0..1; give probabilities, not logits")
-    return probability, truth, thresholds
-
-
-def _reliability(probability: Floats, truth: Bools) -> Reliability:
-    edges = np.linspace(0, 1, RELIABILITY_BINS + 1)
-    bins = np.minimum(np.searchsorted(edges, probability.ravel(), side="right") - 1, RELIABILITY_BINS - 1)
-    count = np.bincount(bins, minlength=RELIABILITY_BINS)
-    return Reliability(
-        edges=edges,
-        count=count,
-        probability=_share(np.bincount(bins, weights=probability.ravel(), minlength=RELIABILITY_BINS), count),
-        share=_share(np.bincount(bins, weights=truth.ravel(), minlength=RELIABILITY_BINS), count),
-    )
-
-
-def _share(part: NDArray[np.floating] | Ints, whole: Ints) -> Floats:
-    """part / whole, NaN where the whole is 0."""
-    share: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-    return share
 
 
 def _mean(values: Floats) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RankedColumns"]
+__all__ = ["RankedColumns", "average_precision", "precision_recall_curve"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,7 +26,7 @@ class RankedColumns:
 
     @classmethod
     def pooled(cls, score: Floats, truth: NDArray[np.bool_]) -> "RankedColumns":
-        """All N x C pairs as one column; a weight still belongs to a video, that is to C pairs."""
+        """Rank all N x C pairs as one column; a weight still belongs to a video, that is to C pairs."""
         ranked = cls.__new__(cls)
         pairs = score.reshape(1, -1)
         order = np.argsort(-pairs, axis=1, kind="stable")
@@ -54,7 +54,7 @@ class RankedColumns:
         self._before = np.searchsorted(self._positive, self._positive_column * length)  # positives of columns before
 
     def average_precision(self, weight: NDArray[np.integer] | None = None) -> Floats:
-        """[C]: the sum over the steps of (gain in recall) x precision, as scikit-learn defines it; not interpolated.
+        """Return [C], the sum over the steps of (gain in recall) x precision, as scikit-learn has it; not interpolated.
 
         Args:
             weight: [number of videos], how often each counts; None for once each.
@@ -68,8 +68,8 @@ class RankedColumns:
         else:
             above = np.cumsum(weight[self._video], axis=1).ravel()[self._end]
             gain = weight[self._positive_video].astype(np.float64)
-        found = np.concatenate([[0.0], np.cumsum(gain)])
-        precision = (found[self._through] - found[self._before]) / np.maximum(above, 1)
+        hits = np.concatenate([[0.0], np.cumsum(gain)])
+        precision = (hits[self._through] - hits[self._before]) / np.maximum(above, 1)
         columns = len(self._score)
         total = np.bincount(self._positive_column, weights=gain, minlength=columns)
         reached = np.bincount(self._positive_column, weights=gain * precision, minlength=columns)
@@ -77,7 +77,7 @@ class RankedColumns:
         return average
 
     def best_f1(self) -> tuple[Floats, Floats]:
-        """The best F1 that one threshold per column reaches, and the highest threshold that does: [C], [C].
+        """Return the best F1 that one threshold per column reaches, and the highest threshold that does: [C], [C].
 
         Returns:
             NaN, NaN for a column without a positive.
@@ -90,7 +90,7 @@ class RankedColumns:
         return np.where(never, np.nan, value), np.where(never, np.nan, threshold)
 
     def best_macro_f1(self) -> tuple[float, float]:
-        """The best mean of the columns' F1 that one threshold for all reaches, and the highest threshold that does.
+        """Return the best mean of the columns' F1 that one threshold for all reaches, and the highest one that does.
 
         Columns without a positive are not averaged in. Exact: every score of every column is tried.
         """
@@ -109,6 +109,32 @@ class RankedColumns:
 
     def _f1(self) -> Floats:
         """[C, N]: F1 = 2 TP / (predicted + true) of everything down to each place."""
-        found = np.cumsum(self._truth, axis=1)
+        hits = np.cumsum(self._truth, axis=1)
         predicted = np.arange(1, self._score.shape[1] + 1)
-        return np.asarray(2.0 * found / (predicted + self.support[:, None]), dtype=np.float64)
+        return np.asarray(2.0 * hits / (predicted + self.support[:, None]), dtype=np.float64)
+
+
+def average_precision(score: NDArray[np.floating], truth: NDArray[np.bool_]) -> Floats:
+    """Return the average precision of every label [C]; NaN where no video has it.
+
+    Args:
+        score: [N, C], finite; any scale, only the order counts.
+        truth: [N, C].
+    """
+    if not len(score):
+        return np.full(score.shape[1], np.nan)
+    return RankedColumns(np.asarray(score, dtype=np.float64), np.asarray(truth, dtype=bool)).average_precision()
+
+
+def precision_recall_curve(score: Floats, truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return precision [K] and recall [K] at each of the K distinct scores as threshold, the highest first.
+
+    Args:
+        score: [N], finite.
+        truth: [N], at least one of them true.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    last = np.append(np.flatnonzero(ranked[:-1] != ranked[1:]), len(ranked) - 1)  # of equal scores
+    hits = np.cumsum(truth[order])[last]
+    return hits / (last + 1), hits / truth.sum()

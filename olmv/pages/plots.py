@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.metrics.ranked import precision_recall_curve
+
 if TYPE_CHECKING:
     from olmv.metrics.multilabel import MultiLabel
 
@@ -102,14 +104,11 @@ def pr_curves(figure: Any, probability: Floats, truth: Bools, labels: Sequence[s
         labels: C names.
         ap: [C], average precision, NaN for labels without a positive.
     """
-    from sklearn.metrics import precision_recall_curve
-
     recalls = np.linspace(0, 1, 201)
 
     def curve(of: Floats, true: Bools) -> Floats:
-        precision, recall, _ = precision_recall_curve(true, of)
+        precision, recall = precision_recall_curve(of, true)
         # the step function whose area is the average precision: at recall r, the first point that reaches it
-        precision, recall = precision[-2::-1], recall[-2::-1]
         return np.asarray(precision[np.minimum(np.searchsorted(recall, recalls - 1e-12), len(recall) - 1)])
 
     axes = figure.add_subplot()

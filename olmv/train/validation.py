@@ -3,21 +3,23 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_average_precision
 
+from olmv.metrics.ranked import average_precision
+from olmv.metrics.single_label import top_k_accuracy
 from olmv.scoring.bank import TextBank
 from olmv.train.data.dataset import Batch, VideoDataset, batches
 from olmv.train.data.features import FeatureBatch, FeatureStore, on_device
 from olmv.train.trainable import Output, Trainable
 
-__all__ = ["Scores", "average_precisions", "macro_map", "score_videos", "top1"]
+__all__ = ["Scores", "macro_map", "score_videos", "top1"]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of all videos of a source that could be read.
+    """The logits and the truth of all videos of a source that could be read.
 
     Attributes:
         logits: [N, C] float32.
@@ -39,7 +41,7 @@ def score_videos(
     batch_size: int = 16,
     workers: int | None = None,
 ) -> Scores:
-    """Logits of every video of a data set, in order; the model is left in training or evaluation as it was."""
+    """Score every video of a data set, in order; the model is left in training or evaluation as it was."""
     training = trainable.training
     trainable.eval()
     device = trainable.model.device
@@ -64,28 +66,16 @@ def score_videos(
     return Scores(torch.cat(logits), torch.cat(targets), failed)
 
 
-def average_precisions(scores: Scores) -> Tensor:
-    """Average precision of every label [C]; NaN where no video has it."""
-    found = torch.full((scores.targets.shape[1],), torch.nan)
-    if len(scores.targets) == 0:
-        return found
-    low, high = scores.logits.aminmax()
-    ranked = (scores.logits - low) / (high - low).clamp(min=1e-12)  # torchmetrics would squash logits, into ties
-    for column in scores.targets.sum(0).nonzero().flatten().tolist():
-        found[column] = binary_average_precision(ranked[:, column], scores.targets[:, column].long())
-    return found
-
-
 def macro_map(scores: Scores, columns: Sequence[int] | None = None) -> float:
-    """Mean average precision over the labels that occur (of `columns`); NaN if none does."""
-    found = average_precisions(scores)
-    if columns is not None:
-        found = found[list(columns)]
-    return float(found.nanmean())
+    """Return the mean average precision over the labels that occur (of `columns`); NaN if none does."""
+    chosen = slice(None) if columns is None else list(columns)
+    ap = average_precision(scores.logits.numpy()[:, chosen], scores.targets.numpy()[:, chosen] > 0)
+    ap = ap[~np.isnan(ap)]
+    return float(ap.mean()) if len(ap) else float("nan")
 
 
 def top1(scores: Scores) -> float:
-    """Share of videos whose best label is true; NaN without videos."""
+    """Return the share of videos whose best label is the true one, where each has exactly one; NaN without videos."""
     if len(scores.targets) == 0:
         return float("nan")
-    return float(scores.targets.gather(1, scores.logits.argmax(1, keepdim=True)).mean())
+    return top_k_accuracy(scores.logits.numpy(), scores.targets.numpy().argmax(axis=1), (1,))["top1"]

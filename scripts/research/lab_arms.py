@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from olmv.calibrate.crossfit import cross_fit, figures_of
+from olmv.calibrate.crossfit import cross_fit
 from olmv.calibrate.fitting import fit_all
 from olmv.calibrate.objectives import Objective
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.metrics.decisions import decision_figures
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import IN_TOWER
 from olmv.models.registry import load_video_clip
@@ -249,8 +250,8 @@ def thresholds(lab: Lab, seed: int) -> dict[str, float]:
         probability, truth, half, lambda p, t: fit_all(p, t, Objective.parse("f1"), min_support=1).threshold
     )
     return {
-        "one threshold/macro_f1": figures_of(probability >= 0.5, truth).macro_f1,
-        "per label/macro_f1": figures_of(probability >= fitted, truth).macro_f1,
+        "one threshold/macro_f1": decision_figures(probability >= 0.5, truth).macro_f1,
+        "per label/macro_f1": decision_figures(probability >= fitted, truth).macro_f1,
     }
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import precision_recall_fscore_support
 
-from olmv.calibrate.crossfit import cross_fit, figures_of, stratified_folds
+from olmv.calibrate.crossfit import cross_fit, stratified_folds
 from olmv.errors import UsageError
 from olmv.scoring.scaling import Platt, Scaler
 
@@ -52,28 +51,3 @@ def test_no_video_is_judged_by_itself() -> None:
         assert found[video] == pytest.approx(probability[others].sum(axis=0))
     scaled = cross_fit(probability, probability > 0.5, fold, lambda p, t: Scaler([Platt(slope=1, offset=0), None]))
     assert scaled == pytest.approx(probability)
-
-
-def test_figures_are_those_of_scikit_learn() -> None:
-    random = np.random.default_rng(1)
-    truth, positive = random.random((60, 5)) < 0.3, random.random((60, 5)) < 0.4
-    truth[:, 4] = False
-    positive[:, 0] = False
-    figures = figures_of(positive, truth)
-    precision, recall, f1, support = precision_recall_fscore_support(truth, positive, zero_division=0)
-    assert figures.precision[:4] == pytest.approx(precision[:4])
-    assert figures.recall[:4] == pytest.approx(recall[:4])
-    assert figures.f1[:4] == pytest.approx(f1[:4])
-    assert np.isnan(figures.f1[4])
-    assert figures.support.tolist() == support.tolist()
-    assert figures.macro_f1 == pytest.approx(f1[:4].mean())
-    micro = precision_recall_fscore_support(truth, positive, average="micro")
-    assert (figures.micro_precision, figures.micro_recall, figures.micro_f1) == pytest.approx(micro[:3])
-
-
-def test_undecided_videos_do_not_count() -> None:
-    truth, positive = np.array([[True], [True], [False]]), np.array([[True], [False], [True]])
-    figures = figures_of(positive, truth, np.array([[True], [False], [False]]))
-    assert (figures.macro_f1, figures.decided.tolist(), figures.support.tolist()) == (1, [1], [1])
-    nothing = figures_of(positive, truth, np.zeros_like(truth))
-    assert np.isnan([nothing.macro_f1, nothing.micro_f1, nothing.micro_precision]).all()

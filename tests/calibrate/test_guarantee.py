@@ -19,8 +19,8 @@ def draw(count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 
 
 def population(kind: str, threshold: float) -> float:
-    found, false = SHARE * beta.sf(threshold, *HIGH), (1 - SHARE) * beta.sf(threshold, *LOW)
-    return found / SHARE if kind == "recall" else found / (found + false)
+    hits, false = float(SHARE * beta.sf(threshold, *HIGH)), float((1 - SHARE) * beta.sf(threshold, *LOW))
+    return hits / SHARE if kind == "recall" else hits / (hits + false)
 
 
 @pytest.mark.parametrize("name", ["recall=0.9", "precision=0.8", "fdr=0.2"])

@@ -17,10 +17,10 @@ def arrays(pairs: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(kind: str, beta: float, positive: np.ndarray, truth: np.ndarray) -> float:
-    hits = (positive & truth).sum()
+    hits = float((positive & truth).sum())
     if kind == "f":
-        return (1 + beta**2) * hits / (beta**2 * truth.sum() + positive.sum())
-    return hits / truth.sum() if kind == "recall" else hits / positive.sum()
+        return (1 + beta**2) * hits / float(beta**2 * truth.sum() + positive.sum())
+    return hits / float((truth if kind == "recall" else positive).sum())
 
 
 @given(pairs=SCORES.filter(lambda pairs: any(t for _, t in pairs)), name=st.sampled_from(["f1", "f0.5", "f2"]))

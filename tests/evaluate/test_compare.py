@@ -13,7 +13,9 @@ from olmv.errors import InputError, OutputError, UsageError
 from olmv.evaluate.compare import Comparison, compare, write_comparison
 from olmv.evaluate.results import Result, write_result
 from olmv.evaluate.tables import label_table
-from olmv.metrics.multilabel import multi_label, retrieval, top_k_accuracy
+from olmv.metrics.multilabel import multi_label
+from olmv.metrics.retrieval import retrieval
+from olmv.metrics.single_label import top_k_accuracy
 from tests.evaluate.made_results import EVIL, made_result
 
 KINDS = ("multi-label", "single-label", "retrieval")

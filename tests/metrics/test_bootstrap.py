@@ -104,7 +104,7 @@ def test_intervals_of_rare_labels_hold_what_other_test_sets_give() -> None:
 
 
 def test_without_any_positive_there_is_no_figure_and_no_interval() -> None:
-    found = multi_label_intervals(np.full((3, 2), 0.4), np.zeros((3, 2)), np.full(2, 0.5), resamples=5)
+    found = multi_label_intervals(np.full((3, 2), 0.4), np.zeros((3, 2), dtype=bool), np.full(2, 0.5), resamples=5)
     for one in found.values():
         assert math.isnan(one.value)
         assert math.isnan(one.low)
