@@ -11,6 +11,7 @@ import numpy as np
 
 from olmv.errors import UsageError
 from olmv.evaluate.joined import Scored
+from olmv.scoring.logits import sigmoid
 
 __all__ = ["Loaded", "load", "load_unlabelled"]
 
@@ -120,9 +121,7 @@ def _loaded(scored: Scored, settings: dict[str, Any], left_out: dict[str, tuple[
 
 def _mode(scored: Scored) -> str:
     """How probabilities were made of logits. Thresholds belong to the model's own probabilities."""
-    from scipy.special import expit
-
-    if bool((np.abs(expit(scored.logit) - scored.probability) < 1e-3).all()):
+    if bool((np.abs(sigmoid(scored.logit) - scored.probability) < 1e-3).all()):
         return "multi-label"
     if bool((np.abs(scored.probability.sum(axis=1) - 1) < 1e-2).all()):
         return "single-label"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
-from olmv.scoring.scaling import logit_of
+from olmv.scoring.logits import logit_of, sigmoid
 
 __all__ = ["Cuts", "Fitted", "Objective", "fit_shared", "fit_threshold"]
 
@@ -147,9 +147,7 @@ def fit_threshold(probability: Floats, truth: Bools, objective: Objective) -> Fi
 
 def midway(low: Floats, high: Floats) -> Floats:
     """A number in (low, high] for each pair of probabilities low < high: midway in logits."""
-    from scipy.special import expit
-
-    middle = expit((logit_of(low) + logit_of(high)) / 2)
+    middle = sigmoid((logit_of(low) + logit_of(high)) / 2)
     return np.where((middle > low) & (middle <= high), middle, high)
 
 

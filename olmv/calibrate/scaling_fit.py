@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.scoring.scaling import Isotonic, Platt, logit_of
+from olmv.scoring.logits import logit_of
+from olmv.scoring.scaling import Isotonic, Platt
 
 __all__ = ["KINDS", "Kind", "fit_scaling", "fit_scalings"]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from olmv.datasets.benchmarks.multilabel_sets import seen_and_unseen
 from olmv.datasets.benchmarks.registry import Benchmark, Split
 from olmv.evaluate.joined import Joined, Scored, join, read_predictions
+from olmv.scoring.logits import logit_of, sigmoid
 
 __all__ = ["benchmark_of", "remarks"]
 
@@ -81,8 +82,6 @@ def remarks(joined: Joined) -> list[str]:
 
 def _logits(scored: Scored) -> NDArray[np.float64]:
     """Logits whose sigmoid is the probability that was written: thresholds with a scaling change the one only."""
-    from scipy.special import expit, logit
-
-    if np.abs(expit(scored.logit) - scored.probability).max() < _SHORT:
+    if np.abs(sigmoid(scored.logit) - scored.probability).max() < _SHORT:
         return scored.logit
-    return np.asarray(logit(np.clip(scored.probability, 1e-9, 1 - 1e-9)))
+    return logit_of(np.clip(scored.probability, 1e-9, 1 - 1e-9))

@@ -13,6 +13,7 @@ from olmv.metrics import bootstrap
 from olmv.metrics.multilabel import groups, harmonic_mean, multi_label
 from olmv.metrics.retrieval import retrieval, retrieval_ranks
 from olmv.metrics.single_label import ks_of, top_k_hits
+from olmv.scoring.logits import log_softmax, log_sum_exp, sigmoid
 
 __all__ = ["Combine", "Measured", "combined", "measure"]
 
@@ -35,10 +36,8 @@ def combined(scores: NDArray[Any], combine: Combine = "logits") -> NDArray[np.fl
     """Views [N, V, C] -> [N, C]: the mean of logits, or the logarithm of the mean of softmaxes (X-CLIP)."""
     if combine == "logits" or scores.shape[1] == 1:
         return np.asarray(scores.mean(axis=1, dtype=np.float64))
-    from scipy.special import log_softmax, logsumexp
-
-    of_views = log_softmax(scores.astype(np.float64), axis=2)
-    return np.asarray(logsumexp(of_views, axis=1) - np.log(scores.shape[1]))
+    of_views = log_softmax(scores, axis=2)
+    return np.asarray(log_sum_exp(of_views, axis=1) - np.log(scores.shape[1]))
 
 
 def measure(
@@ -110,11 +109,9 @@ def _retrieval(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, sco
 def _multi_label(
     benchmark: Benchmark, scores: NDArray[Any], scored: NDArray[np.bool_], thresholds: NDArray[np.float64]
 ) -> Measured:
-    from scipy.special import expit
-
     rows = np.flatnonzero(scored)
     truth = truth_of(benchmark)[rows]
-    probability = np.asarray(expit(combined(scores[rows])))
+    probability = sigmoid(combined(scores[rows]))
     whole = multi_label(probability, truth, thresholds)
     found = Measured(
         metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always)

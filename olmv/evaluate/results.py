@@ -25,6 +25,7 @@ from olmv.evaluate.tables import csv_text, plain
 from olmv.io.atomic import write_atomic
 from olmv.io.journal import encode_row
 from olmv.io.paths import read_text
+from olmv.scoring.logits import sigmoid, softmax
 
 if TYPE_CHECKING:
     from olmv.datasets.benchmarks.registry import Kind
@@ -128,12 +129,8 @@ class Result:
         """Sigmoid of `logit` for multi-label, else its softmax over the labels, [N, C]; NaN for a video that failed."""
         logit = self.logit()
         if self.kind == "multi-label":
-            from scipy.special import expit
-
-            return np.asarray(expit(logit))
-        from scipy.special import softmax
-
-        return np.asarray(softmax(logit, axis=1))
+            return sigmoid(logit)
+        return softmax(logit, axis=1)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Result":

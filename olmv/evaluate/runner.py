@@ -24,8 +24,8 @@ from olmv.io.atomic import reserve
 from olmv.io.run_journal import RunJournal
 from olmv.labels.texts import LabelTexts
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import FramePooling, Pooling
-from olmv.scoring.probabilities import Mode
+from olmv.scoring.logits import sigmoid
+from olmv.scoring.options import FramePooling, Mode, Pooling
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
 from olmv.video.decode import VideoFrames
@@ -135,7 +135,7 @@ def predicted(logits: NDArray[np.float32], labels: tuple[str, ...], scoring: Sco
     mean = logits.astype(np.float64).mean(0)
     order = np.argsort(-mean, kind="stable")
     if scoring.mode == "multi-label" and scoring.thresholds:
-        probability = 1 / (1 + np.exp(-mean))
+        probability = sigmoid(mean)
         return [labels[i] for i in order if probability[i] >= scoring.thresholds[i]]
     return [labels[i] for i in order[:_SHOWN]]
 

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Isotonic", "Platt", "Scaler", "Scaling", "logit_of"]
+from olmv.scoring.logits import logit_of, sigmoid
+
+__all__ = ["Isotonic", "Platt", "Scaler", "Scaling"]
 
 Floats = NDArray[np.float64]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-
-# Probabilities of 0 and 1 have no logit; float64 tells this number from both.
-_EDGE = 1e-15
 
 
 class Platt(BaseModel):
@@ -32,10 +31,8 @@ class Platt(BaseModel):
     offset: Finite
 
     def __call__(self, logit: Floats) -> Floats:
-        """logit [...] -> calibrated probability [...]."""
-        from scipy.special import expit
-
-        return np.asarray(expit(self.slope * logit + self.offset), dtype=np.float64)
+        """Turn the logit [...] into the calibrated probability [...]."""
+        return sigmoid(self.slope * logit + self.offset)
 
 
 class Isotonic(BaseModel):
@@ -56,7 +53,7 @@ class Isotonic(BaseModel):
         return self
 
     def __call__(self, logit: Floats) -> Floats:
-        """logit [...] -> calibrated probability [...]."""
+        """Turn the logit [...] into the calibrated probability [...]."""
         between = np.interp(logit, self.logit, self.probability)
         below = np.exp(np.minimum(logit - self.logit[0], 0.0))
         above = np.exp(np.minimum(self.logit[-1] - logit, 0.0))
@@ -82,19 +79,11 @@ class Scaler:
         self._isotonic = {i: scaling for i, scaling in enumerate(scalings) if isinstance(scaling, Isotonic)}
 
     def __call__(self, probability: NDArray[np.floating]) -> Floats:
-        """The model's probability [..., C] -> the calibrated one [..., C], float64."""
-        from scipy.special import expit
-
+        """Turn the model's probability [..., C] into the calibrated one [..., C], float64."""
         scaled = np.array(probability, dtype=np.float64)
         logit = logit_of(scaled)
         if self._platt:
-            scaled[..., self._platt] = expit(self._slopes * logit[..., self._platt] + self._offsets)
+            scaled[..., self._platt] = sigmoid(self._slopes * logit[..., self._platt] + self._offsets)
         for column, scaling in self._isotonic.items():
             scaled[..., column] = scaling(logit[..., column])
         return scaled
-
-
-def logit_of(probability: NDArray[np.floating]) -> Floats:
-    """log(p / (1 - p)), finite also where p is 0 or 1."""
-    clipped = np.clip(np.asarray(probability, dtype=np.float64), _EDGE, 1 - _EDGE)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))

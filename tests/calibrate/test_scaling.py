@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from scipy.special import expit
 
 from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scaling, fit_scalings
-from olmv.scoring.scaling import Isotonic, Platt, Scaler, logit_of
+from olmv.scoring.logits import logit_of
+from olmv.scoring.scaling import Isotonic, Platt, Scaler
 
 
 def overconfident(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
