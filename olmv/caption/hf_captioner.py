@@ -10,7 +10,7 @@ from torch import Tensor
 from olmv.caption.hf_loading import OPTIONS, Source, answers, free, greedy
 from olmv.devices import choose
 from olmv.errors import CaptionerUnavailableError, OlmvError, UsageError, reason
-from olmv.llm.tokens import parse_options, quiet_transformers
+from olmv.llm.pretrained import parse_options, quiet_transformers
 from olmv.video.transforms import Preprocess
 
 __all__ = ["Blip2Captioner", "ChatCaptioner"]

@@ -11,8 +11,8 @@ from torch import Tensor
 from olmv.devices import Placement
 from olmv.errors import CaptionerUnavailableError
 from olmv.io import network
-from olmv.llm import tokens
-from olmv.llm.tokens import quiet_transformers
+from olmv.llm import pretrained
+from olmv.llm.pretrained import quiet_transformers
 
 __all__ = ["OPTIONS", "Source", "answers", "free", "greedy", "unavailable"]
 
@@ -124,7 +124,7 @@ def unavailable(source: Source, failure: BaseException) -> CaptionerUnavailableE
         )
     if "ignore_mismatched_sizes" in text:
         return CaptionerUnavailableError(f"the weights of {source.model} do not fit its config.json; get both again")
-    message = str(tokens.unavailable(source.model, failure, local_only=source.local_only))
+    message = str(pretrained.unavailable(source.model, failure, local_only=source.local_only))
     if Path(source.model).is_dir() and not isinstance(failure, ImportError):  # that one says what to install
         advice = "choose eager or sdpa" if "attn_implementation" in text else "get its files again, or another model"
         message = f"{message}; {advice}"

@@ -1,14 +1,14 @@
-"""Many questions to a language model, each asked again until its answer can be used."""
+"""Put many questions to a language model, each again until its answer can be used."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from olmv.errors import LLMUnavailableError
-from olmv.llm.types import ChatModel, Completion, Generation, Message
+from olmv.llm.types import ChatModel, Completion, Generation, JsonSchema, Message
 
-__all__ = ["Asked", "Question", "ask"]
+__all__ = ["Exchange", "Question", "ask"]
 
 ERRORS_IN_A_ROW = 20
 """So many conversations that fail one after the other mean that the model is gone, not that questions are odd."""
@@ -33,7 +33,7 @@ Q = TypeVar("Q", bound=Question)
 
 
 @dataclass
-class Asked(Generic[Q]):
+class Exchange(Generic[Q]):
     """A question and what became of it.
 
     Args:
@@ -57,7 +57,7 @@ class Asked(Generic[Q]):
         assert self.completion is not None
         problem = self.problems[0] if self.problems else _LOST
         if self.completion.finish_reason == "length":
-            return f"the answer was cut off at {generation.max_tokens} tokens; raise --max-tokens"
+            return f"the answer was cut off at {generation.max_tokens} tokens; allow longer answers"
         if self.completion.finish_reason in ("error", "refusal"):
             return problem
         if not problem.startswith('"'):
@@ -70,10 +70,10 @@ def ask(
     questions: Iterable[Q],
     chat: ChatModel,
     *,
-    schema: Mapping[str, Any] | None,
+    schema: JsonSchema | None,
     generation: Generation,
     retries: int = 3,
-) -> Generator[Asked[Q]]:
+) -> Generator[Exchange[Q]]:
     """Ask every question, in whatever order the answers come; each comes back exactly once.
 
     An answer that cannot be used is asked for again, with the reasons and up to `retries` times. Questions are
@@ -83,21 +83,21 @@ def ask(
         LLMUnavailableError: the model is gone; questions not yet answered are lost to this call only.
     """
     fresh = iter(questions)
-    again: deque[Asked[Q]] = deque()
+    again: deque[Exchange[Q]] = deque()
     failures = 0
     while True:
-        under_way: dict[int, Asked[Q]] = {}
+        under_way: dict[int, Exchange[Q]] = {}
         stream = _Stream(fresh, again, under_way)
         for number, completion in chat.complete(stream, schema=schema, generation=generation):
-            asked = under_way.pop(number)
+            exchange = under_way.pop(number)
             failures = failures + 1 if completion.finish_reason == "error" else 0
             if failures >= ERRORS_IN_A_ROW:
                 raise LLMUnavailableError(f"{failures} answers in a row failed, the last with: {completion.error}")
-            _take(asked, completion)
-            if asked.problems and asked.times <= retries:
-                again.append(asked)
+            _take(exchange, completion)
+            if exchange.problems and exchange.times <= retries:
+                again.append(exchange)
             else:
-                yield asked
+                yield exchange
         if not again and stream.exhausted:
             return
 
@@ -105,7 +105,7 @@ def ask(
 class _Stream(Generic[Q]):
     """The conversations that the model reads: questions to put again before new ones."""
 
-    def __init__(self, fresh: Iterator[Q], again: deque[Asked[Q]], under_way: dict[int, Asked[Q]]) -> None:
+    def __init__(self, fresh: Iterator[Q], again: deque[Exchange[Q]], under_way: dict[int, Exchange[Q]]) -> None:
         self._fresh, self._again, self._under_way = fresh, again, under_way
         self._number = 0
         self.exhausted = False
@@ -113,37 +113,41 @@ class _Stream(Generic[Q]):
     def __iter__(self) -> Iterator[list[Message]]:
         while True:
             if self._again:
-                asked = self._again.popleft()
+                exchange = self._again.popleft()
             else:
                 try:
-                    asked = Asked(next(self._fresh))
+                    exchange = Exchange(next(self._fresh))
                 except StopIteration:
                     self.exhausted = True
                     return
-            self._under_way[self._number] = asked
+            self._under_way[self._number] = exchange
             self._number += 1
-            yield _conversation(asked)
+            yield _conversation(exchange)
 
 
-def _conversation(asked: Asked[Q]) -> list[Message]:
-    turns = asked.question.conversation()
-    last = asked.completion
+def _conversation(exchange: Exchange[Q]) -> list[Message]:
+    turns = exchange.question.conversation()
+    last = exchange.completion
     if last is None or last.finish_reason == "error":
         return turns
     # the model's own text goes back as its turn, never into ours
-    return [*turns, Message("assistant", last.text[:MAX_QUOTED] or "(empty)"), asked.question.again(asked.problems)]
+    return [
+        *turns,
+        Message("assistant", last.text[:MAX_QUOTED] or "(empty)"),
+        exchange.question.again(exchange.problems),
+    ]
 
 
-def _take(asked: Asked[Q], completion: Completion) -> None:
-    asked.times += 1
-    asked.prompt_tokens += completion.prompt_tokens
-    asked.completion_tokens += completion.completion_tokens
-    asked.completion = completion
+def _take(exchange: Exchange[Q], completion: Completion) -> None:
+    exchange.times += 1
+    exchange.prompt_tokens += completion.prompt_tokens
+    exchange.completion_tokens += completion.completion_tokens
+    exchange.completion = completion
     if completion.finish_reason == "error":
-        asked.problems = [completion.error or _LOST]
+        exchange.problems = [completion.error or _LOST]
     elif completion.finish_reason == "refusal":
-        asked.problems = [f"the answer was a refusal ({completion.error or 'no reason given'})"]
+        exchange.problems = [f"the answer was a refusal ({completion.error or 'no reason given'})"]
     else:
-        asked.problems = asked.question.take(completion.text)
-        if asked.problems and completion.finish_reason == "length":
-            asked.problems = ["the answer was cut off, write less"]
+        exchange.problems = exchange.question.take(completion.text)
+        if exchange.problems and completion.finish_reason == "length":
+            exchange.problems = ["the answer was cut off, write less"]

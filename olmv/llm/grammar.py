@@ -1,10 +1,13 @@
-"""Holding transformers' `generate` to a grammar, with llguidance."""
+"""Hold transformers' `generate` to a grammar, with llguidance."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
 
 __all__ = ["SchemaProcessor"]
 
@@ -18,13 +21,13 @@ class SchemaProcessor:
         ends: the tokens that end an answer.
     """
 
-    def __init__(self, matchers: Sequence[Any], *, start: int, ends: Sequence[int]) -> None:
+    def __init__(self, matchers: "Sequence[LLMatcher]", *, start: int, ends: Sequence[int]) -> None:
         self._matchers = matchers
         self._seen = start
         self._ends = list(ends)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores [B, V] with the forbidden ones at minus infinity."""
+        """Return scores [B, V] with the forbidden ones at minus infinity."""
         from llguidance.torch import allocate_token_bitmask, fill_next_token_bitmask
 
         width = scores.shape[1]

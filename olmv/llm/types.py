@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-__all__ = ["ChatModel", "Completion", "Conversation", "FinishReason", "Generation", "Message", "seed_of"]
+__all__ = ["ChatModel", "Completion", "Conversation", "FinishReason", "Generation", "JsonSchema", "Message", "seed_of"]
 
 FinishReason = Literal["stop", "length", "refusal", "error"]
 
@@ -19,6 +19,9 @@ class Message:
 
 
 Conversation = Sequence[Message]
+
+JsonSchema = Mapping[str, Any]
+"""A JSON schema that an answer must fit."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Completion:
 
 
 def seed_of(conversation: Conversation, seed: int) -> int:
-    """The seed of one answer: the same for the same prompt, so that a label alone gets what it gets in a list.
+    """Return the seed of one answer: the same for the same prompt, so that a label alone gets what it gets in a list.
 
     With one seed for all, a server draws every answer with the same luck, and different labels get the same words.
     """
@@ -83,7 +86,7 @@ class ChatModel(Protocol):
         self,
         conversations: Iterable[Conversation],
         *,
-        schema: Mapping[str, Any] | None = None,
+        schema: JsonSchema | None = None,
         generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every conversation, in whatever order they are done: (its number from 0, its answer).
@@ -97,7 +100,7 @@ class ChatModel(Protocol):
         """
 
     def count_tokens(self, conversations: Sequence[Conversation]) -> list[int] | None:
-        """Prompt tokens of every conversation, without loading weights; None where nobody can tell."""
+        """Count the prompt tokens of every conversation, without loading weights; None where nobody can tell."""
 
     def close(self) -> None:
         """Give back memory, threads and connections. May be called twice."""

@@ -129,7 +129,7 @@ BAD = {
 TOLD = {
     "not JSON": "the answer was not JSON: 'Sure! A dog has four legs.'",
     "broken JSON": "the answer was not valid JSON",
-    "cut off": "the answer was cut off at 384 tokens; raise --max-tokens",
+    "cut off": "the answer was cut off at 384 tokens; allow longer answers",
     "a refusal": "the answer was a refusal (I cannot help with that.)",
     "a filter": "the answer was a refusal (stopped by the server's content filter)",
     "an empty list": "the list of attributes was empty",
@@ -382,9 +382,12 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(olmv: Any, here: Path) -> N
     [
         (["dog", "--llm", "vllm:x"], "-o BOOK.json is needed; or look first, with --dry-run"),
         (["dog"], "-o BOOK.json is needed; or look first, with --dry-run"),
-        (["dog", "-o", "b.json", "--llm", "gpt"], "--llm 'gpt' is not wordnet, vllm:MODEL, openai:MODEL@URL"),
-        (["dog", "-o", "b.json", "--llm", "gpt:x"], "--llm 'gpt:x' is not vllm:MODEL, openai:MODEL@URL"),
-        (["dog", "-o", "b.json", "--llm", "vllm:x"], "--llm vllm: needs vllm; install it: pip install 'olmv[vllm]'"),
+        (["dog", "-o", "b.json", "--llm", "gpt"], "'gpt' is not wordnet, vllm:MODEL, openai:MODEL@URL"),
+        (["dog", "-o", "b.json", "--llm", "gpt:x"], "'gpt:x' is not vllm:MODEL, openai:MODEL@URL"),
+        (
+            ["dog", "-o", "b.json", "--llm", "vllm:x"],
+            "the language model vllm:x needs vllm; install it: pip install 'olmv[vllm]'",
+        ),
         (["dog", "-o", "b.json", "--llm", "openai:x"], "the hosted service needs a key: set OPENAI_API_KEY"),
         (["dog", "-o", "b.json", "--llm", "openai:x@http://u:p@h/v1"], "keys belong in OPENAI_API_KEY"),
         (["dog", "-o", "b.json", "--llm", "openai:@http://h/v1"], "is not openai:MODEL@URL, as in"),

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from olmv.errors import LLMUnavailableError, UsageError
+from olmv.llm.backends.local import batches
 from olmv.llm.backends.transformers import TransformersChat
 from olmv.llm.open import open_chat
-from olmv.llm.tokens import batches
 from olmv.llm.types import ChatModel, Completion, Conversation, Generation, Message
 from scripts.research.tiny_llama import build
 

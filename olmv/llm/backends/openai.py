@@ -16,7 +16,7 @@ from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.io.plain_yaml import load_yaml
 from olmv.llm.answers import completion_of, strict_json
 from olmv.llm.backends.bounded_http import BoundedHttpClient, BrokenAnswerError, RedirectedError
-from olmv.llm.types import Completion, Conversation, Generation, seed_of
+from olmv.llm.types import Completion, Conversation, Generation, JsonSchema, seed_of
 
 __all__ = ["OpenAIChat"]
 
@@ -87,7 +87,7 @@ class OpenAIChat:
         self,
         conversations: Iterable[Conversation],
         *,
-        schema: Mapping[str, Any] | None = None,
+        schema: JsonSchema | None = None,
         generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
         """See `olmv.llm.types.ChatModel.complete`."""
@@ -169,7 +169,7 @@ class OpenAIChat:
             self._served = []
 
     async def _answer(
-        self, conversation: Conversation, schema: Mapping[str, Any] | None, generation: Generation
+        self, conversation: Conversation, schema: JsonSchema | None, generation: Generation
     ) -> Completion:
         broken = 0
         while True:
@@ -226,7 +226,7 @@ class OpenAIChat:
             return  # it answers, if only with a refusal
 
     def _request(
-        self, conversation: Conversation, schema: Mapping[str, Any] | None, generation: Generation, dialect: _Dialect
+        self, conversation: Conversation, schema: JsonSchema | None, generation: Generation, dialect: _Dialect
     ) -> dict[str, Any]:
         body: dict[str, Any] = {
             "temperature": generation.temperature,

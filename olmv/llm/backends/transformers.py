@@ -1,24 +1,26 @@
 """A language model in this process, by transformers' own `generate`: for small machines and small models."""
 
+import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from olmv.devices import choose
 from olmv.errors import OlmvError, UsageError, reason
+from olmv.llm.backends.local import Batch, LocalChat
 from olmv.llm.grammar import SchemaProcessor
-from olmv.llm.tokens import ChatTokenizer, batches, parse_options, quiet_transformers, unavailable
-from olmv.llm.types import Completion, Conversation, Generation
+from olmv.llm.pretrained import parse_options, quiet_transformers, unavailable
+from olmv.llm.types import Completion, Generation, JsonSchema
 
 __all__ = ["TransformersChat"]
 
 OPTIONS = ("attn_implementation", "device", "device_map", "dtype", "max_memory", "offload_folder", "revision")
 
 
-class TransformersChat:
-    """A `ChatModel` that generates in batches, left-padded.
+class TransformersChat(LocalChat):
+    """Generates in batches, left-padded.
 
     Args:
         model: a folder or a hub id; weights in safetensors.
@@ -31,45 +33,20 @@ class TransformersChat:
     """
 
     def __init__(self, model: str, *, name: str, batch_size: int, options: Mapping[str, str]) -> None:
-        self.name = name
-        self._model_name = model
-        self._batch_size = batch_size
-        self._options = parse_options(options, OPTIONS, "--llm transformers:")
-        if "device" in self._options and "device_map" in self._options:
+        values = parse_options(options, OPTIONS, "transformers:")
+        if "device" in values and "device_map" in values:
             raise UsageError("device and device_map contradict each other; give one of them")
-        self._tokenizer: ChatTokenizer | None = None
+        super().__init__(model, name=name, batch_size=batch_size, options=values)
         self._model: Any = None
         self._grammar_tokenizer: Any = None
 
-    def check(self) -> None:
-        """See `olmv.llm.types.ChatModel.check`; the folder was looked at when this was made."""
-
-    def complete(
-        self,
-        conversations: Iterable[Conversation],
-        *,
-        schema: Mapping[str, Any] | None = None,
-        generation: Generation,
-    ) -> Iterator[tuple[int, Completion]]:
-        """Answer batch by batch, in order; see `ChatModel.complete`.
-
-        Raises:
-            LLMUnavailableError: the model cannot be loaded.
-            UsageError: it has no chat template, or the schema cannot be enforced.
-        """
+    def _prepare(
+        self, schema: JsonSchema | None, generation: Generation
+    ) -> Callable[[Batch], Iterator[tuple[int, Completion]]]:
         self._load()
         grammar = self._compile(schema)
-        for number, batch in enumerate(batches(conversations, self._batch_size)):
-            yield from self._answer(batch, grammar, generation, seed=generation.seed + number)
-
-    def count_tokens(self, conversations: Sequence[Conversation]) -> list[int]:
-        """Prompt tokens of every conversation; reads the tokenizer only.
-
-        Raises:
-            LLMUnavailableError: the tokenizer cannot be had.
-            UsageError: it has no chat template.
-        """
-        return self._read_tokenizer().count(conversations)
+        seeds = itertools.count(generation.seed)
+        return lambda batch: self._answer(batch, grammar, generation, seed=next(seeds))
 
     def close(self) -> None:
         """Give the weights' memory back. The next `complete` loads them again."""
@@ -77,19 +54,14 @@ class TransformersChat:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _read_tokenizer(self) -> ChatTokenizer:
-        if self._tokenizer is None:
-            self._tokenizer = ChatTokenizer(self._model_name, revision=self._options.get("revision"))
-        return self._tokenizer
-
     def _load(self) -> None:
         if self._model is not None:
             return
         from transformers import AutoModelForCausalLM
 
-        tokenizer = self._read_tokenizer()
-        given = dict(self._options)
-        placement = choose(str(given.pop("device", "auto")), str(given.pop("dtype", "auto")))
+        local_only = self._tokenizer.local_only
+        options = dict(self._options)
+        placement = choose(str(options.pop("device", "auto")), str(options.pop("dtype", "auto")))
         try:
             with quiet_transformers():
                 model = AutoModelForCausalLM.from_pretrained(
@@ -97,23 +69,22 @@ class TransformersChat:
                     dtype=placement.dtype,
                     use_safetensors=True,
                     trust_remote_code=False,
-                    local_files_only=tokenizer.local_only,
-                    **given,
+                    local_files_only=local_only,
+                    **options,
                 )
                 # with a device map accelerate has already placed it
-                self._model = (model if "device_map" in given else model.to(placement.device)).eval()
+                self._model = (model if "device_map" in options else model.to(placement.device)).eval()
         except OlmvError:
             raise
         except Exception as failure:
-            raise unavailable(self._model_name, failure, local_only=tokenizer.local_only) from failure
+            raise unavailable(self._model_name, failure, local_only=local_only) from failure
 
-    def _compile(self, schema: Mapping[str, Any] | None) -> str | None:
+    def _compile(self, schema: JsonSchema | None) -> str | None:
         if schema is None:
             return None
         import llguidance.hf
         from llguidance import LLMatcher
 
-        assert self._tokenizer is not None
         if self._grammar_tokenizer is None:
             width = self._model.get_output_embeddings().weight.shape[0]
             self._grammar_tokenizer = llguidance.hf.from_tokenizer(
@@ -131,17 +102,15 @@ class TransformersChat:
 
     def _end_tokens(self) -> list[int]:
         """The tokens that end an answer; Llama 3 has three."""
-        assert self._tokenizer is not None
         ends = self._model.generation_config.eos_token_id
         if ends is None:
             ends = self._tokenizer.hf.eos_token_id
         return list(ends) if isinstance(ends, list | tuple) else [int(ends)]
 
     def _answer(
-        self, batch: Sequence[tuple[int, Conversation]], grammar: str | None, generation: Generation, *, seed: int
+        self, batch: Batch, grammar: str | None, generation: Generation, *, seed: int
     ) -> Iterator[tuple[int, Completion]]:
         """A conversation that cannot be answered says why and leaves the others alone."""
-        assert self._tokenizer is not None
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
         prompts: dict[int, list[int]] = {}
         for number, conversation in batch:
@@ -215,7 +184,6 @@ class TransformersChat:
         return [self._completion(len(p), row, settings.eos_token_id) for p, row in zip(prompts, rows, strict=True)]
 
     def _completion(self, prompt_tokens: int, tokens: list[int], ends: Sequence[int]) -> Completion:
-        assert self._tokenizer is not None
         stop = next((k for k, token in enumerate(tokens) if token in ends), None)
         used = len(tokens) if stop is None else stop + 1
         text = self._tokenizer.hf.decode(tokens[:used], skip_special_tokens=True)

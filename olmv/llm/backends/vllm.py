@@ -5,13 +5,15 @@ import dataclasses
 import gc
 import importlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from olmv.errors import LLMUnavailableError
+from olmv.llm.backends.local import Batch, LocalChat
 from olmv.llm.backends.vllm_log import EngineLog, why
-from olmv.llm.tokens import TEMPLATE_OPTIONS, ChatTokenizer, batches, parse_options
-from olmv.llm.types import Completion, Conversation, FinishReason, Generation, seed_of
+from olmv.llm.pretrained import parse_options
+from olmv.llm.tokens import TEMPLATE_OPTIONS
+from olmv.llm.types import Completion, Conversation, FinishReason, Generation, JsonSchema, seed_of
 
 __all__ = ["VLLMChat"]
 
@@ -35,8 +37,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-class VLLMChat:
-    """A `ChatModel` on `vllm.LLM`; vLLM batches, pages and shares prefixes by itself.
+class VLLMChat(LocalChat):
+    """Answers with `vllm.LLM`, which batches, pages and shares prefixes by itself.
 
     Args:
         model: a folder or a hub id.
@@ -49,32 +51,14 @@ class VLLMChat:
     """
 
     def __init__(self, model: str, *, name: str, batch_size: int, options: Mapping[str, str]) -> None:
-        self.name = name
-        self._model = model
-        self._batch_size = batch_size
         known = _engine_options() if options else ()
-        self._options = parse_options(options, known, "vLLM")
-        self._tokenizer: ChatTokenizer | None = None
+        super().__init__(model, name=name, batch_size=batch_size, options=parse_options(options, known, "vLLM"))
         self._engine: Any = None
 
-    def check(self) -> None:
-        """See `olmv.llm.types.ChatModel.check`; the folder was looked at when this was made."""
-
-    def complete(
-        self,
-        conversations: Iterable[Conversation],
-        *,
-        schema: Mapping[str, Any] | None = None,
-        generation: Generation,
-    ) -> Iterator[tuple[int, Completion]]:
-        """Answer batch by batch, in order; see `ChatModel.complete`.
-
-        Raises:
-            LLMUnavailableError: the model cannot be loaded, or the engine died.
-            UsageError: it has no chat template.
-        """
+    def _prepare(
+        self, schema: JsonSchema | None, generation: Generation
+    ) -> Callable[[Batch], Iterator[tuple[int, Completion]]]:
         engine = self._load()
-        assert self._tokenizer is not None
         parameters = _vllm("sampling_params")
         constraint = None if schema is None else parameters.StructuredOutputsParams(json=dict(schema))
 
@@ -87,18 +71,11 @@ class VLLMChat:
                 structured_outputs=constraint,
             )
 
-        for batch in batches(conversations, self._batch_size):
-            asked = [(self._tokenizer.messages(turns), params(turns)) for _, turns in batch]
-            yield from zip((number for number, _ in batch), self._answer(engine, asked), strict=True)
+        def answer(batch: Batch) -> Iterator[tuple[int, Completion]]:
+            requests = [(self._tokenizer.messages(turns), params(turns)) for _, turns in batch]
+            return zip((number for number, _ in batch), self._answer(engine, requests), strict=True)
 
-    def count_tokens(self, conversations: Sequence[Conversation]) -> list[int]:
-        """Prompt tokens of every conversation; reads the tokenizer only.
-
-        Raises:
-            LLMUnavailableError: the tokenizer cannot be had.
-            UsageError: it has no chat template.
-        """
-        return self._read_tokenizer().count(conversations)
+        return answer
 
     def close(self) -> None:
         """End the engine's process and give its memory back. The next `complete` starts it again."""
@@ -110,34 +87,27 @@ class VLLMChat:
         del engine
         gc.collect()
 
-    def _read_tokenizer(self) -> ChatTokenizer:
-        if self._tokenizer is None:
-            options = self._options
-            revision = options.get("tokenizer_revision") or options.get("revision")
-            self._tokenizer = ChatTokenizer(options.get("tokenizer") or self._model, revision=revision)
-        return self._tokenizer
-
     def _load(self) -> Any:
         if self._engine is not None:
             return self._engine
-        local_only = self._read_tokenizer().local_only
+        local_only = self._tokenizer.local_only
         _prepare_environment()
         before = EngineLog.size()
         try:
             with _starting(local_only=local_only):
-                self._engine = _vllm("entrypoints.llm").LLM(model=self._model, **{**DEFAULTS, **self._options})
+                self._engine = _vllm("entrypoints.llm").LLM(model=self._model_name, **{**DEFAULTS, **self._options})
         except Exception as failure:
             root = EngineLog.explain(failure, before)
-            raise LLMUnavailableError(f"vLLM cannot load {self._model}: {root}") from failure
+            raise LLMUnavailableError(f"vLLM cannot load {self._model_name}: {root}") from failure
         return self._engine
 
-    def _answer(self, engine: Any, asked: list[tuple[list[dict[str, str]], Any]]) -> list[Completion]:
+    def _answer(self, engine: Any, requests: list[tuple[list[dict[str, str]], Any]]) -> list[Completion]:
         """vLLM refuses a whole batch for one prompt that is too long, so a refused batch is tried in halves."""
         before = EngineLog.size()
         try:
             outputs = engine.chat(
-                [messages for messages, _ in asked],
-                [params for _, params in asked],
+                [messages for messages, _ in requests],
+                [params for _, params in requests],
                 use_tqdm=False,
                 chat_template_kwargs=TEMPLATE_OPTIONS,
             )
@@ -146,10 +116,10 @@ class VLLMChat:
             root = EngineLog.explain(failure, before)
             raise LLMUnavailableError(f"the engine of {self.name} died: {root}") from failure
         except Exception as failure:
-            if len(asked) == 1:
+            if len(requests) == 1:
                 return [Completion("", "error", error=why(failure))]
-            half = len(asked) // 2
-            return self._answer(engine, asked[:half]) + self._answer(engine, asked[half:])
+            half = len(requests) // 2
+            return self._answer(engine, requests[:half]) + self._answer(engine, requests[half:])
         return [_completion(output) for output in outputs]
 
 
