@@ -5,23 +5,24 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from olmv.errors import ModelError
 
-# What a prediction needs, and what is nice to have with the words that say for what.
-REQUIRED = (
-    "torch", "torchvision", "open_clip_torch", "transformers", "av", "numpy", "pillow", "safetensors",
-    "tokenizers", "pydantic", "pyarrow", "typer", "rich", "jinja2",
-)  # fmt: skip
-OPTIONAL = {
-    "decord": "a second decoder",
-    "torchcodec": "a third decoder: pip install 'olmv[torchcodec]'",
-    "openai": "describe-labels through a server: pip install 'olmv[openai]'",
-    "llguidance": "describe-labels with transformers: pip install 'olmv[transformers]'",
-    "onnxruntime": "predict --runtime onnx, models export: pip install 'olmv[onnx]'",
-    "openvino": "predict --runtime openvino: pip install 'olmv[onnx,openvino]'",
-    "vllm": "describe-labels with vLLM's own engine: pip install 'olmv[vllm]'",
+# What an extra is for; extras that are not named here (dev, all) bring nothing of their own.
+_USES = {
+    "evaluate": "evaluate and calibrate",
+    "train": "the curves of train",
+    "torchcodec": "a third decoder",
+    "openai": "describe-labels through a server",
+    "transformers": "describe-labels with transformers",
+    "vllm": "describe-labels with vLLM's own engine",
+    "xlsx": "predict to .xlsx",
+    "onnx": "predict --runtime onnx, models export",
+    "openvino": "predict --runtime openvino",
 }
-
+# Dependencies that some machines cannot have: a prediction does without.
+_NOT_EVERYWHERE = {"decord": "a second decoder"}
 
 _SHIPPED = {
     "olmv-lite": "ships with olmv; sees real footage, things and scenes better than actions",
@@ -31,7 +32,7 @@ _SHIPPED = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: a name, what was found, and whether that is bad for a prediction."""
+    """One line of the diagnosis: a name, a text, and whether that is bad for a prediction."""
 
     name: str
     text: str
@@ -40,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Everything found, in sections, and the verdict.
+    """The findings, in sections, and the verdict.
 
     Attributes:
         sections: title -> findings.
@@ -75,12 +76,12 @@ def diagnose() -> Diagnosis:
 
 
 def offline_open_clip_models() -> list[str]:
-    """Names `ARCH/PRETRAINED` whose weights lie in the Hugging Face cache or in open_clip's own."""
+    """List the names `ARCH/PRETRAINED` whose weights lie in the Hugging Face cache or in open_clip's own."""
     import open_clip
     from huggingface_hub import try_to_load_from_cache
 
     files = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-    found = []
+    models = []
     for architecture, tag in open_clip.list_pretrained():
         config = open_clip.get_pretrained_cfg(architecture, tag)
         repo, file = os.path.split(config.get("hf_hub") or "")  # "ORG/REPO/" or "ORG/REPO/FILE"
@@ -88,12 +89,12 @@ def offline_open_clip_models() -> list[str]:
         in_hub = repo and any(isinstance(try_to_load_from_cache(repo, name), str) for name in names)
         url = config.get("url") or ""
         if in_hub or (url and (Path.home() / ".cache" / "clip" / Path(url).name).is_file()):
-            found.append(f"{architecture}/{tag}")
-    return found
+            models.append(f"{architecture}/{tag}")
+    return models
 
 
 def offline_hub_models() -> list[str]:
-    """Names `hf:ORG/REPO[@REVISION]` of the models in the Hugging Face cache that olmv reads."""
+    """List the names `hf:ORG/REPO[@REVISION]` of the models in the Hugging Face cache that olmv reads."""
     from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -103,7 +104,7 @@ def offline_hub_models() -> list[str]:
         repositories = scan_cache_dir(constants.HF_HUB_CACHE).repos
     except CacheNotFound:
         return []
-    found = []
+    models = []
     for repository in repositories:
         for revision in repository.revisions:
             folder = revision.snapshot_path
@@ -112,17 +113,39 @@ def offline_hub_models() -> list[str]:
             except ModelError:
                 usable = False
             names = [f"hf:{repository.repo_id}" + ("" if ref == "main" else f"@{ref}") for ref in revision.refs]
-            found += names if usable else []
-    return sorted(found)
+            models += names if usable else []
+    return sorted(models)
 
 
 def _packages() -> list[Finding]:
+    """Every package that olmv's own metadata names: what a prediction needs, then what an extra brings."""
+    needed, optional = requirements()
     findings = [Finding("olmv", metadata.version("olmv"))]
-    for name in REQUIRED:
+    for name in needed:
         version = _version(name)
         findings.append(Finding(name, version or "missing", bad=version is None))
-    findings += [Finding(name, _version(name) or f"not installed ({use})") for name, use in OPTIONAL.items()]
-    return findings
+    return findings + [Finding(name, _version(name) or f"not installed ({use})") for name, use in optional.items()]
+
+
+def requirements() -> tuple[list[str], dict[str, str]]:
+    """Read from olmv's metadata which packages it needs on this machine, and which are optional.
+
+    Returns:
+        The names of what a prediction needs; and name -> what it is for and how to get it.
+    """
+    needed: list[str] = []
+    optional: dict[str, str] = {}
+    for requirement in map(Requirement, metadata.requires("olmv") or ()):
+        name = requirement.name
+        if requirement.marker is None:
+            needed.append(name)
+        elif requirement.marker.evaluate({"extra": ""}):
+            optional[name] = _NOT_EVERYWHERE.get(name, "not to be had on every machine")
+        else:
+            extras = [extra for extra in _USES if requirement.marker.evaluate({"extra": extra})]
+            for extra in extras:
+                optional.setdefault(name, f"{_USES[extra]}: pip install 'olmv[{extra}]'")
+    return needed, optional
 
 
 def _version(name: str) -> str | None:

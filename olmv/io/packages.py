@@ -4,7 +4,12 @@ import importlib.util
 
 from olmv.errors import MissingDependencyError
 
-__all__ = ["require"]
+__all__ = ["installed", "require"]
+
+
+def installed(package: str) -> bool:
+    """Tell whether a package can be imported, without importing it."""
+    return importlib.util.find_spec(package) is not None
 
 
 def require(package: str, *, extra: str, need: str) -> None:
@@ -18,5 +23,5 @@ def require(package: str, *, extra: str, need: str) -> None:
     Raises:
         MissingDependencyError: it is not; the message says what to install.
     """
-    if importlib.util.find_spec(package) is None:
+    if not installed(package):
         raise MissingDependencyError(f"{need} needs {package}; install it: pip install 'olmv[{extra}]'")

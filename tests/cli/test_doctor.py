@@ -38,6 +38,21 @@ def test_a_missing_package_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPat
     assert "Not ready: av missing. Run: pip install --upgrade olmv" in out
 
 
+def test_the_packages_are_those_of_the_metadata(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed, optional = diagnosis.requirements()
+    assert {"torch", "transformers", "datasets", "typer"} <= set(needed)
+    assert {"matplotlib", "scikit-learn", "tensorboard", "vllm", "openvino", "xlsxwriter"} <= set(optional)
+    assert not {"pytest", "ruff", "olmv"} & {*needed, *optional}
+    version = diagnosis._version
+    monkeypatch.setattr(diagnosis, "_version", lambda name: None if name in optional else version(name))
+    code, out, _ = olmv("doctor")
+    assert code == 0
+    assert "scikit-learn  " in out
+    assert "not installed (evaluate and calibrate: pip install 'olmv[evaluate]')" in out
+    if "decord" in optional:
+        assert "not installed (a second decoder)" in out
+
+
 def test_a_decoder_that_is_not_usable_is_not_ready(olmv: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("olmv.video.readers.open.available_decoders", lambda: {"pyav": None, "decord": None})
     code, out, _ = olmv("doctor")
