@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 
 def stratified_folds(truth: Bools, folds: int, *, seed: int = 0) -> Ints:
-    """[N]: the fold of every video, each label spread over the folds as evenly as can be.
+    """Deal videos into folds [N], each label spread over them as evenly as can be.
 
     Iterative stratification (Sechidis, Tsoumakas & Vlahavas 2011, algorithm 1): the rarest label that is left is
     dealt out first, each of its videos to the fold that lacks most of this label.
@@ -54,21 +54,21 @@ def stratified_folds(truth: Bools, folds: int, *, seed: int = 0) -> Ints:
 
 
 def cross_fit(probability: Floats, truth: Bools, fold: Ints, fit: Callable[[Floats, Bools], Floats | Scaler]) -> Floats:
-    """[N, C]: for every video and label what was fitted without this video.
+    """Return [N, C], for every video and label what was fitted without this video.
 
     Args:
         probability: [N, C].
         truth: [N, C].
         fold: [N], as `stratified_folds` makes it.
         fit: from the other folds' probability and truth to a threshold per label [C], NaN for none; or to a scaler,
-            and then what is found are the scaled probabilities.
+            and then the result are the scaled probabilities.
     """
-    found = np.full(probability.shape, np.nan)
+    crossed = np.full(probability.shape, np.nan)
     for number in np.unique(fold):
         out = fold == number
         fitted = fit(probability[~out], truth[~out])
-        found[out] = fitted(probability[out]) if isinstance(fitted, Scaler) else fitted
-    return found
+        crossed[out] = fitted(probability[out]) if isinstance(fitted, Scaler) else fitted
+    return crossed
 
 
 def _fullest(keys: tuple[Floats, ...], random: np.random.Generator) -> int:

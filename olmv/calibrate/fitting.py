@@ -52,7 +52,7 @@ class Fit:
 def fit_all(
     probability: Floats, truth: Bools, objective: Objective, *, min_support: int = 10, confidence: float | None = None
 ) -> Fit:
-    """Fit every label; with `confidence`, promise every label or refuse it.
+    """Fit a threshold for every label; with `confidence`, promise every label or refuse it.
 
     A label without a positive gets the lowest threshold without a false alarm on these videos, or the shared one if
     that is higher. One with fewer than `min_support` positives gets the one that serves the objective best for all
@@ -106,7 +106,7 @@ def fit_all(
 
 
 def false_alarm_bound(alarms: int, videos: int, confidence: float = 0.95) -> float:
-    """The share of videos that raises a false alarm at most, where `alarms` of `videos` without the label did."""
+    """Bound the share of videos that raises a false alarm, where `alarms` of `videos` without the label did."""
     from scipy.stats import beta
 
     return float(beta.ppf(confidence, alarms + 1, videos - alarms)) if alarms < videos else 1.0

@@ -56,21 +56,24 @@ class Promise:
 
 
 def check_guarantee(objective: Objective, confidence: float) -> None:
-    """Whether such a thing can be promised.
+    """Check that such a thing can be promised.
 
     Raises:
         UsageError: the objective is an F-beta, or the confidence is not between 0 and 1.
     """
     if objective.kind == "f":
         raise UsageError(
-            f"--guarantee cannot promise {objective.name}; give --objective recall=R, precision=P or fdr=A"
+            f"{objective.name} cannot be promised; choose the objective recall=R, precision=P or fdr=A",
+            option=("objective", "guarantee"),
         )
     if not 0 < confidence < 1:
-        raise UsageError(f"the guarantee is {confidence:g}; give a confidence between 0 and 1, such as 0.95")
+        raise UsageError(
+            f"the guarantee is {confidence:g}; give a confidence between 0 and 1, such as 0.95", option="guarantee"
+        )
 
 
 def positives_needed(objective: Objective, confidence: float) -> int:
-    """How many videos must have a label before anything can be promised of it: 59 for recall=0.95 with 0.95.
+    """Count the videos that must have a label before anything can be promised of it: 59 for recall=0.95 with 0.95.
 
     Even without a single error, n of n is no proof unless target^n <= 1 - confidence; for precision, half of that.
     """
@@ -81,7 +84,7 @@ def positives_needed(objective: Objective, confidence: float) -> int:
 
 
 def promise_threshold(probability: Floats, truth: Bools, objective: Objective, confidence: float) -> Promise:
-    """The threshold of one label that keeps the promise and serves best: the highest for recall, else the lowest.
+    """Find the threshold of one label that keeps the promise and serves best: the highest for recall, else the lowest.
 
     Args:
         probability: [N], 0..1.

@@ -1,7 +1,7 @@
 """One `olmv calibrate` run: predictions and truth in; a thresholds file and a page of what was traded out."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +18,15 @@ from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scalings
 from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
+from olmv.io.packages import require
 from olmv.metrics.calibration_error import reliability
 from olmv.metrics.decisions import DecisionFigures, decision_figures
 from olmv.models.default import drawings_note
+from olmv.progress import JobListener
 from olmv.scoring.scaling import Isotonic, Platt, Scaler
 from olmv.scoring.thresholds import Guarantee, LabelThreshold, Thresholds
 
-__all__ = ["CalibrateJob", "Summary", "run"]
+__all__ = ["CalibrateJob", "CalibrateSummary", "run"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -63,7 +65,7 @@ class CalibrateJob:
 
 
 @dataclass(frozen=True)
-class Summary:
+class CalibrateSummary:
     """What a run did.
 
     Attributes:
@@ -91,22 +93,24 @@ class Summary:
     written: tuple[Path, ...] = ()
 
 
-def run(job: CalibrateJob, note: Callable[[str], None] = lambda _: None) -> Summary:
-    """Do the job.
+def run(job: CalibrateJob, listener: JobListener | None = None) -> CalibrateSummary:
+    """Fit the thresholds, and write their file and page.
 
     Args:
         job: what to do.
-        note: is told what the user should know, one line each.
+        listener: takes the notes that the user should read.
 
     Raises:
+        MissingDependencyError: scipy or scikit-learn is needed and not installed.
         UsageError: options, predictions or truth that cannot be used, or a promise that can be kept for no label.
         OutputError: a file cannot be written.
     """
     _check(job)
     summary = _unlabelled(job) if job.unlabelled else _fitted(job)
     warning = drawings_note(summary.loaded.scored.model)
+    listener = listener or JobListener()
     for line in (*([warning] if warning else []), *summary.notes):
-        note(line)
+        listener.note(line)
     summary.thresholds.save(job.output)
     if job.page is not None:
         from olmv.calibrate.page import write_calibration_page
@@ -117,17 +121,22 @@ def run(job: CalibrateJob, note: Callable[[str], None] = lambda _: None) -> Summ
 
 def _check(job: CalibrateJob) -> None:
     if job.unlabelled:
-        given = {"--truth": job.truth, "--objective": job.objective, "--guarantee": job.guarantee}
-        given["--scaling"] = job.scaling
-        wrong = [name for name, value in given.items() if value is not None]
-        if wrong:
-            raise UsageError(f"{wrong[0]} needs truth, which --unlabelled does without; leave out one of them")
+        for name in ("truth", "objective", "guarantee", "scaling"):
+            if getattr(job, name) is not None:
+                raise UsageError(
+                    f"the {name} goes with labelled videos, not with unlabelled ones; leave out one of them",
+                    option=(name, "unlabelled"),
+                )
         if job.prevalence is None:
             raise UsageError(
-                "--unlabelled needs to know how often a label is true; add --prevalence 0.05 or a csv file"
+                "unlabelled videos do not say how often a label is true; add a prevalence, 0.05 or a csv file",
+                option="prevalence",
             )
     elif job.prevalence is not None:
-        raise UsageError("--prevalence is for --unlabelled; leave it out, the truth says how often a label is true")
+        raise UsageError(
+            "the prevalence is for unlabelled videos; leave it out, the truth says how often a label is true",
+            option=("prevalence", "unlabelled"),
+        )
     if job.scaling is not None and job.scaling not in KINDS:
         raise UsageError(f"unknown scaling '{job.scaling}'; choose {' or '.join(KINDS)}")
     if job.min_support < 1:
@@ -135,6 +144,9 @@ def _check(job: CalibrateJob) -> None:
     if job.folds < 2:
         raise UsageError(f"folds is {job.folds}; give at least 2")
     if not job.unlabelled:
+        require("scipy", extra="evaluate", need="calibrating")
+        if job.scaling is not None:
+            require("sklearn", extra="evaluate", need="fitting a scaling")
         objective = Objective.parse(job.objective or "f1")
         if job.guarantee is not None:
             check_guarantee(objective, job.guarantee)
@@ -145,7 +157,7 @@ def _check(job: CalibrateJob) -> None:
         check_writable(job.page)
 
 
-def _fitted(job: CalibrateJob) -> Summary:
+def _fitted(job: CalibrateJob) -> CalibrateSummary:
     loaded = load(job.predictions, job.truth, allow_unknown=job.allow_unknown)
     scored, objective = loaded.scored, Objective.parse(job.objective or "f1")
     fold = stratified_folds(scored.truth, job.folds)
@@ -162,14 +174,13 @@ def _fitted(job: CalibrateJob) -> Summary:
         return fit_all(probability, truth, objective, min_support=least, confidence=job.guarantee).threshold
 
     crossed = cross_fit(scored.probability, scored.truth, fold, thresholds_without)
-    kept = np.isfinite(fit.threshold)
-    decided = np.isfinite(crossed) & kept
+    decided = np.isfinite(crossed) & np.isfinite(fit.threshold)
     scalings, errors = _scalings(job, loaded, fold, least)
     after = decision_figures(scored.probability >= crossed, scored.truth, decided)
     promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
     before = decision_figures(scored.probability >= scored.threshold, scored.truth, decided)
     about = provenance(loaded, objective.name, scaling=job.scaling, guarantee=promise, refused=refused or None)
-    return Summary(
+    return CalibrateSummary(
         thresholds=Thresholds(
             entries_of(loaded, fit, objective, after, scalings), model=scored.model or None, provenance=about
         ),
@@ -206,7 +217,7 @@ def _scalings(
     return scalings, (_calibration_errors(probability, truth), _calibration_errors(scaled, truth))
 
 
-def _unlabelled(job: CalibrateJob) -> Summary:
+def _unlabelled(job: CalibrateJob) -> CalibrateSummary:
     loaded = load_unlabelled(job.predictions)
     scored = loaded.scored
     stated = read_prevalence(job.prevalence or "", scored.labels)
@@ -231,7 +242,7 @@ def _unlabelled(job: CalibrateJob) -> Summary:
         notes.append(f"{len(absent)} labels have no prevalence and get no threshold: {some(absent)}")
     if small:
         notes.append(f"{len(small)} labels are too rare among {len(scored.videos)} videos for one: {some(small)}")
-    return Summary(
+    return CalibrateSummary(
         thresholds=Thresholds(
             entries,
             model=scored.model or None,
@@ -270,8 +281,8 @@ def _notes(
     needed = "" if job.guarantee is None else f" (it takes {positives_needed(objective, job.guarantee)} videos or more)"
     tell(list(fit.refusals), f"without a promise{needed} get no threshold")
     if job.scaling is not None:
-        kept = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
-        tell(kept, "whose probability does not rise with the truth keep it as it is")
+        unscaled = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
+        tell(unscaled, "whose probability does not rise with the truth keep it as it is")
     return notes
 
 

@@ -38,7 +38,7 @@ class Loaded:
 
 
 def load(predictions: Path, truth: Path | None, *, allow_unknown: bool = False) -> Loaded:
-    """Predictions of `olmv predict` beside a manifest, or a folder of `olmv evaluate`, which has its own truth.
+    """Load predictions of `olmv predict` beside a manifest, or a folder of `olmv evaluate`, which has its own truth.
 
     Raises:
         UsageError: neither, or no truth; probabilities that are calibrated already; a bad or unsuitable file.
@@ -48,10 +48,15 @@ def load(predictions: Path, truth: Path | None, *, allow_unknown: bool = False) 
 
     if predictions.is_dir():
         if truth is not None:
-            raise UsageError(f"{predictions} is a result folder and has its own truth; leave out --truth")
+            raise UsageError(
+                f"{predictions} is a result folder and has its own truth; leave out the other", option="truth"
+            )
         return _of_result(predictions)
     if truth is None:
-        raise UsageError("calibrating takes the truth: add --truth MANIFEST, or --unlabelled with --prevalence")
+        raise UsageError(
+            "calibrating takes the truth: add a manifest of it, or calibrate unlabelled videos by a prevalence",
+            option=("truth", "unlabelled", "prevalence"),
+        )
     joined = join(read_predictions(predictions), truth, allow_unknown=allow_unknown)
     unknown = tuple(f"{label} ({count})" for label, count in joined.unknown_labels.items())
     left_out = {
@@ -67,27 +72,27 @@ def load(predictions: Path, truth: Path | None, *, allow_unknown: bool = False) 
 
 
 def load_unlabelled(predictions: Path) -> Loaded:
-    """As `load`, without truth."""
+    """Load predictions or a result folder as `load` does, without truth."""
     from olmv.evaluate.joined import read_predictions
 
     if predictions.is_dir():
         return _of_result(predictions)
-    found = read_predictions(predictions)
+    rows = read_predictions(predictions)
     scored = Scored(
-        videos=found.videos,
-        labels=found.labels,
-        logit=found.logit,
-        probability=found.probability,
-        truth=np.zeros(found.probability.shape, dtype=bool),
-        threshold=found.threshold,
-        model=found.model,
+        videos=rows.videos,
+        labels=rows.labels,
+        logit=rows.logit,
+        probability=rows.probability,
+        truth=np.zeros(rows.probability.shape, dtype=bool),
+        threshold=rows.threshold,
+        model=rows.model,
     )
-    left_out = {"videos whose prediction failed": found.failed} if found.failed else {}
+    left_out = {"videos whose prediction failed": rows.failed} if rows.failed else {}
     return _loaded(scored, _run_settings(predictions), left_out)
 
 
 def some(items: Sequence[str]) -> str:
-    """The first few of them, in words."""
+    """Name the first few of them, in words."""
     more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
     return ", ".join(repr(item) for item in items[:_NAMED]) + more
 
@@ -126,7 +131,7 @@ def _mode(scored: Scored) -> str:
     if bool((np.abs(scored.probability.sum(axis=1) - 1) < 1e-2).all()):
         return "single-label"
     raise UsageError(
-        "these probabilities are not the model's own, they are calibrated already; predict again without --thresholds"
+        "these probabilities are not the model's own, they are calibrated already; predict again without thresholds"
     )
 
 

@@ -41,15 +41,15 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
-        """From "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1".
+        """Read "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1".
 
         Raises:
             UsageError: none of these, or its number is out of range.
         """
-        found = re.fullmatch(r"\s*(?:(f)|(precision|recall|fdr)\s*=)\s*([0-9]*\.?[0-9]+)\s*", text, re.IGNORECASE)
-        if found is None:
+        match = re.fullmatch(r"\s*(?:(f)|(precision|recall|fdr)\s*=)\s*([0-9]*\.?[0-9]+)\s*", text, re.IGNORECASE)
+        if match is None:
             raise UsageError(f"unknown objective '{text}'; {_EXAMPLES}")
-        kind, value = (found[1] or found[2]).lower(), float(found[3])
+        kind, value = (match[1] or match[2]).lower(), float(match[3])
         if kind == "f":
             if not 0 < value <= 100:
                 raise UsageError(f"the beta of objective '{text}' is not above 0 and at most 100; {_EXAMPLES}")
@@ -60,7 +60,7 @@ class Objective:
 
     @property
     def least_precision(self) -> float:
-        """The target of "precision" and "fdr" as a precision; a false discovery rate is 1 - precision."""
+        """Return the target of "precision" and "fdr" as a precision; a false discovery rate is 1 - precision."""
         return 1 - self.value if self.kind == "fdr" else self.value
 
 
@@ -88,7 +88,7 @@ class Cuts:
 
     @classmethod
     def of(cls, probability: Floats, truth: Bools) -> "Cuts":
-        """From probabilities [N] and truth [N]."""
+        """Cut the scores of one label, from probabilities [N] and truth [N]."""
         order = np.argsort(-probability, kind="stable")
         ranked = probability[order]
         # equal scores fall together
@@ -119,7 +119,7 @@ class Fitted:
 
 
 def fit_threshold(probability: Floats, truth: Bools, objective: Objective) -> Fitted:
-    """The threshold of one label that serves the objective best.
+    """Find the threshold of one label that serves the objective best.
 
     f-beta: the highest; of several equally good ones the highest threshold. precision, fdr: the lowest threshold that
     keeps to the target, so that recall is highest. recall: the highest threshold that keeps to the target.
@@ -146,7 +146,7 @@ def fit_threshold(probability: Floats, truth: Bools, objective: Objective) -> Fi
 
 
 def midway(low: Floats, high: Floats) -> Floats:
-    """A number in (low, high] for each pair of probabilities low < high: midway in logits."""
+    """Return a number in (low, high] for each pair of probabilities low < high: midway in logits."""
     middle = sigmoid((logit_of(low) + logit_of(high)) / 2)
     return np.where((middle > low) & (middle <= high), middle, high)
 
@@ -157,7 +157,7 @@ def _at_least(share: Floats, target: float) -> Bools:
 
 
 def fit_shared(probability: Floats, truth: Bools, objective: Objective) -> float:
-    """One threshold for all labels that serves the objective best.
+    """Find the one threshold for all labels that serves the objective best.
 
     f-beta: the mean over the labels that have a positive is highest; taken over all pairs instead, rare labels that the
     model cannot tell would decide for all others. precision, recall, fdr: over all pairs of video and label.

@@ -10,7 +10,7 @@ from olmv.models.default import model_note
 from olmv.pages.page import asset, write_page
 
 if TYPE_CHECKING:
-    from olmv.calibrate.job import Summary
+    from olmv.calibrate.job import CalibrateSummary
 
 __all__ = ["write_calibration_page"]
 
@@ -19,7 +19,7 @@ _ARROWS = 150
 _LISTED = 200
 
 
-def write_calibration_page(path: Path, summary: "Summary") -> None:
+def write_calibration_page(path: Path, summary: "CalibrateSummary") -> None:
     """Write the page, replacing the file in one step.
 
     Raises:
@@ -44,11 +44,11 @@ def write_calibration_page(path: Path, summary: "Summary") -> None:
     )
 
 
-def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
+def _figures(summary: "CalibrateSummary") -> list[tuple[str, str, str]]:
     """(name, before, after) of the headline figures."""
     if summary.before is None or summary.after is None:
         return []
-    found = [
+    shares = [
         (f"{kind} {name}", getattr(summary.before, key), getattr(summary.after, key))
         for kind in ("macro", "micro")
         for name, key in ((name, f"{kind}_{name.lower()}") for name in ("F1", "precision", "recall"))
@@ -58,14 +58,16 @@ def _figures(summary: "Summary") -> list[tuple[str, str, str]]:
         ("of them of labels that are true of no video", summary.before.never_true, summary.after.never_true),
     ]
     if summary.ece is not None:
-        found.append(("calibration error (all pairs)", *summary.ece))
+        shares.append(("calibration error (all pairs)", *summary.ece))
     if summary.bin_error is not None:
-        found.append(("calibration error (mean of bins)", *summary.bin_error))
-    shares = [(name, _share(before), _share(after)) for name, before, after in found]
-    return [*shares, *((name, f"{before:,}", f"{after:,}") for name, before, after in counts)]
+        shares.append(("calibration error (mean of bins)", *summary.bin_error))
+    return [
+        *((name, _share(before), _share(after)) for name, before, after in shares),
+        *((name, f"{before:,}", f"{after:,}") for name, before, after in counts),
+    ]
 
 
-def _rows(summary: "Summary") -> list[dict[str, Any]]:
+def _rows(summary: "CalibrateSummary") -> list[dict[str, Any]]:
     """One per label, the largest gain of F1 first; labels without a threshold last."""
     scored, thresholds = summary.loaded.scored, summary.thresholds
     rows = []
@@ -100,8 +102,8 @@ def _triple(figures: Any, index: int) -> dict[str, float] | None:
     """Precision, recall and F1 of a label; None where there is nothing to measure."""
     if figures is None:
         return None
-    found = {name: float(getattr(figures, name)[index]) for name in ("precision", "recall", "f1")}
-    return None if any(np.isnan(value) for value in found.values()) else found
+    triple = {name: float(getattr(figures, name)[index]) for name in ("precision", "recall", "f1")}
+    return None if any(np.isnan(value) for value in triple.values()) else triple
 
 
 def _share(value: float) -> str:

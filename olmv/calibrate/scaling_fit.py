@@ -24,7 +24,7 @@ _TILT = 0.002
 def fit_scalings(
     probability: Floats, truth: Bools, kind: Kind, *, min_support: int = 10
 ) -> list[Platt | Isotonic | None]:
-    """One scaling a label; labels with fewer than `min_support` positives or negatives share one fitted to all pairs.
+    """Fit one scaling a label; labels with fewer than `min_support` positives or negatives share one of all pairs.
 
     Args:
         probability: [N, C], 0..1.
@@ -45,7 +45,7 @@ def fit_scalings(
 
 
 def fit_scaling(probability: Floats, truth: Bools, kind: Kind) -> Platt | Isotonic | None:
-    """The scaling of one label from probabilities [N] and truth [N]; None where more of one is not more of the other.
+    """Fit one label's scaling to probabilities [N] and truth [N]; None where more of one is not more of the other.
 
     platt: logistic regression on the logit, towards Platt's smoothed targets (N+ + 1)/(N+ + 2) and 1/(N- + 2) instead
     of 1 and 0 (Platt 1999, section 2.2), so that it exists also where the label is told without error.

@@ -19,19 +19,19 @@ __all__ = ["prevalence_threshold", "read_prevalence"]
 
 
 def prevalence_threshold(probability: NDArray[np.float64], prevalence: float) -> float | None:
-    """The threshold that makes about N x prevalence of the N videos [N] positive; equal scores stay together.
+    """Find the threshold that makes about N x prevalence of the N videos [N] positive; equal scores stay together.
 
     None where that is less than one video: the scores cannot tell where the threshold should be.
     """
-    wanted = prevalence * len(probability)
-    if wanted < 1 - 1e-9:
+    positives = prevalence * len(probability)
+    if positives < 1 - 1e-9:
         return None
     cuts = Cuts.of(probability, np.zeros(len(probability), dtype=bool))
-    return float(cuts.threshold[np.abs(cuts.predicted - wanted).argmin()])
+    return float(cuts.threshold[np.abs(cuts.predicted - positives).argmin()])
 
 
 def read_prevalence(text: str, labels: Sequence[str]) -> dict[str, float]:
-    """The prevalence of every label: one number for all, or a csv file with the columns label and prevalence.
+    """Read the prevalence of every label: one number for all, or a csv file with the columns label and prevalence.
 
     A label that the file does not name is left out; one that is not in `labels` is passed over.
 
@@ -48,16 +48,16 @@ def read_prevalence(text: str, labels: Sequence[str]) -> dict[str, float]:
     except ValueError:
         pass
     else:
-        return dict.fromkeys(labels, _checked(shared, "--prevalence"))
-    named = _read(Path(text))
-    found = {label: named[label] for label in labels if label in named}
-    if not found:
+        return dict.fromkeys(labels, _checked(shared))
+    listed = _read(Path(text))
+    prevalence = {label: listed[label] for label in labels if label in listed}
+    if not prevalence:
         raise UsageError(f"none of the {len(labels)} labels is in {text}, {labels[0]!r} for one; add them there")
-    return found
+    return prevalence
 
 
 def _read(path: Path) -> Mapping[str, float]:
-    found: dict[str, float] = {}
+    prevalence: dict[str, float] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -66,23 +66,23 @@ def _read(path: Path) -> Mapping[str, float]:
             for row in reader:
                 where = f"{path} line {reader.line_num}"
                 label = (row["label"] or "").strip()
-                if label in found:
+                if label in prevalence:
                     raise InputError(f"{where}: the label {label!r} is there twice; remove one")
                 try:
                     value = float(row["prevalence"] or "")
                 except ValueError:
                     value = float("nan")
-                found[label] = _checked(value, where)
+                prevalence[label] = _checked(value, where=f"{where}: ")
     except FileNotFoundError:
         raise UsageError(f"the prevalence is neither a number nor a file: {path}; give 0.05 or a csv file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except (OSError, csv.Error) as error:
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}; check the file") from None
-    return found
+    return prevalence
 
 
-def _checked(value: float, where: str) -> float:
+def _checked(value: float, *, where: str = "") -> float:
     if not 0 < value < 1:
-        raise UsageError(f"{where}: the prevalence is {value:g}; give a number between 0 and 1")
+        raise UsageError(f"{where}the prevalence is {value:g}; give a number between 0 and 1", option="prevalence")
     return value

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from olmv.cli.progress import Progress
+from olmv.progress import JobListener
 
 if TYPE_CHECKING:
-    from olmv.calibrate.job import Summary
+    from olmv.calibrate.job import CalibrateSummary
 
 EPILOG = """\b
 Examples:
@@ -92,13 +93,24 @@ def calibrate(
         page=page,
     )
     view = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
-    summary = run(job, view.say)
+    summary = run(job, _View(view))
     _finished(summary, view)
     if summary.refused:
         raise typer.Exit(1)
 
 
-def _finished(summary: "Summary", view: Progress) -> None:
+class _View(JobListener):
+    """Shows the notes of a run."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def note(self, text: str) -> None:
+        """Put a remark on its own line."""
+        self._progress.say(text)
+
+
+def _finished(summary: "CalibrateSummary", view: Progress) -> None:
     """The last lines: what was gained on videos that were not fitted to, and what was written."""
     if summary.before is not None and summary.after is not None:
         for kind, meaning in (("micro", "all labels"), ("macro", "mean of the labels that are true of a video")):

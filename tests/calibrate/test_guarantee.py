@@ -103,7 +103,7 @@ def test_no_promise_beyond_what_the_videos_show(pairs: list[tuple[int, bool]], n
 
 
 def test_what_cannot_be_promised() -> None:
-    with pytest.raises(UsageError, match="--guarantee cannot promise f1; give --objective recall=R"):
+    with pytest.raises(UsageError, match="f1 cannot be promised; choose the objective recall=R"):
         check_guarantee(Objective.parse("f1"), 0.95)
     for confidence in (0.0, 1.0, 95.0, float("nan")):
         with pytest.raises(UsageError, match=r"the guarantee is .*; give a confidence between 0 and 1"):

@@ -7,9 +7,11 @@ import pytest
 from scipy.special import softmax
 
 from olmv.calibrate.job import CalibrateJob, run
-from olmv.errors import UsageError
+from olmv.errors import MissingDependencyError, UsageError
 from olmv.evaluate.results import Result, write_result
 from olmv.io.prediction_rows import write_rows
+from tests.support.missing import hide
+from tests.support.watcher import Watcher
 
 
 def result(folder: Path, labels: tuple[str, ...] = ("dog", "cat"), count: int = 60) -> Path:
@@ -29,10 +31,10 @@ def result(folder: Path, labels: tuple[str, ...] = ("dog", "cat"), count: int = 
 
 
 def test_a_result_folder(tmp_path: Path) -> None:
-    told: list[str] = []
+    watcher = Watcher()
     job = CalibrateJob(result(tmp_path / "r"), tmp_path / "t.json", objective="f2", page=tmp_path / "p.html")
-    summary = run(job, told.append)
-    assert told == ["1 of 60 videos failed and are left out"]
+    summary = run(job, watcher)
+    assert watcher.notes == ["1 of 60 videos failed and are left out"]
     assert summary.thresholds.provenance.settings == {"mode": "multi-label", "frames": 4}
     assert summary.written == (tmp_path / "t.json", tmp_path / "p.html")
     assert summary.after is not None
@@ -82,12 +84,26 @@ def test_single_label_probabilities(tmp_path: Path) -> None:
         ({"scaling": "beta"}, "unknown scaling 'beta'; choose platt or isotonic"),
         ({"min_support": 0}, "the minimum support is 0; give at least 1"),
         ({"folds": 1}, "folds is 1; give at least 2"),
-        ({"unlabelled": True, "scaling": "platt"}, "--scaling needs truth, which --unlabelled does without"),
+        ({"unlabelled": True, "scaling": "platt"}, "the scaling goes with labelled videos, not with unlabelled ones"),
     ],
 )
 def test_bad_options(tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run(CalibrateJob(tmp_path, tmp_path / "t.json", **options))  # type: ignore[arg-type]
+
+
+def test_a_package_that_is_missing_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = tmp_path / "nothing.jsonl"
+    with monkeypatch.context() as patch:
+        hide(patch, "sklearn")
+        with pytest.raises(MissingDependencyError, match=r"^fitting a scaling needs sklearn; .*'olmv\[evaluate\]'$"):
+            run(CalibrateJob(nothing, tmp_path / "t.json", scaling="platt"))
+    hide(monkeypatch, "scipy")
+    with pytest.raises(MissingDependencyError, match=r"^calibrating needs scipy; install it: pip install 'olmv\[evalu"):
+        run(CalibrateJob(nothing, tmp_path / "t.json"))
+    folder = result(tmp_path / "r")
+    unlabelled = run(CalibrateJob(folder, tmp_path / "t.json", unlabelled=True, prevalence="0.5"))
+    assert len(unlabelled.thresholds) == 2
 
 
 def test_a_positive_that_one_fold_holds_alone(tmp_path: Path) -> None:
@@ -113,10 +129,10 @@ def test_thresholds_that_do_worse_are_told(tmp_path: Path) -> None:
     )
     made = Result("manifest", "multi-label", "m", "2026-01-01", ("dog",), videos, {}, scores=logit)
     write_result(tmp_path / "r", made)
-    told: list[str] = []
-    summary = run(CalibrateJob(tmp_path / "r", tmp_path / "t.json", objective="f1", min_support=1), told.append)
+    watcher = Watcher()
+    summary = run(CalibrateJob(tmp_path / "r", tmp_path / "t.json", objective="f1", min_support=1), watcher)
     assert summary.before is not None
     assert summary.after is not None
     worse = summary.after.macro_f1 < summary.before.macro_f1
     assert worse
-    assert any("these thresholds do worse than the ones before" in note for note in told)
+    assert any("these thresholds do worse than the ones before" in note for note in watcher.notes)

@@ -12,6 +12,7 @@ from olmv.cli import app as commands
 from olmv.cli import calibrate
 from olmv.io.prediction_rows import write_rows
 from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.thresholds import Thresholds
 
 Run = Callable[..., tuple[int, str, str]]
@@ -95,8 +96,8 @@ def test_thresholds_and_page(olmv: Run, folder: Path) -> None:
     assert "<b>cat</b>" not in page
     assert "olmv-mini knows drawings" in page
     same = Vocabulary([Label("dog", aliases=("hound",)), "rain"])
-    assert found.notes_for(same, model="olmv-mini", settings={"frames": 8, "mode": "multi-label"}) == []
-    assert found.notes_for(Vocabulary(["dog"]), settings={"frames": 16}) == [
+    assert found.notes_for(same, model="olmv-mini", settings=RunSettings(frames=8, mode="multi-label")) == []
+    assert found.notes_for(Vocabulary(["dog"]), settings=RunSettings(frames=16)) == [
         OTHER_WORDS,
         "these thresholds were fitted with other settings (frames 8 then, 16 now); calibrate again",
     ]
@@ -203,22 +204,28 @@ def test_unlabelled(olmv: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["rows.jsonl"], "calibrating takes the truth: add --truth MANIFEST, or --unlabelled"),
+        (["rows.jsonl"], "calibrating takes the truth: add a manifest of it, or calibrate unlabelled"),
         (["rows.jsonl", "-t", "truth.csv", "--objective", "auc"], "unknown objective 'auc'; give f1"),
-        (["rows.jsonl", "-t", "truth.csv", "--guarantee", "0.9"], "--guarantee cannot promise f1"),
+        (["rows.jsonl", "-t", "truth.csv", "--guarantee", "0.9"], "f1 cannot be promised; choose the objective"),
         (
             ["rows.jsonl", "-t", "truth.csv", "--guarantee", "2", "--objective", "recall=0.9"],
             "the guarantee is 2; give",
         ),
-        (["rows.jsonl", "-t", "truth.csv", "--prevalence", "0.1"], "--prevalence is for --unlabelled; leave it out"),
+        (
+            ["rows.jsonl", "-t", "truth.csv", "--prevalence", "0.1"],
+            "the prevalence is for unlabelled videos; leave it out",
+        ),
         (["rows.jsonl", "-t", "truth.csv", "--folds", "1"], "Invalid value for '--folds'"),
         (["rows.jsonl", "-t", "truth.csv", "--scaling", "beta"], "Invalid value for '--scaling'"),
         (["rows.jsonl", "-t", "truth.csv", "--page", "x.txt"], "the page is an HTML file; end x.txt in .html"),
-        (["rows.jsonl", "--unlabelled"], "--unlabelled needs to know how often a label is true; add --prevalence"),
-        (["rows.jsonl", "--unlabelled", "--prevalence", "0.1", "-t", "truth.csv"], "--truth needs truth, which"),
+        (["rows.jsonl", "--unlabelled"], "unlabelled videos do not say how often a label is true; add a prevalence"),
+        (
+            ["rows.jsonl", "--unlabelled", "--prevalence", "0.1", "-t", "truth.csv"],
+            "the truth goes with labelled videos, not with",
+        ),
         (["rows.jsonl", "-t", "nowhere.csv"], "nowhere.csv"),
         (["nowhere.jsonl", "-t", "truth.csv"], "nowhere.jsonl"),
-        ([".", "-t", "truth.csv"], ". is a result folder and has its own truth; leave out --truth"),
+        ([".", "-t", "truth.csv"], ". is a result folder and has its own truth; leave out the other"),
         (["."], "has no result.json"),
     ],
 )
@@ -242,4 +249,4 @@ def test_calibrated_probabilities_are_refused(olmv: Run, folder: Path) -> None:
             label["probability"] = label["probability"] ** 2
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, _, err = olmv("calibrate", "rows.jsonl", "-t", "truth.csv", "-o", "t.json")
-    assert (code, "they are calibrated already; predict again without --thresholds" in err) == (2, True)
+    assert (code, "they are calibrated already; predict again without thresholds" in err) == (2, True)
