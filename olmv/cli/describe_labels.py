@@ -1,18 +1,11 @@
 """`olmv describe-labels`."""
 
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from olmv.cli.describe_view import DescribeView, show_answers, show_preview
 from olmv.errors import UsageError
-
-if TYPE_CHECKING:
-    from olmv.describe.job import DescribeSummary
-    from olmv.labels.quality import Gate
-    from olmv.labels.vocabulary import Vocabulary
 
 EPILOG = """\b
 Examples:
@@ -20,7 +13,6 @@ Examples:
   olmv describe-labels "cardioversion, suturing" -o medical.json --llm openai:llama@http://127.0.0.1:8000/v1
 """
 
-WORDNET = "wordnet"
 FOR_LANGUAGE_MODELS = (
     "prompt",
     "domain",
@@ -110,103 +102,48 @@ def describe_labels(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Write what every label looks like, for olmv predict --attributes: from WordNet, or by a language model."""
-    from olmv.describe.job import describe_labels, waiting_labels
-    from olmv.describe.preview import preview
-    from olmv.describe.questions import Questions
-    from olmv.io.atomic import check_writable
-    from olmv.labels.vocabulary import Vocabulary
-    from olmv.llm.open import open_chat
-    from olmv.llm.prompts import load_prompt
+    from olmv.cli.describe_view import DescribeView, show_answers, show_preview
+    from olmv.describe.job import WORDNET, DescribeJob, preview_llm, preview_wordnet, run
+    from olmv.describe.questions import answer_tokens
     from olmv.llm.types import Generation
-    from olmv.models.default import DEFAULT_MODEL
 
-    given = [name for name in FOR_LANGUAGE_MODELS if _is_given(context, name)]
-    if given and (llm == WORDNET or (llm is None and not dry_run)):
-        flag = f"--{given[0].replace('_', '-')}"
-        raise UsageError(f"{flag} is for a language model; name one with --llm, or leave {flag} out")
-    if output is None and not dry_run:
-        raise UsageError("-o BOOK.json is needed; or look first, with --dry-run")
-    vocabulary = Vocabulary.load(labels)
-    if output is not None and not dry_run:
-        check_writable(output)
-    if llm == WORDNET or (llm is None and not given):
-        _from_wordnet(
-            vocabulary, output, attributes_per_label, model, templates,
-            default=llm is None, dry_run=dry_run, resume=resume, quiet=quiet,
-        )  # fmt: skip
-        return
-    if llm is not None and ":" not in llm:
-        raise UsageError(f"--llm {llm!r} is not wordnet, vllm:MODEL, openai:MODEL@URL or transformers:MODEL")
-    questions = Questions(
-        load_prompt(prompt or ("domain" if domain else "general")), count=attributes_per_label, domain=domain
+    llm_flags = [f"--{name.replace('_', '-')}" for name in FOR_LANGUAGE_MODELS if _is_given(context, name)]
+    if llm_flags and (llm == WORDNET or (llm is None and not dry_run)):
+        raise UsageError(f"{llm_flags[0]} is for a language model; name one with --llm, or leave {llm_flags[0]} out")
+    by_wordnet = llm == WORDNET or (llm is None and not llm_flags)
+    job = DescribeJob(
+        labels=labels,
+        output=output,
+        llm=llm,
+        count=attributes_per_label,
+        prompt=prompt,
+        domain=domain,
+        model=model,
+        templates=templates,
+        retries=retries,
+        generation=Generation(
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens or answer_tokens(attributes_per_label),
+            seed=seed,
+        ),
+        concurrency=concurrency,
+        timeout_s=timeout,
+        llm_options=key_values(llm_option, "--llm-option"),
+        resume=resume,
     )
-    generation = Generation(
-        temperature=temperature, top_p=top_p, max_tokens=max_tokens or 40 * attributes_per_label + 64, seed=seed
-    )
-    options = key_values(llm_option, "--llm-option")
-    view = DescribeView(quiet=quiet, remedy="the same command asks for them again")
-    for note in vocabulary.notes:
-        view.note(note)
-    waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []
-    if llm is None:
-        show_preview(preview(waiting, None, questions=questions, generation=generation), len(waiting))
+    remedy = "name a language model with --llm, or write them by hand"
+    view = DescribeView(quiet=quiet, remedy=remedy if by_wordnet else "the same command asks for them again")
+    if dry_run and by_wordnet:
+        show_answers(preview_wordnet(job, view))
         return
-    with closing(open_chat(llm, concurrency=concurrency, timeout_s=timeout, options=options)) as chat:
-        if dry_run:
-            show_preview(preview(waiting, chat, questions=questions, generation=generation), len(waiting))
-            return
-        assert output is not None
-        try:
-            summary = describe_labels(
-                vocabulary,
-                output,
-                chat=chat,
-                questions=questions,
-                gate=_gate(vocabulary, model or DEFAULT_MODEL, templates),
-                generation=generation,
-                retries=retries,
-                resume=resume,
-                listener=view,
-            )
-        finally:
-            view.progress.stop()
-    _finish(view, summary, output)
-
-
-def _from_wordnet(
-    vocabulary: "Vocabulary",
-    output: Path | None,
-    count: int,
-    model: str | None,
-    templates: str | None,
-    *,
-    default: bool,
-    dry_run: bool,
-    resume: bool,
-    quiet: bool,
-) -> None:
-    from olmv.describe.job import describe_from_wordnet, waiting_labels
-    from olmv.describe.wordnet import write_attributes
-
-    gate = _gate(vocabulary, model, templates)
-    waiting = waiting_labels(vocabulary, output, resume=resume) if dry_run else []
-    view = DescribeView(quiet=quiet, remedy="name a language model with --llm, or write them by hand")
-    if default:
-        view.note("no --llm is given: WordNet, a dictionary that ships with olmv, describes the labels")
-    for note in vocabulary.notes:
-        view.note(note)
     if dry_run:
-        show_answers(write_attributes(waiting, vocabulary, count=count, gate=gate))
+        show_preview(preview_llm(job, view))
         return
-    assert output is not None
     try:
-        summary = describe_from_wordnet(vocabulary, output, gate=gate, count=count, resume=resume, listener=view)
+        summary = run(job, view)
     finally:
         view.progress.stop()
-    _finish(view, summary, output)
-
-
-def _finish(view: DescribeView, summary: "DescribeSummary", output: Path) -> None:
     view.finished(summary, output)
     if summary.failed or summary.stopped:
         raise typer.Exit(1)
@@ -224,23 +161,10 @@ def key_values(texts: list[str] | None, flag: str) -> dict[str, str]:
     Raises:
         UsageError: one is not KEY=VALUE.
     """
-    found = {}
+    values = {}
     for text in texts or ():
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise UsageError(f"{flag} {text!r} is not KEY=VALUE")
-        found[key.strip().replace("-", "_")] = value.strip()
-    return found
-
-
-def _gate(vocabulary: "Vocabulary", model: str | None, templates: str | None) -> "Gate":
-    """What an attribute must be; without a model its length is not limited by one."""
-    from olmv.labels.quality import Gate
-    from olmv.labels.templates import DEFAULT_TEMPLATES, resolve
-
-    if model is None:
-        return Gate(vocabulary, templates=resolve(templates or DEFAULT_TEMPLATES))
-    from olmv.models.text_limit import text_limit
-
-    limit = text_limit(model)
-    return Gate(vocabulary, templates=resolve(templates or limit.templates), limit=limit)
+        values[key.strip().replace("-", "_")] = value.strip()
+    return values

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
 
 from olmv.cli.progress import Progress, printable
-
-if TYPE_CHECKING:
-    from olmv.describe.job import DescribeSummary
-    from olmv.describe.preview import Preview
-    from olmv.describe.questions import Answer
+from olmv.describe.job import DescribeListener, DescribeSummary
+from olmv.describe.preview import Preview
+from olmv.describe.questions import Answer
 
 __all__ = ["DescribeView", "show_answers", "show_preview"]
 
@@ -17,23 +16,26 @@ FAILURES_SHOWN = 20
 NOTHING = "every label is described already; there is nothing to ask"
 
 
-def show_preview(found: "Preview | None", labels: int) -> None:
+def show_preview(preview: Preview | None) -> None:
     """Print what a language model would be asked."""
-    if found is None:
+    if preview is None:
         print(NOTHING)
         return
-    for turn in found.conversation:
+    for turn in preview.conversation:
         print(f"[{turn.role}]")
         print("\n".join(printable(line) for line in turn.content.split("\n")), end="\n\n")
-    about = "" if found.exact else "about "
-    for name, tokens in found.counted:
+    about = "" if preview.exact else "about "
+    for name, tokens in preview.counted:
         print(f"{about}{tokens} tokens\t{printable(name)}")
-    if len(found.counted) < labels:
-        print(f"... and {labels - len(found.counted)} more labels")
-    print(f"{labels} labels, {about}{found.prompt_tokens} prompt tokens, at most {found.answer_tokens} answer tokens")
+    if len(preview.counted) < preview.labels:
+        print(f"... and {preview.labels - len(preview.counted)} more labels")
+    print(
+        f"{preview.labels} labels, {about}{preview.prompt_tokens} prompt tokens, "
+        f"at most {preview.answer_tokens} answer tokens"
+    )
 
 
-def show_answers(answers: "Iterable[Answer]") -> None:
+def show_answers(answers: Iterable[Answer]) -> None:
     """Print the meanings and attributes that would be written."""
     labels = attributes = failed = 0
     for answer in answers:
@@ -49,8 +51,8 @@ def show_answers(answers: "Iterable[Answer]") -> None:
     print(f"{labels} labels, {attributes} attributes" + (f", {failed} without" if failed else ""))
 
 
-class DescribeView:
-    """Shows a run; see `olmv.describe.job.DescribeListener`.
+class DescribeView(DescribeListener):
+    """Shows a run.
 
     Args:
         quiet: say nothing.
@@ -58,25 +60,23 @@ class DescribeView:
     """
 
     def __init__(self, *, quiet: bool, remedy: str) -> None:
-        from rich.console import Console
-
         self._remedy = remedy
         self.progress = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
 
     def note(self, text: str) -> None:
-        """A remark on its own line."""
+        """Print a remark on its own line."""
         self.progress.say(f"note: {text}")
 
     def started(self, *, total: int, done: int) -> None:
         """Put up the progress bar."""
         self.progress.start(total=total, done=done)
 
-    def described(self, answer: "Answer") -> None:
-        """One more label."""
+    def described(self, answer: Answer) -> None:
+        """Move the progress bar on."""
         self.progress.step()
 
-    def finished(self, summary: "DescribeSummary", output: Path) -> None:
-        """The last lines: what was done, what failed, what was written."""
+    def finished(self, summary: DescribeSummary, output: Path | None) -> None:
+        """Print the last lines: what was done, what failed, what was written."""
         say = self.progress.say
         parts = [f"{summary.described} labels described" if summary.described != 1 else "1 label described"]
         if summary.attributes:
@@ -87,9 +87,9 @@ class DescribeView:
             parts.append(f"{len(summary.failed)} failed")
         if summary.short:
             parts.append(f"{summary.short} with fewer attributes than asked for")
-        if summary.asked:
+        if summary.answers:
             parts.append(
-                f"{summary.asked} answers, {summary.prompt_tokens} prompt and {summary.completion_tokens} answer "
+                f"{summary.answers} answers, {summary.prompt_tokens} prompt and {summary.completion_tokens} answer "
                 f"tokens, {summary.seconds:.1f} s"
             )
         say(", ".join(parts))
@@ -101,5 +101,5 @@ class DescribeView:
             say(f"stopped: {summary.stopped}; what is done is kept, the same command goes on from there")
         elif summary.failed:
             say(f"labels that failed are not in the book; {self._remedy}")
-        if output.is_file():
+        if output is not None and output.is_file():
             say(f"wrote {output}" if summary.described else f"unchanged: {output}")

@@ -26,7 +26,7 @@ PARTIAL = ".partial.jsonl"
 
 
 def attributes_sha256(attributes: tuple[str, ...]) -> str:
-    """Tells whether a person changed the attributes of a label after they were written."""
+    """Return what tells whether a person changed the attributes of a label after they were written."""
     return hashlib.sha256("\n".join(attributes).encode()).hexdigest()[:16]
 
 
@@ -65,18 +65,18 @@ class Draft:
         return self._restart or any(row.get("fresh") for row in self._journal.rows())
 
     def waiting(self, vocabulary: Vocabulary) -> list[Label]:
-        """The labels without attributes so far."""
+        """Return the labels without attributes so far."""
         done = set() if self._restart else set(self._written())
         book = self._book()
-        done.update(label for label in book if self._kept(book.entry(label)))
+        done.update(label for label in book if self._stays(book.entry(label)))
         return [label for label in vocabulary if label.name not in done]
 
     def notes(self, vocabulary: Vocabulary, provenance: Mapping[str, Any]) -> Iterator[str]:
-        """Of what is kept, how much was changed by hand, and how much was written under other settings."""
+        """Say how much of what is kept was changed by hand, and how much was written under other settings."""
         book, written = self._book(), self._written()
         by_hand = other = 0
         for name in vocabulary.names:
-            if name in book and self._kept(book.entry(name)):
+            if name in book and self._stays(book.entry(name)):
                 entry = book.entry(name)
             elif name in written:
                 entry = self._row(written[name])
@@ -85,15 +85,15 @@ class Draft:
             if _by_hand(entry):
                 by_hand += 1
             else:
-                known = entry.model_dump()
-                other += any(known.get(key) != provenance.get(key) for key in ("llm", "prompt_sha256", "domain"))
+                fields = entry.model_dump()
+                other += any(fields.get(key) != provenance.get(key) for key in ("llm", "prompt_sha256", "domain"))
         if by_hand:
             yield f"{_labels(by_hand)} written or changed by hand: kept as they are"
         if other:
-            yield f"{_labels(other)} from another model or prompt: kept; --no-resume asks for them anew"
+            yield f"{_labels(other)} from another model or prompt: kept; starting over asks for them anew"
 
     def add(self, answer: Answer, provenance: Mapping[str, Any]) -> None:
-        """One durable row."""
+        """Write one durable row."""
         if answer.error is not None:
             self._journal.append({"failed": answer.label.name, "error": answer.error})
             return
@@ -108,19 +108,19 @@ class Draft:
         self._journal.append({"label": answer.label.name, "entry": entry})
 
     def merge(self, vocabulary: Vocabulary, *, complete: bool) -> None:
-        """Rows into the book. The book is read again: a person may have changed it meanwhile."""
+        """Put the rows into the book. It is read again: a person may have changed it meanwhile."""
         if self._fresh and not complete:
             return  # half a new book would look like a whole old one
         self._journal.check_unchanged()
         book, written = self._book(), self._written()
-        new = {name for name in written if name not in book or not self._kept(book.entry(name))}
+        new = {name for name in written if name not in book or not self._stays(book.entry(name))}
         order = dict.fromkeys((*(name for name in vocabulary.names if name in new or name in book), *book, *new))
         if new:
             entries = ((name, self._row(written[name]) if name in new else book.entry(name)) for name in order)
             write_book(self._output, entries, extra=book.extra)
         self._path.unlink(missing_ok=True)
 
-    def _kept(self, entry: BookEntry) -> bool:
+    def _stays(self, entry: BookEntry) -> bool:
         return bool(entry.attributes) and (_by_hand(entry) or not self._fresh)
 
     def _book(self) -> AttributeBook:

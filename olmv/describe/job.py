@@ -1,217 +1,175 @@
-"""From labels to an attribute book, by a language model or from WordNet."""
+"""Do one `olmv describe-labels` run: labels in, an attribute book out, by a language model or from WordNet."""
 
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-from olmv.describe.draft import Draft
-from olmv.describe.questions import Answer, Questions, ask
-from olmv.describe.wordnet import NAME as WORDNET
-from olmv.describe.wordnet import write_attributes
-from olmv.errors import LLMUnavailableError, UsageError
+from olmv.describe.book import (
+    DescribeListener,
+    DescribeSummary,
+    describe_from_wordnet,
+    describe_labels,
+    waiting_labels,
+)
+from olmv.describe.from_wordnet import write_attributes
+from olmv.describe.preview import Preview, preview
+from olmv.describe.questions import Answer, Questions
+from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.labels.quality import Gate
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.templates import DEFAULT_TEMPLATES, resolve
+from olmv.labels.vocabulary import Vocabulary
+from olmv.llm.open import open_chat
+from olmv.llm.prompts import load_prompt
 from olmv.llm.types import ChatModel, Generation
+from olmv.models.default import DEFAULT_MODEL
 
 __all__ = [
+    "WORDNET",
+    "DescribeJob",
     "DescribeListener",
     "DescribeSummary",
-    "describe_from_wordnet",
-    "describe_labels",
-    "waiting_labels",
+    "preview_llm",
+    "preview_wordnet",
+    "run",
 ]
 
-
-class DescribeListener(Protocol):
-    """Who wants to hear how a run goes."""
-
-    def note(self, text: str) -> None:
-        """A remark for the user."""
-
-    def started(self, *, total: int, done: int) -> None:
-        """`done` of `total` labels need no asking."""
-
-    def described(self, answer: Answer) -> None:
-        """One more label is done, or given up."""
+WORDNET = "wordnet"
+"""What `llm` is where no language model is asked."""
 
 
-@dataclass
-class DescribeSummary:
-    """What a run did.
+@dataclass(frozen=True)
+class DescribeJob:
+    """What to describe, by whom, and where to write it.
 
     Args:
-        total: labels of the vocabulary.
-        earlier: of these, described before.
-        described: described by this run.
-        short: of these, with fewer attributes than were asked for.
-        failed: label and reason of those that got none; the next run asks for them again.
-        stopped: why the run ended early; None if it did not.
-    """
-
-    total: int
-    earlier: int
-    described: int = 0
-    short: int = 0
-    attributes: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    asked: int = 0
-    seconds: float = 0.0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    stopped: str | None = None
-
-    def count(self, answer: Answer, wanted: int) -> None:
-        """Add one label."""
-        self.asked += answer.asked
-        self.prompt_tokens += answer.prompt_tokens
-        self.completion_tokens += answer.completion_tokens
-        if answer.error is not None:
-            self.failed.append((answer.label.name, answer.error))
-            return
-        self.described += 1
-        self.attributes += len(answer.attributes)
-        self.short += len(answer.attributes) < wanted
-
-
-def describe_labels(
-    vocabulary: Vocabulary,
-    output: str | Path,
-    *,
-    chat: ChatModel,
-    questions: Questions,
-    gate: Gate,
-    generation: Generation | None = None,
-    retries: int = 3,
-    resume: bool = True,
-    listener: DescribeListener | None = None,
-) -> DescribeSummary:
-    """Ask a language model for attributes of every label and write them to an attribute book.
-
-    Args:
-        vocabulary: the labels.
-        output: the book (.json). Labels that it describes already are kept as they are, changed by hand or not.
-        chat: the language model.
-        questions: prompt, number of attributes, domain.
-        gate: what an attribute must be.
-        generation: how answers are drawn.
+        labels: a label file, or names with commas between them.
+        output: the attribute book (.json); what it says stays. A preview needs none.
+        llm: `wordnet`, or a language model as in `olmv.llm.open`; None is WordNet, with a note that says so.
+        count: attributes of a label, at least 1.
+        prompt: a prompt's name or file; None for `general`, or `domain` where there is one.
+        domain: what the videos are about.
+        model: the model that will read the attributes, which must fit it; None for the default one if a language
+            model is asked, and for any if it is WordNet.
+        templates: as for `Classifier.predict`: attributes must fit inside.
         retries: how many times more a label is asked for when its answer cannot be used.
+        generation: how answers are drawn.
+        concurrency: labels asked for at once.
+        timeout_s: seconds that one answer of a server may take.
+        llm_options: passed on to the language model.
         resume: False asks anew for every label, except those whose attributes were written or changed by hand.
-        listener: is told how it goes.
+    """
+
+    labels: str
+    output: Path | None = None
+    llm: str | None = None
+    count: int = 8
+    prompt: str | None = None
+    domain: str | None = None
+    model: str | None = None
+    templates: str | None = None
+    retries: int = 3
+    generation: Generation = field(default_factory=Generation)
+    concurrency: int = 32
+    timeout_s: float = 120.0
+    llm_options: dict[str, str] = field(default_factory=dict)
+    resume: bool = True
+
+
+def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
+    """Do the job. Everything that can be checked is checked before a label is asked for.
 
     Raises:
+        UsageError: labels, prompt, models, options or output that cannot be used; nothing was done.
         LLMUnavailableError: the model gave not one answer. If it goes away later, the run ends early instead:
-            `stopped` says why, and the same call goes on from there.
-        VocabularyError: `output` is there and is no attribute book.
-        OutputError: `output` cannot be written, or another run is writing it.
-        UsageError: the numbers make no sense.
+            `stopped` says why, and the same job goes on from there.
+        OutputError: the book cannot be written, or another run is writing it.
     """
-    generation = generation or Generation()
-    if questions.count < 1 or retries < 0:
-        raise UsageError("at least 1 attribute per label and 0 retries are needed")
+    if job.output is None:
+        raise UsageError("a BOOK.json to write is needed; or look first", option=("output", "dry_run"))
+    vocabulary = Vocabulary.load(job.labels)
+    check_writable(job.output)
+    if job.llm in (None, WORDNET):
+        gate = _gate(vocabulary, job.model, job.templates)
+        _note(job, vocabulary, listener)
+        return describe_from_wordnet(
+            vocabulary, job.output, gate=gate, count=job.count, resume=job.resume, listener=listener
+        )
+    questions = _questions(job)
+    _note(job, vocabulary, listener)
+    with _chat(job) as chat:
+        assert chat is not None
+        return describe_labels(
+            vocabulary,
+            job.output,
+            chat=chat,
+            questions=questions,
+            gate=_gate(vocabulary, job.model or DEFAULT_MODEL, job.templates),
+            generation=job.generation,
+            retries=job.retries,
+            resume=job.resume,
+            listener=listener,
+        )
 
-    def answers(waiting: Sequence[Label]) -> Generator[Answer]:
-        return ask(waiting, chat, questions=questions, gate=gate, generation=generation, retries=retries)
 
-    provenance = _provenance(chat, questions, generation)
-    return _write(vocabulary, output, answers, provenance, wanted=questions.count, resume=resume, listener=listener)
+def preview_llm(job: DescribeJob, listener: DescribeListener) -> Preview | None:
+    """Tell what a language model would be asked; None if nothing. Asks and writes nothing.
 
-
-def describe_from_wordnet(
-    vocabulary: Vocabulary,
-    output: str | Path,
-    *,
-    gate: Gate,
-    count: int = 8,
-    resume: bool = True,
-    listener: DescribeListener | None = None,
-) -> DescribeSummary:
-    """Write what WordNet says of every label to an attribute book; no language model is asked.
-
-    Labels that it does not know are not in the book and stand in `failed`.
-
-    Args:
-        vocabulary: the labels. What an ambiguous one means is decided by the others.
-        output: as for `describe_labels`.
-        gate: what an attribute must be.
-        count: attributes of a label, at most.
-        resume: as for `describe_labels`.
-        listener: is told how it goes.
+    Without `job.llm` the tokens are estimated.
 
     Raises:
-        VocabularyError: `output` is there and is no attribute book.
-        OutputError: `output` cannot be written, or another run is writing it.
-        UsageError: the count makes no sense.
+        UsageError: labels, prompt, model or book that cannot be used.
     """
-    if count < 1:
-        raise UsageError("at least 1 attribute per label is needed")
-
-    def answers(waiting: Sequence[Label]) -> Generator[Answer]:
-        return write_attributes(waiting, vocabulary, count=count, gate=gate)
-
-    # any number is as many as there are; and quickly done again, so no row is worth the wait for the disk
-    return _write(
-        vocabulary, output, answers, {"llm": WORDNET}, wanted=1, resume=resume, listener=listener, durable=False
-    )
+    vocabulary = Vocabulary.load(job.labels)
+    questions = _questions(job)
+    for note in vocabulary.notes:
+        listener.note(note)
+    waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
+    with _chat(job) as chat:
+        return preview(waiting, chat, questions=questions, generation=job.generation)
 
 
-def _write(
-    vocabulary: Vocabulary,
-    output: str | Path,
-    answers: Callable[[Sequence[Label]], Generator[Answer]],
-    provenance: Mapping[str, Any],
-    *,
-    wanted: int,
-    resume: bool,
-    listener: DescribeListener | None,
-    durable: bool = True,
-) -> DescribeSummary:
-    check_writable(output)
-    with Draft(Path(output), fresh=not resume, durable=durable) as draft:
-        waiting = draft.waiting(vocabulary)
-        summary = DescribeSummary(total=len(vocabulary), earlier=len(vocabulary) - len(waiting))
-        if listener is not None:
-            for text in draft.notes(vocabulary, provenance):
-                listener.note(text)
-            listener.started(total=summary.total, done=summary.earlier)
-        begun = time.monotonic()
-        try:
-            with closing(answers(waiting)) as stream:
-                for answer in stream if waiting else ():  # with nothing to ask the model need not even be there
-                    draft.add(answer, provenance)
-                    summary.count(answer, wanted)
-                    if listener is not None:
-                        listener.described(answer)
-        except LLMUnavailableError as failure:
-            if not summary.described and not summary.failed:
-                raise
-            summary.stopped = str(failure)
-        finally:
-            summary.seconds = time.monotonic() - begun
-            complete = summary.described + len(summary.failed) == len(waiting)
-            draft.merge(vocabulary, complete=complete)
-    return summary
-
-
-def waiting_labels(vocabulary: Vocabulary, output: str | Path | None, *, resume: bool = True) -> list[Label]:
-    """The labels that `describe_labels` would ask for. Writes nothing.
+def preview_wordnet(job: DescribeJob, listener: DescribeListener) -> Iterator[Answer]:
+    """Tell what WordNet says of the labels that the book lacks. Writes nothing.
 
     Raises:
-        VocabularyError: `output` is there and is no attribute book.
+        UsageError: labels, model or book that cannot be used.
     """
-    return list(vocabulary) if output is None else Draft(Path(output), fresh=not resume).waiting(vocabulary)
+    vocabulary = Vocabulary.load(job.labels)
+    gate = _gate(vocabulary, job.model, job.templates)
+    waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
+    _note(job, vocabulary, listener)
+    return write_attributes(waiting, vocabulary, count=job.count, gate=gate)
 
 
-def _provenance(chat: ChatModel, questions: Questions, generation: Generation) -> dict[str, Any]:
-    known: dict[str, Any] = {
-        "llm": chat.name,
-        "prompt": questions.prompt.title,
-        "prompt_sha256": questions.prompt.sha256,
-    }
-    if questions.domain is not None:
-        known["domain"] = questions.domain
-    settings = {"temperature": generation.temperature, "top_p": generation.top_p, "max_tokens": generation.max_tokens}
-    return {**known, "sampling": {**settings, "seed": generation.seed}}
+def _note(job: DescribeJob, vocabulary: Vocabulary, listener: DescribeListener) -> None:
+    if job.llm is None:
+        listener.note("no language model is named: WordNet, a dictionary that ships with olmv, describes the labels")
+    for note in vocabulary.notes:
+        listener.note(note)
+
+
+def _questions(job: DescribeJob) -> Questions:
+    if job.llm is not None and ":" not in job.llm:
+        raise UsageError(
+            f"{job.llm!r} is not wordnet, vllm:MODEL, openai:MODEL@URL or transformers:MODEL", option="llm"
+        )
+    prompt = load_prompt(job.prompt or ("domain" if job.domain else "general"))
+    return Questions(prompt, count=job.count, domain=job.domain)
+
+
+def _chat(job: DescribeJob) -> AbstractContextManager[ChatModel | None]:
+    if job.llm is None:
+        return nullcontext()
+    return closing(open_chat(job.llm, concurrency=job.concurrency, timeout_s=job.timeout_s, options=job.llm_options))
+
+
+def _gate(vocabulary: Vocabulary, model: str | None, templates: str | None) -> Gate:
+    """Make what an attribute must pass; without a model its length is not limited by one."""
+    if model is None:
+        return Gate(vocabulary, templates=resolve(templates or DEFAULT_TEMPLATES))
+    from olmv.models.registry import text_limit
+
+    limit = text_limit(model)
+    return Gate(vocabulary, templates=resolve(templates or limit.templates), limit=limit)

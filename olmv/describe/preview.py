@@ -1,4 +1,4 @@
-"""What a run of `describe_labels` would say to the model, and how many tokens that is, without asking it."""
+"""Tell what a run would say to the language model, and how many tokens that is, without asking it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ class Preview:
     """The first conversation and the token counts.
 
     Args:
+        labels: how many would be asked for.
         conversation: what would be said about the first label.
         counted: label and prompt tokens of every label, or of 200 spread over the list.
         prompt_tokens: of all labels, asked once each.
@@ -25,6 +26,7 @@ class Preview:
         exact: False where no tokenizer was at hand, or not every label was counted: the counts are estimates.
     """
 
+    labels: int
     conversation: list[Message]
     counted: list[tuple[str, int]]
     prompt_tokens: int
@@ -35,7 +37,7 @@ class Preview:
 def preview(
     labels: Sequence[Label], chat: ChatModel | None, *, questions: Questions, generation: Generation
 ) -> Preview | None:
-    """What would be asked; None if there is nothing to ask. Without `chat`, tokens are estimated from letters."""
+    """Tell what would be asked; None if there is nothing to ask. Without `chat`, tokens are estimated from letters."""
     if not labels:
         return None
     step = -(-len(labels) // MAX_COUNTED)
@@ -46,6 +48,7 @@ def preview(
     if counts is None:
         counts = [sum(len(turn.content) for turn in turns) // CHARS_PER_TOKEN for turns in conversations]
     return Preview(
+        labels=len(labels),
         conversation=conversations[0],
         counted=[(label.name, count) for label, count in zip(some, counts, strict=True)],
         prompt_tokens=round(sum(counts) * len(labels) / len(some)),

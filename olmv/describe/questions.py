@@ -1,4 +1,4 @@
-"""One label after the other, asked of a language model until its attributes can be used."""
+"""Ask a language model for one label after the other, until its attributes can be used."""
 
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from typing import Any
 from olmv.errors import UsageError
 from olmv.labels.quality import Gate, parse_answer
 from olmv.labels.vocabulary import MAX_LABEL_CHARS, Label, clean_text
-from olmv.llm import ask as asking
+from olmv.llm import ask as llm
 from olmv.llm.prompts import Prompt
 from olmv.llm.types import ChatModel, Generation, Message
 
-__all__ = ["Answer", "Questions", "ask"]
+__all__ = ["Answer", "Questions", "answer_tokens", "ask"]
 
 MAX_PROBLEMS = 12
 
@@ -45,7 +45,7 @@ class Questions:
 
     Args:
         prompt: what it is told.
-        count: attributes wanted of a label.
+        count: attributes of a label.
         domain: what the videos are about, for prompts with a place for it.
 
     Raises:
@@ -60,9 +60,13 @@ class Questions:
     def __post_init__(self) -> None:
         prompt = self.prompt
         if "domain" in prompt.variables and self.domain is None:
-            raise UsageError(f'prompt {prompt.document.name!r} needs a domain: --domain "hospital training videos"')
+            raise UsageError(
+                f'prompt {prompt.document.name!r} needs a domain, such as "hospital training videos"', option="domain"
+            )
         if "domain" not in prompt.variables and self.domain is not None:
-            raise UsageError(f"prompt {prompt.document.name!r} has no place for a domain; use --prompt domain")
+            raise UsageError(
+                f"prompt {prompt.document.name!r} has no place for a domain; use the prompt 'domain'", option="prompt"
+            )
         if self.domain is not None:
             clean_text(self.domain, what="domain", limit=MAX_LABEL_CHARS)
         unknown = prompt.variables - {"label", "aliases", "count", "domain"}
@@ -78,17 +82,22 @@ class Questions:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The prompt's schema, with the number of attributes."""
+        """Return the prompt's schema, with the number of attributes."""
         schema = self.prompt.schema
         attributes = {**schema["properties"]["attributes"], "minItems": self.count, "maxItems": self.count}
         return {**schema, "properties": {**schema["properties"], "attributes": attributes}}
 
     def conversation(self, label: Label) -> list[Message]:
-        """The first question about a label."""
-        given: dict[str, Any] = {"label": label.name, "aliases": list(label.aliases), "count": self.count}
+        """Return the first question about a label."""
+        variables: dict[str, Any] = {"label": label.name, "aliases": list(label.aliases), "count": self.count}
         if self.domain is not None:
-            given["domain"] = self.domain
-        return self.prompt.conversation(**given)
+            variables["domain"] = self.domain
+        return self.prompt.conversation(**variables)
+
+
+def answer_tokens(count: int) -> int:
+    """Return the most tokens that an answer with so many attributes may need."""
+    return 40 * count + 64
 
 
 class _LabelQuestion:
@@ -110,11 +119,11 @@ class _LabelQuestion:
         )
 
     def take(self, text: str) -> list[str]:
-        found = parse_answer(text)
-        if isinstance(found, str):
-            return [found]
+        texts = parse_answer(text)
+        if isinstance(texts, str):
+            return [texts]
         count = self._questions.count
-        good, problems = self._gate.accept(self.label, found, self.accepted)
+        good, problems = self._gate.accept(self.label, texts, self.accepted)
         self.accepted.extend(good[: count - len(self.accepted)])
         if len(self.accepted) >= count:
             return []
@@ -138,13 +147,13 @@ def ask(
         LLMUnavailableError: the model is gone; labels not yet answered are lost to this call only.
     """
     waiting = (_LabelQuestion(label, questions, gate) for label in labels)
-    for asked in asking.ask(waiting, chat, schema=questions.schema, generation=generation, retries=retries):
-        question = asked.question
+    for exchange in llm.ask(waiting, chat, schema=questions.schema, generation=generation, retries=retries):
+        question = exchange.question
         yield Answer(
             label=question.label,
             attributes=tuple(question.accepted),
-            error=None if question.accepted else asked.why(generation),
-            asked=asked.times,
-            prompt_tokens=asked.prompt_tokens,
-            completion_tokens=asked.completion_tokens,
+            error=None if question.accepted else exchange.why(generation),
+            asked=exchange.times,
+            prompt_tokens=exchange.prompt_tokens,
+            completion_tokens=exchange.completion_tokens,
         )

@@ -42,7 +42,7 @@ def timed_run(
 
     The model is asked one question first: loading, compiling and the shared beginning of the prompts are not counted.
     """
-    from olmv.describe.job import describe_labels
+    from olmv.describe.book import describe_labels
     from olmv.describe.questions import Questions
     from olmv.labels.quality import Gate
     from olmv.labels.vocabulary import Label, Vocabulary
@@ -69,9 +69,9 @@ def timed_run(
                     generation=generation,
                     retries=0,
                 )
-            if summary.asked != len(vocabulary):
-                raise SystemExit(f"{spec}: {summary.asked} answers for {len(vocabulary)} labels: {summary.stopped}")
-            found.append([summary.seconds, summary.prompt_tokens, summary.completion_tokens, summary.asked])
+            if summary.answers != len(vocabulary):
+                raise SystemExit(f"{spec}: {summary.answers} answers for {len(vocabulary)} labels: {summary.stopped}")
+            found.append([summary.seconds, summary.prompt_tokens, summary.completion_tokens, summary.answers])
     return min(found)
 
 

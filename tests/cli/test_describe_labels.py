@@ -348,7 +348,7 @@ def test_another_prompt_is_told_and_what_is_there_stays(olmv: Any, here: Path) -
         describe(olmv, server, "dog, guitar")
         code, _, err = describe(olmv, server, "dog, guitar, rain", "--prompt", "objects")
     assert code == 0
-    assert "note: 2 labels from another model or prompt: kept; --no-resume asks for them anew" in err
+    assert "note: 2 labels from another model or prompt: kept; starting over asks for them anew" in err
     assert [entry["prompt"] for entry in book().values()] == ["general/1", "general/1", "objects/1"]
 
 
@@ -380,8 +380,8 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(olmv: Any, here: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["dog", "--llm", "vllm:x"], "-o BOOK.json is needed; or look first, with --dry-run"),
-        (["dog"], "-o BOOK.json is needed; or look first, with --dry-run"),
+        (["dog", "--llm", "vllm:x"], "a BOOK.json to write is needed; or look first"),
+        (["dog"], "a BOOK.json to write is needed; or look first"),
         (["dog", "-o", "b.json", "--llm", "gpt"], "'gpt' is not wordnet, vllm:MODEL, openai:MODEL@URL"),
         (["dog", "-o", "b.json", "--llm", "gpt:x"], "'gpt:x' is not vllm:MODEL, openai:MODEL@URL"),
         (
@@ -398,7 +398,7 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(olmv: Any, here: Path) -> N
             "no prompt is called 'poems'; there are actions, domain, entities, general",
         ),
         (["dog", "--dry-run", "--prompt", "objects", "--domain", "x"], "'objects' has no place for a domain"),
-        (["dog", "--dry-run", "--prompt", "domain"], "'domain' needs a domain: --domain"),
+        (["dog", "--dry-run", "--prompt", "domain"], "'domain' needs a domain, such as"),
         (["missing.txt", "--dry-run"], "no such label file: missing.txt"),
         (["dog", "--dry-run", "-o", "labels.txt"], "labels.txt is not valid JSON"),
     ],

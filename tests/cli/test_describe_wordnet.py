@@ -9,7 +9,7 @@ import pytest
 
 from olmv.describe.draft import PARTIAL
 
-DEFAULT = "note: no --llm is given: WordNet, a dictionary that ships with olmv, describes the labels"
+DEFAULT = "note: no language model is named: WordNet, a dictionary that ships with olmv, describes the labels"
 
 
 def book() -> dict[str, Any]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmv.describe.job import describe_from_wordnet
+from olmv.describe.book import describe_from_wordnet
+from olmv.describe.from_wordnet import write_attributes
 from olmv.describe.questions import Answer
-from olmv.describe.wordnet import write_attributes
 from olmv.errors import UsageError, VocabularyError
 from olmv.labels.quality import Gate, TextLimit
 from olmv.labels.vocabulary import Label, Vocabulary

@@ -1,4 +1,4 @@
-"""Attributes for a whole list of labels, from WordNet."""
+"""Write attributes for a whole list of labels, from WordNet."""
 
 from collections.abc import Generator, Sequence
 
@@ -22,7 +22,7 @@ def write_attributes(labels: Sequence[Label], vocabulary: Vocabulary, *, count: 
     Args:
         labels: the labels to describe.
         vocabulary: all labels; what a word means is decided by the others.
-        count: attributes wanted of a label; of many the dictionary has fewer.
+        count: attributes of a label; of many the dictionary has fewer.
         gate: what an attribute must be.
     """
     dictionary = wordnet()
@@ -48,7 +48,7 @@ def write_attributes(labels: Sequence[Label], vocabulary: Vocabulary, *, count: 
 
 
 def _source(reading: Reading, chosen: dict[Term, int], dictionary: WordNet) -> dict[str, object]:
-    """Which meanings the attributes are about, for the book."""
+    """Say which meanings the attributes are about, for the book."""
     terms = (reading.head, *reading.others)
-    told = [f"{dictionary[chosen[term]].name}: {dictionary[chosen[term]].definition}" for term in terms]
-    return {"sense": " + ".join(told), "senses_considered": sum(len(term.senses) for term in terms)}
+    meanings = [f"{dictionary[chosen[term]].name}: {dictionary[chosen[term]].definition}" for term in terms]
+    return {"sense": " + ".join(meanings), "senses_considered": sum(len(term.senses) for term in terms)}
