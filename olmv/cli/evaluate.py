@@ -5,8 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olmv.cli.predict import Decoder, FramePooling, Pooling
+from olmv.cli.help import PanelCommand
+from olmv.cli.options import (
+    AllowUnknownOption,
+    AttributesOption,
+    BatchSizeOption,
+    DecoderOption,
+    DeviceOption,
+    DtypeOption,
+    PoolingOption,
+    QuietOption,
+    TemplatesOption,
+    ThresholdsOption,
+    TimeoutOption,
+    WorkersOption,
+)
 from olmv.cli.progress import Progress, printable
+from olmv.progress import JobListener
+from olmv.scoring.options import FramePooling
+from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.evaluate.compare import Comparison
@@ -32,7 +49,7 @@ _FIRST = (
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("evaluate", epilog=EPILOG)(evaluate)
+    app.command("evaluate", cls=PanelCommand, epilog=EPILOG)(evaluate)
 
 
 def evaluate(
@@ -62,26 +79,19 @@ def evaluate(
     labels: Annotated[
         str | None, typer.Option("--labels", "-l", help="For manifest: the vocabulary.  [default: labels that occur]")
     ] = None,
-    attributes: Annotated[
-        Path | None, typer.Option(help="Attribute book: what each label looks like.", metavar="BOOK")
-    ] = None,
+    attributes: AttributesOption = None,
     unseen: Annotated[
         str | None, typer.Option(metavar="LABELS", help="Labels that training did not see: figures of their own.")
     ] = None,
-    thresholds: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Thresholds per label, from olmv calibrate.")
-    ] = None,
+    thresholds: ThresholdsOption = None,
     views: Annotated[
         str, typer.Option(help="What a model sees of a video: uniform, openvclip, xclip, xclip-4x3.")
     ] = "uniform",
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames of a clip.  [default: 8]", show_default=False)
     ] = None,
-    templates: Annotated[
-        str | None,
-        typer.Option(help='Sentences around a label: video, open-vclip, none, or "a clip of {}."', show_default=False),
-    ] = None,
-    pooling: Annotated[Pooling, typer.Option(help="Over a label's texts.")] = Pooling.mean,
+    templates: TemplatesOption = None,
+    pooling: PoolingOption = "mean",
     frame_pooling: Annotated[
         FramePooling | None,
         typer.Option(
@@ -95,27 +105,17 @@ def evaluate(
         int | None, typer.Option(min=1, metavar="K", help="For few-shot: training videos a class.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="For manifest: only rows of this split.")] = None,
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Go on where many true labels are not among those looked for.")
-    ] = False,
+    allow_unknown: AllowUnknownOption = False,
     clips: Annotated[int | None, typer.Option(min=3, help="For moji: how many to draw.  [default: 1500]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of a draw.  [default: the protocol's own]")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the scores of an earlier run, or start over.")] = True,
-    decoder: Annotated[Decoder, typer.Option(help="What reads the files.")] = Decoder.auto,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Frames per forward pass.  [default: 64, on a CPU 16]", show_default=False
-        ),
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.")] = 60.0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
+    decoder: DecoderOption = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    workers: WorkersOption = None,
+    batch_size: BatchSizeOption = None,
+    timeout: TimeoutOption = DecodeOptions.timeout_s,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure a model by a published protocol, or compare two results."""
     from rich.console import Console
@@ -127,8 +127,7 @@ def evaluate(
         return
     if protocol is None:
         raise typer.BadParameter("give a PROTOCOL, such as moji, or --compare A B")
-    from olmv.evaluate.job import EvaluateJob
-    from olmv.evaluate.job import evaluate as run
+    from olmv.evaluate.job import EvaluateJob, run
 
     job = EvaluateJob(
         protocol=protocol,
@@ -143,8 +142,8 @@ def evaluate(
         views=views,
         frames=frames,
         templates=templates,
-        pooling=pooling.value,
-        frame_pooling=frame_pooling.value if frame_pooling else None,
+        pooling=pooling,
+        frame_pooling=frame_pooling,
         lists=lists,
         shots=shots,
         split=split,
@@ -152,7 +151,7 @@ def evaluate(
         clips=clips,
         seed=seed,
         resume=resume,
-        decoder=decoder.value,
+        decoder=decoder,
         device=device,
         dtype=dtype,
         workers=workers,
@@ -161,37 +160,37 @@ def evaluate(
     )
     view = _View(Progress("videos", Console(stderr=True, highlight=False), quiet=quiet))
     try:
-        folder, result = run(job, view)
+        summary = run(job, view)
     finally:
         view.progress.stop()
+    result = summary.result
     _show(result)
-    view.note(f"wrote {folder / 'index.html'}")
+    view.note(f"wrote {summary.folder / 'index.html'}")
     if result.counts["failed"]:
         view.note(f"{result.counts['failed']} videos could not be read and are left out; videos.jsonl says why")
         raise typer.Exit(1)
 
 
-class _View:
-    """Shows a run; see `olmv.evaluate.runner.Listener`."""
+class _View(JobListener):
+    """Shows a run: notes, and a bar."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
 
     def note(self, text: str) -> None:
-        """A remark on its own line."""
+        """Put a remark on its own line."""
         self.progress.say(text)
-
-    def encoding_texts(self, done: int, total: int) -> None:
-        """Text encoding comes once per label list and can take a while."""
-        self.progress.side("label texts", done, total)
 
     def started(self, *, total: int, done: int) -> None:
         """Put up the progress bar."""
         self.progress.start(total=total, done=done)
 
-    def scored(self) -> None:
-        """One more video."""
-        self.progress.step()
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        """Count one more video, or show a stage of its own, such as encoding the label texts."""
+        if stage:
+            self.progress.side(stage, done, total)
+        else:
+            self.progress.step()
 
 
 def _show(result: "Result") -> None:

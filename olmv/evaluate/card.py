@@ -129,7 +129,7 @@ def _last_part(text: str) -> str:
 
 def _check_weights(folder: Path, evaluations: Sequence[str | Path], results: Sequence[Result]) -> None:
     """Raises UsageError for an evaluation of another model: figures of somebody else's weights help nobody."""
-    from olmv.models.clip.towers import digest_weights
+    from olmv.models.fingerprint import digest_weights
     from olmv.models.registry import load_model
 
     digests: dict[str, str] = {}
@@ -142,8 +142,7 @@ def _check_weights(folder: Path, evaluations: Sequence[str | Path], results: Seq
             digests[dtype] = digest_weights(state.items())
         if not digests[dtype].startswith(weights):
             raise UsageError(
-                f"{path} is an evaluation of other weights than those in '{folder}'; run olmv evaluate with --model "
-                f"{folder}"
+                f"{path} is an evaluation of other weights than those in '{folder}'; evaluate this model first"
             )
 
 

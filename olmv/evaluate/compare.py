@@ -276,7 +276,9 @@ def write_comparison(folder: str | Path, comparison: Comparison) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder '{folder}': {error.strerror}; choose another with -o") from None
+        raise OutputError(
+            f"cannot make the folder '{folder}': {error.strerror}; choose another", option="output"
+        ) from None
     from olmv.evaluate.compare_page import write_comparison_page
 
     sides = [

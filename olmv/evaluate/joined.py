@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from olmv.datasets.manifests import ManifestRow, join_rows, read_manifest
 from olmv.errors import InputError
 from olmv.evaluate.paths import match_paths
-from olmv.io.prediction_files import Predictions, read_predictions
+from olmv.io.prediction_table import Predictions, read_predictions
 from olmv.labels.lookup import LabelLookup, check_known
 
 __all__ = ["Joined", "Predictions", "Scored", "join", "read_predictions"]
@@ -144,5 +144,5 @@ def _truth_matrix(
     given = unknown.total() + int(matrix.sum())
     problem = check_known(unknown, given, known=lookup.labels[0], where="the truth")
     if problem is not None and not allow_unknown:
-        raise InputError(f"{problem}, or add --allow-unknown to leave them out")
+        raise InputError(f"{problem}, or leave unknown labels out", option="allow_unknown")
     return matrix, dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0])))

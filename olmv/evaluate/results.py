@@ -189,7 +189,9 @@ def write_result(folder: str | Path, result: Result, table: Sequence[Mapping[str
         for name in stale:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write to '{folder}': {error.strerror}; choose another folder with -o") from None
+        raise OutputError(
+            f"cannot write to '{folder}': {error.strerror}; choose another folder", option="output"
+        ) from None
     if result.scores is not None and not _is_there(result.scores, folder / "scores.npy"):
         held = io.BytesIO()
         np.save(held, result.scores.astype(np.float32, copy=False), allow_pickle=False)
@@ -243,7 +245,7 @@ def json_text(document: Mapping[str, Any]) -> str:
     except UnicodeEncodeError:  # a path that is not UTF-8 holds lone surrogates
         text = json.dumps(document, indent=1, allow_nan=False)
     # no string of JSON has a line break in it, so that this meets lists only
-    return re.sub(r"\[\n\s*\d+(?:,\n\s*\d+)*\n\s*\]", lambda found: "".join(found[0].split()), text) + "\n"
+    return re.sub(r"\[\n\s*\d+(?:,\n\s*\d+)*\n\s*\]", lambda match: "".join(match[0].split()), text) + "\n"
 
 
 def _content(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from olmv.evaluate.views import ViewReader, Views
 from olmv.io.atomic import reserve
 from olmv.io.run_journal import RunJournal
 from olmv.labels.texts import LabelTexts
+from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
 from olmv.scoring.logits import sigmoid
 from olmv.scoring.options import FramePooling, Mode, Pooling
@@ -32,27 +34,14 @@ from olmv.video.decode import VideoFrames
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, batches
 
-__all__ = ["Listener", "Scoring", "predicted", "score_benchmark"]
+__all__ = ["Draw", "Scoring", "predicted", "score_benchmark"]
+
+Draw = Callable[[Iterable[int]], Iterator[VideoFrames]]
+"""Makes the videos of these indices where there are no files to decode."""
 
 SCORES = "scores.npy"
 VIDEOS = "videos.jsonl"
 _SHOWN = 5  # labels named in a video's row where one is true
-
-
-class Listener(Protocol):
-    """Who watches a run: the command line, or a test."""
-
-    def note(self, text: str) -> None:
-        """Something the user should know; one line."""
-
-    def encoding_texts(self, done: int, total: int) -> None:
-        """Progress of text encoding; not called where the cache has them all."""
-
-    def started(self, *, total: int, done: int) -> None:
-        """`total` videos, of which `done` were scored by an earlier run."""
-
-    def scored(self) -> None:
-        """One more video."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +76,8 @@ def score_benchmark(
     *,
     settings: Mapping[str, Any],
     resume: bool,
-    listener: Listener,
-    draw: Callable[[Iterable[int]], Iterator[VideoFrames]] | None = None,
+    listener: JobListener,
+    draw: Draw | None = None,
 ) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
     """Score what is not scored yet.
 
@@ -101,7 +90,7 @@ def score_benchmark(
         settings: everything that a score depends on; another run with others is refused.
         resume: go on with what is there; False starts over.
         listener: is told how far it is.
-        draw: makes the videos of these indices where there are no files to decode.
+        draw: where there are no files to decode.
 
     Returns:
         Scores [N, V, C], mapped from the disk, and a row for every video, in order.
@@ -112,17 +101,21 @@ def score_benchmark(
     """
     shape = (len(benchmark.videos), scoring.views.count, len(benchmark.labels))
     with RunJournal(folder / VIDEOS, settings, resume=resume, check=_check_row) as journal:
+        total = len(benchmark.videos)
         todo = [index for index, video in enumerate(benchmark.videos) if video not in journal.done]
-        listener.started(total=len(benchmark.videos), done=len(benchmark.videos) - len(todo))
+        listener.started(total=total, done=total - len(todo))
         journal.begin()
         scores = _mapped(folder / SCORES, shape, new=not journal.done)
         if todo:
-            bank = classifier.text_bank(texts, mode=scoring.mode, progress=listener.encoding_texts)
-            made = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
-            for index, video, logits in _scored(made, todo, classifier, bank, scoring):
+            bank = classifier.text_bank(
+                texts, mode=scoring.mode, progress=partial(listener.advanced, stage="label texts")
+            )
+            videos = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
+            scored = _scored(videos, todo, classifier, bank, scoring)
+            for done, (index, video, logits) in enumerate(scored, start=total - len(todo) + 1):
                 scores[index] = np.nan if logits is None else logits  # before the row that says it is done
                 journal.append(_row(benchmark, index, video, logits, scoring))
-                listener.scored()
+                listener.advanced(done, total)
             scores.flush()
         journal.check_complete(benchmark.videos)
         places = journal.offsets()
@@ -131,7 +124,7 @@ def score_benchmark(
 
 
 def predicted(logits: NDArray[np.float32], labels: tuple[str, ...], scoring: Scoring) -> list[str]:
-    """[V, C] -> what a row names: labels at or above their thresholds, or the best few; best first."""
+    """Return what a row names, from logits [V, C]: labels at or above their thresholds, or the best few; best first."""
     mean = logits.astype(np.float64).mean(0)
     order = np.argsort(-mean, kind="stable")
     if scoring.mode == "multi-label" and scoring.thresholds:
@@ -223,17 +216,18 @@ def _mapped(path: Path, shape: tuple[int, ...], *, new: bool) -> Any:
                 return there
             reason = f"it has the shape {there.shape}, not {shape}"
         else:
-            made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            scores = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
             reserve(path)
-            made[...] = np.nan
-            return made
+            scores[...] = np.nan
+            return scores
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             if new:
                 path.unlink(missing_ok=True)
             raise OutputError(
                 f"cannot use {path}: the disk is full, it needs {4 * math.prod(shape):,} bytes; make room, or choose "
-                "another -o"
+                "another output",
+                option="output",
             ) from None
         reason = str(error)
-    raise OutputError(f"cannot use {path}: {reason}; add --no-resume to start over, or choose another -o")
+    raise OutputError(f"cannot use {path}: {reason}; start over, or choose another output", option=("resume", "output"))

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from olmv.errors import UsageError
-from olmv.scoring.pooling import FramePooling
+from olmv.scoring.options import FramePooling
 from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.frames import Indices, Pixels, VideoReader
 from olmv.video.options import DecodeOptions

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from olmv.errors import InputError, ModelError, UsageError
 from olmv.evaluate.card import card_with_results, markdown, without_paths, write_card
 from olmv.evaluate.results import Result, write_result
-from olmv.models.clip.towers import digest_weights
+from olmv.models.fingerprint import digest_weights
 from olmv.models.storage.saving import save_pretrained
 from tests.evaluate.made_results import EVIL, made_result
 from tests.support.tiny import tiny_model
@@ -35,6 +35,11 @@ def measured(**fields: Any) -> Result:
     return made_result(**(given | fields))
 
 
+def metadata(card: str) -> dict[str, Any]:
+    data: Any = ModelCard(card).data
+    return dict(data.to_dict())
+
+
 def test_figures_settings_counts_and_notes_are_in_the_card() -> None:
     card = card_with_results(OWN, [measured()], model=MODEL)
     assert "| mAP (macro) | macro\\_map | 81.2 % | 79.0 – 83.0 |" in card
@@ -51,7 +56,7 @@ def test_figures_settings_counts_and_notes_are_in_the_card() -> None:
 
 def test_the_metadata_is_the_hubs() -> None:
     card = ModelCard(card_with_results(OWN, [measured()], model=MODEL))
-    data = card.data.to_dict()
+    data = metadata(card.content)
     assert data["tags"] == ["video-classification", "zero-shot-video-classification", "open-vocabulary", "olmv"]
     assert data["pipeline_tag"] == "video-classification"
     assert data["library_name"] == "olmv"
@@ -89,8 +94,8 @@ model-index:
     metrics: [{type: accuracy, value: 0.5}]
 ---
 """
-    card = ModelCard(card_with_results(front, [measured()], model=MODEL)).data.to_dict()
-    again = ModelCard(card_with_results(front, [measured(), measured(protocol="p2")], model=MODEL)).data.to_dict()
+    card = metadata(card_with_results(front, [measured()], model=MODEL))
+    again = metadata(card_with_results(front, [measured(), measured(protocol="p2")], model=MODEL))
     assert [run["dataset"]["type"] for run in card["model-index"][0]["results"]] == ["ucf101", "some-benchmark"]
     assert [run["dataset"]["type"] for run in again["model-index"][0]["results"]] == ["ucf101", "some-benchmark", "p2"]
     assert card["tags"][0] == "cats"
@@ -117,9 +122,9 @@ def test_without_results_there_is_how_to_use_only() -> None:
 
 def test_two_runs_of_one_protocol_stay_apart() -> None:
     runs = [measured(), measured(created="2026-11-22T00:00:00+00:00")]
-    card = ModelCard(card_with_results(OWN, runs, model=MODEL))
-    assert len(card.data.to_dict()["model-index"][0]["results"]) == 2
-    assert str(card).count("### some-benchmark") == 2
+    card = card_with_results(OWN, runs, model=MODEL)
+    assert len(metadata(card)["model-index"][0]["results"]) == 2
+    assert card.count("### some-benchmark") == 2
 
 
 def test_splits_groups_and_labels_without_figures() -> None:
@@ -141,7 +146,7 @@ def test_other_kinds() -> None:
     single = measured(kind="single-label", metrics={"top1": 0.5, "top5": 1.0})
     found = measured(kind="retrieval", metrics={"t2v_r1": 0.25, "t2v_median_rank": 3.0}, protocol="msrvtt")
     card = card_with_results(OWN, [single, found], model=MODEL)
-    runs = ModelCard(card).data.to_dict()["model-index"][0]["results"]
+    runs = metadata(card)["model-index"][0]["results"]
     assert runs[0]["metrics"][0] == {"type": "accuracy", "name": "Top-1", "value": 0.5}
     assert runs[1]["task"]["type"] == "text-to-video-retrieval"
     assert "40 sentences." in card
@@ -179,7 +184,7 @@ def test_text_of_others_is_plain_text() -> None:
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} <= {3, 4, 5}
     assert max(map(len, rows)) < 2000
     assert "- \\- x\n- 1\\. x\n" in body
-    assert ModelCard(card).data.to_dict()["model-index"][0]["results"][0]["dataset"]["name"].startswith("a|b # c")
+    assert metadata(card)["model-index"][0]["results"][0]["dataset"]["name"].startswith("a|b # c")
 
 
 def test_no_path_of_this_machine_is_in_it(tmp_path: Path) -> None:
@@ -237,7 +242,7 @@ def test_the_card_of_a_folder(tmp_path: Path) -> None:
     assert "### some-benchmark" in text
     assert "### predictions" in text
     with pytest.raises(
-        UsageError, match=r"other is an evaluation of other weights than those in '.*/m'; run olmv evaluate"
+        UsageError, match=r"other is an evaluation of other weights than those in '.*/m'; evaluate this model first"
     ):
         write_card(tmp_path / "m", [tmp_path / "other"], model=MODEL)
     with pytest.raises(InputError, match=r"has no result\.json"):

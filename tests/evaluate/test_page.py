@@ -64,7 +64,7 @@ def test_everything_is_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     result = made_result(videos=12, labels=3)
     labels = (EVIL, EVIL + "2", "c")
     videos = [
-        row | {"video": EVIL + row["video"], "truth": [labels[int(label[-1])] for label in row["truth"]]}
+        dict(row) | {"video": EVIL + row["video"], "truth": [labels[int(label[-1])] for label in row["truth"]]}
         for row in result.videos
     ]
     videos[3] |= {"error": {"type": EVIL, "message": EVIL}}

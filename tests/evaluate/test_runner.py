@@ -22,30 +22,9 @@ from olmv.video.decode import VideoFrames
 from tests.models.xclip_folders import tiny_xclip
 from tests.support.samples import write_clip
 from tests.support.tiny import tiny_model
+from tests.support.watcher import Watcher
 
 LABELS = ("dog", "rain", "guitar")
-
-
-class Heard:
-    """A listener that remembers."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.total = self.done = self.videos = 0
-        self.stop_after = stop_after
-
-    def note(self, text: str) -> None:
-        pass
-
-    def encoding_texts(self, done: int, total: int) -> None:
-        pass
-
-    def started(self, *, total: int, done: int) -> None:
-        self.total, self.done = total, done
-
-    def scored(self) -> None:
-        self.videos += 1
-        if self.videos == self.stop_after:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +51,7 @@ def score(
     folder: Path,
     benchmark: Benchmark,
     classifier: Classifier,
-    listener: Heard,
+    listener: Watcher,
     *,
     views: Views = VIEWS["uniform"],
     thresholds: tuple[float, ...] = (),
@@ -92,7 +71,7 @@ def score(
 
 def test_scores_equal_those_of_predict(clips: Path, classifier: Classifier, tmp_path: Path) -> None:
     benchmark = made(clips)
-    scores, rows = score(tmp_path / "out", benchmark, classifier, Heard())
+    scores, rows = score(tmp_path / "out", benchmark, classifier, Watcher())
     assert scores.shape == (5, 1, 3)
     predictions = classifier.predict(benchmark.videos, LABELS, mode="single-label", templates="none", workers=0)
     for index, prediction in enumerate(predictions):
@@ -111,32 +90,32 @@ def test_scores_equal_those_of_predict(clips: Path, classifier: Classifier, tmp_
 @pytest.mark.parametrize("name", ["openvclip", "xclip-4x3"])
 def test_every_view_has_scores_of_its_own(name: str, clips: Path, classifier: Classifier, tmp_path: Path) -> None:
     views = VIEWS[name]
-    scores, _ = score(tmp_path / "out", made(clips), classifier, Heard(), views=views, batch_size=8)
+    scores, _ = score(tmp_path / "out", made(clips), classifier, Watcher(), views=views, batch_size=8)
     assert scores.shape == (5, views.count, 3)
     assert np.isfinite(scores[[0, 1, 2, 4]]).all()
-    again, _ = score(tmp_path / "big", made(clips), classifier, Heard(), views=views, batch_size=64)
+    again, _ = score(tmp_path / "big", made(clips), classifier, Watcher(), views=views, batch_size=64)
     assert np.allclose(scores, again, atol=1e-4, equal_nan=True)
 
 
 def test_a_stopped_run_goes_on(clips: Path, classifier: Classifier, tmp_path: Path) -> None:
-    whole, _ = score(tmp_path / "whole", made(clips), classifier, Heard())
+    whole, _ = score(tmp_path / "whole", made(clips), classifier, Watcher())
     with pytest.raises(KeyboardInterrupt):
-        score(tmp_path / "cut", made(clips), classifier, Heard(stop_after=2))
-    heard = Heard()
-    scores, rows = score(tmp_path / "cut", made(clips), classifier, heard)
-    assert (heard.total, heard.done, heard.videos) == (5, 2, 3)
+        score(tmp_path / "cut", made(clips), classifier, Watcher(stop_after=2))
+    watcher = Watcher()
+    scores, rows = score(tmp_path / "cut", made(clips), classifier, watcher)
+    assert (watcher.starts, watcher.steps) == ([(5, 2)], 3)
     assert np.array_equal(scores, whole, equal_nan=True)
     assert [row["video"] for row in rows] == list(made(clips).videos)
-    finished = Heard()
+    finished = Watcher()
     score(tmp_path / "cut", made(clips), classifier, finished)
-    assert (finished.done, finished.videos) == (5, 0)
+    assert (finished.starts, finished.steps) == ([(5, 5)], 0)
 
 
 def test_other_settings_are_refused(clips: Path, classifier: Classifier, tmp_path: Path) -> None:
-    score(tmp_path / "out", made(clips), classifier, Heard())
+    score(tmp_path / "out", made(clips), classifier, Watcher())
     with pytest.raises(UsageError, match="views: uniform before, xclip now"):
-        score(tmp_path / "out", made(clips), classifier, Heard(), views=VIEWS["xclip"])
-    scores, _ = score(tmp_path / "out", made(clips), classifier, Heard(), views=VIEWS["xclip"], resume=False)
+        score(tmp_path / "out", made(clips), classifier, Watcher(), views=VIEWS["xclip"])
+    scores, _ = score(tmp_path / "out", made(clips), classifier, Watcher(), views=VIEWS["xclip"], resume=False)
     assert np.isfinite(scores[0]).all()
 
 
@@ -148,32 +127,36 @@ def test_a_disk_without_room_for_the_scores_is_told_before_they_are_mapped(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if resumed:
-        score(tmp_path / "out", made(clips), classifier, Heard())
+        score(tmp_path / "out", made(clips), classifier, Watcher())
     with monkeypatch.context() as patch:
         patch.setattr("os.posix_fallocate", full)
         with pytest.raises(
             OutputError, match=r"scores\.npy: the disk is full, it needs 60 bytes; make room, or choose"
         ):
-            score(tmp_path / "out", made(clips), classifier, Heard())
+            score(tmp_path / "out", made(clips), classifier, Watcher())
     assert (tmp_path / "out" / "scores.npy").exists() == resumed
-    scores, _ = score(tmp_path / "out", made(clips), classifier, Heard())
+    scores, _ = score(tmp_path / "out", made(clips), classifier, Watcher())
     assert np.isfinite(scores[0]).all()
 
 
 def test_scores_that_are_gone(clips: Path, classifier: Classifier, tmp_path: Path) -> None:
-    score(tmp_path / "out", made(clips), classifier, Heard())
+    score(tmp_path / "out", made(clips), classifier, Watcher())
     np.save(tmp_path / "out" / "scores.npy", np.zeros((2, 2), np.float32))
-    with pytest.raises(OutputError, match=r"it has the shape \(2, 2\), not \(5, 1, 3\); add --no-resume"):
-        score(tmp_path / "out", made(clips), classifier, Heard())
+    with pytest.raises(
+        OutputError, match=r"it has the shape \(2, 2\), not \(5, 1, 3\); start over, or choose another output"
+    ):
+        score(tmp_path / "out", made(clips), classifier, Watcher())
     (tmp_path / "out" / "scores.npy").unlink()
-    with pytest.raises(OutputError, match=r"cannot use .*scores\.npy: .*; add --no-resume"):
-        score(tmp_path / "out", made(clips), classifier, Heard())
+    with pytest.raises(OutputError, match=r"cannot use .*scores\.npy: .*; start over, or choose another output"):
+        score(tmp_path / "out", made(clips), classifier, Watcher())
 
 
 def test_rows_of_multi_label_name_what_passes_its_threshold(
     clips: Path, classifier: Classifier, tmp_path: Path
 ) -> None:
-    scores, rows = score(tmp_path / "out", made(clips, "multi-label"), classifier, Heard(), thresholds=(0.0, 1.0, 0.0))
+    scores, rows = score(
+        tmp_path / "out", made(clips, "multi-label"), classifier, Watcher(), thresholds=(0.0, 1.0, 0.0)
+    )
     order = ["dog", "guitar"] if scores[0, 0, 0] >= scores[0, 0, 2] else ["guitar", "dog"]
     assert rows[0]["predicted"] == order
 
@@ -184,7 +167,7 @@ def test_drawn_videos(classifier: Classifier, clips: Path, tmp_path: Path) -> No
             pixels = torch.full((2, 3, 32, 32), 40 * index, dtype=torch.uint8)
             yield VideoFrames(index=place, path=str(index), pixels=pixels, requested=2, decoded=2)
 
-    scores, _ = score(tmp_path / "out", made(clips), classifier, Heard(), draw=draw)
+    scores, _ = score(tmp_path / "out", made(clips), classifier, Watcher(), draw=draw)
     assert np.isfinite(scores).all()
     assert not np.allclose(scores[0], scores[4])
 
@@ -197,7 +180,7 @@ def test_labels_that_read_the_same_are_told_by_index(classifier: Classifier, cli
     texts = build_texts(Vocabulary.from_names(LABELS), "none")
     scoring = Scoring(views=VIEWS["uniform"], mode="single-label", workers=0)
     _, rows = score_benchmark(
-        tmp_path, benchmark, classifier, texts, scoring, settings={}, resume=True, listener=Heard()
+        tmp_path, benchmark, classifier, texts, scoring, settings={}, resume=True, listener=Watcher()
     )
     assert [row["truth_index"] for row in rows] == [[0], [1], [2]]
     assert json.loads((tmp_path / "videos.jsonl").read_text().splitlines()[1])["truth"] == ["dog"]
@@ -206,10 +189,10 @@ def test_labels_that_read_the_same_are_told_by_index(classifier: Classifier, cli
 def test_x_clip_is_scored_view_by_view_with_texts_of_each(clips: Path, tmp_path: Path) -> None:
     xclip = Classifier(tiny_xclip())
     views = replace(VIEWS["xclip-4x3"], frames=4)
-    scores, rows = score(tmp_path, made(clips), xclip, Heard(), views=views)
+    scores, rows = score(tmp_path, made(clips), xclip, Watcher(), views=views)
     assert scores.shape == (5, 12, 3)
     assert np.isnan(scores[3]).all()
     assert rows[3]["status"] == "error"
     assert np.ptp(scores[0], axis=0).min() > 0, "crops and moments differ"
-    with pytest.raises(UsageError, match="is made for 4 frames, got 8; use --frames 4"):
-        score(tmp_path / "eight", made(clips), xclip, Heard(), views=VIEWS["xclip"])
+    with pytest.raises(UsageError, match="is made for 4 frames, got 8"):
+        score(tmp_path / "eight", made(clips), xclip, Watcher(), views=VIEWS["xclip"])

@@ -204,7 +204,9 @@ def test_join_by_path(tmp_path: Path) -> None:
     manifest.write_text("video,labels\nb.mp4,rain;dog\nmissing.mp4,dog\na.mp4,\nc.mp4,snow;snow\n")
     clips = str(tmp_path / "clips")
     predictions = table(f"{clips}/a.mp4", f"{clips}/../clips/b.mp4", f"{clips}/c.mp4", "/else/d.mp4", failed=("f.mp4",))
-    with pytest.raises(InputError, match=r"1 of the 3 labels that the truth gives are not .*'snow' .*--allow-unknown"):
+    with pytest.raises(
+        InputError, match=r"1 of the 3 labels that the truth gives are not .*'snow' .*, or leave unknown labels out"
+    ):
         join(predictions, manifest)
     found = join(predictions, manifest, allow_unknown=True)
     assert found.scored.videos == predictions.videos[:3]

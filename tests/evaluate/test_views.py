@@ -128,5 +128,6 @@ def test_a_photo_fills_every_view(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (60, 40), (200, 100, 50)).save(tmp_path / "a.jpg")
     views = VIEWS[name]
     video = ViewReader(views)(str(tmp_path / "a.jpg"), Preprocess(size=32), DecodeOptions())
+    assert video.pixels is not None
     assert len(video.pixels) == (1 if name == "uniform" else views.count * views.frames)
     assert (video.decoded, video.corrupt) == (1, 0)

@@ -1,0 +1,66 @@
+"""What an evaluation is asked: the protocols, and the options of a job."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from olmv.datasets.benchmarks.registry import BENCHMARKS
+
+__all__ = ["PROTOCOLS", "EvaluateJob"]
+
+PROTOCOLS: dict[str, str] = {
+    **BENCHMARKS,
+    "moji": "drawings with exact truth; needs no data",
+    "predictions": "rows of olmv predict beside a manifest",
+}
+"""Protocol -> what it is, in one line."""
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """What to evaluate; the options of prediction are those of `Classifier.predict`.
+
+    Attributes:
+        protocol: one of `PROTOCOLS`.
+        data: where the data set lies; not for `moji`.
+        truth: for `predictions`: a manifest that says what is true.
+        model: name or folder.
+        output: the result folder.
+        labels: for `manifest`: the vocabulary; by default the labels that occur.
+        attributes: an attribute book.
+        unseen: for multi-label: the labels of the group `unseen`, as `Vocabulary.load` takes them.
+        views: a preset of `olmv.evaluate.views`.
+        lists: the user's own sample lists, in the place of a draw.
+        shots: training videos a class, for few-shot protocols.
+        split: of the manifest.
+        allow_unknown: for `manifest` and `predictions`: go on where many true labels are not among those looked for.
+        clips: for `moji`, how many to draw.
+        seed: of a draw; None for the protocol's own.
+    """
+
+    protocol: str
+    data: Path | None = None
+    truth: Path | None = None
+    model: str | None = None
+    output: Path | None = None
+    labels: str | None = None
+    attributes: Path | None = None
+    unseen: str | None = None
+    views: str = "uniform"
+    frames: int | None = None
+    templates: str | None = None
+    pooling: str = "mean"
+    frame_pooling: str | None = None
+    thresholds: Path | None = None
+    lists: Path | None = None
+    shots: int | None = None
+    split: str | None = None
+    allow_unknown: bool = False
+    clips: int | None = None
+    seed: int | None = None
+    decoder: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
+    workers: int | None = None
+    batch_size: int | None = None
+    timeout_s: float = 60.0
+    resume: bool = True
