@@ -1,14 +1,25 @@
 """What a prediction is, and the row it is written as."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
+
+from olmv.io.fields import check_fields
+from olmv.io.prediction_fields import check_row
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from olmv.scoring.explain import Explanation
+
+__all__ = [
+    "Failure",
+    "FrameCounts",
+    "LabelPrediction",
+    "VideoPrediction",
+    "check_fields",
+    "check_row",
+    "round_significant",
+]
 
 
 @dataclass(frozen=True)
@@ -76,12 +87,12 @@ class VideoPrediction:
 
     @property
     def positives(self) -> list[str]:
-        """The labels that are true of the video, most probable first."""
+        """Return the labels that are true of the video, most probable first."""
         positive = [label for label in self.labels if label.positive]
         return [label.label for label in sorted(positive, key=lambda label: -label.probability)]
 
     def to_row(self) -> dict[str, Any]:
-        """The row of a `.jsonl` file; `explanations` is there only if explanations were asked for.
+        """Return the row of a `.jsonl` file; `explanations` is there only if explanations were asked for.
 
         Numbers are rounded to 6 significant digits: fewer than float32 carries, more than anyone can use.
         """
@@ -113,71 +124,8 @@ class VideoPrediction:
         return row
 
 
-def check_row(row: Mapping[str, Any]) -> None:
-    """Make sure that a row read from a file has the fields of `VideoPrediction.to_row` that others build on.
-
-    Raises:
-        ValueError: it lacks one, or one holds something else; the field is named.
-    """
-    check_fields(row, _ROW)
-    if row["error"] is not None:
-        check_fields(row["error"], _ERROR, "error.")
-    check_fields(row["frames"], _FRAMES, "frames.")
-    for label in row["labels"]:
-        check_fields(label, _LABEL, "labels.")
-    for explanation in row.get("explanations", ()):
-        check_fields(explanation, _EXPLANATION, "explanations.")
-        for part, fields in (("texts", _TEXT), ("frames", _FRAME)):
-            for item in explanation[part]:
-                check_fields(item, fields, f"explanations.{part}.")
-
-
-_NUMBER = (int, float)
-_ROW = {
-    "video": str,
-    "status": str,
-    "error": (dict, NoneType),
-    "duration_s": (*_NUMBER, NoneType),
-    "frames": dict,
-    "model": str,
-    "labels": list,
-}
-_ERROR = {"type": str, "message": str}
-_FRAMES = {"requested": int, "decoded": int, "corrupt": int}
-_LABEL = {
-    "label": str,
-    "similarity": _NUMBER,
-    "logit": _NUMBER,
-    "probability": _NUMBER,
-    "threshold": _NUMBER,
-    "positive": bool,
-}
-_EXPLANATION = {"label": str, "texts": list, "frames": list}
-_TEXT = {"text": str, "contribution": _NUMBER}
-_FRAME = {"frame": int, "time_s": (*_NUMBER, NoneType), "contribution": _NUMBER}
-
-
-def check_fields(row: Any, fields: Mapping[str, Any], place: str = "") -> None:
-    """Make sure that an object read from a file has fields of these kinds.
-
-    Args:
-        row: the object.
-        fields: name -> a class, or several.
-        place: what stands before a name in an error.
-
-    Raises:
-        ValueError: it lacks one, or one holds something else; the field is named.
-    """
-    if not isinstance(row, Mapping):
-        raise ValueError(f"{place.rstrip('.') or 'it'} is no object")  # noqa: TRY004 - the file's fault
-    for name, kinds in fields.items():
-        if not isinstance(row.get(name, ...), kinds):
-            state = "odd" if name in row else "missing"
-            raise ValueError(f"its '{place}{name}' is {state}")  # noqa: TRY004
-
-
 def round_significant(value: float, digits: int = 6) -> float:
-    """`value` with that many significant digits."""
+    """Round a number to that many significant digits."""
     return float(f"{value:.{digits}g}")
 
 

@@ -23,6 +23,7 @@ from typing import Any, TextIO
 from olmv.datasets.folders import search, walk
 from olmv.datasets.parquet_rows import parquet_rows
 from olmv.errors import InputError, reason
+from olmv.io.paths import text_lines
 from olmv.io.prediction_fields import is_prediction, positive_labels
 from olmv.io.table_cells import from_csv_cell
 from olmv.labels.lists import AmbiguousLabelsError, LabelLists
@@ -225,17 +226,12 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # ValueError also for a number of 5,000 digits
-                raise InputError(
-                    f"{path} line {number} is not JSON ({reason(error)}); write one object per line"
-                ) from None
-            yield number, row
+    for number, line in text_lines(path):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:  # ValueError also for a number of 5,000 digits
+            raise InputError(f"{path} line {number} is not JSON ({reason(error)}); write one object per line") from None
+        yield number, row
 
 
 def _video(manifest: Path, number: int, row: Any) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "temporary_beside",
     "write_all",
     "write_atomic",
+    "writing_file",
 ]
 
 _PIECE_BYTES = 2**16
@@ -59,11 +60,21 @@ def write_atomic(path: str | Path, data: bytes | str | Iterable[bytes | str]) ->
         OutputError: the folder is missing, not writable or full, or `path` is a folder.
     """
     pieces = [data] if isinstance(data, bytes | str) else data
+    # a device or a pipe may not be seekable, and is never emptied
+    with writing_file(path) as temporary, temporary.open("wb", buffering=0) as file:
+        _write_pieces(file.fileno(), pieces)
+
+
+@contextlib.contextmanager
+def writing_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary file as `replacing_file` does, for a block that does nothing but write it.
+
+    Raises:
+        OutputError: as `replacing_file`, or an OSError of the block, such as a full disk.
+    """
     with replacing_file(path) as temporary:
         try:
-            # a device or a pipe may not be seekable, and is never emptied
-            with temporary.open("wb", buffering=0) as file:
-                _write_pieces(file.fileno(), pieces)
+            yield temporary
         except OSError as failure:
             raise_output(path, failure)
 

@@ -1,6 +1,7 @@
 """Find what ships with olmv and where its cache is, and read text files."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
@@ -8,7 +9,7 @@ import platformdirs
 from olmv.errors import UsageError
 from olmv.io.atomic import os_reason
 
-__all__ = ["cache_dir", "read_text", "share_dir"]
+__all__ = ["cache_dir", "read_text", "share_dir", "text_lines"]
 
 SHARED = ("prompts", "configs")
 
@@ -17,7 +18,7 @@ MAX_TEXT_BYTES = 256 * 2**20
 
 
 def share_dir(name: str) -> Path:
-    """The shipped folder `prompts` or `configs`.
+    """Find the shipped folder `prompts` or `configs`.
 
     A wheel carries it as `olmv/_share/NAME`; in an editable checkout it is `NAME` beside the package.
 
@@ -38,7 +39,7 @@ def share_dir(name: str) -> Path:
 
 
 def cache_dir() -> Path:
-    """Where olmv keeps what it can make again: `$OLMV_CACHE`, else the user's cache. Not created here."""
+    """Say where olmv keeps what it can make again: `$OLMV_CACHE`, else the user's cache. Nothing is created."""
     chosen = os.environ.get("OLMV_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -46,7 +47,7 @@ def cache_dir() -> Path:
 
 
 def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:
-    """The text of a UTF-8 file, without its byte order mark.
+    """Read the text of a UTF-8 file, without its byte order mark.
 
     Args:
         path: the file.
@@ -76,3 +77,16 @@ def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:
             f"{path} is not UTF-8 (byte 0x{data[offset]:02x} at offset {offset}); "
             f"save it as UTF-8, or convert it: iconv -f LATIN1 -t UTF-8 {path.name}"
         ) from failure
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a UTF-8 file that are not blank, each with its number; a byte order mark is left out.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line

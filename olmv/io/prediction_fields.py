@@ -1,15 +1,182 @@
-"""Rows of `olmv predict` where a manifest is asked for: what is positive in them counts as true."""
+"""The fields of a prediction row, nested as in `.jsonl` and flat as in `.csv` and `.parquet`.
 
-from collections.abc import Mapping
+A `.jsonl` file holds one row per video (`VideoPrediction.to_row` makes it). The other formats carry the same fields
+flattened, one line per video AND label; a video that failed has one line, with its error and without a label.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from types import NoneType
 from typing import Any
 
 from olmv.errors import InputError
+from olmv.io.fields import check_fields
 
-__all__ = ["is_prediction", "positive_labels"]
+__all__ = [
+    "FIELDS",
+    "KINDS",
+    "Line",
+    "Row",
+    "by_video",
+    "check_row",
+    "flatten",
+    "is_prediction",
+    "positive_labels",
+    "truth",
+    "unflatten",
+]
+
+Row = dict[str, Any]
+Line = Sequence[Any]
+"""A line of a flat file: its number, then its values."""
+
+_NUMBER = (int, float)
+_ROW = {
+    "video": str,
+    "status": str,
+    "error": (dict, NoneType),
+    "duration_s": (*_NUMBER, NoneType),
+    "frames": dict,
+    "model": str,
+    "labels": list,
+}
+_ERROR = {"type": str, "message": str}
+_FRAMES = {"requested": int, "decoded": int, "corrupt": int}
+_LABEL = {
+    "label": str,
+    "similarity": _NUMBER,
+    "logit": _NUMBER,
+    "probability": _NUMBER,
+    "threshold": _NUMBER,
+    "positive": bool,
+}
+_EXPLANATION = {"label": str, "texts": list, "frames": list}
+_TEXT = {"text": str, "contribution": _NUMBER}
+_FRAME = {"frame": int, "time_s": (*_NUMBER, NoneType), "contribution": _NUMBER}
+
+KINDS: dict[str, type] = {
+    "video": str,
+    "status": str,
+    **{f"error_{name}": kind for name, kind in _ERROR.items()},
+    "duration_s": float,
+    **{f"frames_{name}": kind for name, kind in _FRAMES.items()},
+    "model": str,
+    "label": str,
+    "similarity": float,
+    "logit": float,
+    "probability": float,
+    "threshold": float,
+    "positive": bool,
+    "explanation": str,
+}
+"""Column of a flat file -> what it holds, where it holds anything."""
+FIELDS = tuple(KINDS)
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Make sure that a row read from a file has the fields of `VideoPrediction.to_row` that others build on.
+
+    Raises:
+        ValueError: it lacks one, or one holds something else; the field is named.
+    """
+    check_fields(row, _ROW)
+    if row["error"] is not None:
+        check_fields(row["error"], _ERROR, "error.")
+    check_fields(row["frames"], _FRAMES, "frames.")
+    for label in row["labels"]:
+        check_fields(label, _LABEL, "labels.")
+    for explanation in row.get("explanations", ()):
+        check_fields(explanation, _EXPLANATION, "explanations.")
+        for part, fields in (("texts", _TEXT), ("frames", _FRAME)):
+            for item in explanation[part]:
+                check_fields(item, fields, f"explanations.{part}.")
+
+
+def flatten(row: Row) -> Iterator[Row]:
+    """Yield one line per label of a row, in the order of `FIELDS`; one line without a label for a failed video."""
+    error = row["error"] or {}
+    explanations = {item["label"]: item for item in row.get("explanations", ())}
+    video = {
+        "video": row["video"],
+        "status": row["status"],
+        "error_type": error.get("type"),
+        "error_message": error.get("message"),
+        "duration_s": row["duration_s"],
+        **{f"frames_{name}": count for name, count in row["frames"].items()},
+        "model": row["model"],
+    }
+    for label in row["labels"] or [{}]:
+        explanation = explanations.get(label.get("label"))
+        line = video | label | {"explanation": json.dumps(explanation) if explanation else None}
+        yield {name: line.get(name) for name in FIELDS}
+
+
+def unflatten(lines: Sequence[Row]) -> Row:
+    """Put the lines of one video together to its row again: the inverse of `flatten`.
+
+    Explanations come best first. Lost are those that `flatten` leaves out, of labels that the row does not have.
+    """
+    first = lines[0]
+    labelled = [line for line in lines if line["label"]]
+    row = {
+        "video": first["video"],
+        "status": first["status"],
+        "error": {name: first[f"error_{name}"] for name in _ERROR} if first["error_type"] else None,
+        "duration_s": first["duration_s"],
+        "frames": {name: first[f"frames_{name}"] for name in _FRAMES},
+        "model": first["model"],
+        "labels": [{name: line[name] for name in _LABEL} for line in labelled],
+    }
+    explained = sorted((line for line in labelled if line["explanation"]), key=_probability, reverse=True)
+    if explained:
+        row["explanations"] = [_explanation(line["explanation"]) for line in explained]
+    return row
+
+
+def by_video(lines: Iterable[Line], fields: Sequence[str]) -> Iterator[list[Line]]:
+    """Part lines into those of one video each. A label that comes again begins another row.
+
+    Args:
+        lines: each has its number, then the values of `fields`.
+        fields: `FIELDS`, or those of them that were read; `video` and `label` among them.
+    """
+    video, label = 1 + fields.index("video"), 1 + fields.index("label")
+    for _, group in groupby(lines, key=itemgetter(video)):
+        rest = list(group)
+        while rest:
+            count = len(rest)
+            if len({line[label] for line in rest}) < count:
+                count = _before_repeat([line[label] for line in rest])
+            yield rest[:count]
+            rest = rest[count:]
+
+
+def _before_repeat(labels: Sequence[Any]) -> int:
+    """Count the labels before the first that comes again."""
+    seen: set[Any] = set()
+    for count, label in enumerate(labels):
+        if label in seen:
+            return count
+        seen.add(label)
+    return len(labels)
+
+
+def _probability(label: Row) -> float:
+    probability = label["probability"]
+    return probability if isinstance(probability, _NUMBER) else 0.0  # `check_row` says that it is none
+
+
+def _explanation(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # `check_row` says that it is none
 
 
 def is_prediction(row: Any) -> bool:
-    """Whether a row is one of `olmv predict`, with all labels of a video (.jsonl) or one (.csv, .parquet)."""
+    """Tell whether a row of a manifest is one of `olmv predict`, nested (.jsonl) or flat (.csv, .parquet)."""
     if not isinstance(row, dict) or row.get("status") not in ("ok", "error"):
         return False
     labels = row.get("labels")
@@ -17,27 +184,26 @@ def is_prediction(row: Any) -> bool:
 
 
 def positive_labels(row: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
-    """The labels that are positive in a row for which `is_prediction` holds; None if its video failed.
+    """Read which labels are positive in a row for which `is_prediction` holds; None if its video failed.
 
     Raises:
         InputError: a label without a name or a verdict; `where` names the row.
     """
     if row["status"] == "error":
         return None
-    verdicts = row.get("labels", [row])
-    found = []
-    for verdict in verdicts:
+    positives = []
+    for verdict in row.get("labels", [row]):
         label = verdict.get("label") if isinstance(verdict, Mapping) else None
-        positive = _truth(verdict.get("positive")) if isinstance(verdict, Mapping) else None
+        positive = truth(verdict.get("positive")) if isinstance(verdict, Mapping) else None
         if not isinstance(label, str) or positive is None:
             raise InputError(f"{where} is not a prediction; give the file that olmv predict wrote")
         if positive:
-            found.append(label)
-    return tuple(found)
+            positives.append(label)
+    return tuple(positives)
 
 
-def _truth(value: Any) -> bool | None:
-    """A verdict as jsonl and parquet hold it, or as csv and the programs that save csv again write it."""
+def truth(value: Any) -> bool | None:
+    """Read a verdict as jsonl and parquet hold it, or as csv and the programs that save csv again write it."""
     if isinstance(value, str):
         return {"true": True, "1": True, "false": False, "0": False}.get(value.strip().lower())
     return value if isinstance(value, bool) else None

@@ -1,46 +1,40 @@
-"""Prediction rows as csv and parquet files.
+"""Files of prediction rows: `.jsonl`, `.csv` and `.parquet`, written and read.
 
-A `.jsonl` file holds one row per video (`VideoPrediction.to_row`). `.csv` and `.parquet` carry the same
-fields flattened, one line per video AND label; a video that failed has one line, with its error and without
-a label. Both are written to the end in a temporary file first, so a reader never sees half of one.
+`olmv.io.prediction_fields` says what stands in them. A file is written to the end beside the old one and then takes
+its place, so a reader never sees half of one.
+
+What the flat formats cannot carry: csv, control characters in texts (written out, as `\\x1b`); parquet, the bytes of a
+file name that is not UTF-8 (written out, as `\\udcff`); both, an empty label, and two rows in a row for one video that
+have no label in common.
 """
 
 import csv
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import call, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from olmv.errors import OutputError, UsageError
-from olmv.io.table_cells import csv_cell
+from olmv.errors import InputError, UsageError, reason
+from olmv.io.atomic import write_atomic, writing_file
+from olmv.io.journal import encode_row
+from olmv.io.paths import text_lines
+from olmv.io.prediction_fields import FIELDS, KINDS, Line, Row, by_video, check_row, flatten, truth, unflatten
+from olmv.io.table_cells import csv_cell, from_csv_cell
+
+__all__ = ["FIELDS", "FORMATS", "check_format", "csv_value", "flatten", "read_rows", "valid_text", "walk", "write_rows"]
 
 FORMATS = (".jsonl", ".csv", ".parquet", ".xlsx")
 
-_FIELDS: dict[str, str] = {
-    "video": "string",
-    "status": "string",
-    "error_type": "string",
-    "error_message": "string",
-    "duration_s": "float64",
-    "frames_requested": "int64",
-    "frames_decoded": "int64",
-    "frames_corrupt": "int64",
-    "model": "string",
-    "label": "string",
-    "similarity": "float64",
-    "logit": "float64",
-    "probability": "float64",
-    "threshold": "float64",
-    "positive": "bool",
-    "explanation": "string",
-}
-FIELDS = tuple(_FIELDS)
+_GROUP = 50_000  # lines held in memory before they become a parquet row group
+_BATCH = 16_384  # lines of parquet read at a time
 
-# Lines held in memory before they become a parquet row group.
-_GROUP = 50_000
+_OURS = "give the file that olmv predict wrote"
+
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What code raises that takes the fields of a row that olmv did not write."""
+
+_T = TypeVar("_T")
 
 
 def check_format(path: Path) -> None:
@@ -49,74 +43,96 @@ def check_format(path: Path) -> None:
         raise UsageError(f"cannot tell the format of {path}; end it in {', '.join(FORMATS)}")
 
 
-def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows as csv or parquet, by the file's extension, replacing it in one step.
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as jsonl, csv or parquet, by the file's extension, replacing it in one step.
 
     Raises:
-        UsageError: the extension is neither.
+        UsageError: the extension is none of them.
         OutputError: the file cannot be written, or the disk is full.
     """
     suffix = path.suffix.lower()
-    if suffix == ".csv":
+    if suffix == ".jsonl":
+        write_atomic(path, map(encode_row, rows))
+    elif suffix == ".csv":
         _write_csv(path, rows)
     elif suffix == ".parquet":
         _write_parquet(path, rows)
     else:
-        raise UsageError(f"{path} is neither .csv nor .parquet; rename it")
+        raise UsageError(f"{path} is neither .jsonl, .csv nor .parquet; rename it")
 
 
-def flatten(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One line per label of a row, in the order of `FIELDS`; one line without a label for a failed video."""
-    error = row["error"] or {}
-    explanations = {item["label"]: item for item in row.get("explanations", ())}
-    video = {
-        "video": row["video"],
-        "status": row["status"],
-        "error_type": error.get("type"),
-        "error_message": error.get("message"),
-        "duration_s": row["duration_s"],
-        **{f"frames_{name}": count for name, count in row["frames"].items()},
-        "model": row["model"],
-    }
-    for label in row["labels"] or [{}]:
-        explanation = explanations.get(label.get("label"))
-        line = video | label | {"explanation": json.dumps(explanation) if explanation else None}
-        yield {name: line.get(name) for name in FIELDS}
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder that replaces `path` when the block ends well, else vanishes.
-
-    For files too large for `olmv.io.atomic.write_atomic`.
+def read_rows(path: str | Path) -> Iterator[Row]:
+    """Read the rows of a `.jsonl`, `.csv` or `.parquet` file that `write_rows` wrote, one at a time.
 
     Raises:
-        OutputError: the folder cannot be written to, or the disk is full.
+        InputError: none of these by its name, or it cannot be read.
+        UsageError: it holds other things than prediction rows.
     """
-    temporary = None
+    for where, row in walk(path, FIELDS, from_row=lambda row: row, from_lines=_joined):
+        try:
+            check_row(row)
+        except MALFORMED as error:
+            raise UsageError(f"{path} {where} is not a prediction ({reason(error)}); {_OURS}") from None
+        yield row
+
+
+def _joined(lines: Sequence[Line]) -> Row:
+    return unflatten([dict(zip(FIELDS, line[1:], strict=True)) for line in lines])
+
+
+def walk(
+    path: str | Path,
+    fields: Sequence[str],
+    *,
+    from_row: Callable[[Any], _T],
+    from_lines: Callable[[Sequence[Line]], _T],
+) -> Iterator[tuple[str, _T]]:
+    """Go through a file video by video, with the place of each in the file ("line 7", "row 7").
+
+    Args:
+        path: a `.jsonl`, `.csv` or `.parquet` file.
+        fields: those that are needed; of flat files no others are read.
+        from_row: takes a row of `.jsonl`, as it is.
+        from_lines: takes the lines of a video of a flat file; each has its number, then the values of `fields`.
+
+    Raises:
+        InputError: none of these by its name, or it cannot be read.
+        UsageError: a line that is no JSON or csv, or of which `from_row` raises one of `MALFORMED`; a flat file without
+            one of the `fields`.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent or Path(), prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)  # mkstemp makes it private
-        temporary.replace(path)
+        if suffix == ".jsonl":
+            for number, text in text_lines(path):
+                yield f"line {number}", _from_json(path, number, text, from_row)
+        elif suffix == ".csv":
+            for lines in by_video(_read_csv(path, fields), fields):
+                yield f"line {lines[0][0]}", from_lines(lines)
+        elif suffix == ".parquet":
+            for lines in by_video(_read_parquet(path, fields), fields):
+                yield f"row {lines[0][0]}", from_lines(lines)
+        else:
+            raise InputError(
+                f"{path} is not a predictions file; give a .jsonl, .csv or .parquet that olmv predict wrote"
+            )
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 (byte {error.start}); {_OURS}") from None
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}; choose another path") from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        raise InputError(f"cannot read {path}: {error.strerror or reason(error)}; check the path") from None
 
 
-def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def _from_json(path: Path, number: int, text: str, from_row: Callable[[Any], _T]) -> _T:
+    try:
+        return from_row(json.loads(text))
+    except MALFORMED:
+        raise UsageError(f"{path} line {number} is not a prediction; {_OURS}") from None
+
+
+def _write_csv(path: Path, rows: Iterable[Row]) -> None:
     # surrogateescape: a file name that is not UTF-8 keeps its bytes
     with (
-        replacing(path) as temporary,
+        writing_file(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.DictWriter(file, FIELDS)
@@ -125,29 +141,65 @@ def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
             writer.writerows(_csv_line(line) for line in flatten(row))
 
 
-def _csv_line(line: dict[str, Any]) -> dict[str, Any]:
+def _csv_line(line: Row) -> Row:
     positive = line["positive"]
     line = line | {"positive": None if positive is None else str(positive).lower()}
     return {name: csv_value(value) for name, value in line.items()}
 
 
 def csv_value(value: Any) -> Any:
-    """A value as csv holds it: a text that no spreadsheet takes for a formula; see `olmv.io.table_cells`."""
+    """Return a value as csv holds it: a text that no spreadsheet takes for a formula; see `olmv.io.table_cells`."""
     return csv_cell(value) if isinstance(value, str) else value
 
 
-def _write_parquet(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def _read_csv(path: Path, fields: Sequence[str]) -> Iterator[Line]:
+    # surrogateescape: as it was written
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file)
+        try:
+            header = next(reader, [])
+            _check_columns(path, header, fields)
+            cells_of = itemgetter(*(header.index(name) for name in fields))
+            values_of = [_CSV_READERS[KINDS[name]] for name in fields]
+            nothing = (None,) * len(fields)
+            for line in reader:
+                try:
+                    if line:
+                        yield reader.line_num, *map(call, values_of, cells_of(line))
+                except IndexError:  # a line that was cut
+                    yield reader.line_num, *nothing
+        except csv.Error as error:
+            raise UsageError(f"{path} line {reader.line_num} is not csv ({reason(error)}); {_OURS}") from None
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell.removeprefix("'"))
+    except ValueError:
+        return None
+
+
+def _whole(cell: str) -> int | None:
+    return int(cell) if cell.isdecimal() else None
+
+
+# what a cell holds; None where it is empty or holds something else, which is for the reader of the row to say
+_CSV_READERS: dict[type, Callable[[str], Any]] = {str: from_csv_cell, float: _number, int: _whole, bool: truth}
+
+
+def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, getattr(pa, "bool_" if kind == "bool" else kind)()) for name, kind in _FIELDS.items()])
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+    arrow = {str: pa.string(), float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+    schema = pa.schema([(name, arrow[kind]) for name, kind in KINDS.items()])
+    with writing_file(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for lines in _groups(line for row in rows for line in flatten(row)):
-            writer.write_table(pa.Table.from_pylist([_valid_text(line) for line in lines], schema))
+            writer.write_table(pa.Table.from_pylist([_valid_texts(line) for line in lines], schema))
 
 
-def _groups(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    group: list[dict[str, Any]] = []
+def _groups(lines: Iterable[Row]) -> Iterator[list[Row]]:
+    group: list[Row] = []
     for line in lines:
         group.append(line)
         if len(group) == _GROUP:
@@ -157,10 +209,32 @@ def _groups(lines: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
         yield group
 
 
-def _valid_text(line: dict[str, Any]) -> dict[str, Any]:
+def _valid_texts(line: Row) -> Row:
     return {name: valid_text(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 def valid_text(text: str) -> str:
-    """The text as UTF-8 can hold it: a file name that is none gets its odd bytes as backslash escapes."""
+    """Return a text as UTF-8 can hold it: a file name that is none gets its odd bytes as backslash escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _read_parquet(path: Path, fields: Sequence[str]) -> Iterator[Line]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names, fields)
+            number = 1
+            for batch in file.iter_batches(batch_size=_BATCH, columns=list(fields)):
+                values = (batch.column(name).to_pylist() for name in fields)
+                yield from zip(range(number, number + batch.num_rows), *values, strict=True)
+                number += batch.num_rows
+    except pa.ArrowException as error:
+        raise InputError(f"{path} is not a parquet file ({reason(error)}); give one that olmv predict wrote") from None
+
+
+def _check_columns(path: Path, columns: Sequence[str], fields: Sequence[str]) -> None:
+    missing = [name for name in fields if name not in columns]
+    if missing:
+        raise UsageError(f"{path} is not a predictions file, it has no column {missing[0]!r}; {_OURS}")

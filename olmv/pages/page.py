@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import olmv
-from olmv.io.prediction_rows import replacing
+from olmv.io.atomic import writing_file
 
 __all__ = ["asset", "data_uri", "write_page"]
 
@@ -40,7 +40,7 @@ def write_page(path: Path, template: str, *, style: str, script: str = "", **con
     )
     # backslashreplace: a file name that is not UTF-8 is shown with its odd bytes as escapes
     with (
-        replacing(path) as temporary,
+        writing_file(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         file.writelines(stream)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import MissingDependencyError, UsageError
-from olmv.io.prediction_rows import FIELDS, csv_value, flatten, replacing, valid_text
+from olmv.io.atomic import writing_file
+from olmv.io.prediction_rows import FIELDS, csv_value, flatten, valid_text
 from olmv.io.table_cells import visible
 
 __all__ = ["WIDE_FORMATS", "check_sheet", "write_wide", "write_xlsx"]
@@ -52,7 +53,7 @@ def write_wide(path: Path, rows: Iterable[dict[str, Any]], labels: Sequence[str]
         _write_sheet(path, header, lines)
         return
     with (
-        replacing(path) as temporary,
+        writing_file(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         file.write("\ufeff")
@@ -78,7 +79,7 @@ def _write_sheet(path: Path, header: Sequence[str], lines: Iterator[list[Any]]) 
     import xlsxwriter
     from xlsxwriter.exceptions import XlsxFileError
 
-    with replacing(path) as temporary:
+    with writing_file(path) as temporary:
         book = xlsxwriter.Workbook(str(temporary), {"constant_memory": True, "in_memory": False})
         sheet = book.add_worksheet("predictions")
         sheet.freeze_panes(1, 1)

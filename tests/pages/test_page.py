@@ -33,5 +33,5 @@ def test_a_template_of_another_package_finds_the_page(tmp_path: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot write .*x\.html: .*; choose another path"):
+    with pytest.raises(OutputError, match=r"cannot write .*x\.html: its folder does not exist; create it"):
         write_page(tmp_path / "no" / "x.html", "page.html.j2", style="")
