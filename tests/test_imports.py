@@ -22,7 +22,7 @@ LIGHT_MODULES = [
     "olmv.labels.quality",
     "olmv.describe.job",
     "olmv.describe.preview",
-    "olmv.caption.settings",
+    "olmv.caption.job",
     "olmv.caption.rows",
     "olmv.train.config",
     "olmv.llm.types",

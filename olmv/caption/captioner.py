@@ -1,4 +1,4 @@
-"""What olmv asks of a captioning model, and how one is named.
+"""Name and open a captioning model, and clean what it writes.
 
     blip2:MODEL      BLIP-2 through transformers' own classes; one caption a frame
     hf:MODEL         any image-text-to-text model of transformers with a chat template; one caption a frame
@@ -45,14 +45,14 @@ class FrameCaptioner(Protocol):
 
     @property
     def preprocess(self) -> "Preprocess":
-        """How frames are resized before they come here; reads no weights.
+        """Tell how frames are resized before they come here; reads no weights.
 
         Raises:
             CaptionerUnavailableError: the model's files cannot be had.
         """
 
     def caption(self, frames: "Tensor") -> list[str]:
-        """frames uint8 [N, 3, S, S] -> N texts as the model wrote them, in order.
+        """Caption frames uint8 [N, 3, S, S]: N texts as the model wrote them, in order.
 
         Raises:
             CaptionerUnavailableError: the model cannot be loaded.
@@ -70,7 +70,7 @@ def open_captioner(
     max_tokens: int = 40,
     options: Mapping[str, str] | None = None,
 ) -> FrameCaptioner:
-    """The frame captioner that `spec` names; `labels:` is not one, see `olmv.caption.from_labels`.
+    """Open the frame captioner that `spec` names; `labels:` is not one, see `olmv.caption.from_labels`.
 
     Args:
         spec: `blip2:MODEL` or `hf:MODEL`.
@@ -84,7 +84,7 @@ def open_captioner(
     """
     family, _, model = spec.partition(":")
     if family not in ("blip2", "hf") or not model.strip():
-        raise UsageError(f"--captioner {spec!r} is not blip2:MODEL, hf:MODEL or labels:MODEL")
+        raise UsageError(f"captioner {spec!r} is not blip2:MODEL, hf:MODEL or labels:MODEL", option="captioner")
     from olmv.caption.hf_captioner import Blip2Captioner, ChatCaptioner
 
     kind = Blip2Captioner if family == "blip2" else ChatCaptioner
@@ -92,7 +92,7 @@ def open_captioner(
 
 
 def clean_caption(text: str) -> str:
-    """A caption as one line of data: no control characters, no endless repetition, at most 300 characters."""
+    """Make a caption one line of data: no control characters, no endless repetition, at most 300 characters."""
     # what is far too long is cut before the search for repetitions, which is slow on endless words
     text = "".join(char if char.isprintable() else " " for char in text[: 10 * MAX_CAPTION_CHARS])
     text = " ".join(text.split())
@@ -106,7 +106,7 @@ def clean_caption(text: str) -> str:
 _REPEATED = re.compile(r"\b((?:[\w'-]+\W{1,3}){0,7}?[\w'-]+)(?:\W{1,3}\1\b){2,}", re.IGNORECASE)
 
 
-def kept_captions(texts: Sequence[str], times_s: Sequence[float]) -> list[FrameCaption]:
-    """The captions that say something, with their times."""
+def captions_with_times(texts: Sequence[str], times_s: Sequence[float]) -> list[FrameCaption]:
+    """Return the captions that say something, with their times."""
     cleaned = [(time, clean_caption(text)) for time, text in zip(times_s, texts, strict=True)]
     return [FrameCaption(round(float(time), 3), text) for time, text in cleaned if text]

@@ -43,10 +43,10 @@ class _Captioner(ABC):
     ) -> None:
         self.name = name
         self._model_name = model
-        self._options = parse_options(options, OPTIONS, f"--captioner {self.family}:")
+        self._options = parse_options(options, OPTIONS, f"{self.family}:")
         self._revision: str | None = self._options.pop("revision", None)
         if device != "auto" and "device_map" in self._options:
-            raise UsageError("--device and device_map contradict each other; give one of them")
+            raise UsageError("device and device_map contradict each other; give one of them", option="device")
         if max_tokens < 1:
             raise UsageError(f"a caption of {max_tokens} tokens says nothing; use at least 1")
         self._placement = choose(device, dtype)

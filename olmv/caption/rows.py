@@ -1,4 +1,4 @@
-"""What a video's row in captions.jsonl holds, stage by stage, and the manifest made of the rows.
+"""Make and check the rows of captions.jsonl, stage by stage, and write the manifest made of them.
 
 status "captioned"   frame captions are there, the sentence is not yet; only while a run goes on
 status "ok"          with its caption, and with labels if they were asked for
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 __all__ = [
     "check_row",
     "clean_row",
+    "failed_row",
     "finished_row",
     "frame_captions_of",
+    "new_row",
     "pack",
     "unpack",
     "with_caption",
+    "with_frame_captions_alone",
+    "write_csv",
     "write_manifest",
 ]
 
@@ -40,7 +44,7 @@ __all__ = [
 def new_row(
     video: str, *, captioner: str, llm: str | None, duration_s: float | None, frames: Mapping[str, int]
 ) -> dict[str, Any]:
-    """A row with nothing told yet."""
+    """Make a row that has no captions yet."""
     return {
         "video": video,
         "status": "captioned",
@@ -75,39 +79,41 @@ def check_row(row: Mapping[str, Any]) -> None:
         check_fields(row["error"], {"message": str}, "error.")
 
 
-def failed(row: Mapping[str, Any], kind: str, message: str) -> dict[str, Any]:
-    """The row with an error; its frame captions stay."""
+def failed_row(row: Mapping[str, Any], kind: str, message: str) -> dict[str, Any]:
+    """Return the row with an error; its frame captions stay."""
     return {**row, "status": "error", "error": {"type": kind, "message": message}}
 
 
 def with_caption(row: Mapping[str, Any], caption: str, similarity: float | None) -> dict[str, Any]:
-    """The row with its sentence."""
-    told = None if similarity is None else round_significant(similarity)
-    return {**row, "status": "ok", "error": None, "caption": caption, "similarity": told}
+    """Return the row with its sentence."""
+    rounded = None if similarity is None else round_significant(similarity)
+    return {**row, "status": "ok", "error": None, "caption": caption, "similarity": rounded}
 
 
 def with_frame_captions_alone(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a video of which no one sentence is made: good as it is."""
+    """Return the row of a video of which no one sentence is made: good as it is."""
     return {**row, "status": "ok", "error": None}
 
 
 def frame_captions_of(row: Mapping[str, Any]) -> list[FrameCaption]:
-    """The frame captions that a row keeps."""
+    """Return the frame captions that a row keeps."""
     return [FrameCaption(float(item["time_s"]), str(item["text"])) for item in row.get("frame_captions") or ()]
 
 
 def finished_row(row: Mapping[str, Any], *, with_labels: bool) -> bool:
-    """Whether a later run has nothing left to do for the video of this row."""
+    """Tell whether a later run has nothing left to do for the video of this row."""
     if row.get("status") == "ok":
         return not with_labels or "labels" in row
     return row.get("status") == "error" and not row.get("frame_captions")
 
 
 def clean_row(row: dict[str, Any], *, stopped: str | None, min_similarity: float | None) -> dict[str, Any]:
-    """A row as it stands in the file at the end of a run."""
+    """Return a row as it stands in the file at the end of a run."""
     row = dict(row)
     if row["status"] == "captioned":
-        row = failed(row, "LLMUnavailableError", stopped or "the run was stopped; the same command goes on from there")
+        row = failed_row(
+            row, "LLMUnavailableError", stopped or "the run was stopped; the same command goes on from there"
+        )
     if row["status"] == "ok":
         row.pop("embedding", None)
     row.pop("kept", None)
@@ -117,19 +123,19 @@ def clean_row(row: dict[str, Any], *, stopped: str | None, min_similarity: float
 
 
 def pack(embedding: "Tensor") -> str:
-    """An embedding [D] as text, in half precision: only similarities to three digits are made of it."""
+    """Write an embedding [D] as text, in half precision: only similarities to three digits are made of it."""
     return base64.b64encode(embedding.half().numpy().tobytes()).decode("ascii")
 
 
 def unpack(text: str) -> "Tensor":
-    """The inverse of `pack`, float32."""
+    """Read what `pack` wrote, float32."""
     import torch
 
     return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.float16).float()
 
 
 def write_manifest(path: Path, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> int:
-    """Videos with their labels and captions, as `olmv train` reads them; the number of different labels.
+    """Write videos with their labels and captions, as `olmv train` reads them; return how many labels differ.
 
     Labels that differ only in number ("dog", "dogs") become one. Videos whose caption fits them too badly
     (`kept` is false) are left out.

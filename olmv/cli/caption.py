@@ -1,16 +1,12 @@
 """`olmv caption`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from olmv.cli.describe_labels import key_values
 from olmv.cli.predict import Decoder, Sampling
-from olmv.cli.progress import Progress, drop_output, printable
-
-if TYPE_CHECKING:
-    from olmv.caption.settings import CaptionSummary
 
 EPILOG = """\b
 Examples:
@@ -101,9 +97,11 @@ def caption(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
 ) -> None:
     """Say in one sentence what each video shows."""
-    from olmv.caption.job import run
-    from olmv.caption.settings import CaptionJob
+    from olmv.caption.job import CaptionJob, run
+    from olmv.cli.caption_view import CaptionView
     from olmv.llm.types import Generation
+    from olmv.placement import PlacementOptions
+    from olmv.video.options import DecodeOptions
 
     job = CaptionJob(
         inputs=inputs,
@@ -116,21 +114,18 @@ def caption(
         min_similarity=min_similarity,
         extract_labels=extract_labels,
         frames=frames,
-        sampling=sampling.value,
-        batch_size=batch_size,
+        decode=DecodeOptions(
+            sampling=sampling.value, decoder=decoder.value, workers=workers, timeout_s=timeout
+        ),
+        placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),
         generation=Generation(temperature=temperature, max_tokens=max_tokens, seed=seed),
         retries=retries,
         concurrency=concurrency,
         llm_options=key_values(llm_option, "--llm-option"),
         captioner_options=key_values(captioner_option, "--captioner-option"),
         resume=resume,
-        decoder=decoder.value,
-        device=device,
-        dtype=dtype,
-        workers=workers,
-        timeout_s=timeout,
     )
-    view = _View(quiet=quiet)
+    view = CaptionView(quiet=quiet)
     try:
         summary = run(job, view)
     finally:
@@ -138,60 +133,3 @@ def caption(
     view.finished(summary)
     if summary.failed or summary.stopped:
         raise typer.Exit(1)
-
-
-class _View:
-    """Shows a run; see `olmv.caption.settings.CaptionListener`."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-
-        self.progress = Progress("videos", Console(stderr=True, highlight=False), quiet=quiet)
-        self._quiet = quiet
-
-    def note(self, text: str) -> None:
-        """A remark on its own line."""
-        self.progress.say(f"note: {text}")
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the progress bar."""
-        self.progress.start(total=total, done=done)
-
-    def captioned(self, done: int, total: int) -> None:
-        """Stage one has a bar of its own."""
-        self.progress.side("frame captions", done, total)
-
-    def told(self, row: dict[str, Any]) -> None:
-        """One more row: results go to standard output."""
-        if not self._quiet:
-            said = (
-                row["caption"] or f"{len(row['frame_captions'])} frame captions"
-                if row["error"] is None
-                else f"error: {row['error']['type']}: {row['error']['message']}"
-            )
-            try:
-                print(f"{printable(row['video'])}\t{printable(said)}", flush=True)
-            except BrokenPipeError:  # `| head`: the reader has seen enough, but the file wants every row
-                drop_output()
-        self.progress.step()
-
-    def finished(self, summary: "CaptionSummary") -> None:
-        """The last lines: what was done, what failed, what was written."""
-        say = self.progress.say
-        parts = [f"{summary.ok} videos captioned" if summary.ok != 1 else "1 video captioned"]
-        if summary.earlier:
-            parts.append(f"{summary.earlier} from before")
-        if summary.failed:
-            parts.append(f"{summary.failed} failed")
-        if summary.asked:
-            parts.append(
-                f"{summary.asked} answers, {summary.prompt_tokens} prompt and {summary.completion_tokens} answer tokens"
-            )
-        say(f"{', '.join(parts)}, {summary.seconds:.1f} s")
-        for video, message in summary.failures:
-            say(f"failed: {video}: {message}")
-        if summary.stopped:
-            say(f"stopped: {summary.stopped}; frame captions are kept, the same command goes on from there")
-        for path in summary.written:
-            told = f" ({summary.labels} labels)" if summary.labels is not None and path == summary.written[-1] else ""
-            say(f"wrote {path}{told}")

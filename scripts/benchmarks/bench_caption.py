@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from olmv.caption.captioner import FrameCaptioner, open_captioner
-from olmv.caption.seen_frames import caption_frames
+from olmv.caption.frame_captions import caption_frames
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
@@ -116,7 +116,8 @@ def measure(paths: list[str], model: Path) -> dict[str, float]:
 
 def seconds_of_stage_one(paths: list[str], captioner: FrameCaptioner) -> float:
     begun = time.perf_counter()
-    told = sum(1 for video in caption_frames(paths, captioner, batch_size=BATCH, frames=FRAMES) if video.captions)
+    decode = DecodeOptions(frames=FRAMES)
+    told = sum(1 for video in caption_frames(paths, captioner, batch_size=BATCH, decode=decode) if video.captions)
     seconds = time.perf_counter() - begun
     if told != len(paths):
         raise SystemExit(f"{told} of {len(paths)} videos were captioned")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmv.caption.captioner import FrameCaption, clean_caption, kept_captions, open_captioner
+from olmv.caption.captioner import FrameCaption, captions_with_times, clean_caption, open_captioner
 from olmv.errors import UsageError
 
 
@@ -39,7 +39,7 @@ def test_any_caption_becomes_one_short_line(text: str) -> None:
 
 
 def test_frames_of_which_nothing_is_said_are_left_out() -> None:
-    assert kept_captions(["a dog", "", "a cat"], [0.0, 1.0, 2.00049]) == [
+    assert captions_with_times(["a dog", "", "a cat"], [0.0, 1.0, 2.00049]) == [
         FrameCaption(0.0, "a dog"),
         FrameCaption(2.0, "a cat"),
     ]

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from olmv.caption.rows import check_row, failed, new_row, with_caption
+from olmv.caption.rows import check_row, failed_row, new_row, with_caption
 
 NEW = new_row("a.mp4", captioner="labels:olmv-mini", llm=None, duration_s=1.0, frames={})
 CAPTIONED = {**NEW, "frame_captions": [{"time_s": 0.5, "text": "a dog"}]}
 
 
 @pytest.mark.parametrize(
-    "row", [NEW, CAPTIONED, with_caption(CAPTIONED, "A dog.", 0.3), failed(NEW, "CaptionError", "nothing")]
+    "row", [NEW, CAPTIONED, with_caption(CAPTIONED, "A dog.", 0.3), failed_row(NEW, "CaptionError", "nothing")]
 )
 def test_what_olmv_writes_is_sound(row: dict[str, Any]) -> None:
     check_row(row)

@@ -343,22 +343,28 @@ def test_a_captioner_whose_weights_cannot_be_loaded(olmv: Any, here: Path, capti
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "c.jsonl", "--captioner", "labels:x"], "--captioner labels:x tells what its labels say: give them"),
+        (["-o", "c.jsonl", "--captioner", "labels:x"], "captioner labels:x tells what its labels say: give them"),
         (["-o", "c.txt", "--captioner", "labels:olmv-mini"], "end c.txt in .jsonl or .csv"),
         (["-o", "c.jsonl", "--captioner", "blip2"], "names no model; write blip2:MODEL, as in blip2:Salesforce/"),
         (["-o", "c.jsonl", "--captioner", "hf:"], "names no model; write hf:MODEL"),
-        (["-o", "c.jsonl", "--captioner", "blip2:x", "--extract-labels", "m.jsonl"], "name one, --llm"),
-        (["-o", "c.jsonl", "--captioner", "blip2:x", "--min-similarity", "0.2"], "needs a language model: --llm"),
+        (
+            ["-o", "c.jsonl", "--captioner", "blip2:x", "--extract-labels", "m.jsonl"],
+            "a manifest of labels needs",
+        ),
+        (
+            ["-o", "c.jsonl", "--captioner", "blip2:x", "--min-similarity", "0.2"],
+            "needs a language model: name one",
+        ),
         (["-o", "c.jsonl", "--captioner", "git:x", "--llm", "openai:x@http://h"], "'git:x' is not blip2:MODEL"),
         (["-o", "no/c.jsonl", "--captioner", "labels:olmv-mini"], "its folder does not exist"),
         (
             ["-o", "c.jsonl", "--captioner", "labels:olmv-mini", "--extract-labels", "c.jsonl"],
-            "--extract-labels and -o name the same file",
+            "the manifest and the captions name the same file",
         ),
         (["-o", "c.jsonl", "--captioner", "labels:olmv-mini", "--extract-labels", "m.csv"], "end m.csv in .jsonl"),
         (
             ["-o", "c.jsonl", "--captioner", "blip2:x", "--llm", "openai:x@http://h", "--min-similarity", "0.2"],
-            "name the CLIP that does, --model NAME",
+            "name the CLIP that does",
         ),
         (
             ["-o", "c.jsonl", "--captioner", "blip2:x", "--llm", "openai:x@http://h", "--prompt", "general"],

@@ -1,4 +1,4 @@
-"""Stage one: files to frame captions. Workers decode while the captioner writes; a batch spans several videos."""
+"""Caption the frames of files: workers decode while the captioner writes, and a batch spans several videos."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from olmv.caption.captioner import FrameCaption, FrameCaptioner, kept_captions
+from olmv.caption.captioner import FrameCaption, FrameCaptioner, captions_with_times
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, VideoFrames
 
@@ -34,11 +34,7 @@ def caption_frames(
     captioner: FrameCaptioner,
     *,
     batch_size: int,
-    frames: int = 16,
-    sampling: str = "uniform",
-    decoder: str = "auto",
-    workers: int | None = None,
-    timeout_s: float = 60.0,
+    decode: DecodeOptions,
     embed: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[CaptionedVideo]:
     """Caption the frames of every file, in order; a bad file is a result without captions.
@@ -47,21 +43,13 @@ def caption_frames(
         paths: video files.
         captioner: says what a frame shows.
         batch_size: frames that the captioner gets at once, of one video or of several.
-        frames: per video.
-        sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
-        decoder: what reads the files.
-        workers: decoding processes; None for one per core.
-        timeout_s: per file.
+        decode: how files are read, and how many frames of each.
         embed: uint8 [T, 3, S, S] -> [D], for the similarity of video and caption.
 
     Raises:
         CaptionerUnavailableError: the captioner cannot be loaded.
     """
-    loader = FrameLoader(
-        paths,
-        preprocess=captioner.preprocess,
-        options=DecodeOptions(frames=frames, sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout_s),
-    )
+    loader = FrameLoader(paths, preprocess=captioner.preprocess, options=decode)
     with closing(loader.start()):
         waiting: list[VideoFrames] = []
         for video in loader:
@@ -90,6 +78,6 @@ def _captioned(
             yield CaptionedVideo(video, [])
             continue
         end = begin + len(video.pixels)
-        captions = kept_captions(texts[begin:end], [float(time) for time in video.times_s])
+        captions = captions_with_times(texts[begin:end], [float(time) for time in video.times_s])
         yield CaptionedVideo(video, captions, None if embed is None else embed(video.pixels))
         begin = end
