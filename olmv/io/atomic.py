@@ -201,13 +201,14 @@ def _write_pieces(descriptor: int, pieces: Iterable[bytes | str]) -> None:
 
 
 def write_all(descriptor: int, payload: bytes | bytearray) -> None:
+    """Write every byte, however few the system takes at a time."""
     rest = memoryview(payload)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -217,18 +218,16 @@ def _sync(file: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     # makes the new name itself durable; not every file system allows it
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _sync(folder)
 
 
 def os_reason(failure: OSError) -> str:
+    """Say why the system refused, in its words."""
     return failure.strerror or str(failure)
 
 
 def raise_output(path: str | Path, failure: OSError) -> NoReturn:
+    """Raise the OutputError that says why `path` cannot be written and what to do about it."""
     fixes = {
         errno.ENOENT: f"its folder does not exist; create it: mkdir -p {Path(path).parent}",
         errno.EISDIR: "it is a folder; name a file in it",

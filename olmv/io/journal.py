@@ -49,7 +49,7 @@ class JsonlJournal:
         self.close()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The rows, one at a time, without a torn last line.
+        """Yield the rows, one at a time, without a torn last line.
 
         Raises:
             OutputError: a whole line is not a JSON object, or the file cannot be read.
@@ -57,7 +57,7 @@ class JsonlJournal:
         return (row for _, row in self._walk() if row is not None)
 
     def offsets(self, key: str) -> dict[str, int]:
-        """Where in the file the last row with each value of `key` begins, for `row_at`. Rows without it are skipped.
+        """Map each value of `key` to where its last row begins, for `row_at`. Rows without it are skipped.
 
         Raises:
             OutputError: as `rows`.
@@ -65,7 +65,7 @@ class JsonlJournal:
         return {str(row[key]): begin for begin, row in self._walk() if row is not None and key in row}
 
     def row_at(self, offset: int) -> dict[str, Any]:
-        """The row that begins there.
+        """Read the row that begins there.
 
         Raises:
             OutputError: as `rows`.
@@ -76,7 +76,7 @@ class JsonlJournal:
         return row
 
     def _walk(self, begin: int = 0) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """(offset, row) of every line; a torn last one has no row."""
+        """Yield (offset, row) of every line; a torn last one has no row."""
         try:
             with self.path.open("rb") as file:
                 file.seek(begin)
@@ -89,7 +89,7 @@ class JsonlJournal:
             raise OutputError(f"cannot read {self.path}: {os_reason(failure)}") from failure
 
     def read(self) -> list[dict[str, Any]]:
-        """All rows, without a torn last line. See `rows`, which needs no memory for them.
+        """Read all rows, without a torn last line. See `rows`, which needs no memory for them.
 
         Raises:
             OutputError: as `rows`.
@@ -241,7 +241,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def encode_row(row: Mapping[str, Any]) -> bytes:
-    """One row as a line of UTF-8 JSON, with its newline."""
+    """Return one row as a line of UTF-8 JSON, with its newline."""
     try:
         return (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
     except UnicodeEncodeError:

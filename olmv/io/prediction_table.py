@@ -55,7 +55,7 @@ def read_predictions(path: str | Path) -> Predictions:
 
     Raises:
         InputError: none of these by its name, or it cannot be read.
-        UsageError: not predictions; cut by `--top-k`; a score that is missing or not a number; two rows for one
+        UsageError: not predictions; cut by `top_k`; a score that is missing or not a number; two rows for one
             video; rows of several models or thresholds; no video that was scored.
     """
     table = _Table(Path(path))
@@ -187,7 +187,7 @@ class _Table:
         if len(row.labels) != len(self.labels) or places.keys() != set(self.labels):
             raise UsageError(
                 f"{self.path} {where}: the labels of {row.video} are not those of {self.videos[0]} "
-                f"({self._first}); predict again without --top-k, so that every row has every label"
+                f"({self._first}); predict again without top-k, so that every row has every label"
             )
         return tuple([column[places[label]] for label in self.labels] for column in row.numbers)
 

@@ -1,4 +1,4 @@
-"""A run's journal of rows, and the settings it belongs to.
+"""Keep a run's rows as they come, and the settings that they belong to.
 
     out.jsonl            the rows themselves, or for out.csv: out.csv.journal.jsonl
     out.jsonl.run.json   {"format": "olmv-run/1", "settings_sha256": ..., "settings": {...}}
@@ -115,15 +115,15 @@ class RunJournal:
         self._count(row)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows, one at a time, also those of earlier runs."""
+        """Yield all rows, one at a time, also those of earlier runs."""
         return self._journal.rows()
 
     def offsets(self) -> dict[str, int]:
-        """Video -> where its last row is, for `row_at`."""
+        """Map each video to where its last row is, for `row_at`."""
         return self._journal.offsets("video")
 
     def row_at(self, offset: int) -> dict[str, Any]:
-        """The row that begins there."""
+        """Read the row that begins there."""
         return self._journal.row_at(offset)
 
     def compact(
@@ -158,8 +158,8 @@ class RunJournal:
         changed = _changes(self._earlier_settings(output), self._settings)
         if changed:
             raise UsageError(
-                f"{output} was made with other settings ({'; '.join(changed)}); "
-                "add --no-resume to start over, or choose another output"
+                f"{output} was made with other settings ({'; '.join(changed)}); start over, or choose another output",
+                option=("resume", "output"),
             )
         for number, row in enumerate(self._journal.rows(), start=1):
             try:
@@ -194,7 +194,8 @@ class RunJournal:
                     return settings
         raise UsageError(
             f"{output} is already there, but {self.settings_path.name} that tells its settings is not; "
-            "add --no-resume to overwrite it, or choose another output"
+            "start over to overwrite it, or choose another output",
+            option=("resume", "output"),
         )
 
 
@@ -215,7 +216,7 @@ def _document(settings: Mapping[str, Any]) -> str:
 
 
 def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs, in words: "frames: 8 before, 16 now"."""
+    """Say what differs, in words: "frames: 8 before, 16 now"."""
     now = json.loads(json.dumps(now))  # as it would have been read back
     names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
     return [_change(name, earlier.get(name), now.get(name)) for name in names]

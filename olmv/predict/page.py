@@ -1,4 +1,4 @@
-"""The HTML report: one file that opens from disk, with no network.
+"""Write the HTML report: one file that opens from disk, with no network.
 
 It is streamed: rows come from the journal and pictures from their file, one video at a time, so a thousand videos
 take no more memory than ten. Labels and file names are untrusted; `olmv.pages.page` says what keeps them harmless.
@@ -100,14 +100,14 @@ def _totals(rows: Iterable[dict[str, Any]], labels: list[str]) -> _Totals:
 def _cards(
     rows: Iterable[dict[str, Any]], pictures: Callable[[str], Pictures | None], indices: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """Cards in the order of `rows`."""
+    """Yield cards in the order of `rows`."""
     for row in rows:
         explanations = {item["label"]: item for item in row.get("explanations", ())}
         ranked = sorted(row["labels"], key=lambda label: (-label["probability"], -label["logit"]))
         bars = [_bar(label, indices.get(label["label"], -1), explanations) for label in ranked[:BARS_MOST]]
         if _is_photo(row):  # what is said of its only frame is said of all of it
             bars = [bar | {"frames": []} for bar in bars]
-        found = pictures(row["video"])
+        frames = pictures(row["video"])
         folder, _, name = row["video"].rpartition("/")
         yield {
             "row": row,
@@ -118,7 +118,7 @@ def _cards(
             "more": bars[BARS_SHOWN:],
             "left_out": len(ranked) - len(bars),
             "photo": _is_photo(row),
-            "pictures": list(zip(found.times_s, found.jpegs, strict=False)) if found else [],
+            "pictures": list(zip(frames.times_s, frames.jpegs, strict=False)) if frames else [],
         }
 
 
@@ -133,7 +133,7 @@ def _bar(label: dict[str, Any], index: int, explanations: dict[str, dict[str, An
 
 
 def _texts(explanation: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The texts that carried a label; not worth a line where the label has no other text than its name."""
+    """Pick the texts that carried a label; not worth a line where the label has no other text than its name."""
     if explanation is None:
         return []
     texts = [text for text in explanation["texts"] if text["contribution"]][:3]
@@ -141,7 +141,7 @@ def _texts(explanation: dict[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _percent(probability: float) -> str:
-    """Two digits that never round an uncertain verdict to certainty."""
+    """Write two digits that never round an uncertain verdict to certainty."""
     percent = 100 * probability
     if percent < 0.1:
         return "<0.1%" if percent > 0 else "0%"

@@ -1,4 +1,4 @@
-"""New thresholds for a finished output: its rows are decided anew from their probabilities, without a model."""
+"""Decide the rows of a finished output anew, from their probabilities and new thresholds, without a model."""
 
 import json
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import UsageError
+from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import FORMAT, RunJournal
-from olmv.predictions import check_row
 
 __all__ = ["redecide"]
 
@@ -70,12 +70,13 @@ def _refuse_more_labels(output: Path, earlier: Mapping[str, Any], now: Mapping[s
         named = ", ".join(repr(name) for name in new[:_NAMED]) + (", ..." if len(new) > _NAMED else "")
         raise UsageError(
             f"{len(new)} labels are new ({named}), and {output} has {videos} videos without them: all are decoded and "
-            "scored again with --no-resume; or name the new labels alone, and another output"
+            "scored again when you start over; or name the new labels alone, and another output",
+            option=("resume", "output"),
         )
 
 
 def _earlier(output: Path) -> Mapping[str, Any] | None:
-    """The settings of the run that wrote it; None if there are none that can be read."""
+    """Read the settings of the run that wrote it; None if there are none that can be read."""
     path = output.with_name(output.name + ".run.json")
     with suppress(OSError, ValueError, RecursionError):
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Predictions for people with a spreadsheet: `.xlsx`, and tables with a row for each video (`--wide`)."""
+"""Write predictions for people with a spreadsheet: `.xlsx`, and wide tables, with a row for each video."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ _MOST_ROWS, _MOST_COLUMNS, _MOST_CHARS = 2**20, 2**14, 32_767  # of a sheet, as 
 
 
 def check_sheet(path: Path, *, wide: bool, labels: int) -> None:
-    """Raise what is known before the run.
+    """Check before the run what a sheet cannot hold.
 
     Raises:
         UsageError: `wide` and another format than `WIDE_FORMATS`, or more labels than a sheet has columns.
@@ -26,7 +26,9 @@ def check_sheet(path: Path, *, wide: bool, labels: int) -> None:
     """
     suffix = path.suffix.lower()
     if wide and suffix not in WIDE_FORMATS:
-        raise UsageError(f"a wide table is .csv or .xlsx; end {path} in one of them, or leave out --wide")
+        raise UsageError(
+            f"a wide table is .csv or .xlsx; end {path} in one of them, or write a long one", option=("output", "wide")
+        )
     if suffix != ".xlsx":
         return
     if wide and labels + len(_HEAD) > _MOST_COLUMNS:
@@ -40,8 +42,8 @@ def check_sheet(path: Path, *, wide: bool, labels: int) -> None:
 def write_wide(path: Path, rows: Iterable[dict[str, Any]], labels: Sequence[str]) -> None:
     """Write a line for each video, with the probability of each label in a column of its own.
 
-    A csv begins with a byte order mark, by which Excel knows UTF-8. A label that was not kept (--top-k) has an
-    empty cell.
+    A csv begins with a byte order mark, by which Excel knows UTF-8. A label that was left out (`top_k`) has
+    an empty cell.
 
     Raises:
         UsageError: more videos than a sheet has rows.
@@ -68,11 +70,12 @@ def write_xlsx(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def _wide_line(row: dict[str, Any], labels: Sequence[str]) -> list[Any]:
-    told = {label["label"]: label for label in row["labels"]}
+    labelled = {label["label"]: label for label in row["labels"]}
     error = row["error"]
     message = None if error is None else f"{error['type']}: {error['message']}"
-    positive = "; ".join(name for name in labels if name in told and told[name]["positive"])
-    return [row["video"], row["status"], message, positive, *(told.get(name, {}).get("probability") for name in labels)]
+    positive = "; ".join(name for name in labels if name in labelled and labelled[name]["positive"])
+    probabilities = (labelled.get(name, {}).get("probability") for name in labels)
+    return [row["video"], row["status"], message, positive, *probabilities]
 
 
 def _write_sheet(path: Path, header: Sequence[str], lines: Iterator[list[Any]]) -> None:

@@ -120,7 +120,7 @@ def test_other_settings_are_refused_and_no_resume_starts_over(predict: Any) -> N
     assert code == 2
     assert err == (
         "olmv: x.jsonl was made with other settings (frames: 8 before, 4 now); "
-        "add --no-resume to start over, or choose another output\n"
+        "start over, or choose another output (--no-resume, --output)\n"
     )
     assert predict("clips", *LABELS, "--frames", "4", "-o", "x.jsonl", "--no-resume")[0] == 0
     assert [row["frames"]["requested"] for row in rows("x.jsonl")] == [4] * 5
@@ -150,7 +150,7 @@ def test_more_labels_are_told_what_they_cost(predict: Any) -> None:
     assert code == 2
     assert err == (
         "olmv: 1 labels are new ('zebra'), and x.jsonl has 5 videos without them: all are decoded and scored again "
-        "with --no-resume; or name the new labels alone, and another output\n"
+        "when you start over; or name the new labels alone, and another output (--no-resume, --output)\n"
     )
     assert Path("x.jsonl").read_bytes() == before
 

@@ -26,7 +26,7 @@ def test_a_wide_table_has_a_row_a_video(predict: Any) -> None:
     assert predict("clips", *LABELS, "--wide", "-o", "x.xlsx")[0] == 0
     assert Path("x.xlsx").read_bytes().startswith(b"PK")
     code, _, err = predict("clips", *LABELS, "--wide", "-o", "x.jsonl")
-    assert (code, "end x.jsonl in one of them, or leave out --wide" in err) == (2, True)
+    assert (code, "end x.jsonl in one of them, or write a long one (--output, --wide)" in err) == (2, True)
     code, _, err = predict("clips", *LABELS, "--wide")
     assert (code, "a wide table needs a file; add --output X.csv or X.xlsx" in err) == (2, True)
 

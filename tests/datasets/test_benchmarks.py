@@ -39,7 +39,7 @@ class TestNames:
     @pytest.mark.parametrize("name", list(BENCHMARKS))
     def test_a_folder_is_needed_and_must_fit(self, name: str, tmp_path: Path) -> None:
         what = "manifest" if name == "manifest" else "data set's folder"
-        with pytest.raises(InputError, match=f"{name} needs the {what}; name it with --data"):
+        with pytest.raises(InputError, match=f"{name} needs the {what}; name it$"):
             load(name, None)
         with pytest.raises(InputError, match=r"looked|not a manifest") as failure:
             load(name, tmp_path)

@@ -32,7 +32,7 @@ def test_class_labels_get_their_names(tmp_path: Path) -> None:
     names = datasets.ClassLabel(names=["dog", "cat"])
     text = datasets.Value("string")
     features = {"video": text, "labels": datasets.List(names), "caption": text}
-    columns = {"video": ["a.mp4", "/b.mp4"], "labels": [[1, 0], []], "caption": [None, "a bird"]}
+    columns: dict[str, list[Any]] = {"video": ["a.mp4", "/b.mp4"], "labels": [[1, 0], []], "caption": [None, "a bird"]}
     name = save(tmp_path / "d", columns, features)
     rows = hf_rows(name)
     assert rows == [

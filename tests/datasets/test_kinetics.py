@@ -234,7 +234,8 @@ class TestZeroShot600:
             layouts.write(lists / "tst_class_idxs.json", json.dumps(splits))
             with pytest.raises(InputError, match=r"tst_class_idxs\.json does not fit .*defn\.json; take both from the"):
                 load("kinetics600-zero-shot", root, lists=lists)
-        for nothing in ([], [[]]):
+        no_splits: list[list[list[int]]] = [[], [[]]]
+        for nothing in no_splits:
             layouts.write(lists / "tst_class_idxs.json", json.dumps(nothing))
             with pytest.raises(InputError, match=r"tst_class_idxs\.json has no class splits; get it again"):
                 load("kinetics600-zero-shot", root, lists=lists)

@@ -91,7 +91,7 @@ def test_a_file_name_that_is_not_utf8_keeps_its_bytes(tmp_path: Path) -> None:
 def test_rows_cut_by_top_k_are_refused(write: Callable[..., Path]) -> None:
     for second in (predicted("b.mp4", cat=0.3, dog=0.2), predicted("b.mp4", dog=0.3)):
         path = write(predicted("a.mp4", dog=0.1, rain=0.2), second)
-        with pytest.raises(UsageError, match=r"labels of b.mp4 are not those of a.mp4 .*again without --top-k"):
+        with pytest.raises(UsageError, match=r"labels of b.mp4 are not those of a.mp4 .*again without top-k"):
             read_predictions(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from olmv.io import network
 
@@ -87,7 +87,12 @@ def test_code_that_comes_with_a_tokenizer_is_refused_and_nobody_is_asked(
     named = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["somebody/evil--evil.Evil", None]}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(named))
     asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda question="": asked.append(question) or "n")
+
+    def answer(question: str = "") -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("builtins.input", answer)
     with network.no_remote_code(), pytest.raises(ValueError, match="custom code"):
         AutoTokenizer.from_pretrained(tmp_path)
     assert not asked

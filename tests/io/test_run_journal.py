@@ -73,7 +73,9 @@ def test_changed_settings_are_refused_by_name(tmp_path: Path, change: dict[str, 
     output = tmp_path / "x.jsonl"
     with started(output) as journal:
         journal.append({"video": "a.mp4"})
-    with pytest.raises(UsageError, match=rf"made with other settings \({message}\); add --no-resume to start over"):
+    with pytest.raises(
+        UsageError, match=rf"made with other settings \({message}\); start over, or choose another output"
+    ):
         RunJournal(output, SETTINGS | change)
     assert output.read_text() == '{"video": "a.mp4"}\n'
 

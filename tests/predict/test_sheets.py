@@ -45,15 +45,15 @@ def test_wide_csv(tmp_path: Path, good_row: Row, bad_row: Row) -> None:
 def test_xlsx(tmp_path: Path, good_row: Row, bad_row: Row) -> None:
     good_row["video"] = "=1+1\x1b.mp4"
     write_wide(tmp_path / "wide.xlsx", [good_row, bad_row], ["dog", "rain"])
-    told = cells(tmp_path / "wide.xlsx")
-    assert told[:9] == ["video", "status", "error", "positive", "dog", "rain", "=1+1\\x1b.mp4", "ok", "dog"]
+    texts = cells(tmp_path / "wide.xlsx")
+    assert texts[:9] == ["video", "status", "error", "positive", "dog", "rain", "=1+1\\x1b.mp4", "ok", "dog"]
     write_xlsx(tmp_path / "long.xlsx", [good_row, bad_row])
     assert cells(tmp_path / "long.xlsx")[: len(FIELDS)] == list(FIELDS)
 
 
 def test_what_cannot_be_is_told_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_sheet(tmp_path / "x.csv", wide=True, labels=10**6)
-    with pytest.raises(UsageError, match=r"a wide table is .csv or .xlsx; end .* or leave out --wide"):
+    with pytest.raises(UsageError, match=r"a wide table is .csv or .xlsx; end .* or write a long one"):
         check_sheet(tmp_path / "x.jsonl", wide=True, labels=1)
     with pytest.raises(UsageError, match=r"20,000 labels are more than the columns of a sheet, 16,384; write .csv"):
         check_sheet(tmp_path / "x.xlsx", wide=True, labels=20_000)

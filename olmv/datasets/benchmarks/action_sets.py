@@ -66,7 +66,7 @@ def action_set(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
     official = _official(data, tree, files, (1, 2, 3) if protocol == "ep3" else (1,), own=own)
     finder = Finder(tree, official.classes)
     everything = tuple(range(len(official.classes)))
-    choices = {"label strings": options.label_style, "lists": official.source}
+    choices: dict[str, str] = {}
     notes = _class_notes(data, official)
     if protocol == "ep3":
         splits = [Split(f"test {number}", _add(finder, rows), everything) for number, rows in official.test.items()]
@@ -84,17 +84,8 @@ def action_set(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
                 notes += (
                     f"{count(len(draws), 'draw')} of classes, the protocol has {DRAWS}: not to be compared with others",
                 )
-    return Benchmark(
-        name=name,
-        kind="single-label",
-        labels=_labels(data, official.classes, options.label_style),
-        classes=official.classes,
-        videos=finder.videos,
-        truth=finder.truth,
-        splits=tuple(splits),
-        choices=choices,
-        notes=(*notes, *finder.notes(official.source)),
-    )
+    notes += tuple(finder.notes(official.source))
+    return _benchmark(name, official, finder, splits, options, choices=choices, notes=notes)
 
 
 def action_set_training(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
@@ -110,20 +101,35 @@ def action_set_training(name: str, root: Path, options: BenchmarkOptions) -> Ben
     tree = Tree(root)
     files = ListFiles(tree, options.lists)
     official = _official(data, tree, files, (1,), own=False)
-    rows, told = _drawn_training(name, official, files, options)
+    rows, drawn = _drawn_training(name, official, files, options)
     finder = Finder(tree, official.classes)
     videos = _add(finder, rows)
     if missing := finder.notes("the drawn training videos"):
         raise InputError(f"{name}: {missing[0]}; get them, or draw with another seed")
+    split = Split("train", videos, tuple(range(len(official.classes))))
+    return _benchmark(name, official, finder, [split], options, choices={"training videos": drawn})
+
+
+def _benchmark(
+    name: str,
+    official: _Official,
+    finder: Finder,
+    splits: Sequence[Split],
+    options: BenchmarkOptions,
+    *,
+    choices: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> Benchmark:
     return Benchmark(
         name=name,
         kind="single-label",
-        labels=_labels(data, official.classes, options.label_style),
+        labels=_labels(name.split("-", 1)[0], official.classes, options.label_style),
         classes=official.classes,
         videos=finder.videos,
         truth=finder.truth,
-        splits=(Split("train", videos, tuple(range(len(official.classes)))),),
-        choices={"label strings": options.label_style, "lists": official.source, "training videos": told},
+        splits=tuple(splits),
+        choices={"label strings": options.label_style, "lists": official.source, **choices},
+        notes=tuple(notes),
     )
 
 

@@ -152,7 +152,7 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
         raise InputError(f"{path} has none of the labels to look for; it has {some(list(every))}, name these")
     problem = check_known(unknown, times, known=labels[0], where=path.name)
     if problem is not None and not options.allow_unknown:
-        raise InputError(f"{problem}, or add --allow-unknown to leave them out")
+        raise InputError(f"{problem}, or leave unknown labels out", option="allow_unknown")
     truth = {video: {place for _, place in names if place is not None} for video, names in found.items()}
     if labelled < len(rows):
         notes.append(f"{len(rows) - labelled} of {len(rows)} rows without labels left out")

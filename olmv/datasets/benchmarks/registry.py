@@ -140,5 +140,5 @@ def write_train_manifest(benchmark: Benchmark, path: Path) -> None:
 def _given(name: str, root: Path | None) -> Path:
     if root is None:
         what = "manifest" if name == "manifest" else "data set's folder"
-        raise InputError(f"{name} needs the {what}; name it with --data")
+        raise InputError(f"{name} needs the {what}; name it", option="data")
     return root

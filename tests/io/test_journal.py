@@ -1,25 +1,20 @@
-import errno
+"""Rows in a file that survive a kill: torn lines, locks, a full disk, files of strangers."""
+
 import os
 import signal
-import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from olmv.errors import OutputError, UsageError, VocabularyError
-from olmv.io import atomic, paths
+from olmv.errors import OutputError
 from olmv.io import journal as journals
-from olmv.io.atomic import check_writable, write_atomic
-from olmv.io.digests import sha256_json
+from olmv.io.atomic import write_atomic
 from olmv.io.journal import JsonlJournal
-from olmv.io.paths import cache_dir, read_text, share_dir
-
-REPO = Path(__file__).resolve().parents[2]
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -30,177 +25,9 @@ rows = st.lists(st.dictionaries(st.text(max_size=8), plain, max_size=3), max_siz
 in_tmp_path = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
-def test_share_dir_in_this_checkout() -> None:
-    for name in ("prompts", "configs"):
-        assert (share_dir(name) / "README.md").is_file()
-
-
-def test_share_dir_refuses_other_folders() -> None:
-    with pytest.raises(UsageError, match=r"ships no folder '../secret'; it ships prompts and configs"):
-        share_dir("../secret")
-
-
-def test_share_dir_takes_no_folder_of_a_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site_packages = tmp_path / "site-packages"
-    (site_packages / "olmv").mkdir(parents=True)
-    (site_packages / "configs").mkdir()
-    monkeypatch.setattr(paths, "__file__", str(site_packages / "olmv" / "io" / "paths.py"))
-    with pytest.raises(UsageError, match="lacks its folder 'configs'; reinstall"):
-        share_dir("configs")
-
-
-@pytest.mark.slow
-def test_share_dir_in_a_wheel(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
-    subprocess.run(build, cwd=REPO, check=True, capture_output=True)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
-    target = tmp_path / "installed"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, "--target", str(target), str(wheel)], check=True)
-    code = (
-        "import olmv, olmv.io.paths; print(olmv.__file__); print(olmv.io.paths.share_dir('prompts'));"
-        "print(olmv.io.paths.share_dir('configs'))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(target)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    package, prompts, configs = map(Path, done.stdout.split())
-    assert package.is_relative_to(target)
-    assert prompts == target / "olmv" / "_share" / "prompts"
-    for name, folder in (("prompts", prompts), ("configs", configs)):
-        shipped = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-        source = REPO / name
-        assert shipped == {path.relative_to(source) for path in source.rglob("*") if path.is_file()}
-        assert shipped
-
-
-def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
-    assert cache_dir() == tmp_path / "cache"
-    assert not cache_dir().exists()
-    monkeypatch.delenv("OLMV_CACHE")
-    assert cache_dir().name == "olmv"
-
-
-def test_sha256_json_ignores_the_order_of_keys() -> None:
-    assert sha256_json({"a": 1, "b": ["ü\udce9"]}) == sha256_json({"b": ["ü\udce9"], "a": 1})
-    assert sha256_json([1, 2]) != sha256_json([2, 1])
-
-
-def test_read_text(tmp_path: Path) -> None:
-    file = tmp_path / "labels.txt"
-    file.write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9\n")
-    assert read_text(file) == "café\n"
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"caf\xe9\n", r"not UTF-8 \(byte 0xe9 at offset 3\); save it as UTF-8, or convert it: iconv"),
-        (b"\xef\xbb\xbfcaf\xe9\n", r"byte 0xe9 at offset 6"),
-        ("dog\n".encode("utf-16"), "is UTF-16, not UTF-8; convert it: iconv -f UTF-16"),
-    ],
-)
-def test_read_text_not_utf8(tmp_path: Path, data: bytes, message: str) -> None:
-    file = tmp_path / "labels.txt"
-    file.write_bytes(data)
-    with pytest.raises(VocabularyError, match=message):
-        read_text(file, error=VocabularyError)
-
-
-def test_read_text_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"no such file: .*nowhere"):
-        read_text(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"cannot read .*: Is a directory"):
-        read_text(tmp_path)
-    monkeypatch.setattr(paths, "MAX_TEXT_BYTES", 1 << 20)
-    (tmp_path / "film.mp4").write_bytes(bytes((1 << 20) + 1))
-    with pytest.raises(UsageError, match="larger than 1 MiB; is it a text file"):
-        read_text(tmp_path / "film.mp4")
-
-
-def test_write_atomic_replaces_and_keeps_mode(tmp_path: Path) -> None:
-    file = tmp_path / "book.json"
-    write_atomic(file, "one")
-    umask = os.umask(0)
-    os.umask(umask)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o666 & ~umask
-    file.chmod(0o640)
-    write_atomic(file, b"two")
-    assert file.read_bytes() == b"two"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640
-    assert [path.name for path in tmp_path.iterdir()] == ["book.json"]
-
-
-def test_write_atomic_keeps_links_and_devices(tmp_path: Path) -> None:
-    (tmp_path / "real.json").write_text("old")
-    (tmp_path / "link.json").symlink_to("real.json")
-    write_atomic(tmp_path / "link.json", "new")
-    assert (tmp_path / "link.json").is_symlink()
-    assert (tmp_path / "real.json").read_text() == "new"
-    write_atomic("/dev/null", "gone")
-    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
-
-
-def test_write_atomic_leaves_the_old_file_when_the_disk_is_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "book.json"
-    file.write_text("old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(atomic.os, "fsync", full)
-    with pytest.raises(OutputError, match=r"cannot write .*book.json: the disk is full; make room"):
-        write_atomic(file, "new")
-    assert file.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["book.json"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
-def test_write_atomic_to_a_full_device() -> None:
-    with pytest.raises(OutputError, match="/dev/full: the disk is full"):
-        write_atomic("/dev/full", "data")
-
-
-@pytest.mark.parametrize(
-    "function", [lambda path: write_atomic(path, ""), check_writable, lambda p: JsonlJournal(p).open()]
-)
-def test_outputs_that_cannot_be_written(tmp_path: Path, function) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"its folder does not exist; create it: mkdir -p .*missing"):
-        function(tmp_path / "missing" / "x.jsonl")
-    with pytest.raises(OutputError, match="it is a folder; name a file in it"):
-        function(tmp_path)
-    with pytest.raises(OutputError, match="part of its path is a file"):
-        function(tmp_path / "file" / "x.jsonl")
-    with pytest.raises(OutputError, match="the name is too long"):
-        function(tmp_path / ("x" * 300))
-
-
-def test_check_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "x.jsonl"
-    check_writable(file)
-    assert not any(tmp_path.iterdir())
-    file.write_text("kept")
-    check_writable(file)
-    check_writable("/dev/null")
-    assert file.read_text() == "kept"
-    monkeypatch.setattr(atomic.os, "access", lambda *_: False)
-    with pytest.raises(OutputError, match="permission denied; choose a folder that you may write to"):
-        check_writable(file)
-
-
 @given(before=rows, after=rows)
 @in_tmp_path
-def test_journal_round_trip(tmp_path: Path, before: list, after: list) -> None:
+def test_journal_round_trip(tmp_path: Path, before: list[Any], after: list[Any]) -> None:
     file = tmp_path / "journal.jsonl"
     file.unlink(missing_ok=True)
     for part in (before, after):
@@ -213,7 +40,7 @@ def test_journal_round_trip(tmp_path: Path, before: list, after: list) -> None:
 @given(written=rows.filter(len), cut=st.integers(min_value=0), more=rows.filter(len), reading=st.booleans())
 @in_tmp_path
 def test_journal_torn_anywhere_keeps_every_whole_row(
-    tmp_path: Path, written: list, cut: int, more: list, reading: bool
+    tmp_path: Path, written: list[Any], cut: int, more: list[Any], reading: bool
 ) -> None:
     lines = [journals.encode_row(row) for row in written]
     data = b"".join(lines)
@@ -406,18 +233,3 @@ def test_the_lock_is_on_the_file_that_has_the_name(tmp_path: Path, monkeypatch: 
     with JsonlJournal(path) as journal:
         journal.append({"a": 2})
     assert journal.read() == [{"a": 1}, {"a": 2}]
-
-
-def test_pieces_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "x.txt"
-    write_atomic(path, (f"é{number}\n" for number in range(50_000)))
-    assert path.read_text("utf-8").splitlines()[-1] == "é49999"
-
-    def breaks() -> Iterator[str]:
-        yield "new" * 100_000
-        raise ValueError("half way")
-
-    with pytest.raises(ValueError, match="half way"):
-        write_atomic(path, breaks())
-    assert path.read_text("utf-8").endswith("é49999\n")
-    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]
