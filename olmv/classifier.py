@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
-import torch
 from torch import Tensor
 
 from olmv.errors import UsageError
@@ -22,26 +21,20 @@ from olmv.models.hub.upload import push_to_hub
 from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from olmv.models.text_cache import encode_texts_cached
-from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
+from olmv.predictions import VideoPrediction
+from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
-from olmv.scoring.explain import Explanation, explain
-from olmv.scoring.pooling import (
-    FRAME_POOLINGS,
-    POOLINGS,
+from olmv.scoring.options import (
     FramePooling,
+    Mode,
     Pooling,
+    ScoreOptions,
+    check_choice,
 )
-from olmv.scoring.probabilities import MODES, Mode, to_probabilities
 from olmv.scoring.prompted import PromptedBank
-from olmv.scoring.scaling import Scaler
-from olmv.scoring.score import score_clips
 from olmv.scoring.thresholds import Thresholds, thresholds_for
-from olmv.video.options import DecodeOptions
-from olmv.video.sampling import SAMPLINGS
-from olmv.video.workers.loader import FrameLoader, VideoFrames, batches
-
-# At most so many labels of a video are explained, the most probable first.
-EXPLAINED = 50
+from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
+from olmv.video.workers.loader import FrameLoader, batches
 
 
 class Classifier:
@@ -135,12 +128,12 @@ class Classifier:
         threshold: float | None = None,
         top_k: int | None = None,
         frames: int | None = None,
-        sampling: str = "uniform",
+        sampling: Sampling = "uniform",
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
         templates: str | Sequence[str] | None = None,
         explain: bool = False,
-        decoder: str = "auto",
+        decoder: Decoder = "auto",
         workers: int | None = None,
         batch_size: int | None = None,
         thumbnails: bool = False,
@@ -179,43 +172,64 @@ class Classifier:
             UsageError: an option is out of range, or the model is made for another number of frames. Raised by the
                 call itself, not by the first step.
         """
-        words = _as_vocabulary(vocabulary, attributes)
-        _check_choice("mode", mode, MODES)
-        _check_choice("pooling", pooling, POOLINGS)
-        _check_choice("sampling", sampling, SAMPLINGS)
-        frame_pooling = frame_pooling or cast(FramePooling, self.model.frame_pooling)
-        _check_choice("frame pooling", frame_pooling, FRAME_POOLINGS)
-        for name, value in (("frames", frames), ("top-k", top_k), ("batch size", batch_size)):
+        for name, value in (("frames", frames), ("batch size", batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
-        frames = frames or self.model.default_frames
-        self.model.check_frames(frames)
-        scoring = _Scoring(
-            model=self.model,
-            labels=words.names,
-            thresholds=thresholds_for(words, thresholds=thresholds, threshold=threshold),
-            mode=mode,
-            pooling=pooling,
-            frame_pooling=frame_pooling,
-            top_k=top_k,
-            explain=explain,
-            embeddings=embeddings,
-            scaler=None if thresholds is None else thresholds.scaler(words.names),
-        )
-        loader = FrameLoader(
+        check_choice("sampling", sampling, SAMPLINGS)
+        return self.stream(
             paths,
-            preprocess=self.model.preprocess,
-            options=DecodeOptions(
-                frames=frames,
+            _as_vocabulary(vocabulary, attributes),
+            decode=DecodeOptions(
+                frames=frames or self.model.default_frames,
                 sampling=sampling,
                 decoder=decoder,
                 workers=workers,
                 timeout_s=timeout_s,
                 thumbnails=thumbnails,
             ),
+            score=ScoreOptions(
+                mode=mode,
+                pooling=pooling,
+                frame_pooling=frame_pooling,
+                templates=templates,
+                threshold=threshold,
+                top_k=top_k,
+                explain=explain,
+            ),
+            thresholds=thresholds,
+            batch_size=batch_size,
+            embeddings=embeddings,
+            progress=text_progress,
         )
-        texts = build_texts(words, templates or self.model.templates)
-        return self._run(loader, scoring, texts, batch_size or self.default_batch_size, text_progress)
+
+    def stream(
+        self,
+        paths: str | Path | Iterable[str | Path],
+        vocabulary: Vocabulary,
+        *,
+        decode: DecodeOptions,
+        score: ScoreOptions,
+        thresholds: Thresholds | None = None,
+        batch_size: int | None = None,
+        embeddings: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[VideoPrediction]:
+        """Predict as `predict` does, with options that are declared already; errors are raised by the call itself."""
+        frame_pooling = score.frame_pooling or cast(FramePooling, self.model.frame_pooling)
+        replace(score, frame_pooling=frame_pooling).check()
+        self.model.check_frames(decode.frames)
+        scorer = VideoScorer(
+            model=self.model,
+            labels=vocabulary.names,
+            thresholds=thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold),
+            options=score,
+            frame_pooling=frame_pooling,
+            embeddings=embeddings,
+            scaler=None if thresholds is None else thresholds.scaler(vocabulary.names),
+        )
+        loader = FrameLoader(paths, preprocess=self.model.preprocess, options=decode)
+        texts = build_texts(vocabulary, score.templates or self.model.templates)
+        return self._run(loader, scorer, texts, batch_size or self.default_batch_size, progress)
 
     @property
     def default_batch_size(self) -> int:
@@ -281,114 +295,26 @@ class Classifier:
     def _run(
         self,
         loader: FrameLoader,
-        scoring: "_Scoring",
+        scorer: VideoScorer,
         texts: LabelTexts,
         batch_size: int,
-        text_progress: Callable[[int, int], None] | None,
+        progress: Callable[[int, int], None] | None,
     ) -> Iterator[VideoPrediction]:
         with closing(loader):
             loader.start()  # the workers come up while the texts are encoded
-            bank = self.text_bank(texts, mode=scoring.mode, progress=text_progress)
+            bank = self.text_bank(texts, mode=scorer.options.mode, progress=progress)
             for batch in batches(loader, batch_size):
                 good = [video for video in batch if video.pixels is not None]
                 clips = self.embed_clips([v.pixels for v in good if v.pixels is not None], batch_size=batch_size)
                 embeddings = dict(zip((video.index for video in good), clips, strict=True))
                 for video in batch:
-                    yield scoring.prediction(video, embeddings.get(video.index), bank)
+                    yield scorer.predict(video, embeddings.get(video.index), bank)
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
         """The embeddings of several clips; see `olmv.models.embed.embed_clips`."""
         return embed_clips(self.model, pixels, batch_size=batch_size)
 
 
-@dataclass(frozen=True)
-class _Scoring:
-    """Everything that turns the embeddings of one video into its prediction."""
-
-    model: VideoModel
-    labels: Sequence[str]
-    thresholds: Sequence[float]
-    mode: Mode
-    pooling: Pooling
-    frame_pooling: FramePooling
-    top_k: int | None
-    explain: bool
-    embeddings: bool
-    scaler: Scaler | None = None  # makes calibrated probabilities
-
-    def prediction(
-        self, video: VideoFrames, embedding: VideoEmbedding | None, texts: TextBank | PromptedBank
-    ) -> VideoPrediction:
-        common: dict[str, Any] = {
-            "video": video.path,
-            "duration_s": video.info.duration_s if video.info else None,
-            "frames": FrameCounts(video.requested, video.decoded, video.corrupt),
-            "model": self.model.name,
-        }
-        if embedding is None:
-            assert video.error is not None, "a video without pixels has an error"
-            failure = Failure(type(video.error).__name__, str(video.error))
-            return VideoPrediction(status="error", error=failure, **common)
-        with torch.inference_mode():
-            bank = texts.for_video(embedding.context)
-        similarity, logits, probabilities = self._score(embedding, bank)
-        if not bool(probabilities.isfinite().all()):
-            message = f"{self.model.name} makes no finite numbers of it; use --dtype float32 or another model"
-            return VideoPrediction(status="error", error=Failure("ModelError", message), **common)
-        order = probabilities.argsort(descending=True, stable=True).tolist()
-        shown = range(len(self.labels)) if self.top_k is None else order[: self.top_k]
-        values = [column.tolist() for column in (similarity, logits, probabilities)]
-        explained = order[: min(self.top_k or EXPLAINED, EXPLAINED)] if self.explain else []
-        return VideoPrediction(
-            status="ok",
-            error=None,
-            labels=tuple(self._label(index, *(column[index] for column in values)) for index in shown),
-            explanations=tuple(self._explain(embedding.rows, bank, explained, video)),
-            thumbnails=tuple(video.thumbnails),
-            times_s=tuple(float(time) for time in video.times_s),
-            embedding=video_vector(embedding) if self.embeddings else None,
-            **common,
-        )
-
-    def _score(self, embedding: VideoEmbedding, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
-        """Similarity, logits and probabilities, each [C]."""
-        similarity, logits = score_clips(
-            self.model,
-            [embedding],
-            bank,
-            mode=self.mode,
-            pooling=self.pooling,
-            frame_pooling=self.frame_pooling,
-        )
-        probabilities = to_probabilities(logits, mode=self.mode)[0].cpu()
-        if self.scaler is not None:
-            probabilities = torch.from_numpy(self.scaler(probabilities.double().numpy()))
-        return similarity[0].cpu(), logits[0].cpu(), probabilities
-
-    def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
-        # The verdict is that of the number as it is written, so that a row never contradicts itself.
-        written = round_significant(probability)
-        threshold = self.thresholds[index]
-        return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
-
-    def _explain(self, rows: Tensor, bank: TextBank, labels: Sequence[int], video: VideoFrames) -> list[Explanation]:
-        if not labels:
-            return []
-        return explain(
-            rows,
-            bank,
-            labels=labels,
-            times_s=None if rows.ndim == 1 else [float(time) for time in video.times_s],
-            pooling=self.pooling,
-            frame_pooling=self.frame_pooling,
-        )
-
-
 def _as_vocabulary(vocabulary: Vocabulary | Sequence[str], attributes: AttributeBook | None) -> Vocabulary:
     words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_names(vocabulary)
     return words.with_attributes(attributes) if attributes is not None else words
-
-
-def _check_choice(what: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UsageError(f"unknown {what} '{value}'; choose {', '.join(choices)}")

@@ -11,8 +11,9 @@ from olmv.calibrate.fitting import Fit
 from olmv.calibrate.loading import Loaded
 from olmv.calibrate.objectives import Objective
 from olmv.metrics.decisions import DecisionFigures
+from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.scaling import Isotonic, Platt
-from olmv.scoring.thresholds import SETTINGS, LabelThreshold, Provenance, vocabulary_sha256, words_sha256
+from olmv.scoring.thresholds import LabelThreshold, Provenance, vocabulary_sha256, words_sha256
 
 __all__ = ["entries_of", "provenance", "words_of"]
 
@@ -62,7 +63,8 @@ def words_of(loaded: Loaded) -> dict[str, str]:
 
 def provenance(loaded: Loaded, objective: str, **more: Any) -> Provenance:
     """The head of the file; `more` are further fields of it."""
-    settings = {name: loaded.settings[name] for name in SETTINGS if name in loaded.settings}
+    document = RunSettings.from_document(loaded.settings).to_document()
+    settings = {name: value for name, value in document.items() if name in loaded.settings}
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         objective=objective,

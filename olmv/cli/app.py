@@ -7,13 +7,14 @@ told in one line; 70 a fault of olmv, with a file to report; 130 stopped with Ct
 import errno
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from olmv import OlmvError, __version__
 from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, predict, train
 from olmv.cli.fault import write_fault_report
+from olmv.cli.help import PanelGroup
 from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.models import group as models
 from olmv.cli.progress import drop_output, printable
@@ -30,11 +31,18 @@ _SURROUNDINGS = frozenset((
     errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.ESTALE,
 ))  # fmt: skip
 
+EPILOG = """\b
+Examples:
+  olmv predict clips/ --labels "dog, guitar, rain"
+  olmv predict clips/ --labels labels.txt --report report.html
+"""
+
 app = typer.Typer(
     name="olmv",
     help="Which of these labels are true of a video?",
+    epilog=EPILOG,
     no_args_is_help=True,
-    add_completion=False,
+    cls=PanelGroup,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -81,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run(given)
         sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
     except OlmvError as error:
-        return _fail(str(error))
+        return _fail(f"{error}{_flags(error.options, given)}")
     except (KeyboardInterrupt, typer.Abort) as error:
         return _fail("; ".join(("stopped", *_notes(error))), code=_STOPPED)
     except BrokenPipeError as error:
@@ -100,13 +108,28 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     # not app(): typer's own loop makes exit code 1, "some inputs failed", of a closed pipe, and drops what an
     # interrupted run has to say
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    command._main_shell_completion({}, "olmv")  # of a shell that asks what may follow; ends here if so
     try:
         with command.make_context("olmv", list(arguments)) as context:
             code = command.invoke(context)
     except typer.Exit as stop:
         code = stop.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _flags(options: Sequence[str], arguments: Sequence[str]) -> str:
+    """The flags that mend an error, in parentheses: those that the command which failed has of these options."""
+    command: Any = typer.main.get_command(app)
+    for word in arguments:
+        command = getattr(command, "commands", {}).get(word, command)
+    flags = []
+    for option in options:
+        for parameter in command.params:
+            if parameter.name.rstrip("_") == option and parameter.param_type_name == "option":
+                # what an error names is the way out of the default: --no-resume
+                flags.append((parameter.secondary_opts or [max(parameter.opts, key=len)])[0])
+    return f" ({', '.join(flags)})" if flags else ""
 
 
 def _fail_usage(error: Exception) -> int:

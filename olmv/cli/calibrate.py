@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from olmv.cli.help import PanelCommand
+from olmv.cli.options import AllowUnknownOption
 from olmv.cli.progress import Progress
 from olmv.progress import JobListener
 
@@ -26,7 +28,7 @@ class Scaling(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("calibrate", epilog=EPILOG)(calibrate)
+    app.command("calibrate", cls=PanelCommand, epilog=EPILOG)(calibrate)
 
 
 def calibrate(
@@ -59,9 +61,7 @@ def calibrate(
     min_support: Annotated[
         int, typer.Option(min=1, metavar="N", help="Labels with fewer positives share a threshold.")
     ] = 10,
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Go on where many true labels are not among those looked for.")
-    ] = False,
+    allow_unknown: AllowUnknownOption = False,
     folds: Annotated[int, typer.Option(min=2, metavar="K", help="Of the cross-fitted figures.")] = 5,
     unlabelled: Annotated[
         bool, typer.Option("--unlabelled", help="Without truth: from the scores and --prevalence.")

@@ -6,7 +6,21 @@ from typing import Annotated
 import typer
 
 from olmv.cli.describe_labels import key_values
-from olmv.cli.predict import Decoder, Sampling
+from olmv.cli.help import PanelCommand
+from olmv.cli.options import (
+    DecoderOption,
+    DeviceOption,
+    DtypeOption,
+    InputsArgument,
+    QuietOption,
+    ResumeOption,
+    RetriesOption,
+    SamplingOption,
+    TimeoutOption,
+    WorkersOption,
+)
+from olmv.placement import PlacementOptions
+from olmv.video.options import DecodeOptions
 
 EPILOG = """\b
 Examples:
@@ -17,19 +31,11 @@ Examples:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("caption", epilog=EPILOG)(caption)
+    app.command("caption", cls=PanelCommand, epilog=EPILOG)(caption)
 
 
 def caption(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Videos, photos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
-            "paths on standard input.",
-            show_default=False,
-        ),
-    ],
+    inputs: InputsArgument,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="captions.jsonl, or .csv: a row a video.")
     ],
@@ -66,14 +72,14 @@ def caption(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames to caption in a video.  [default: 16]", show_default=False)
     ] = None,
-    sampling: Annotated[Sampling, typer.Option(help="Which frames.")] = Sampling.uniform,
+    sampling: SamplingOption = "uniform",
     batch_size: Annotated[
         int | None,
         typer.Option(
             min=1, metavar="N", help="Frames captioned at once.  [default: 128, on a CPU 16]", show_default=False
         ),
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, metavar="N", help="Ask again so often after a bad answer.")] = 3,
+    retries: RetriesOption = 3,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="Of the LLM.")] = 0.2,
     max_tokens: Annotated[int, typer.Option(min=1, metavar="N", help="Of one answer of the LLM.")] = 160,
     seed: Annotated[int, typer.Option(help="Of the LLM's sampling.")] = 0,
@@ -85,23 +91,18 @@ def caption(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Passed on to the captioner: device_map=auto ...", show_default=False),
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the rows of an earlier run, or start over.")] = True,
-    decoder: Annotated[Decoder, typer.Option(help="What reads the files.")] = Decoder.auto,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.")] = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Decoding processes.  [default: one per core]", show_default=False),
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.")] = 60.0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
+    resume: ResumeOption = True,
+    decoder: DecoderOption = "auto",
+    device: DeviceOption = "auto",
+    dtype: DtypeOption = "auto",
+    workers: WorkersOption = None,
+    timeout: TimeoutOption = DecodeOptions.timeout_s,
+    quiet: QuietOption = False,
 ) -> None:
     """Say in one sentence what each video shows."""
     from olmv.caption.job import CaptionJob, run
     from olmv.cli.caption_view import CaptionView
     from olmv.llm.types import Generation
-    from olmv.placement import PlacementOptions
-    from olmv.video.options import DecodeOptions
 
     job = CaptionJob(
         inputs=inputs,
@@ -114,9 +115,7 @@ def caption(
         min_similarity=min_similarity,
         extract_labels=extract_labels,
         frames=frames,
-        decode=DecodeOptions(
-            sampling=sampling.value, decoder=decoder.value, workers=workers, timeout_s=timeout
-        ),
+        decode=DecodeOptions(sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout),
         placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),
         generation=Generation(temperature=temperature, max_tokens=max_tokens, seed=seed),
         retries=retries,

@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from olmv.cli.help import RUNNING, group
+
 __all__ = ["ConfigOption", "register"]
 
 EPILOG = """\b
@@ -69,7 +71,12 @@ def _apply(context: typer.Context, value: Path | None) -> Path | None:
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="YAML", help="Options from a file; see olmv config show.", is_eager=True, callback=_apply
+        "--config",
+        metavar="YAML",
+        help="Options from a file; see olmv config show.",
+        is_eager=True,
+        callback=_apply,
+        rich_help_panel=RUNNING,
     ),
 ]
 """For a command whose options may stand in a file."""
@@ -77,20 +84,20 @@ ConfigOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    group = typer.Typer(help="Options of predict from a file.", no_args_is_help=True, rich_markup_mode=None)
+    commands = group("Options of predict from a file.")
 
-    @group.callback()
+    @commands.callback()
     def _config() -> None:
         """Options of predict from a file."""
 
-    @group.command("show", epilog=EPILOG)
+    @commands.command("show", epilog=EPILOG)
     def show(
         config: Annotated[Path | None, typer.Option(metavar="YAML", help="The file; default: none.")] = None,
     ) -> None:
         """Print every option of predict as a config file, with where each value comes from."""
         _show(app, config)
 
-    app.add_typer(group, name="config")
+    app.add_typer(commands, name="config")
 
 
 def _show(app: typer.Typer, path: Path | None) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from olmv.cli.help import PanelCommand
+from olmv.cli.options import QuietOption
 from olmv.errors import UsageError
 
 EPILOG = """\b
@@ -29,7 +31,7 @@ FOR_LANGUAGE_MODELS = (
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("describe-labels", epilog=EPILOG)(describe_labels)
+    app.command("describe-labels", cls=PanelCommand, epilog=EPILOG)(describe_labels)
 
 
 def describe_labels(
@@ -99,7 +101,7 @@ def describe_labels(
             "--resume/--no-resume", help="Ask only for what the book lacks, or anew for all not changed by hand."
         ),
     ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write what every label looks like, for olmv predict --attributes: from WordNet, or by a language model."""
     from olmv.cli.describe_view import DescribeView, show_answers, show_preview

@@ -2,6 +2,8 @@
 
 import typer
 
+from olmv.cli.help import PanelCommand
+
 EPILOG = """\b
 Examples:
   olmv doctor
@@ -11,7 +13,7 @@ Examples:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("doctor", epilog=EPILOG)(doctor)
+    app.command("doctor", cls=PanelCommand, epilog=EPILOG)(doctor)
 
 
 def doctor() -> None:

@@ -8,13 +8,10 @@ import json
 import sys
 from collections import Counter
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from olmv.cli.progress import Progress, drop_output, printable
+from olmv.predict.job import PredictListener, PredictSummary
 from olmv.predictions import LabelPrediction, VideoPrediction
-
-if TYPE_CHECKING:
-    from olmv.predict.job import Summary
 
 LABELS_SHOWN = 5
 # Labels whose positive videos are counted at the end.
@@ -23,8 +20,8 @@ COUNTS_SHOWN = 10
 ROWS_BESIDE_FILE = 20
 
 
-class PredictView:
-    """Shows a run; see `olmv.predict.job.Listener`.
+class PredictView(PredictListener):
+    """Shows a run; see `olmv.predict.job.PredictListener`.
 
     Args:
         quiet: no progress, notes or summary; results only where they go to no file.
@@ -62,9 +59,9 @@ class PredictView:
         """Put up the progress bar."""
         self._progress.start(total=total, done=done)
 
-    def encoding_texts(self, done: int, total: int) -> None:
-        """Text encoding comes once per label list and can take a while."""
-        self._progress.side("label texts", done, total)
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        """Show how far a stage beside the videos is, such as the encoding of label texts."""
+        self._progress.side(stage, done, total)
 
     def predicted(self, prediction: VideoPrediction) -> None:
         """Show one more row, and how far the run is."""
@@ -78,7 +75,7 @@ class PredictView:
                 self._show_rows = False
         self._progress.step()
 
-    def finished(self, summary: "Summary") -> None:
+    def finished(self, summary: PredictSummary) -> None:
         """The last lines: what was done, what failed, what was written."""
         self._progress.stop()
         done = summary.ok + summary.failed

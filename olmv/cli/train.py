@@ -2,14 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from olmv.cli.help import PanelCommand
+from olmv.cli.options import QuietOption
 from olmv.cli.progress import Progress
+from olmv.progress import JobListener
 
 if TYPE_CHECKING:
-    from olmv.train.job import TrainResult
+    from olmv.train.job import TrainSummary
 
 EPILOG = """\b
 Examples:
@@ -20,7 +23,7 @@ Examples:
 
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
-    app.command("train", epilog=EPILOG)(train)
+    app.command("train", cls=PanelCommand, epilog=EPILOG)(train)
 
 
 def train(
@@ -44,10 +47,10 @@ def train(
     ] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The config's own small run: a minute on two cores.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the run folder's last checkpoint, or start over.")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Fine-tune a model on labelled videos without forgetting; several GPUs: accelerate launch -m olmv train ..."""
-    from olmv.train.config import find_config, load_config
+    from olmv.train.config_file import find_config, load_config
 
     # before torch comes: drawing and decoding run beside the training; OpenMP threads that spin while they wait
     # would take the cores from each other
@@ -57,17 +60,17 @@ def train(
     folder = output or Path("runs") / (path.stem + ("_smoke" if smoke else ""))
     view = _View(quiet=quiet)
     try:
-        from olmv.train.job import train as run
+        from olmv.train.job import TrainJob, run
 
-        result = run(loaded, folder, view=view, resume=resume)
+        summary = run(TrainJob(loaded, folder, resume=resume), view)
     finally:
         view.progress.stop()
-    if result is not None:
-        view.finished(result)
+    if summary is not None:
+        view.finished(summary)
 
 
-class _View:
-    """Shows a run; see `olmv.train.trainer.View`."""
+class _View(JobListener):
+    """Shows a run: notes, and a bar of its steps."""
 
     def __init__(self, *, quiet: bool) -> None:
         from rich.console import Console
@@ -75,24 +78,23 @@ class _View:
         others = os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes only one talks
         self.progress = Progress("steps", Console(stderr=True, highlight=False), quiet=quiet or others)
 
-    def say(self, text: str) -> None:
-        """A remark on its own line."""
+    def note(self, text: str) -> None:
+        """Put a remark on its own line."""
         self.progress.say(text)
 
-    def start(self, *, total: int, done: int) -> None:
+    def started(self, *, total: int, done: int) -> None:
         """Put up the bar."""
         self.progress.start(total=total, done=done)
 
-    def side(self, what: str, done: int, total: int) -> None:
-        """Work beside the main bar."""
-        self.progress.side(what, done, total)
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        """Count one more step, or show a stage of its own, such as encoding clips."""
+        if stage:
+            self.progress.side(stage, done, total)
+        else:
+            self.progress.step()
 
-    def advance(self, **_: Any) -> None:
-        """One more step."""
-        self.progress.step()
-
-    def finished(self, result: "TrainResult") -> None:
-        """The last lines: figures, and what was written."""
-        for name, value in result.figures.items():
+    def finished(self, summary: "TrainSummary") -> None:
+        """Write the last lines: figures, and what was written."""
+        for name, value in summary.figures.items():
             self.progress.say(f"{name} {value:.3f}")
-        self.progress.say(f"wrote {result.model}; try: olmv predict VIDEOS --labels LABELS --model {result.model}")
+        self.progress.say(f"wrote {summary.model}; try: olmv predict VIDEOS --labels LABELS --model {summary.model}")

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from olmv.scoring.pooling import TEMPERATURE, TOP_K, FramePooling, Pooling, TextBank, frame_weights
+from olmv.scoring.options import FramePooling, Pooling
+from olmv.scoring.pooling import TEMPERATURE, TOP_K, TextBank, frame_weights
 
 __all__ = ["Explanation", "FrameContribution", "TextContribution", "explain"]
 

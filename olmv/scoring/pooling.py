@@ -10,21 +10,17 @@ point apart is short. With one frame all frame poolings agree; with one text a l
 """
 
 from collections.abc import Iterator
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.scoring.bank import TextBank
+from olmv.scoring.options import FRAME_POOLINGS, POOLINGS, FramePooling, Pooling
 
 __all__ = [
-    "FRAME_POOLINGS",
-    "POOLINGS",
     "TEMPERATURE",
     "TOP_K",
-    "FramePooling",
-    "Pooling",
     "TextBank",
     "average_frames",
     "frame_weights",
@@ -32,11 +28,6 @@ __all__ = [
     "pool_frames",
     "score",
 ]
-
-Pooling = Literal["mean", "max", "topk", "softmax"]
-FramePooling = Literal["mean", "max", "softmax", "logits"]
-POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-FRAME_POOLINGS: tuple[FramePooling, ...] = get_args(FramePooling)
 
 TOP_K = 3
 TEMPERATURE = 0.02

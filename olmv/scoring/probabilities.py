@@ -14,18 +14,15 @@ here. Speaker verification knows such a score among a cohort as test normalisati
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import TEMPERATURE, FramePooling, score
+from olmv.scoring.options import MODES, FramePooling, Mode
+from olmv.scoring.pooling import TEMPERATURE, score
 
-__all__ = ["DEVIATIONS", "MODES", "SLOPE", "Background", "Mode", "measure_background", "to_logits", "to_probabilities"]
-
-Mode = Literal["multi-label", "single-label"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+__all__ = ["DEVIATIONS", "SLOPE", "Background", "measure_background", "to_logits", "to_probabilities"]
 
 DEVIATIONS = 3.0
 """Standard deviations above the mean of the background, where a label is as likely as not."""

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import FramePooling, Pooling, score
-from olmv.scoring.probabilities import Mode, measure_background, to_logits
+from olmv.scoring.options import FramePooling, Mode, Pooling
+from olmv.scoring.pooling import score
+from olmv.scoring.probabilities import measure_background, to_logits
 from olmv.scoring.prompted import PromptedBank
 
 __all__ = ["score_clips"]

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import TEMPERATURE, TOP_K, Pooling, check_pooling
+from olmv.scoring.options import Pooling
+from olmv.scoring.pooling import TEMPERATURE, TOP_K, check_pooling
 
 if TYPE_CHECKING:
     import numpy as np

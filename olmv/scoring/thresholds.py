@@ -13,12 +13,12 @@ from olmv.io.atomic import write_atomic
 from olmv.io.digests import sha256_json
 from olmv.labels.attributes import load_document, one_line
 from olmv.labels.vocabulary import Vocabulary
+from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.scaling import Scaler, Scaling
 
 __all__ = [
     "DEFAULT_THRESHOLD",
     "FORMAT",
-    "SETTINGS",
     "Guarantee",
     "LabelThreshold",
     "Provenance",
@@ -32,7 +32,6 @@ FORMAT = "olmv-thresholds/1"
 DEFAULT_THRESHOLD = 0.5
 
 # Settings of a prediction run that move probabilities, under the names that the run's own file gives them.
-SETTINGS = ("mode", "templates", "frames", "sampling", "pooling", "frame-pooling")
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -192,14 +191,14 @@ class Thresholds(Mapping[str, float]):
         return [entry.scaling.model_dump(mode="json") for entry in entries if entry.scaling is not None]
 
     def notes_for(
-        self, vocabulary: Vocabulary, *, model: str | None = None, settings: Mapping[str, Any] | None = None
+        self, vocabulary: Vocabulary, *, model: str | None = None, settings: RunSettings | None = None
     ) -> list[str]:
         """Remarks for the user: what differs from that which these thresholds were fitted to.
 
         Args:
             vocabulary: the labels to predict, with their attributes.
             model: the model that predicts.
-            settings: of the prediction run, under the names in its `.run.json`.
+            settings: of the prediction run; None is what the model chooses, which may be the same.
         """
         notes = []
         if model is not None and self.model is not None and model != self.model:
@@ -210,7 +209,7 @@ class Thresholds(Mapping[str, float]):
                 f"{len(unknown)} of {len(vocabulary)} labels are not in the thresholds file, {unknown[0]!r} for one"
             )
         notes += self._other_words(vocabulary)
-        notes += self._other_settings(settings or {})
+        notes += self._other_settings(settings or RunSettings())
         return notes
 
     def _other_words(self, vocabulary: Vocabulary) -> Iterator[str]:
@@ -230,15 +229,11 @@ class Thresholds(Mapping[str, float]):
                 f"fitted with, {other[0]!r} for one; calibrate again"
             )
 
-    def _other_settings(self, settings: Mapping[str, Any]) -> Iterator[str]:
-        fitted = self.provenance.settings or {}
-        # None is the model's own choice, which may be the same
-        pairs = [(name, fitted.get(name), settings.get(name)) for name in SETTINGS]
-        other = [
-            f"{name} {then} then, {now} now" for name, then, now in pairs if None not in (then, now) and then != now
-        ]
-        if other:
-            yield f"these thresholds were fitted with other settings ({'; '.join(other)}); calibrate again"
+    def _other_settings(self, settings: RunSettings) -> Iterator[str]:
+        differences = RunSettings.from_document(self.provenance.settings or {}).differences(settings)
+        if differences:
+            changes = "; ".join(f"{name} {then} then, {now} now" for name, then, now in differences)
+            yield f"these thresholds were fitted with other settings ({changes}); calibrate again"
 
     def __getitem__(self, label: str) -> float:
         return self._shown[label]

@@ -1,10 +1,14 @@
 """How videos are decoded: every option once, with its default and its check."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from olmv.video.sampling import check_sampling
+__all__ = ["DECODERS", "SAMPLINGS", "DecodeOptions", "Decoder", "Sampling", "check_sampling"]
 
-__all__ = ["DecodeOptions"]
+Sampling = Literal["uniform", "dense", "adaptive", "keyframes"]
+Decoder = Literal["auto", "pyav", "decord", "torchcodec"]
+SAMPLINGS: tuple[Sampling, ...] = get_args(Sampling)
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +26,8 @@ class DecodeOptions:
     """
 
     frames: int = 8
-    sampling: str = "uniform"
-    decoder: str = "auto"
+    sampling: Sampling = "uniform"
+    decoder: Decoder = "auto"
     workers: int | None = None
     timeout_s: float = 60.0
     memory_limit_mb: int = 2048
@@ -47,3 +51,11 @@ class DecodeOptions:
             raise ValueError(f"timeout_s is {self.timeout_s}; use a positive number of seconds")
         if self.memory_limit_mb < 1:
             raise ValueError(f"memory_limit_mb is {self.memory_limit_mb}; use at least 1")
+
+
+def check_sampling(sampling: str, frames: int) -> None:
+    """Raise ValueError for an unknown sampling or a count below 1."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"unknown sampling {sampling!r}; use one of {', '.join(SAMPLINGS)}")
+    if frames < 1:
+        raise ValueError(f"frames is {frames}; ask for at least 1")

@@ -11,10 +11,8 @@ import numpy as np
 from olmv.video.frames import Floats, Indices, Pixels
 
 __all__ = [
-    "SAMPLINGS",
     "adaptive",
     "changes",
-    "check_sampling",
     "dense",
     "keyframes",
     "random_segments",
@@ -22,19 +20,10 @@ __all__ = [
     "window",
 ]
 
-SAMPLINGS = ("uniform", "dense", "adaptive", "keyframes")
 # A frame's share of the whole change that it gets for nothing, so that a still video is sampled evenly.
 STILL_SHARE = 0.1
 # Presentation times are rounded to the container's clock; a target this close before a frame means that frame.
 CLOCK_S = 1e-4
-
-
-def check_sampling(sampling: str, frames: int) -> None:
-    """Raises ValueError for an unknown sampling or a count below 1."""
-    if sampling not in SAMPLINGS:
-        raise ValueError(f"unknown sampling {sampling!r}; use one of {', '.join(SAMPLINGS)}")
-    if frames < 1:
-        raise ValueError(f"frames is {frames}; ask for at least 1")
 
 
 def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from olmv.cli.predict_view import ROWS_BESIDE_FILE, PredictView, explanation_lines, plain_line
 from olmv.cli.progress import printable
-from olmv.predict.job import Summary
+from olmv.predict.job import PredictSummary
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
 from olmv.scoring.explain import Explanation, FrameContribution, TextContribution
 
@@ -48,7 +48,7 @@ def test_table_on_a_terminal(screen: io.StringIO) -> None:
         shown.started(total=2, done=0)
         shown.predicted(prediction(dog=0.9, rain=0.1, guitar=0.7))
         shown.predicted(prediction("b.mp4", error="no frame can be decoded"))
-        shown.finished(Summary(total=2, earlier=0, ok=1, failed=1, seconds=2.0))
+        shown.finished(PredictSummary(total=2, earlier=0, ok=1, failed=1, seconds=2.0))
     text = screen.getvalue()
     assert "labels (green: positive)" in text
     assert "dog 0.90  guitar 0.70  rain 0.10" in text
@@ -76,7 +76,7 @@ def test_a_long_run_into_a_file_does_not_fill_the_screen(screen: io.StringIO) ->
 
 
 def test_failures_are_told_at_the_end_if_the_screen_did_not(capsys: pytest.CaptureFixture[str]) -> None:
-    summary = Summary(total=30, earlier=1, earlier_failed=1, failed=30)
+    summary = PredictSummary(total=30, earlier=1, earlier_failed=1, failed=30)
     summary.failures = [("x.mp4", "too short")]
     view(to_file=True).finished(summary)
     err = capsys.readouterr().err
@@ -88,9 +88,9 @@ def test_failures_are_told_at_the_end_if_the_screen_did_not(capsys: pytest.Captu
 def test_text_progress_comes_and_goes(screen: io.StringIO) -> None:
     with view() as shown:
         shown.started(total=1, done=0)
-        shown.encoding_texts(512, 1024)
+        shown.advanced(512, 1024, stage="label texts")
         assert "label texts" in screen.getvalue() or shown._texts is not None
-        shown.encoding_texts(1024, 1024)
+        shown.advanced(1024, 1024, stage="label texts")
 
 
 def test_plain_progress_is_rare(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.registry import load_model
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import FRAME_POOLINGS
+from olmv.scoring.options import FRAME_POOLINGS
 from olmv.scoring.score import score_clips
 from tests.support.samples import write_clip
 from tests.support.tiny import tiny_model, write_open_clip_folder

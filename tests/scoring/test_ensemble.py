@@ -12,16 +12,8 @@ from torch.nn.functional import normalize
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.scoring import pooling as ensemble
-from olmv.scoring.pooling import (
-    FRAME_POOLINGS,
-    POOLINGS,
-    TextBank,
-    average_frames,
-    frame_weights,
-    pool_attributes,
-    pool_frames,
-    score,
-)
+from olmv.scoring.options import FRAME_POOLINGS, POOLINGS
+from olmv.scoring.pooling import TextBank, average_frames, frame_weights, pool_attributes, pool_frames, score
 
 quick = settings(deadline=None, max_examples=30)
 counts_per_label = st.lists(st.integers(1, 5), min_size=1, max_size=6)

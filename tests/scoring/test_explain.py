@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.scoring.explain import FrameContribution, TextContribution, explain
-from olmv.scoring.pooling import FRAME_POOLINGS, POOLINGS, TextBank, score
+from olmv.scoring.options import FRAME_POOLINGS, POOLINGS
+from olmv.scoring.pooling import TextBank, score
 from tests.scoring.test_ensemble import counts_per_label, every_pooling, make_bank, quick, seeds, unit
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from olmv.scoring.pooling import FRAME_POOLINGS, TextBank, score
+from olmv.scoring.options import FRAME_POOLINGS
+from olmv.scoring.pooling import TextBank, score
 from olmv.scoring.probabilities import Background, measure_background, to_logits, to_probabilities
 from tests.scoring.test_ensemble import every_pooling, make_bank, mean_direction, quick, seeds, slow_score, unit
 

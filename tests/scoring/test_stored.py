@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.scoring import stored
-from olmv.scoring.pooling import POOLINGS, TextBank, pool_attributes
+from olmv.scoring.options import POOLINGS
+from olmv.scoring.pooling import TextBank, pool_attributes
 from olmv.scoring.stored import score_stored, write_scores
 from tests.scoring.test_ensemble import counts_per_label, make_bank, quick, seeds, unit
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from olmv.errors import OutputError, UsageError, VocabularyError
 from olmv.labels.vocabulary import Label, Vocabulary
 from olmv.scoring.scaling import Platt
+from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.thresholds import (
     Guarantee,
     LabelThreshold,
@@ -116,13 +117,13 @@ def test_notes_on_words_lists_and_settings() -> None:
         return Thresholds({"dog": LabelThreshold(threshold=0.3, words_sha256=words), "cat": 0.5}, provenance=about)
 
     dog = Label("dog", aliases=("hound",), attributes=("four legs",))
-    assert fitted("single-label").notes_for(Vocabulary(["cat", dog]), settings={"pooling": "max", "extra": 2}) == []
+    assert fitted("single-label").notes_for(Vocabulary(["cat", dog]), settings=RunSettings(pooling="max")) == []
     # in multi-label mode a label's probability is its own, whatever else is asked
     assert fitted("multi-label").notes_for(Vocabulary([dog])) == []
     assert fitted("single-label").notes_for(Vocabulary([dog])) == [
         "these thresholds were fitted with another list of labels, which share out 1; calibrate again"
     ]
-    assert fitted("multi-label").notes_for(Vocabulary(["dog"]), settings={"pooling": "mean"}) == [
+    assert fitted("multi-label").notes_for(Vocabulary(["dog"]), settings=RunSettings(pooling="mean")) == [
         OTHER_WORDS,
         "these thresholds were fitted with other settings (pooling max then, mean now); calibrate again",
     ]

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from olmv.cli.models import convert as models_convert
-from olmv.cli.models import export as models_export
-from olmv.cli.models import push as models_push
+from olmv.cli.help import PanelCommand, group
+from olmv.cli.models import convert, export, push
 from olmv.cli.progress import printable
 
 LIST_EPILOG = """\b
@@ -21,12 +20,10 @@ Examples:
   olmv models info ViT-B-32/openai
 """
 
-models = typer.Typer(
-    no_args_is_help=True, help="Which models there are; others made usable, and shared.", rich_markup_mode=None
-)
-models.command("convert", epilog=models_convert.EPILOG)(models_convert.convert)
-models.command("export", epilog=models_export.EPILOG)(models_export.export)
-models.command("push", epilog=models_push.EPILOG)(models_push.push)
+models = group("Which models there are; others made usable, and shared.")
+models.command("convert", cls=PanelCommand, epilog=convert.EPILOG)(convert.convert)
+models.command("export", cls=PanelCommand, epilog=export.EPILOG)(export.export)
+models.command("push", cls=PanelCommand, epilog=push.EPILOG)(push.push)
 
 
 def register(app: typer.Typer) -> None:

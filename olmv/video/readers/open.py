@@ -1,4 +1,4 @@
-"""Opening a video with the decoder of one's choice, or a picture."""
+"""Open a video with the decoder of one's choice, or a picture, and pick frames of it."""
 
 import importlib.metadata
 import os
@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 
 from olmv.errors import MissingDependencyError, UsageError
-from olmv.video.frames import Frames, Indices, PickedFrame, Pixels, VideoInfo, VideoReader, collect
+from olmv.video.frames import Frames, Indices, PickedFrame, collect
+from olmv.video.options import DECODERS, check_sampling
 from olmv.video.pictures.formats import picture_format
-from olmv.video.sampling import adaptive, changes, check_sampling, dense, keyframes, uniform
+from olmv.video.readers.video_reader import VideoReader
+from olmv.video.sampling import adaptive, changes, dense, keyframes, uniform
 
 __all__ = [
-    "DECODERS",
-    "Frames",
-    "PickedFrame",
-    "Pixels",
-    "VideoInfo",
-    "VideoReader",
     "available_decoders",
     "check_decoder",
     "open_reader",
@@ -25,7 +21,6 @@ __all__ = [
     "read_frames",
 ]
 
-DECODERS = ("auto", "pyav", "decord", "torchcodec")
 _PACKAGES = {"pyav": "av", "decord": "decord", "torchcodec": "torchcodec"}
 _CURES = {"pyav": "pip install av", "decord": "pip install decord", "torchcodec": 'pip install "olmv[torchcodec]"'}
 # Adaptive sampling looks at this many frames for each one it keeps, up to the cap.
@@ -34,31 +29,33 @@ MAX_CANDIDATES = 256
 
 
 def available_decoders() -> dict[str, str | None]:
-    """Version of each decoder's package, None where it is not installed. Imports none of them."""
-    found: dict[str, str | None] = {}
+    """Return the version of each decoder's package, None where it is not installed. Imports none of them."""
+    versions: dict[str, str | None] = {}
     for name, package in _PACKAGES.items():
         try:
-            found[name] = importlib.metadata.version(package)
+            versions[name] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
 def check_decoder(decoder: str) -> None:
-    """Finds out, before any file is opened, whether `decoder` can be used.
+    """Find out, before any file is opened, whether `decoder` can be used.
 
     Raises:
         UsageError: no decoder of this name.
         MissingDependencyError: its package is not installed.
     """
     if decoder not in DECODERS:
-        raise UsageError(f"unknown decoder {decoder!r}; use one of {', '.join(DECODERS)}")
+        raise UsageError(f"unknown decoder {decoder!r}; use one of {', '.join(DECODERS)}", option="decoder")
     if decoder != "auto" and available_decoders()[decoder] is None:
-        raise MissingDependencyError(f"decoder {decoder!r} is not installed; {_CURES[decoder]}, or use --decoder auto")
+        raise MissingDependencyError(
+            f"decoder {decoder!r} is not installed; {_CURES[decoder]}, or use the decoder auto", option="decoder"
+        )
 
 
 def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads: int = 1) -> VideoReader:
-    """Opens one video or picture. `auto` is PyAV: the only one that reads every video olmv promises to read.
+    """Open one video or picture. `auto` is PyAV: the only one that reads every video olmv promises to read.
 
     Args:
         path: the file; what it holds decides what reads it, whatever its name says.
@@ -79,13 +76,17 @@ def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads:
         from olmv.video.readers.pyav import PyAVReader
 
         return PyAVReader(path, threads=threads)
-    from olmv.video.readers.others import DecordReader, TorchCodecReader
+    if decoder == "decord":
+        from olmv.video.readers.decord import DecordReader
 
-    return DecordReader(path, threads=threads) if decoder == "decord" else TorchCodecReader(path, threads=threads)
+        return DecordReader(path, threads=threads)
+    from olmv.video.readers.torchcodec import TorchCodecReader
+
+    return TorchCodecReader(path, threads=threads)
 
 
 def pick_indices(reader: VideoReader, *, frames: int, sampling: str) -> Indices:
-    """Chooses frame indices, [at most `frames`]; `adaptive` decodes some to see what changes.
+    """Choose frame indices, [at most `frames`]; `adaptive` decodes some to see what changes.
 
     Raises:
         ValueError: unknown sampling, or frames < 1.
@@ -113,7 +114,7 @@ def read_frames(
     decoder: str = "auto",
     size: int | None = None,
 ) -> Frames:
-    """Samples frames of one video or picture, in this process.
+    """Sample frames of one video or picture, in this process.
 
     Args:
         path: the file.
@@ -130,14 +131,11 @@ def read_frames(
         ValueError: unknown sampling, or frames < 1.
     """
     check_sampling(sampling, frames)
-    reader = open_reader(path, decoder=decoder)
-    try:
+    with open_reader(path, decoder=decoder) as reader:
         picked = reader.frames(pick_indices(reader, frames=frames, sampling=sampling))
         if size is None:
             return collect(picked, requested=frames)
         return collect((_resized(p, size) for p in picked), requested=frames)
-    finally:
-        reader.close()
 
 
 def _resized(picked: PickedFrame, size: int) -> PickedFrame:

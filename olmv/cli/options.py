@@ -1,0 +1,112 @@
+"""Options that several commands share: each is declared here once, with its help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from olmv.cli.help import LOOKING, RUNNING
+from olmv.placement import Runtime
+from olmv.scoring.options import FramePooling, Pooling
+from olmv.video.options import Decoder, Sampling
+
+__all__ = [
+    "AllowUnknownOption",
+    "AttributesOption",
+    "BatchSizeOption",
+    "DecoderOption",
+    "DeviceOption",
+    "DtypeOption",
+    "FramePoolingOption",
+    "InputsArgument",
+    "PoolingOption",
+    "QuietOption",
+    "ResumeOption",
+    "RetriesOption",
+    "RuntimeOption",
+    "SamplingOption",
+    "TemplatesOption",
+    "ThresholdsOption",
+    "TimeoutOption",
+    "WorkersOption",
+]
+
+InputsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Videos, photos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
+        "paths on standard input.",
+        show_default=False,
+    ),
+]
+AttributesOption = Annotated[
+    Path | None,
+    typer.Option(help="Attribute book: what each label looks like.", metavar="BOOK", rich_help_panel=LOOKING),
+]
+ThresholdsOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Thresholds per label, from olmv calibrate.")
+]
+SamplingOption = Annotated[Sampling, typer.Option(help="Which frames.", rich_help_panel=LOOKING)]
+PoolingOption = Annotated[Pooling, typer.Option(help="Over a label's texts.", rich_help_panel=LOOKING)]
+TemplatesOption = Annotated[
+    str | None,
+    typer.Option(
+        help='Sentences around a label: video, open-vclip, none, or "a clip of {}."',
+        show_default=False,
+        rich_help_panel=LOOKING,
+    ),
+]
+AllowUnknownOption = Annotated[
+    bool, typer.Option("--allow-unknown", help="Go on where many true labels are not among those looked for.")
+]
+DecoderOption = Annotated[Decoder, typer.Option(help="What reads the files.", rich_help_panel=RUNNING)]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=RUNNING)]
+DtypeOption = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.", rich_help_panel=RUNNING)]
+RuntimeOption = Annotated[
+    Runtime,
+    typer.Option(help="What encodes frames; onnx and openvino run on the CPU in float32.", rich_help_panel=RUNNING),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Decoding processes.  [default: one per core]",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Frames per forward pass.  [default: 64, on a CPU 16]",
+        show_default=False,
+        rich_help_panel=RUNNING,
+    ),
+]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="SECONDS", help="The most that one file may take.", rich_help_panel=RUNNING),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress, notes or summary.", rich_help_panel=RUNNING)
+]
+ResumeOption = Annotated[
+    bool, typer.Option(help="Go on from the rows of an earlier run, or start over.", rich_help_panel=RUNNING)
+]
+RetriesOption = Annotated[
+    int, typer.Option(min=0, metavar="N", help="Ask again so often after a bad answer.", rich_help_panel=RUNNING)
+]
+
+
+FramePoolingOption = Annotated[
+    FramePooling | None,
+    typer.Option(
+        help="Over a video's frames.  [default: the model's own, mostly mean]",
+        show_default=False,
+        rich_help_panel=LOOKING,
+    ),
+]

@@ -1,0 +1,134 @@
+"""Write what a predict run leaves behind: its table and its page, beside the journal of its rows."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from olmv.errors import UsageError
+from olmv.io.atomic import check_writable
+from olmv.io.prediction_rows import check_format, write_rows
+from olmv.io.run_journal import RunJournal
+from olmv.labels.vocabulary import Vocabulary
+from olmv.models.default import model_note
+from olmv.pages.pictures import PictureStore
+from olmv.predict.page import ReportInfo, write_report
+from olmv.predict.settings import PredictSettings
+from olmv.predict.sheets import check_sheet, write_wide, write_xlsx
+from olmv.video.options import DecodeOptions
+
+if TYPE_CHECKING:
+    from olmv.classifier import Classifier
+
+__all__ = ["Outputs"]
+
+
+class Outputs:
+    """The files that the user asked for.
+
+    Args:
+        output: rows as .jsonl, .csv, .parquet or .xlsx; None for none.
+        report: an HTML page; None for none.
+        wide: the table has a row a video and a column a label.
+
+    Attributes:
+        written: the files that are there by now.
+    """
+
+    def __init__(self, output: Path | None, report: Path | None, *, wide: bool) -> None:
+        self._output, self._report, self._wide = output, report, wide
+        self.written: list[Path] = []
+
+    @property
+    def first(self) -> Path | None:
+        """The file that names the journal."""
+        return self._output or self._report
+
+    def check(self) -> None:
+        """Check names and folders before anything is done.
+
+        Raises:
+            UsageError: a format that there is not, or a wide table without a file.
+            OutputError: a file cannot be written.
+        """
+        if self._wide and self._output is None:
+            raise UsageError("a wide table needs a file; name an output X.csv or X.xlsx", option="output")
+        if self._output is not None:
+            check_format(self._output)
+            check_writable(self._output)
+        if self._report is not None:
+            if self._report.suffix.lower() not in (".html", ".htm"):
+                raise UsageError(f"the report is an HTML file; end {self._report} in .html")
+            check_writable(self._report)
+
+    def check_labels(self, labels: int) -> None:
+        """Raise UsageError if a sheet has no room for so many labels."""
+        if self._output is not None:
+            check_sheet(self._output, wide=self._wide, labels=labels)
+
+    def open_pictures(self, stack: ExitStack, *, resume: bool) -> PictureStore | None:
+        """Open the store of frames for the page; None where there is no page."""
+        if self._report is None:
+            return None
+        path = self._report.with_name(self._report.name + ".pictures.jsonl")
+        store = PictureStore(path, resume=resume)
+        stack.callback(store.close)
+        return store
+
+    def write_table(self, journal: RunJournal, vocabulary: Vocabulary) -> None:
+        """Write the rows of the journal as the file that was asked for; a .jsonl file is the journal itself."""
+        output = self._output
+        if output is None:
+            return
+        if self._wide:
+            write_wide(output, journal.rows(), vocabulary.names)
+        elif output.suffix.lower() == ".xlsx":
+            write_xlsx(output, journal.rows())
+        elif output != journal.path:
+            write_rows(output, journal.rows())
+        self.written.append(output)
+
+    def write_page(
+        self,
+        journal: RunJournal,
+        pictures: PictureStore,
+        classifier: "Classifier",
+        settings: PredictSettings,
+        decode: DecodeOptions,
+    ) -> None:
+        """Write the page of all rows, and drop the pictures that were kept for it."""
+        if self._report is None:
+            return
+        _fetch_missing_pictures(journal, pictures, classifier, decode)
+        model = classifier.model
+        info = ReportInfo(
+            model=model.name,
+            labels=list(settings.vocabulary.names),
+            settings={
+                "mode": str(settings.mode),
+                "frames": str(settings.frames),
+                "sampling": str(settings.sampling),
+                "pooling": str(settings.pooling),
+                "frame pooling": settings.frame_pooling or model.frame_pooling,
+            },
+            note=model_note(model.name),
+        )
+        write_report(self._report, journal.rows, pictures=pictures.get, info=info)
+        pictures.discard()
+        self.written.append(self._report)
+
+
+def _fetch_missing_pictures(
+    journal: RunJournal, pictures: PictureStore, classifier: "Classifier", decode: DecodeOptions
+) -> None:
+    """Decode again, for the page only, the videos whose rows are from a run that kept no pictures."""
+    missing = [row["video"] for row in journal.rows() if row["status"] == "ok" and row["video"] not in pictures]
+    if not missing:
+        return
+    from olmv.video.workers.loader import FrameLoader
+
+    options = replace(decode, thumbnails=True)
+    with FrameLoader(missing, preprocess=classifier.model.preprocess, options=options) as loader:
+        for video in loader:
+            if video.thumbnails:
+                pictures.add(video.path, tuple(float(time) for time in video.times_s), tuple(video.thumbnails))
