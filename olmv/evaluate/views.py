@@ -23,8 +23,9 @@ from torch.nn.functional import interpolate
 from olmv.errors import UsageError
 from olmv.scoring.options import FramePooling
 from olmv.video.decode import VideoFrames, decode_video
-from olmv.video.frames import Indices, Pixels, VideoReader
+from olmv.video.frames import Indices, Pixels
 from olmv.video.options import DecodeOptions
+from olmv.video.readers.video_reader import VideoReader
 from olmv.video.sampling import uniform
 from olmv.video.transforms import Preprocess
 
@@ -68,7 +69,7 @@ class Views:
         return self.clips * self.crops
 
     def describe(self) -> dict[str, str]:
-        """Every choice, for the result page."""
+        """Return every choice, for the result page."""
         sampling = {
             "uniform": f"{self.frames} frames at the centres of equal segments of time",
             "openvclip": f"{self.clips} clips of {self.frames} frames, 16 apart at 30 fps; starts in {self.offsets}",
@@ -95,7 +96,7 @@ VIEWS: dict[str, Views] = {
 
 
 def views_for(name: str, benchmark: str, frames: int | None = None) -> Views:
-    """The preset of this name for a benchmark.
+    """Return the preset of this name for a benchmark.
 
     Raises:
         UsageError: no such preset, or fewer than one frame.
@@ -110,7 +111,7 @@ def views_for(name: str, benchmark: str, frames: int | None = None) -> Views:
 
 
 def windows(count: int, fps: float, *, frames: int = 8, clips: int = 3, offsets: Offsets = "thirds") -> Indices:
-    """Open-VCLIP's clips: `frames` frames over 128/30 s (for 8 frames), from evenly spaced starts.
+    """Return Open-VCLIP's clips: `frames` frames over 128/30 s (for 8 frames), from evenly spaced starts.
 
     With L = ceil(16 * (T - 1) / 30 * fps) frames a window and F in the video, clip k starts at k/K of the room F - L
     (`thirds`; one frame past the window is still decoded) or at k * floor(room / (K - 1)) (`halves`). Within it, T
@@ -140,7 +141,7 @@ def windows(count: int, fps: float, *, frames: int = 8, clips: int = 3, offsets:
 
 
 def middle_frames(count: int, *, frames: int = 8, clips: int = 1) -> Indices:
-    """X-CLIP's clips: the middle frame of each of T equal segments; further clips take a random frame of each.
+    """Return X-CLIP's clips: the middle frame of each of T equal segments; further clips take a random frame of each.
 
     Returns:
         [clips, T] indices; those of a video with fewer than T frames repeat.
@@ -154,7 +155,7 @@ def middle_frames(count: int, *, frames: int = 8, clips: int = 1) -> Indices:
 
 
 def crops(frame: Pixels, size: int, views: Views) -> Tensor:
-    """[H, W, 3] uint8 -> [crops, 3, S, S] float32, 0-255, resized as the preset has it."""
+    """Cut [H, W, 3] uint8 into [crops, 3, S, S] float32, 0-255, resized as the preset has it."""
     height, width = frame.shape[:2]
     short = size if views.name == "openvclip" or views.crops > 1 else int(256 / 224 * size)
     long = max(height, width) * short / min(height, width)
@@ -182,7 +183,7 @@ class ViewReader:
     views: Views
 
     def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
-        """Pixels [V * T', 3, S, S], view after view; T' < T only for `uniform` and a video of fewer frames.
+        """Return pixels [V * T', 3, S, S], view after view; T' < T only for `uniform` and a video of fewer frames.
 
         Raises:
             VideoError: the file cannot be read.
@@ -213,7 +214,7 @@ class ViewReader:
 
 
 def _plan(reader: VideoReader, views: Views) -> Indices:
-    """[clips, T] indices of frames."""
+    """Return [clips, T] indices of frames."""
     if views.name == "uniform":
         return uniform(reader.timestamps_s, end_s=reader.end_s, frames=views.frames)[None]
     count = len(reader.timestamps_s)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from olmv.errors import DecodeError, VideoError
-from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo, VideoReader
+from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo
 from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import open_reader, pick_indices
+from olmv.video.readers.video_reader import VideoReader
 from olmv.video.transforms import Preprocess
 
 __all__ = ["VideoFrames", "decode_video"]
@@ -58,7 +59,7 @@ def decode_video(
     pick: Callable[[VideoReader], Indices] | None = None,
     resize: Callable[[Pixels], torch.Tensor] | None = None,
 ) -> VideoFrames:
-    """Opens, samples, decodes and resizes one file; only one full-size frame is held at a time.
+    """Open, sample, decode and resize one file; only one full-size frame is held at a time.
 
     Args:
         path: the file.
@@ -72,50 +73,47 @@ def decode_video(
     Raises:
         VideoError: the file cannot be read, or none of its picked frames can be decoded.
     """
-    reader = open_reader(path, decoder=options.decoder)
-    try:
+    with open_reader(path, decoder=options.decoder) as reader:
         if pick is None:
             indices = pick_indices(reader, frames=options.frames, sampling=options.sampling)
         else:
             indices = pick(reader)
         repeats = Counter(indices.tolist())
         resize = resize or preprocess.resize
-        kept: list[tuple[PickedFrame, torch.Tensor, bytes]] = []
+        pictures: list[tuple[PickedFrame, torch.Tensor, bytes]] = []
         corrupt = 0
-        for picked in reader.frames(indices):
-            corrupt += picked.corrupt
-            if picked.pixels is None:
+        for frame in reader.frames(indices):
+            corrupt += frame.corrupt
+            if frame.pixels is None:
                 continue
-            jpeg = thumbnail(picked.pixels) if options.thumbnails else b""
-            small = resize(picked.pixels)
-            slim = PickedFrame(picked.wanted, picked.index, picked.time_s, None, picked.corrupt)
-            kept += [(slim, small, jpeg)] * repeats[picked.wanted]
-            del picked
-        if not kept:
+            jpeg = thumbnail(frame.pixels) if options.thumbnails else b""
+            small = resize(frame.pixels)
+            slim = PickedFrame(frame.wanted, frame.index, frame.time_s, None, frame.corrupt)
+            pictures += [(slim, small, jpeg)] * repeats[frame.wanted]
+            del frame
+        if not pictures:
             raise DecodeError(f"{path}: none of {len(indices)} frames could be decoded; copy or download it again")
-        kept.sort(key=lambda item: item[0].index)
+        pictures.sort(key=lambda item: item[0].index)
         return VideoFrames(
             index=index,
             path=path,
-            pixels=torch.cat([small for _, small, _ in kept]),
-            times_s=np.array([p.time_s for p, _, _ in kept]),
+            pixels=torch.cat([small for _, small, _ in pictures]),
+            times_s=np.array([p.time_s for p, _, _ in pictures]),
             info=reader.info,
             requested=options.frames,
-            decoded=len(kept),
+            decoded=len(pictures),
             corrupt=corrupt,
-            thumbnails=[jpeg for _, _, jpeg in kept] if options.thumbnails else [],
+            thumbnails=[jpeg for _, _, jpeg in pictures] if options.thumbnails else [],
         )
-    finally:
-        reader.close()
 
 
 def failed(index: int, path: str | os.PathLike[str], error: VideoError, *, requested: int) -> VideoFrames:
-    """The row of a file that could not be read."""
+    """Make the row of a file that could not be read."""
     return VideoFrames(index=index, path=os.fspath(path), error=error, requested=requested)
 
 
 def thumbnail(pixels: Pixels) -> bytes:
-    """A JPEG of one [H, W, 3] frame, at most `THUMBNAIL_WIDTH` pixels wide and twice as high."""
+    """Make a JPEG of one [H, W, 3] frame, at most `THUMBNAIL_WIDTH` pixels wide and twice as high."""
     from PIL import Image
 
     image: Any = Image.fromarray(pixels)

@@ -1,13 +1,13 @@
-"""What a reader is and what it returns, whichever library decodes."""
+"""Hold what a reader returns, whichever library decodes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Floats", "Frames", "Indices", "PickedFrame", "Pixels", "VideoInfo", "VideoReader", "collect", "distinct"]
+__all__ = ["Floats", "Frames", "Indices", "PickedFrame", "Pixels", "VideoInfo", "collect", "distinct"]
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -85,64 +85,21 @@ class Frames:
         return f"Frames(decoded={self.decoded}/{self.requested}, corrupt={self.corrupt}, size={size})"
 
 
-class VideoReader(Protocol):
-    """One open file. Not to be shared between threads, nor carried over a fork: decoders crash or lie then."""
-
-    @property
-    def info(self) -> VideoInfo: ...
-
-    @property
-    def timestamps_s(self) -> Floats:
-        """[N] presentation times of the displayable frames, rising from 0."""
-        ...
-
-    @property
-    def keyframes(self) -> Indices:
-        """[K] indices into `timestamps_s` of the frames that decode on their own."""
-        ...
-
-    @property
-    def end_s(self) -> float:
-        """When the last frame stops being shown."""
-        ...
-
-    def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
-        """Yields one `PickedFrame` for every distinct index, decoding only when asked for the next.
-
-        In presentation order, but for frames that a first attempt missed, which come late. Finish or drop one
-        iteration before the next: there is one decoder.
-        """
-        ...
-
-    def read(self, indices: Sequence[int] | Indices, *, requested: int | None = None) -> "Frames":
-        """The frames at `indices` (any order, repeats allowed) together, in presentation order."""
-        ...
-
-    def luma(self, indices: Sequence[int] | Indices) -> Pixels:
-        """Small brightness pictures, [T, 18, 32] uint8, one for each distinct index, for adaptive sampling.
-
-        An unreadable frame is black.
-        """
-        ...
-
-    def close(self) -> None: ...
-
-
 def distinct(indices: Sequence[int] | Indices, count: int) -> list[int]:
-    """The indices in order and without repeats.
+    """Return the indices in order and without repeats.
 
     Raises:
         IndexError: one of them is no frame of a video of `count` frames.
     """
-    wanted = sorted({int(i) for i in indices})
-    if wanted and not 0 <= wanted[0] <= wanted[-1] < count:
-        outside = wanted[0] if wanted[0] < 0 else wanted[-1]
+    numbers = sorted({int(i) for i in indices})
+    if numbers and not 0 <= numbers[0] <= numbers[-1] < count:
+        outside = numbers[0] if numbers[0] < 0 else numbers[-1]
         raise IndexError(f"frame {outside} of a video of {count} frames; indices run from 0 to {count - 1}")
-    return wanted
+    return numbers
 
 
 def collect(picked: Iterator[PickedFrame], *, requested: int) -> Frames:
-    """Gathers what `VideoReader.frames` yields. Frames that could not be decoded are absent, never repeated."""
+    """Gather what `VideoReader.frames` yields. Frames that could not be decoded are absent, never repeated."""
     all_of_them = sorted(picked, key=lambda p: p.index)
     there = [p for p in all_of_them if p.pixels is not None]
     pictures: list[Any] = [p.pixels for p in there]

@@ -197,7 +197,7 @@ def test_other_decoders_refuse_what_they_would_show_wrongly(tmp_path: Path) -> N
     if available_decoders()["decord"] is None:
         pytest.skip("decord is not installed")
     path = make_transparent(tmp_path / "a.webm", "libvpx-vp9", "yuva420p")
-    with pytest.raises(DecodeError, match="is transparent, which this decoder ignores; use --decoder pyav"):
+    with pytest.raises(DecodeError, match="is transparent, which this decoder ignores; use the decoder pyav"):
         open_reader(path, decoder="decord")
     shown, right = (read_frames(HDR_GUITAR, frames=2, decoder=name).pixels for name in ("decord", "pyav"))
     assert np.abs(np.asarray(shown, np.int16) - np.asarray(right, np.int16)).mean() < 8  # unmapped 50

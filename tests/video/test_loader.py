@@ -205,7 +205,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         "from olmv.video.options import DecodeOptions\nfrom olmv.video.transforms import Preprocess\n"
         "from olmv.video.workers.loader import FrameLoader\noptions = DecodeOptions(workers=1)\n"
         "from tests.video.test_loader import acting_decode\n"
-        "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(32), options=options, decode=acting_decode))\n"
+        "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), options=options, decode=acting_decode))\n"
         "next(rows); time.sleep(0.3); print('ready', flush=True); time.sleep(60)\n"
     )
     root = os.fspath(Path(__file__).parents[2])

@@ -332,7 +332,7 @@ def test_decord_refusing_a_file_is_a_decode_error(tmp_path: Path) -> None:
     if available_decoders()["decord"] is None:
         pytest.skip("decord is not installed")
     path = videos.make_video(tmp_path / "av1.mp4", codec="libsvtav1", frames=4)
-    with contextlib.redirect_stderr(sys.stdout), pytest.raises(DecodeError, match="use --decoder pyav"):
+    with contextlib.redirect_stderr(sys.stdout), pytest.raises(DecodeError, match="use the decoder pyav"):
         open_reader(path, decoder="decord")
 
 

@@ -20,10 +20,11 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from olmv.errors import DecodeError, NotAVideoError, VideoError, reason
-from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
+from olmv.video.frames import Indices, PickedFrame, Pixels, VideoInfo, distinct
 from olmv.video.pictures.animation import read_animation
 from olmv.video.pictures.pixels import MAX_PIXELS, decode, open_image, quiet, rgb_pixels
 from olmv.video.readers.orientation import IDENTITY, Orientation
+from olmv.video.readers.video_reader import VideoReader
 
 __all__ = ["PictureReader"]
 
@@ -37,7 +38,7 @@ TAG_SUBFILE, TAG_DNG = 254, 50706  # of TIFF
 TAG_ORIENTATION = 274  # of EXIF
 
 
-class PictureReader:
+class PictureReader(VideoReader):
     """Reads one picture, or the frames of an animated one.
 
     Args:
@@ -50,7 +51,7 @@ class PictureReader:
     """
 
     def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
-        self._path = os.fspath(path)
+        super().__init__(path)
         self._kind = kind
         self._size = 0, 0  # as stored
         self._orientation: Orientation | None = None
@@ -64,14 +65,14 @@ class PictureReader:
                 self._check_animation()
         durations = [0.0] if self._is_still else [piece.duration_s for piece in self._animation.pieces]
         starts = np.cumsum([0.0, *durations])
-        self.timestamps_s: Floats = starts[:-1]
+        self.timestamps_s = starts[:-1]
         # a picture that never changes does not last, whatever time a GIF gives it
         self.end_s = float(starts[-1]) if len(durations) > 1 else 0.0
         # no picture is worth more than another: all of them are drawn
-        self.keyframes: Indices = np.arange(len(durations), dtype=np.int64)
+        self.keyframes = np.arange(len(durations), dtype=np.int64)
 
     def close(self) -> None:
-        """Does nothing: the file is open only while it is read."""
+        """Do nothing: the file is open only while it is read."""
 
     @property
     def info(self) -> VideoInfo:
@@ -82,22 +83,8 @@ class PictureReader:
         if self._orientation is None:
             self._still()
         orientation = self._orientation or IDENTITY
-        count = len(self.timestamps_s)
         width, height = orientation.size(*self._size)
-        return VideoInfo(
-            path=self._path,
-            width=width,
-            height=height,
-            duration_s=self.end_s,
-            num_frames=count,
-            fps=count / self.end_s if self.end_s > 0 else 0.0,
-            rotation=orientation.degrees,
-            codec=self._kind,
-        )
-
-    def read(self, indices: Sequence[int] | Indices, *, requested: int | None = None) -> Frames:
-        """See `VideoReader.read`."""
-        return collect(self.frames(indices), requested=len(indices) if requested is None else requested)
+        return self._make_info(width=width, height=height, rotation=orientation.degrees, codec=self._kind)
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
         """See `VideoReader.frames`. A frame that cannot be decoded is absent."""

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect, distinct
+from olmv.video.frames import Indices, PickedFrame, Pixels, VideoInfo, distinct
 from olmv.video.readers.containers import ffmpeg_errors, open_container
 from olmv.video.readers.display import Display, full_decoder
 from olmv.video.readers.fields import OneField
 from olmv.video.readers.orientation import IDENTITY, Orientation
 from olmv.video.readers.packets import PacketTable, demux
+from olmv.video.readers.video_reader import VideoReader
 
 __all__ = ["PyAVReader"]
 
@@ -35,7 +36,7 @@ STAND_INS = 3  # keyframes that are tried in place of a frame that cannot be rea
 KEPT_BYTES = 96 * 2**20  # decoded frames that `luma` may keep, so that `frames` need not decode them again
 
 
-class PyAVReader:
+class PyAVReader(VideoReader):
     """Reads exact frames of one file.
 
     Args:
@@ -47,7 +48,7 @@ class PyAVReader:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int = 1) -> None:
-        self._path = os.fspath(path)
+        super().__init__(path)
         self._threads = threads
         self._orientation: Orientation | None = None
         self._kept: dict[int, tuple[Any, bool]] = {}
@@ -65,9 +66,9 @@ class PyAVReader:
             self.close()
             raise
         base = float(self._stream.time_base)
-        self.timestamps_s: Floats = self._table.times[self._table.frames] * base
+        self.timestamps_s = self._table.times[self._table.frames] * base
         self.end_s = self._table.end * base
-        self.keyframes: Indices = self._table.keyframes()
+        self.keyframes = self._table.keyframes()
 
     def _open(self) -> None:
         self._container, self._stream = open_container(self._path)
@@ -82,16 +83,10 @@ class PyAVReader:
         self._packets, self._next = None, 0
 
     def close(self) -> None:
-        """Frees the decoder and the file; safe to call twice."""
+        """Free the decoder and the file; safe to call twice."""
         self._kept.clear()
         self._packets = None
         self._container.close()
-
-    def __enter__(self) -> "PyAVReader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def info(self) -> VideoInfo:
@@ -101,21 +96,9 @@ class PyAVReader:
                 break
         orientation = self._orientation or IDENTITY
         width, height = orientation.size(*self._display.size(self._context.width, self._context.height))
-        count = len(self.timestamps_s)
-        return VideoInfo(
-            path=self._path,
-            width=width,
-            height=height,
-            duration_s=self.end_s,
-            num_frames=count,
-            fps=count / self.end_s if self.end_s > 0 else 0.0,
-            rotation=orientation.degrees,
-            codec=self._stream.codec_context.name,
+        return self._make_info(
+            width=width, height=height, rotation=orientation.degrees, codec=self._stream.codec_context.name
         )
-
-    def read(self, indices: Sequence[int] | Indices, *, requested: int | None = None) -> Frames:
-        """The frames at `indices` (any order, repeats allowed) as one array, in presentation order."""
-        return collect(self.frames(indices), requested=len(indices) if requested is None else requested)
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
         """See `VideoReader.frames`."""
