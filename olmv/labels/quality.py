@@ -20,7 +20,7 @@ MAX_CANDIDATES = 200
 
 @dataclass(frozen=True)
 class TextLimit:
-    """The tokenizer of a model and how many of its tokens the text tower reads; see `olmv.models.text_limit`.
+    """The tokenizer of a model and how many of its tokens the text tower reads; see `olmv.models.registry.text_limit`.
 
     Args:
         name: of the model.

@@ -4,13 +4,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from olmv.devices import Placement
 from olmv.errors import ModelError, UsageError
-from olmv.models.clip.towers import digest_weights
+from olmv.models.fingerprint import digest_weights
 from olmv.models.storage.label_embeddings import LabelEmbeddings
 from olmv.video.transforms import Preprocess
 
@@ -98,9 +100,11 @@ class VideoModel(nn.Module):
         return self.frames or DEFAULT_FRAMES
 
     def check_frames(self, frames: int) -> None:
-        """Raises UsageError where the model is made for another number of frames."""
+        """Raise UsageError where the model is made for another number of frames."""
         if self.frames is not None and frames != self.frames:
-            raise UsageError(f"{self.name} is made for {self.frames} frames, got {frames}; use --frames {self.frames}")
+            raise UsageError(
+                f"{self.name} is made for {self.frames} frames, got {frames}; look at {self.frames}", option="frames"
+            )
 
     @abstractmethod
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
@@ -149,6 +153,19 @@ class VideoModel(nn.Module):
                 f"{self.embed_dim}; compute them with this model"
             )
         self._label_embeddings = stored
+
+    def save_parts(self, folder: Path) -> dict[str, Any]:
+        """Write the files that only this family has into `folder`, and return what its config.json says of the model.
+
+        Raises:
+            ModelError: a model that only runs.
+            OutputError: a file cannot be written.
+        """
+        raise ModelError(f"a {type(self).__name__} cannot be saved; save the model that it was made from")
+
+    def ready_on(self, placement: Placement) -> Self:
+        """Move the model there, for inference only."""
+        return self.to(device=placement.device, dtype=placement.dtype).eval().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:

@@ -34,7 +34,7 @@ def chosen_model(name: str | Path | None) -> tuple[str, str | None]:
         return chosen, None
     return chosen, (
         f"{DEFAULT_MODEL}, the default, cannot be had here: running {chosen}, a small model that ships with olmv; "
-        "name another with --model"
+        "name another model"
     )
 
 

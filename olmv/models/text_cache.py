@@ -63,7 +63,8 @@ def _check_finite(model: VideoModel, texts: Sequence[str], embeddings: Tensor) -
     if wrong:
         raise ModelError(
             f"'{model.name}' makes no finite numbers of {texts[wrong[0]]!a:.80}: its weights or its dtype "
-            f"{model.dtype} are at fault; use --dtype float32 or another model"
+            f"{model.dtype} are at fault; use float32 or another model",
+            option=("dtype", "model"),
         )
 
 

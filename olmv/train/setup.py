@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from olmv.devices import choose
 from olmv.errors import InputError, UsageError
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.registry import load_video_clip, random_model
+from olmv.models.open_clip.loading import random_model
+from olmv.models.registry import load_video_clip
 from olmv.models.soft_attributes.language_model import load_language_model
 from olmv.models.soft_attributes.module import SoftAttributes
 from olmv.scoring.bank import TextBank

@@ -25,7 +25,7 @@ from torch import Tensor
 from olmv.labels.templates import TEMPLATE_SETS
 from olmv.metrics.bootstrap import mean_interval, multi_label_intervals
 from olmv.models.base import VideoModel
-from olmv.models.clip.own_towers import LiteTowers
+from olmv.models.lite.towers import LiteTowers
 from olmv.models.registry import load_video_clip
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
@@ -110,7 +110,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     model = load_video_clip("olmv-lite", dtype="float32")
-    towers: LiteTowers = model.towers
+    towers = model.towers
+    assert isinstance(towers, LiteTowers)
     arms = Arms(towers, args.efficientnet, Classes.load(args.classes))
     figures: list[Figure] = []
     for folder in sorted(path.parent for path in args.data.glob("*/labels.csv")):

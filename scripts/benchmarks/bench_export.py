@@ -33,7 +33,7 @@ from torch import Tensor
 from olmv.devices import cpu_bf16_flag
 from olmv.models.export.onnx import export_onnx
 from olmv.models.export.runtimes import load_graph
-from olmv.models.registry import random_model
+from olmv.models.open_clip.loading import random_model
 from scripts.benchmarks.common import report
 from scripts.benchmarks.turns import ratio, time_in_turns
 

@@ -21,7 +21,8 @@ import torch
 from olmv.classifier import Classifier
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.registry import load_model, random_model
+from olmv.models.open_clip.loading import random_model
+from olmv.models.registry import load_model
 from olmv.scoring.score import score_clips
 from scripts.benchmarks.results import Figure, show, write
 

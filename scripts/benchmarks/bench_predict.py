@@ -33,7 +33,7 @@ import torch
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.clip.towers import OpenClipTowers
+from olmv.models.open_clip.towers import OpenClipTowers
 from olmv.models.registry import load_video_clip
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.options import DecodeOptions

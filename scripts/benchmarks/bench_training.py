@@ -39,7 +39,8 @@ from torch.nn.functional import normalize
 from olmv.devices import choose
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import IN_TOWER
-from olmv.models.registry import load_video_clip, random_model
+from olmv.models.open_clip.loading import random_model
+from olmv.models.registry import load_video_clip
 from olmv.scoring.bank import TextBank
 from olmv.train.config import TrainConfig, find_config, load_config, parse_config
 from olmv.train.data.dataset import Batch, batches
@@ -73,7 +74,7 @@ class Watcher:
             out: Tensor = encode(texts)
             return out
 
-        model.towers.text = counted
+        model.towers.text = counted  # type: ignore[method-assign]
 
     def say(self, text: str) -> None: ...
 

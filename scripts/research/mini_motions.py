@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.clip.own_towers import MiniTowers
+from olmv.models.mini.towers import MiniTowers
 from olmv.models.registry import load_video_clip
 from olmv.models.storage.saving import save_pretrained
 from olmv.moji.world import MOTIONS
@@ -31,6 +31,7 @@ def motion_vectors(stills: VideoCLIP) -> Tensor:
     must be told apart. The rows are an orthogonal set near the words' own vectors, so that each word still finds its
     own row; shorter than the objects' rows, so that other words are not drawn to them.
     """
+    assert isinstance(stills.towers, MiniTowers)
     tower = stills.towers.textual
     memory = tower.memory
     tower.memory = memory[:0]
@@ -45,6 +46,7 @@ def with_motion_words(source: Path, target: Path) -> None:
     """The model in `source` with motions in the memory of its text tower; nothing else changes."""
     stills = load_video_clip(source, device="cpu", dtype="float32", temporal="mean")
     towers = stills.towers
+    assert isinstance(towers, MiniTowers)
     rows = motion_vectors(stills)
     config = replace(towers.config, memory_size=len(towers.textual.memory) + len(rows))
     made = MiniTowers(config, towers.tokenizer_file)

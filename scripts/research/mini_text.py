@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from olmv.models.clip.own_towers import MiniTowers
+from olmv.models.mini.towers import MiniTowers
 from olmv.models.mini.network import MiniConfig, MiniTextTower
 from olmv.moji.world import object_names, sample_scene, scene_labels
 from scripts.research.mini_targets import Targets, Teacher, WordNet

@@ -32,7 +32,7 @@ def test_the_examples_run(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch
         assert [row.split()[-1] for row in told[:3]] == ["text.onnx", "video.onnx", "export.json"]
         assert "largest difference from torch: " in told[3]
         assert told[4].startswith(f"wrote {line.split()[-1]}")
-        monkeypatch.setattr("olmv.models.export.onnx._trace", _copy)  # the second is the same model
+        monkeypatch.setattr("olmv.models.export.graphs.trace", _copy)  # the second is the same model
     assert load_model("mini-onnx").temporal == "transformer"  # the folder is a model, too
     shutil.rmtree("pets-onnx")
     assert olmv(*shlex.split(lines[1]), "--quiet") == (0, "", "")

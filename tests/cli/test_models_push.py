@@ -12,7 +12,7 @@ from olmv.cli.models.push import EPILOG, push
 from olmv.errors import ModelError, UsageError
 from olmv.evaluate.results import write_result
 from olmv.models.hub.download import download
-from olmv.models.storage.folder import load_folder
+from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from tests.evaluate.made_results import made_result
 from tests.support.hub_server import HubServer, client_at, environment
@@ -50,7 +50,7 @@ def test_the_examples_work(hub: HubServer, capsys: pytest.CaptureFixture[str]) -
     assert "load it with --model hf:somebody/pets\n" in err
     assert "load it with --model shared/pets\n" in err
     assert "### some-benchmark" in (download("somebody/pets") / "README.md").read_text()
-    assert load_folder(Path("shared/pets"), name="p").embed_dim == 16
+    assert load_model(Path("shared/pets"), device="cpu", dtype="float32").embed_dim == 16
 
 
 def test_what_goes_is_listed(hub: HubServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,8 @@ from olmv.errors import ModelError
 from olmv.labels import background
 from olmv.labels.texts import build_texts
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.registry import load_model, random_model
+from olmv.models.open_clip.loading import random_model
+from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from olmv.scoring.score import score_clips
 from olmv.video.transforms import Preprocess

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
-from olmv.models.clip.in_tower import Clip, CrossFrameAttention, neighbour_attention
+from olmv.models.clip.in_tower import CrossFrameAttention, FrameGrouping, neighbour_attention
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import IN_TOWER, new_parameters
 from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
@@ -80,16 +80,16 @@ def block_attention(model: VideoCLIP) -> Any:
 def test_every_kind_of_attention_sees_its_neighbours(kind: str, time: int) -> None:
     """Masked edges are the original attention over the tokens of all three frames at once, read at the middle one."""
     plain = block_attention(make(kind))
-    clip = Clip()
-    mixed = CrossFrameAttention(copy.deepcopy(plain), clip, "mask")
+    grouping = FrameGrouping()
+    mixed = CrossFrameAttention(copy.deepcopy(plain), grouping, "mask")
     x = torch.randn(time, 5, 32)
 
     def attend(h: Tensor) -> Tensor:
         out: Tensor = plain(h, h, h)[0] if isinstance(plain, nn.MultiheadAttention) else plain(h)
         return out
 
-    with clip.frames(time), torch.no_grad():
-        clip.bind(x)
+    with grouping.frames(time), torch.no_grad():
+        grouping.bind(x)
         out = mixed(x, x, x)
         out = out[0] if isinstance(out, tuple) else out
         for t in range(time):
@@ -140,8 +140,8 @@ def test_divided_attends_over_time_at_the_same_token() -> None:
     x = torch.randn(2 * 3, 5, 32)
     changed = x.clone()
     changed[1, 2] += torch.randn(32)  # frame 1 of the first clip, token 2
-    with branch.clip.frames(3):
-        branch.clip.bind(x)
+    with branch.grouping.frames(3):
+        branch.grouping.bind(x)
         moved = (branch(x) - branch(changed)).abs().amax(-1) > 1e-6
     wanted = torch.zeros(6, 5, dtype=torch.bool)
     wanted[:3, 2] = True

@@ -161,7 +161,7 @@ def test_a_record_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_torchscript_is_refused(tmp_path: Path) -> None:
     torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "ViT-B-16.pt"))
-    with pytest.raises(ModelError, match=r"TorchScript archive, which holds code; .* --original ViT-B-16-quickgelu/op"):
+    with pytest.raises(ModelError, match=r"TorchScript archive, which holds code; .* give ViT-B-16-quickgelu/op"):
         read_checkpoint(tmp_path / "ViT-B-16.pt")
 
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 import olmv
 from olmv.errors import ModelError
-from olmv.models.registry import SHIPPED, load_model, load_video_clip, model_info
+from olmv.models.registry import SHIPPED, load_model, load_video_clip, model_info, text_limit
 from olmv.models.soft_attributes.language_model import load_language_model
 from olmv.models.storage import tokenizer_check
 from olmv.models.storage.checkpoints import is_finite, read_checkpoint
@@ -23,7 +23,6 @@ from olmv.models.storage.file_checks import check_file
 from olmv.models.storage.label_embeddings import read_tensors, write_tensors
 from olmv.models.storage.saving import save_pretrained
 from olmv.models.storage.tokenizer_check import check_tokenizer_folder, read_tokenizer
-from olmv.models.text_limit import text_limit
 from tests.support.tiny import tiny_model, write_open_clip_folder, write_tokenizer
 
 
@@ -71,7 +70,7 @@ def test_finite_weights_that_make_no_numbers_fail_at_the_first_text(
     change_weight(saved / "model.safetensors", "towers.textual.proj.bias", 3e38)
     change_weight(saved / "model.safetensors", "towers.textual.ln_final.bias", 3e38)
     classifier = olmv.Classifier(load_model(saved, dtype="float32"))
-    with pytest.raises(ModelError, match=r"makes no finite numbers of 'dog': .*; use --dtype float32 or another model"):
+    with pytest.raises(ModelError, match=r"makes no finite numbers of 'dog': .*; use float32 or another model"):
         list(classifier.predict([tmp_path / "none.mp4"], ["dog"]))
 
 

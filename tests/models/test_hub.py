@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError, WeightsUnavailableError
 from olmv.io import network
-from olmv.models.registry import DEFAULT_MODEL, list_models, load_model, model_info, random_model
+from olmv.models.open_clip.loading import random_model
+from olmv.models.registry import DEFAULT_MODEL, list_models, load_model, model_info
 from olmv.models.storage.saving import save_pretrained
 from tests.support.tiny import tiny_model, write_open_clip_folder
 
@@ -87,7 +88,7 @@ def test_unknown_names_name_close_matches() -> None:
 
 def test_weights_that_cannot_be_fetched_name_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(network, "is_online", lambda: False)
-    with pytest.raises(WeightsUnavailableError, match=r"cannot be had .* use --model olmv-lite"):
+    with pytest.raises(WeightsUnavailableError, match=r"cannot be had .* use the model olmv-lite"):
         load_model("hf-hub:nobody/has-this-model-0000")
 
 

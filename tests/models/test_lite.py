@@ -14,13 +14,12 @@ from torch import nn
 import olmv
 from olmv.errors import ModelError
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.clip.own_towers import LiteTowers
 from olmv.models.export.onnx import export_onnx
 from olmv.models.lite.config import LiteConfig
 from olmv.models.lite.network import LiteTextTower, LiteVisionTower
-from olmv.models.registry import SHIPPED, list_models, load_video_clip, model_info
+from olmv.models.lite.towers import LiteTowers
+from olmv.models.registry import SHIPPED, list_models, load_video_clip, model_info, text_limit
 from olmv.models.storage.saving import save_pretrained
-from olmv.models.text_limit import text_limit
 from olmv.video.transforms import Preprocess
 from scripts.research.make_lite import text_state, vision_state
 from tests.support.tiny import write_tokenizer

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from olmv.errors import ModelError
 from olmv.models.registry import SHIPPED
+from olmv.models.storage.folder import read_config
 from olmv.models.storage.migrations import FORMAT, migrate
 
 OLD = {"format": "olmv-model/1", "family": "open_clip", "temporal": "mean"}
@@ -41,7 +43,7 @@ def test_a_current_xclip_has_no_temporal_module() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ({}, r"config\.json is not of a model that olmv saved \(it names no format, not olmv-model/2\); name a folder"),
         ({"format": "other/9"}, r"its format is 'other/9'"),
@@ -54,17 +56,32 @@ def test_a_current_xclip_has_no_temporal_module() -> None:
             {"format": "olmv-model/3"},
             r"was saved by a newer olmv \(olmv-model/3; this one reads up to olmv-model/2\); update olmv",
         ),
-        (OLD | {"temporal": 3}, r"'temporal' in config\.json is 3; save or convert the model again"),
-        ({"format": "olmv-model/1", "family": "open_clip"}, r"lacks 'temporal', which olmv-model/2 has"),
         ({"format": "olmv-model/1", "temporal": "mean"}, "lacks 'family'"),
-        (OLD | {"family": "olmv-mini"}, "lacks 'architecture', the sizes of the model"),
-        ({"format": FORMAT, "family": "xclip", "description": "", "architecture": []}, "lacks 'architecture'"),
-        ({"format": FORMAT, "family": "open_clip", "temporal": "mean"}, "lacks 'temporal_options'"),
     ],
 )
-def test_configs_that_cannot_be_read(config: dict[str, Any], told: str) -> None:
-    with pytest.raises(ModelError, match=told) as caught:
+def test_configs_that_cannot_be_read(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
         migrate(config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (OLD | {"temporal": 3}, r"'temporal' in .*config\.json is 3; save or convert the model again"),
+        ({"format": "olmv-model/1", "family": "open_clip"}, r"lacks 'temporal', which olmv-model/2 has"),
+        (OLD | {"family": "olmv-mini"}, "lacks 'architecture', the sizes of the model"),
+        ({"format": FORMAT, "family": "xclip", "description": "", "architecture": []}, "lacks 'architecture'"),
+        ({"format": FORMAT, "family": "open_clip", "temporal": "mean", "description": ""}, "lacks 'temporal_options'"),
+        ({"format": FORMAT, "family": "xclip", "description": ""}, "lacks 'architecture'"),
+        ({"format": FORMAT, "family": "hf-xclip", "description": ""}, "is of a family 'hf-xclip', which this olmv"),
+        ({"format": FORMAT, "family": [], "description": ""}, "'family' in"),
+    ],
+)
+def test_configs_that_lack_what_their_family_needs(tmp_path: Path, config: dict[str, Any], message: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=message) as caught:
+        read_config(tmp_path)
     assert "\n" not in str(caught.value)
 
 

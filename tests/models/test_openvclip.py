@@ -14,9 +14,10 @@ from torch import Tensor
 
 from olmv.errors import ModelError, UsageError, WeightsUnavailableError
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.clip.towers import OpenClipTowers
 from olmv.models.convert.convert import convert, openvclip
-from olmv.models.registry import load_model, random_model
+from olmv.models.open_clip.loading import random_model
+from olmv.models.open_clip.towers import OpenClipTowers
+from olmv.models.registry import load_model
 from olmv.models.storage.checkpoints import sha256_of
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
@@ -294,11 +295,11 @@ def test_published_architectures_are_recognised(name: str) -> None:
 
 def test_ratio_and_original_must_go_together(tmp_path: Path, swa: Path, original: str) -> None:
     out = tmp_path / "out"
-    with pytest.raises(UsageError, match=r"no ratio is published for this architecture .*; say one with --ratio"):
+    with pytest.raises(UsageError, match=r"no ratio is published for this architecture .*; say one, 0 to 1"):
         convert(swa, out)
-    with pytest.raises(UsageError, match=r"ratio 0.5 needs the original; name it with --original, or use --ratio 0"):
+    with pytest.raises(UsageError, match=r"ratio 0.5 needs the original; name it, or use ratio 0"):
         convert(swa, out, ratio=0.5)
-    with pytest.raises(UsageError, match=r"ratio 0 takes nothing of the original; leave out --original"):
+    with pytest.raises(UsageError, match=r"ratio 0 takes nothing of the original; leave it out"):
         convert(swa, out, ratio=0, original=original)
     for wrong in (-0.1, 1.1, float("nan")):
         with pytest.raises(UsageError, match=r"ratio is .*; it is the weight of the original, from 0 to 1"):
@@ -357,10 +358,10 @@ def test_models_that_are_no_clip_are_no_original(tmp_path: Path, swa: Path) -> N
 
 def test_an_original_that_cannot_be_had(tmp_path: Path, swa: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        raise WeightsUnavailableError("the weights of 'x' cannot be had (no network); use --model olmv-mini")
+        raise WeightsUnavailableError("the weights of 'x' cannot be had (no network); use the model olmv-mini")
 
     monkeypatch.setattr(openvclip, "load_model", fail)
-    with pytest.raises(WeightsUnavailableError, match=r"\(no network\); get on line once, name a folder .* --ratio 0$"):
+    with pytest.raises(WeightsUnavailableError, match=r"\(no network\); get on line once, name a folder .* ratio 0$"):
         convert(swa, tmp_path / "out", ratio=0.5, original="x")
 
 

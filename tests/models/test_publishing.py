@@ -11,7 +11,7 @@ import torch
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError
 from olmv.models.hub.download import download
 from olmv.models.hub.upload import check_link, is_local, local_folder, model_files, push_to_hub
-from olmv.models.storage.folder import load_folder
+from olmv.models.registry import load_model
 from olmv.models.storage.label_embeddings import save_label_embeddings
 from olmv.models.storage.saving import save_pretrained
 from tests.support.hub_server import READER, HubServer, client_at
@@ -188,7 +188,7 @@ def test_a_folder_takes_a_model_and_the_next(saved: Path, tmp_path: Path) -> Non
     target = tmp_path / "shared" / "models" / "tiny"
     assert push_to_hub(saved, str(target)) == str(target)
     assert listing(target).keys() == listing(saved).keys() - {"notes.txt"}
-    again, first = load_folder(target, name="t"), load_folder(saved, name="t")
+    again, first = load_model(target, device="cpu", dtype="float32"), load_model(saved, device="cpu", dtype="float32")
     pixels = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(1, 2, 3, 32, 32)
     torch.testing.assert_close(again.encode_video(pixels), first.encode_video(pixels), rtol=0, atol=0)  # type: ignore[operator]
     (saved / "README.md").unlink()
@@ -241,7 +241,7 @@ def test_targets_that_are_none(saved: Path, tmp_path: Path) -> None:
             push_to_hub(saved, str(tmp_path / "t"), **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("step", ["copyfile", "replace"])
+@pytest.mark.parametrize("step", ["shutil.copyfile", "pathlib.Path.rename"])
 def test_a_copy_that_breaks_off_leaves_what_was_there(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -253,8 +253,8 @@ def test_a_copy_that_breaks_off_leaves_what_was_there(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*(("shutil.copyfile", full) if step == "copyfile" else (Path, "replace", full)))
-    with pytest.raises(OutputError, match="No space left on device; choose another folder"):
+    monkeypatch.setattr(step, full)
+    with pytest.raises(OutputError, match=r"No space left on device; choose another folder|the disk is full"):
         push_to_hub(saved, str(target))
     assert listing(target) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "t"]
@@ -308,7 +308,7 @@ def test_links_within_the_folder_and_the_hubs_cache_are_read(saved: Path, tmp_pa
         path.rename(blobs / str(number))
         (snapshot / path.name).symlink_to(f"../../blobs/{number}")
     push_to_hub(snapshot, str(tmp_path / "b"))
-    assert load_folder(tmp_path / "b", name="b").embed_dim == 16
+    assert load_model(tmp_path / "b", device="cpu", dtype="float32").embed_dim == 16
     (snapshot / "vocab.txt").symlink_to("../../../m/config.json")
     with pytest.raises(ModelError, match="is a link to a file outside of the model"):
         check_link(snapshot / "vocab.txt")

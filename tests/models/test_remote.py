@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError
 from olmv.models.hub.download import FILES, check_repo, download, is_model_file, parse
 from olmv.models.hub.upload import push_to_hub
-from olmv.models.storage.folder import load_folder
+from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from tests.support.hub_server import HubServer, client_at
 from tests.support.tiny import tiny_model
@@ -33,7 +33,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def scores(folder: Path) -> torch.Tensor:
-    model = load_folder(folder, name="m").eval()
+    model = load_model(folder, device="cpu", dtype="float32").eval()
     pixels = torch.linspace(-1, 1, 2 * 3 * 3 * 32 * 32).view(2, 3, 3, 32, 32)
     with torch.no_grad():
         return model.encode_video(pixels) @ model.encode_texts(["dog", "rain"]).T  # type: ignore[operator]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
-from olmv.models.clip.in_tower import Clip, attach
+from olmv.models.clip.in_tower import FrameGrouping, attach
 from olmv.models.clip.st_adapter import STAdapter
 from olmv.models.clip.temporal import check_temporal, new_parameters
 from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
@@ -133,4 +133,4 @@ def test_towers_without_a_whole_grid_are_refused() -> None:
     with pytest.raises(
         ModelError, match=r"olmv-mini has no square grid of patch tokens, .*'st-adapter' needs; use div"
     ):
-        attach(towers, "st-adapter", check_temporal("st-adapter"), Clip())
+        attach(towers, "st-adapter", check_temporal("st-adapter"), FrameGrouping())

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError
-from olmv.models.registry import SHIPPED, load_model
-from olmv.models.text_limit import text_limit
+from olmv.models.registry import SHIPPED, load_model, text_limit
 from tests.support.tiny import write_open_clip_folder
 
 TEXTS = ["a dog", "a video of an extraordinarily long-winded label, indeed."]

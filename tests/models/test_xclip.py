@@ -182,7 +182,7 @@ def test_the_config_survives_its_own_dictionary() -> None:
 @pytest.mark.parametrize("given_frames", [1, 3, 5, 8])
 def test_another_number_of_frames_is_refused(given_frames: int) -> None:
     frames = torch.randn(2, given_frames, 3, 32, 32)  # 2 x 8 would even divide by 4
-    with pytest.raises(ModelError, match=f"made for 4 frames, got {given_frames}; use --frames 4"):
+    with pytest.raises(ModelError, match=f"made for 4 frames, got {given_frames}; look at 4"):
         XClip(TINY_XCLIP).encode_video(frames)
 
 

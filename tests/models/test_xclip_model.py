@@ -15,10 +15,9 @@ from olmv.cli import main
 from olmv.labels.background import BACKGROUND_WORDS
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.registry import frames_for, load_model, load_video_clip, model_info
+from olmv.models.registry import frames_for, load_model, load_video_clip, model_info, text_limit
 from olmv.models.storage.label_embeddings import LabelEmbeddings
 from olmv.models.storage.saving import save_pretrained
-from olmv.models.text_limit import text_limit
 from olmv.models.xclip.model import XClipModel, authors_preprocess, hf_preprocess
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
@@ -152,12 +151,12 @@ def test_a_short_video_shows_frames_twice(classifier: Classifier, frames: int, s
 
 
 def test_other_numbers_of_frames_are_refused_by_name(classifier: Classifier, hf: tuple[Path, Any]) -> None:
-    with pytest.raises(UsageError, match="x-clip is made for 4 frames, got 8; use --frames 4"):
+    with pytest.raises(UsageError, match="x-clip is made for 4 frames, got 8; look at 4"):
         classifier.predict(["a.mp4"], LABELS, frames=8)
     folder = str(hf[0])
     assert (frames_for(folder, None), frames_for(folder, 4), frames_for("olmv-mini", 3)) == (4, 4, 3)
     assert frames_for("olmv-mini", None) is None
-    with pytest.raises(UsageError, match="is made for 4 frames, got 16; use --frames 4"):
+    with pytest.raises(UsageError, match="is made for 4 frames, got 16; look at 4"):
         frames_for(folder, 16)
 
 

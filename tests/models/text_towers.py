@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from olmv.models.clip.towers import OpenClipTowers
+from olmv.models.open_clip.towers import OpenClipTowers
 from tests.support.tiny import OPEN_CLIP_CONFIG
 
 

@@ -180,7 +180,7 @@ def test_a_run_learns(tiny: str, tmp_path: Path) -> None:
 
 
 def test_texts_are_encoded_once(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from olmv.models.clip.own_towers import MiniTowers
+    from olmv.models.mini.towers import MiniTowers
 
     encoded: list[str] = []
     real = MiniTowers.text

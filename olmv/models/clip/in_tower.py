@@ -1,7 +1,7 @@
 """What mixes frames inside the image tower: `cross-frame`, `divided` and `st-adapter`.
 
-All read a `Clip`, which tells the blocks which pictures of a batch [B * T, ...] are the frames of one video. All work
-on every vision transformer whose blocks have one self-attention that this module can take apart: olmv-mini's,
+All read a `FrameGrouping`, which tells the blocks which pictures of a batch [B * T, ...] are the frames of one video.
+All work on every vision transformer whose blocks have one self-attention that this module can take apart: olmv-mini's,
 open_clip's own, and timm's (SigLIP, Perception Encoder, EVA).
 """
 
@@ -19,8 +19,17 @@ from olmv.errors import ModelError
 from olmv.models.clip.attention import can_take_apart, finish, project
 from olmv.models.clip.positions import TABLE_SIZE, time_positions
 from olmv.models.clip.st_adapter import STAdapter
+from olmv.models.clip.towers import Towers
 
-__all__ = ["EDGES", "Clip", "CrossFrameAttention", "TemporalBranch", "attach", "neighbour_attention", "refuse_attached"]
+__all__ = [
+    "EDGES",
+    "CrossFrameAttention",
+    "FrameGrouping",
+    "TemporalBranch",
+    "attach",
+    "neighbour_attention",
+    "refuse_attached",
+]
 
 EDGES = ("zero", "mask")
 
@@ -31,11 +40,11 @@ class _Frames:
     mask: Tensor | None  # [B, T], True for real frames
 
 
-class Clip:
+class FrameGrouping:
     """Which pictures belong together; shared by a `VideoCLIP` and the blocks of its image tower.
 
     A tower called outside of `frames` takes every picture for a video of one frame. Activation checkpointing calls a
-    block again during the backward pass, long after `frames` has ended: so every block's input carries its clip.
+    block again during the backward pass, long after `frames` has ended: so every block's input carries its group.
     """
 
     def __init__(self) -> None:
@@ -54,8 +63,8 @@ class Clip:
     def bind(self, tokens: Tensor) -> None:
         """Called with the input of every block [B * T, N, W], before anything in the block runs."""
         if self.active is not None:
-            tokens.olmv_clip = self.active  # type: ignore[attr-defined]
-        self.current = getattr(tokens, "olmv_clip", None)
+            tokens.olmv_grouping = self.active  # type: ignore[attr-defined]
+        self.current = getattr(tokens, "olmv_grouping", None)
 
     @property
     def time(self) -> int:
@@ -108,17 +117,17 @@ class CrossFrameAttention(nn.Module):
     is not applied (no CLIP tower has any).
     """
 
-    def __init__(self, attention: nn.Module, clip: Clip, edges: str) -> None:
+    def __init__(self, attention: nn.Module, grouping: FrameGrouping, edges: str) -> None:
         super().__init__()
         self.__dict__.update(vars(attention))  # the very same parameters
-        self.clip = clip
+        self.grouping = grouping
         self.edges = edges
         self.gives_pair = isinstance(attention, nn.MultiheadAttention)
 
     def forward(self, x: Tensor, *_: Any, rope: Tensor | None = None, **__: Any) -> Any:
         """x [B * T, N, W] -> [B * T, N, W], in a pair with None where it stands for torch's own attention."""
         q, k, v = project(self, x, rope)
-        mixed = neighbour_attention(q, k, v, time=self.clip.time, mask=self.clip.mask, edges=self.edges)
+        mixed = neighbour_attention(q, k, v, time=self.grouping.time, mask=self.grouping.mask, edges=self.edges)
         out = finish(self, mixed, x)
         return (out, None) if self.gives_pair else out
 
@@ -131,17 +140,17 @@ class TemporalBranch(nn.Module):
 
     pending: Tensor | None = None
 
-    def __init__(self, norm: nn.Module, attention: nn.Module, width: int, clip: Clip) -> None:
+    def __init__(self, norm: nn.Module, attention: nn.Module, width: int, grouping: FrameGrouping) -> None:
         super().__init__()
         self.norm, self.attn = deepcopy(norm), deepcopy(attention)
         like = next(attention.parameters())
         self.positions = nn.Parameter(like.new_zeros(TABLE_SIZE, width))
         self.gate = nn.Parameter(like.new_zeros(()))
-        self.clip = clip
+        self.grouping = grouping
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B * T, N, W] -> [B * T, N, W]."""
-        time, mask = self.clip.time, self.clip.mask
+        time, mask = self.grouping.time, self.grouping.mask
         tokens, width = x.shape[1:]
         h = self.norm(x).view(-1, time, tokens, width)
         h = h + time_positions(self.positions, time, mask)[:, :, None].to(h.dtype)
@@ -153,16 +162,16 @@ class TemporalBranch(nn.Module):
 
 
 class _Enter:
-    """Before a block: its attention learns the clip, and the block's temporal module, where there is one, runs."""
+    """Before a block: its attention learns the grouping, and the block's temporal module, where there is one, runs."""
 
-    def __init__(self, clip: Clip) -> None:
-        self.clip = clip
+    def __init__(self, grouping: FrameGrouping) -> None:
+        self.grouping = grouping
 
     def __call__(self, block: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        self.clip.bind(args[0])
+        self.grouping.bind(args[0])
         temporal = getattr(block, "temporal", None)
         if isinstance(temporal, STAdapter):
-            return temporal(args[0], self.clip.time, self.clip.mask), *args[1:]
+            return temporal(args[0], self.grouping.time, self.grouping.mask), *args[1:]
         if isinstance(temporal, TemporalBranch):
             temporal.pending = temporal(args[0])
         return None
@@ -182,7 +191,7 @@ class _AddBranch:
         return (out[0] + extra, *out[1:]) if isinstance(out, tuple) else out + extra
 
 
-def attach(towers: Any, temporal: str, options: Mapping[str, Any], clip: Clip) -> None:
+def attach(towers: Towers, temporal: str, options: Mapping[str, Any], grouping: FrameGrouping) -> None:
     """Change every self-attention block of the image tower for `cross-frame`, `divided` or `st-adapter`.
 
         cross-frame    keys and values from frames t - 1, t, t + 1; no new parameters
@@ -193,23 +202,24 @@ def attach(towers: Any, temporal: str, options: Mapping[str, Any], clip: Clip) -
         ModelError: the tower is no vision transformer of a known kind, or has no square grid of patches for
             `st-adapter`.
     """
-    blocks = towers.image_blocks()
+    blocks: list[Any] = towers.image_blocks()  # of three libraries, without a common class
     if not blocks or not all(can_take_apart(block.attn) for block in blocks):
         raise ModelError(
             f"temporal module '{temporal}' works inside vision transformers, and the image tower {towers.architecture}"
             " is none that it knows; use the temporal module transformer or attention, which work with every tower"
         )
-    if temporal == "st-adapter" and not towers.grid_side:
+    side = towers.grid_side or 0
+    if temporal == "st-adapter" and not side:
         raise ModelError(
             f"the image tower {towers.architecture} has no square grid of patch tokens, which the temporal module "
             "'st-adapter' needs; use divided"
         )
     for block in blocks:
         if temporal == "cross-frame":
-            block.attn = CrossFrameAttention(block.attn, clip, options["edges"])
+            block.attn = CrossFrameAttention(block.attn, grouping, options["edges"])
         elif temporal == "divided":
             norm = block.ln_1 if hasattr(block, "ln_1") else block.norm1
-            block.temporal = TemporalBranch(norm, block.attn, norm.normalized_shape[-1], clip)
+            block.temporal = TemporalBranch(norm, block.attn, norm.normalized_shape[-1], grouping)
             block.attn.register_forward_hook(_AddBranch(block.temporal))
         else:
             width = towers.token_width
@@ -217,13 +227,14 @@ def attach(towers: Any, temporal: str, options: Mapping[str, Any], clip: Clip) -
                 width,
                 bottleneck=options["width"] or width // 2,
                 kernel=options["kernel"],
-                patches=towers.grid_side**2,
+                patches=side**2,
                 like=next(block.attn.parameters()),
             )
-        block.register_forward_pre_hook(_Enter(clip))
+        block.register_forward_pre_hook(_Enter(grouping))
 
 
-def refuse_attached(towers: Any) -> None:
-    """Raises ModelError where `attach` has changed these towers before: they belong to another `VideoCLIP`."""
-    if any(hasattr(b, "temporal") or isinstance(b.attn, CrossFrameAttention) for b in towers.image_blocks()):
+def refuse_attached(towers: Towers) -> None:
+    """Raise ModelError where `attach` has changed these towers before: they belong to another `VideoCLIP`."""
+    blocks = towers.image_blocks()
+    if any(hasattr(block, "temporal") or isinstance(block.attn, CrossFrameAttention) for block in blocks):
         raise ModelError("these towers already attend across frames; load the model again for another module")

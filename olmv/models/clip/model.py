@@ -1,6 +1,7 @@
 """A video CLIP: image tower on every frame, a temporal module over frames, text tower for labels."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.models.base import VideoEmbedding, VideoModel
-from olmv.models.clip.in_tower import Clip, attach, refuse_attached
+from olmv.models.clip.in_tower import FrameGrouping, attach, refuse_attached
 from olmv.models.clip.temporal import IN_TOWER, FrameFeatures, build_context, build_pool, check_temporal, to_cells
 from olmv.models.clip.towers import Towers
 from olmv.video.transforms import Preprocess
@@ -49,25 +50,25 @@ class VideoCLIP(VideoModel):
         frame_pooling: str = "mean",
     ) -> None:
         super().__init__(name=name, preprocess=preprocess, templates=templates, frame_pooling=frame_pooling)
-        self.towers: Any = towers
+        self.towers = towers
         self.temporal = temporal
         self.temporal_options = check_temporal(temporal, temporal_options)
-        self.clip = Clip()
+        self.grouping = FrameGrouping()
         refuse_attached(towers)
         if temporal in IN_TOWER:
-            attach(towers, temporal, self.temporal_options, self.clip)
+            attach(towers, temporal, self.temporal_options, self.grouping)
         self.context = build_context(temporal, self.temporal_options, towers)
         self.pool = build_pool(temporal, towers.embed_dim)
 
     @property
     def embed_dim(self) -> int:
         """D."""
-        return int(self.towers.embed_dim)
+        return self.towers.embed_dim
 
     @property
     def context_length(self) -> int:
         """Tokens that the text tower reads, special ones included."""
-        return int(self.towers.context_length)
+        return self.towers.context_length
 
     @property
     def logit_scale(self) -> float:
@@ -79,6 +80,16 @@ class VideoCLIP(VideoModel):
         """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against a background."""
         bias = self.towers.logit_bias
         return None if bias is None else float(bias.detach())
+
+    def save_parts(self, folder: Path) -> dict[str, Any]:
+        return {
+            "temporal": self.temporal,
+            "temporal_options": self.temporal_options,
+            "templates": self.templates,
+            "frame_pooling": self.frame_pooling,
+            "embed_dim": self.embed_dim,
+            **self.towers.save_parts(folder),
+        }
 
     @property
     def yields_video_embedding(self) -> bool:
@@ -108,7 +119,7 @@ class VideoCLIP(VideoModel):
         batch, time = frames.shape[:2]
         pictures = frames.flatten(0, 1)
         layout = self.temporal_options.get("layout", 0)
-        with self.clip.frames(time, mask):
+        with self.grouping.frames(time, mask):
             if not layout:
                 return FrameFeatures(self.towers.image(pictures).view(batch, time, -1))
             embedded, tokens = self.towers.image_and_tokens(pictures)
@@ -165,16 +176,13 @@ class VideoCLIP(VideoModel):
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of every text before cutting, special tokens included."""
-        counts: list[int] = self.towers.token_counts(texts)
-        return counts
+        return self.towers.token_counts(texts)
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
-        named: list[tuple[str, Tensor]] = self.towers.text_parameters()
-        return named
+        return self.towers.text_parameters()
 
     def text_facts(self) -> tuple[object, ...]:
-        facts: tuple[object, ...] = self.towers.text_facts()
-        return facts
+        return self.towers.text_facts()
 
     def __repr__(self) -> str:
         return f"VideoCLIP({self.name!r}, temporal={self.temporal!r}, D={self.embed_dim}, {self.device}, {self.dtype})"

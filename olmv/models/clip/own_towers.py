@@ -1,23 +1,24 @@
-"""The towers of the models that ship with olmv: a `tokenizer.json` and one `nn.Module` for each side."""
+"""Towers of olmv's own making: a `tokenizer.json` and one `nn.Module` for each side."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from torch.overrides import TorchFunctionMode
 
 from olmv.errors import ModelError
-from olmv.models.clip.towers import sha256
-from olmv.models.lite.config import LiteConfig
-from olmv.models.lite.network import LiteTextTower, LiteVisionTower
-from olmv.models.mini.network import MiniConfig, MiniTextTower, MiniVisionTower
+from olmv.io.atomic import write_atomic
+from olmv.models.clip.tokens import padded, run_of_places
+from olmv.models.clip.towers import Towers
+from olmv.models.fingerprint import sha256_bytes
 from olmv.models.storage.tokenizer_check import read_tokenizer
 
-__all__ = ["OWN_FAMILIES", "LiteTowers", "MiniTowers", "NoRandomWeights", "OwnTowers"]
+__all__ = ["NoRandomWeights", "OwnTowers", "Sizes"]
 
 
 class NoRandomWeights(TorchFunctionMode):
@@ -33,7 +34,23 @@ class NoRandomWeights(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class OwnTowers(nn.Module):
+class Sizes(Protocol):
+    """What `config.json` holds under `architecture`; making one raises ModelError for sizes that no model has."""
+
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def embed_dim(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def context_length(self) -> int: ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `config.json` holds."""
+
+
+class OwnTowers(Towers):
     """Towers of olmv's own making.
 
     Args:
@@ -45,42 +62,41 @@ class OwnTowers(nn.Module):
     """
 
     family: ClassVar[str]
-    config_class: ClassVar[type[Any]]  # what `config.json` holds under `architecture`; has `to_dict`
+    config_class: ClassVar[Callable[..., Sizes]]
     vision_class: ClassVar[type[nn.Module]]  # pictures [N, 3, S, S] -> [N, D]
     text_class: ClassVar[type[nn.Module]]  # ids [A, L] int, mask [A, L] bool -> [A, D]
-    logit_bias: nn.Parameter | None
-    grid_side: int | None = None
-    token_width: int | None = None
+    config: Sizes
+    visual: nn.Module
+    textual: nn.Module
+    any_text_length = True
 
-    def __init__(self, config: Any, tokenizer_file: Path) -> None:
+    def __init__(self, config: Sizes, tokenizer_file: Path) -> None:
         super().__init__()
         self.config = config
-        self.visual: Any = self.vision_class(config)
-        self.textual: Any = self.text_class(config)
+        self.visual = self.vision_class(config)
+        self.textual = self.text_class(config)
         self.log_scale = nn.Parameter(torch.tensor(3.0))
         self.register_parameter("logit_bias", None)
         self.tokenizer = read_tokenizer(tokenizer_file)
         if max(self.tokenizer.get_vocab().values(), default=0) >= config.vocab_size:
             raise ModelError(f"{tokenizer_file} has more words than the model, {config.vocab_size}; get it again")
         self.tokenizer_file = tokenizer_file
-        self.embed_dim: int = config.embed_dim
-        self.image_size: int = config.image_size
-        self.context_length: int = config.context_length
+        self.embed_dim = config.embed_dim
+        self.image_size = config.image_size
+        self.context_length = config.context_length
         self.architecture = self.family
 
     @property
     def logit_scale(self) -> Tensor:
         return self.log_scale.exp()
 
-    @property
-    def token_embedding(self) -> nn.Module:
-        """The module whose output, [A, L, W], the positions are added to."""
-        raise NotImplementedError(f"{self.family} says not where its tokens are embedded")
+    def add_bias(self, value: float) -> None:
+        raise ModelError(f"{self.family} has a bias; leave it as it is")
 
-    @property
-    def token_vectors(self) -> Tensor:
-        """What `token_embedding` gives for every word of the vocabulary, [V, W]."""
-        return self.token_embedding.weight  # type: ignore[return-value]
+    def save_parts(self, folder: Path) -> dict[str, Any]:
+        if self.tokenizer_file.resolve() != (folder / "tokenizer.json").resolve():
+            write_atomic(folder / "tokenizer.json", self.tokenizer_file.read_bytes())
+        return {"family": self.family, "architecture": self.config.to_dict()}
 
     def image(self, pictures: Tensor) -> Tensor:
         out: Tensor = self.visual(pictures)
@@ -89,93 +105,55 @@ class OwnTowers(nn.Module):
     def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         raise ModelError(f"{self.family} has no patch tokens; choose a model with a vision transformer")
 
-    def image_blocks(self) -> list[nn.Module]:
-        return []
-
     def token_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """A texts -> ids [A, L] and mask [A, L], True for real tokens; cut at the context, padded to the longest."""
-        rows = [torch.tensor(e.ids[: self.context_length]) for e in self.tokenizer.encode_batch(list(texts))]
-        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        lengths = torch.tensor([len(row) for row in rows])
-        return ids, torch.arange(ids.shape[1])[None] < lengths[:, None]
+        return padded([ids[: self.context_length] for ids in self._encode(texts)], self.log_scale.device)
 
     def text(self, texts: Sequence[str]) -> Tensor:
-        ids, mask = (part.to(self.log_scale.device) for part in self.token_ids(texts))
-        out: Tensor = self.textual(ids, mask)
+        out: Tensor = self.textual(*self.token_ids(texts))
         return out
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        return [len(e.ids) for e in self.tokenizer.encode_batch(list(texts))]
+        return [len(ids) for ids in self._encode(texts)]
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
         return [*self.textual.named_parameters(), *self.textual.named_buffers()]
 
     def text_facts(self) -> tuple[object, ...]:
-        return (sha256(self.tokenizer.to_str().encode()),)
+        return (sha256_bytes(self.tokenizer.to_str().encode()),)
 
+    def text_inputs(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        ids, mask = self.token_ids(texts)
+        return {"ids": ids, "mask": mask}
 
-class MiniTowers(OwnTowers):
-    """olmv-mini's towers; trained with a sigmoid loss, so they have a bias."""
-
-    family = "olmv-mini"
-    config_class = MiniConfig
-    vision_class = MiniVisionTower
-    text_class = MiniTextTower
-
-    def __init__(self, config: MiniConfig, tokenizer_file: Path) -> None:
-        super().__init__(config, tokenizer_file)
-        self.logit_bias = nn.Parameter(torch.tensor(-8.0))
-        self.grid_side = config.image_size // 8
-        self.token_width = config.vision_width
+    def text_graph(self) -> nn.Module:
+        return _TextGraph(self.textual)
 
     @property
+    def tokenizer_kind(self) -> str:
+        return "tokenizer.json"
+
+    @property
+    @abstractmethod
     def token_embedding(self) -> nn.Module:
-        widen: nn.Module = self.textual.widen
-        return widen
+        """The module whose output, [A, L, W], the positions are added to."""
 
-    @property
-    def token_vectors(self) -> Tensor:
-        table: Tensor = self.textual.widen(self.textual.tokens.weight)
-        return table
-
-    def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.visual.tokens(pictures)
-        return self.visual.head(tokens), tokens
-
-    def image_blocks(self) -> list[nn.Module]:
-        return list(self.visual.blocks)
+    def soft_places(self, texts: Sequence[str], queries: int) -> tuple[Tensor, Callable[[], Tensor]]:
+        device = self.log_scale.device
+        rows = self._encode(texts)
+        starts = [min(len(ids) - 1, self.context_length - queries - 1) for ids in rows]
+        ids, mask = padded([ids[:k] + [0] * queries + ids[-1:] for ids, k in zip(rows, starts, strict=True)], device)
+        places = run_of_places(torch.tensor(starts, device=device), queries, ids.shape[1])
+        return places, partial(self.textual, ids, mask)
 
 
-class LiteTowers(OwnTowers):
-    """olmv-lite's towers; its classifier was trained with a softmax, so there is no bias until fine-tuning adds one."""
+class _TextGraph(nn.Module):
+    def __init__(self, textual: nn.Module) -> None:
+        super().__init__()
+        self.textual = textual
 
-    family = "olmv-lite"
-    config_class = LiteConfig
-    vision_class = LiteVisionTower
-    text_class = LiteTextTower
-    cpu_pictures = 4  # at once: of more, what the first layers give falls out of a CPU's caches
-
-    def __init__(self, config: LiteConfig, tokenizer_file: Path) -> None:
-        super().__init__(config, tokenizer_file)
-        if config.sigmoid:
-            self.add_bias(0.0)
-
-    def image(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, D], not normalised."""
-        if pictures.device.type != "cpu" or torch.compiler.is_compiling():  # an exported graph keeps N open
-            return super().image(pictures)
-        return torch.cat([self.visual(part) for part in torch.split(pictures, self.cpu_pictures)])
-
-    @property
-    def token_embedding(self) -> nn.Module:
-        tokens: nn.Module = self.textual.tokens
-        return tokens
-
-    def add_bias(self, value: float) -> None:
-        """Give the model the bias of a sigmoid-trained one, for fine-tuning with a sigmoid loss."""
-        self.logit_bias = nn.Parameter(torch.full_like(self.log_scale.detach(), value))
-        self.config = replace(self.config, sigmoid=True)
-
-
-OWN_FAMILIES: Mapping[str, type[OwnTowers]] = MappingProxyType({t.family: t for t in (MiniTowers, LiteTowers)})
-"""What `config.json` calls a family -> its towers."""
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return normalize(self.textual(ids, mask), dim=-1)

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, gelu, normalize
 
 from olmv.errors import ModelError, UsageError
+from olmv.models.clip.block import Block
 from olmv.models.clip.in_tower import EDGES
 from olmv.models.clip.positions import TABLE_SIZE, time_positions
-from olmv.models.mini.network import Block
+from olmv.models.clip.towers import Towers
 
 __all__ = [
     "IN_TOWER",
@@ -243,7 +244,7 @@ def build_pool(temporal: str, dim: int) -> nn.Module:
     return AttentionPool(dim) if temporal == "attention" else MeanPool()
 
 
-def build_context(temporal: str, options: Mapping[str, Any], towers: Any) -> FrameTransformer | None:
+def build_context(temporal: str, options: Mapping[str, Any], towers: Towers) -> FrameTransformer | None:
     """The module between the image tower and the pool; only `transformer` has one.
 
     Raises:
@@ -263,7 +264,7 @@ def build_context(temporal: str, options: Mapping[str, Any], towers: Any) -> Fra
             f"a layout of {layout} x {layout} is finer than the {towers.grid_side} x {towers.grid_side} patches of "
             f"{towers.architecture}; choose a layout of at most {towers.grid_side}"
         )
-    return FrameTransformer(towers.embed_dim, token_width=towers.token_width or 0, **options)
+    return FrameTransformer(towers.embed_dim, token_width=towers.token_width, **options)
 
 
 def is_temporal_key(name: str) -> bool:

@@ -5,19 +5,19 @@
 {"mit.position_embedding": ..., ...}                X-CLIP of Hugging Face; config.json stands beside the file
 """
 
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from olmv.errors import ModelError, OutputError, UsageError, reason
+from olmv.io.atomic import replacing_folder
 from olmv.models.base import VideoModel
 from olmv.models.convert import openvclip
 from olmv.models.storage.checkpoints import check_tensors, named, read_checkpoint, sha256_of
 from olmv.models.storage.json import read_object
 from olmv.models.storage.saving import refuse_unless_empty, save_pretrained, short_name
+from olmv.models.storage.staging import filling_folder
 from olmv.models.xclip.keys import config_of_authors, from_authors_state, from_hf_state
 from olmv.models.xclip.model import XClipModel, authors_preprocess, hf_preprocess
 from olmv.models.xclip.network import XClip, XClipConfig
@@ -86,7 +86,8 @@ def convert(
     kind, state = _recognise(read_checkpoint(file), file)
     if kind != _OPEN_VCLIP and (ratio is not None or original is not None):
         raise UsageError(
-            f"{file} is an {kind}, which is not patched with an original; leave out --ratio and --original"
+            f"{file} is an {kind}, which is not patched with an original; leave out the ratio and the original",
+            option=("ratio", "original"),
         )
     if kind == _OPEN_VCLIP:
         model, done = _open_vclip(state, file, folder, ratio, original)
@@ -97,22 +98,23 @@ def convert(
 
 
 def _save(model: VideoModel, folder: Path, *, card: str, description: str) -> None:
-    """Save into a folder that is gone afterwards, then into its place: the whole model or nothing."""
-    there = folder.is_dir()  # empty; perhaps a mounted disk, or where the user stands: it stays and is filled
-    work = (folder if there else folder.parent) / f".olmv-{secrets.token_hex(6)}.tmp"
+    """Save the whole model or nothing."""
+    work = folder
     try:
-        save_pretrained(model, work, card=card, description=description)
-        if there:
-            for path in sorted(work.iterdir(), key=lambda path: path.name == "config.json"):  # the config last
-                path.replace(folder / path.name)
+        # an empty folder that is there, perhaps a mounted disk or where the user stands, stays and is filled
+        if folder.is_dir():
+            staging = filling_folder(folder, last="config.json")
         else:
-            work.replace(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            staging = replacing_folder(folder)
+        with staging as work:
+            save_pretrained(model, work, card=card, description=description)
     except OutputError as error:
         raise OutputError(str(error).replace(str(work), str(folder))) from None
     except OSError as error:
-        raise OutputError(f"cannot write '{folder}' ({reason(error)}); choose another folder with -o") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        raise OutputError(
+            f"cannot write '{folder}' ({reason(error)}); choose another folder", option="output"
+        ) from None
 
 
 def _recognise(content: Mapping[str, Any], file: Path) -> tuple[str, dict[Any, Any]]:
@@ -157,9 +159,11 @@ def _open_vclip(
     told = architecture or "ViT of {width}x{layers}, patch {patch_size}".format(**config["vision_cfg"])
     chosen = openvclip.RATIOS.get(told) if ratio is None else ratio
     if chosen is None:
-        raise UsageError(f"no ratio is published for this architecture ({told}); say one with --ratio, 0 to 1")
+        raise UsageError(f"no ratio is published for this architecture ({told}); say one, 0 to 1", option="ratio")
     if chosen == 0 and original is not None:
-        raise UsageError("ratio 0 takes nothing of the original; leave out --original, or give another --ratio")
+        raise UsageError(
+            "ratio 0 takes nothing of the original; leave it out, or give another ratio", option=("original", "ratio")
+        )
     if chosen and original is None and architecture is not None:
         original = f"{architecture}/openai"
     weights = openvclip.patch(tuned, config, chosen, original)

@@ -19,7 +19,7 @@ from olmv.errors import ModelError, UsageError, WeightsUnavailableError
 from olmv.io.network import quiet
 from olmv.models.clip.interpolation import interpolate
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.clip.towers import OpenClipTowers
+from olmv.models.open_clip.towers import OpenClipTowers
 from olmv.models.registry import load_model
 from olmv.models.storage.checkpoints import check_tensors, named
 from olmv.video.transforms import Preprocess
@@ -172,18 +172,19 @@ def patch(
     if ratio == 0:
         return interpolate(tuned, tuned, 0)
     if original is None:
-        raise UsageError(f"ratio {ratio:g} needs the original; name it with --original, or use --ratio 0")
+        raise UsageError(f"ratio {ratio:g} needs the original; name it, or use ratio 0", option=("original", "ratio"))
     try:
         model = load_model(original, device="cpu", dtype="float32")
     except WeightsUnavailableError as error:
         raise WeightsUnavailableError(
-            f"{str(error).partition('; ')[0]}; get on line once, name a folder that has the original with --original, "
-            "or take the fine-tuned weights alone with --ratio 0"
+            f"{str(error).partition('; ')[0]}; get on line once, name a folder that has the original, or take the "
+            "fine-tuned weights alone with ratio 0",
+            option=("original", "ratio"),
         ) from None
-    if not isinstance(model, VideoCLIP) or not isinstance(model.towers, OpenClipTowers):
+    if not isinstance(model, VideoCLIP) or not isinstance(towers := model.towers, OpenClipTowers):
         raise ModelError(f"'{original}' is no CLIP of open_clip; {_original_hint(config)}")
-    _check_original(model, config, original)
-    weights = {name: weight.detach() for name, weight in model.towers.model.state_dict().items()}
+    _check_original(towers, config, original)
+    weights = {name: weight.detach() for name, weight in towers.model.state_dict().items()}
     different = sorted(set(weights) ^ set(tuned)) or [n for n in tuned if weights[n].shape != tuned[n].shape]
     if different:
         raise ModelError(
@@ -193,14 +194,14 @@ def patch(
     return interpolate(weights, tuned, ratio)
 
 
-def _check_original(model: VideoCLIP, config: Mapping[str, Any], name: str) -> None:
+def _check_original(towers: OpenClipTowers, config: Mapping[str, Any], name: str) -> None:
     """Weights of one shape can still be of models that compute differently: by activation, or by heads."""
     from open_clip.transformer import QuickGELU
 
-    clip = model.towers.model
-    blocks = [*model.towers.image_blocks(), *getattr(getattr(clip, "transformer", None), "resblocks", [])]
+    clip = towers.model
+    blocks = [*towers.image_blocks(), *getattr(getattr(clip, "transformer", None), "resblocks", [])]
     activations = [getattr(getattr(block, "mlp", None), "gelu", None) for block in blocks]
-    if not model.towers.config.get("quick_gelu") or not all(isinstance(found, QuickGELU) for found in activations):
+    if not towers.config.get("quick_gelu") or not all(isinstance(found, QuickGELU) for found in activations):
         raise ModelError(
             f"'{name}' does not compute with QuickGELU, as OpenAI's CLIP and Open-VCLIP do; {_original_hint(config)}"
         )
@@ -212,7 +213,7 @@ def _check_original(model: VideoCLIP, config: Mapping[str, Any], name: str) -> N
 
 def _original_hint(config: Mapping[str, Any]) -> str:
     found = architecture_of(config)
-    return f"use --original {found}/openai" if found else "use the very model that was fine-tuned"
+    return f"use the original {found}/openai" if found else "use the very model that was fine-tuned"
 
 
 def build(state: Mapping[str, Tensor], config: Mapping[str, Any], *, name: str) -> VideoCLIP:

@@ -20,9 +20,9 @@ from olmv.errors import ModelError
 from olmv.io.paths import cache_dir
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.clip.towers import digest_weights
 from olmv.models.export.onnx import export_onnx
 from olmv.models.export.runtimes import open_runtime
+from olmv.models.fingerprint import digest_weights
 
 __all__ = ["RuntimeModel", "with_runtime"]
 
@@ -107,7 +107,7 @@ def with_runtime(model: VideoModel, kind: str) -> RuntimeModel:
     made_by = [metadata.version(name) for name in ("olmv", "torch")]
     folder = cache_dir() / "onnx" / digest_weights(model.state_dict().items(), *facts, *made_by)[:32]
     if not (folder / "export.json").is_file():
-        log.warning("exporting %s for --runtime %s, once; kept in %s", model.name, kind, folder)
+        log.warning("exporting %s for the runtime %s, once; kept in %s", model.name, kind, folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as work:
             made = export_onnx(model, Path(work) / "made", texts=False).folder

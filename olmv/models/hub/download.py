@@ -11,6 +11,7 @@ from typing import Any
 
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError, reason
 from olmv.io.network import fetching
+from olmv.models.families import foreign_family
 from olmv.models.storage.json import read_json
 
 __all__ = ["FILES", "check_repo", "client", "download", "is_model_file", "parse"]
@@ -136,8 +137,9 @@ def _cached(title: str, repo: str, revision: str | None, why: str, cure: str) ->
     from huggingface_hub import snapshot_download
 
     lacking = WeightsUnavailableError(
-        f"'{title}' cannot be fetched ({why}) and is not in the cache; {cure}, or use --model olmv-mini, which ships "
-        "with olmv"
+        f"'{title}' cannot be fetched ({why}) and is not in the cache; {cure}, or use the model olmv-mini, which "
+        "ships with olmv",
+        option="model",
     )
     try:
         # local_files_only asks for no network, whatever the switch says
@@ -183,7 +185,7 @@ def _check_told(title: str, repo: str, folder: Path) -> None:
         told[name] = read_json(folder / name, f"tell the authors of '{title}'")
     refuse_code(title, told)
     config = told["config.json"]
-    if isinstance(config, dict) and ("format" in config or config.get("model_type") == "xclip"):
+    if isinstance(config, dict) and ("format" in config or foreign_family(config) is not None):
         return
     kind = config.get("model_type") if isinstance(config, dict) else None
     cure = f"load it as hf-hub:{repo}" if "open_clip_config.json" in told else "name a model of one of these kinds"

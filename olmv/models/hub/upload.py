@@ -1,8 +1,6 @@
 """A saved model to the Hugging Face Hub, or to a folder in its place."""
 
-import contextlib
 import os
-import secrets
 import shutil
 import warnings
 from pathlib import Path
@@ -10,15 +8,14 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from olmv.errors import ModelError, OutputError, UsageError, reason
+from olmv.io.atomic import replacing_folder
 from olmv.io.network import fetching
-from olmv.models.clip.own_towers import OWN_FAMILIES
+from olmv.models.families import find_family
 from olmv.models.hub.download import PREFIX, check_repo, client, is_model_file
 from olmv.models.storage.folder import read_config
 from olmv.models.storage.label_embeddings import load_label_embeddings
 
 __all__ = ["check_link", "check_push", "is_local", "local_folder", "model_files", "push_to_hub"]
-
-_NEEDS = dict.fromkeys(OWN_FAMILIES, ("tokenizer.json",)) | {"open_clip": ("open_clip_config.json",)}
 
 
 def is_local(repo: str) -> bool:
@@ -65,10 +62,10 @@ def model_files(folder: str | Path) -> list[Path]:
             check_link(path)
     if not (folder / "config.json").is_file():
         raise ModelError(f"'{folder}' holds no config.json; name a folder that olmv saved a model in")
-    family = read_config(folder)["family"]
-    if family == "hf-xclip":
+    required = find_family(read_config(folder)["family"]).required_files
+    if required is None:
         raise ModelError(f"'{folder}' is as Hugging Face wrote it; run olmv models convert on it, then push the result")
-    for name in ("model.safetensors", "preprocess.json", *_NEEDS.get(family, ())):
+    for name in ("model.safetensors", "preprocess.json", *required):
         if not (folder / name).is_file():
             raise ModelError(f"'{folder}' lacks {name}; save the model again")
     try:
@@ -197,30 +194,15 @@ def _refused(repo: str, error: Exception) -> ModelError:
 def _copy(files: list[Path], target: Path) -> Path:
     """Copy to a new folder beside the target, then put it in its place."""
     place = Path(os.path.realpath(target))  # a link stays a link
-    mark = secrets.token_hex(4)
-    fresh, old = (place.with_name(f".{place.name}.{mark}.{kind}") for kind in ("tmp", "old"))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        fresh.mkdir()
-        for path in files:
-            shutil.copyfile(path, fresh / path.name)
-            with (fresh / path.name).open("rb") as written:
-                os.fsync(written.fileno())
-        if place.exists() and any(place.iterdir()):  # only an empty folder can be replaced in one step
-            place.rename(old)
-            try:
-                fresh.replace(place)
-            except OSError:
-                old.rename(place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            fresh.replace(place)
+        with replacing_folder(place) as fresh:
+            for path in files:
+                shutil.copyfile(path, fresh / path.name)
+                with (fresh / path.name).open("rb") as copy:
+                    os.fsync(copy.fileno())
     except OSError as error:
         raise OutputError(f"cannot write '{target}': {error.strerror or error}; choose another folder") from None
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(fresh)
     return target
 
 

@@ -1,8 +1,4 @@
-"""The towers of olmv-mini: a small image encoder for 64 px pictures and a small text encoder for English labels.
-
-The transformer blocks have the parts and names of open_clip's (`ln_1`, `attn`, `ln_2`, `mlp`), so that whatever
-changes attention there changes it here.
-"""
+"""The towers of olmv-mini: a small image encoder for 64 px pictures and a small text encoder for English labels."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,9 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from olmv.errors import ModelError
+from olmv.models.clip.block import Block
 from olmv.models.storage.json import check_sizes
 
-__all__ = ["Block", "MiniConfig", "MiniTextTower", "MiniVisionTower"]
+__all__ = ["MiniConfig", "MiniTextTower", "MiniVisionTower"]
 
 _MOST = {
     "image_size": 4096, "vision_width": 65536, "vision_layers": 200, "vision_heads": 1024, "pooled_width": 65536,
@@ -57,24 +54,6 @@ class MiniConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block over [B, N, D]."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.ln_1 = nn.LayerNorm(width)
-        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.ln_2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
-        """x [B, N, D], padding [B, N] True where there is no token -> [B, N, D]."""
-        h = self.ln_1(x)
-        x = x + self.attn(h, h, h, key_padding_mask=padding, need_weights=False)[0]
-        out: Tensor = x + self.mlp(self.ln_2(x))
-        return out
 
 
 class _ConvNorm(nn.Sequential):

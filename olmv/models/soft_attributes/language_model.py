@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from olmv.devices import choose
 from olmv.errors import ModelError, WeightsUnavailableError, reason
 from olmv.io.network import fetching
+from olmv.models.clip.tokens import padded
 from olmv.models.storage.file_checks import check_folder
 from olmv.models.storage.tokenizer_check import check_tokenizer_folder
 
-__all__ = ["LanguageModel", "load_language_model", "padded"]
+__all__ = ["LanguageModel", "load_language_model"]
 
 LABELS_FORMAT = "olmv-labels/1"
 MAX_LABEL_TOKENS = 128
@@ -121,11 +122,3 @@ def load_language_model(name: str | Path, *, device: str | torch.device = "cpu")
     if missing:
         raise ModelError(f"the language model '{name}' lacks weights such as {missing[0]}; download it again")
     return LanguageModel(model.to(placement.device), tokenizer, str(name))
-
-
-def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Rows of token ids -> ids [C, L], padded with 0 at the end, and mask [C, L] True for real ones."""
-    longest = max(map(len, rows), default=0)
-    ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], dtype=torch.long, device=device)
-    lengths = torch.tensor([len(row) for row in rows], device=device)
-    return ids.view(len(rows), longest), torch.arange(longest, device=device)[None] < lengths[:, None]

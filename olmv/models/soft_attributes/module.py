@@ -21,6 +21,7 @@ from torch.nn.functional import normalize
 from olmv.errors import ModelError, VocabularyError, reason
 from olmv.io.atomic import write_atomic
 from olmv.labels.templates import apply, resolve
+from olmv.models.clip.towers import Towers
 from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
 from olmv.models.soft_attributes.text import soft_text, token_table
 from olmv.models.storage.label_embeddings import made_folder, read_tensors, write_tensors
@@ -59,7 +60,7 @@ class SoftAttributes(nn.Module):
     Inspired by the label encoder of arXiv 2407.09073, not a reproduction.
 
     Args:
-        towers: `OwnTowers`, or `OpenClipTowers` with CLIP's own text transformer.
+        towers: olmv's own, or open_clip's with CLIP's own text transformer.
         language_model: see `load_language_model`.
         templates: a set by name, or sentences with `{}` for the label (see `olmv.labels.templates`). CLIP's own
             embedding is the mean over all of them; the soft tokens stand behind the label in the first one only, so
@@ -76,7 +77,7 @@ class SoftAttributes(nn.Module):
 
     def __init__(
         self,
-        towers: Any,
+        towers: Towers,
         language_model: LanguageModel,
         *,
         templates: str | Sequence[str] = "none",
@@ -100,7 +101,7 @@ class SoftAttributes(nn.Module):
         width = table.shape[1]
         heads = width // 64 if width % 64 == 0 else 1  # of 64, as in CLIP
         # in a tuple, out of sight of nn.Module
-        self._frozen: tuple[Any, LanguageModel] = (towers, language_model)
+        self._frozen: tuple[Towers, LanguageModel] = (towers, language_model)
         self._clip: dict[str, Tensor] = {}
         self.templates = resolve(templates)
         self.sizes = {"n_prefix": n_prefix, "n_query": n_query, "layers": layers}
@@ -114,7 +115,7 @@ class SoftAttributes(nn.Module):
         self.to(table.device)
 
     @property
-    def towers(self) -> Any:
+    def towers(self) -> Towers:
         return self._frozen[0]
 
     @property
@@ -193,7 +194,9 @@ class SoftAttributes(nn.Module):
         write_atomic(folder / "soft_attributes.json", json.dumps(described, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: str | Path, towers: Any, *, language_model: LanguageModel | None = None) -> "SoftAttributes":
+    def load(
+        cls, folder: str | Path, towers: Towers, *, language_model: LanguageModel | None = None
+    ) -> "SoftAttributes":
         """What `save` wrote, to embed new labels.
 
         Args:

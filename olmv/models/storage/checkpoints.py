@@ -110,13 +110,13 @@ def _check_zip(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error) as error:
         raise _damaged(path, error) from None
     names = [member.filename.rpartition("/")[2] for member in members]
     if "constants.pkl" in names:
         raise ModelError(
             f"{path} is a TorchScript archive, which holds code; for OpenAI's own weights give "
-            "--original ViT-B-16-quickgelu/openai instead of their file"
+            "ViT-B-16-quickgelu/openai as the original instead of their file"
         )
     if "data.pkl" not in names:
         raise ModelError(f"{path} is a zip archive, but none of torch; unpack it and name the file of weights in it")

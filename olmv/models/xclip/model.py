@@ -12,7 +12,7 @@ from torch import Tensor
 
 from olmv.errors import ModelError, reason
 from olmv.models.base import VideoEmbedding, VideoModel
-from olmv.models.clip.towers import open_clip_token_counts
+from olmv.models.open_clip.towers import open_clip_token_counts
 from olmv.models.storage.json import read_object
 from olmv.models.xclip.network import XClip
 from olmv.video.transforms import Preprocess
@@ -60,6 +60,9 @@ class XClipModel(VideoModel):
             )
 
     temporal = "x-clip"
+
+    def save_parts(self, folder: Path) -> dict[str, Any]:
+        return {"family": "xclip", "architecture": self.xclip.config.to_dict()}
 
     @property
     def embed_dim(self) -> int:

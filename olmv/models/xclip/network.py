@@ -199,17 +199,19 @@ class XClip(nn.Module):
         Raises:
             ModelError: another number or size of frames than the model is made for.
         """
-        made, given, side = self.config.frames, frames.shape[1], self.config.image_size
-        if given != made:
-            raise ModelError(f"this X-CLIP is made for {made} frames, got {given}; use --frames {made}")
+        count, side = self.config.frames, self.config.image_size
+        if frames.shape[1] != count:
+            raise ModelError(
+                f"this X-CLIP is made for {count} frames, got {frames.shape[1]}; look at {count}", option="frames"
+            )
         if frames.shape[2:] != (3, side, side):
             raise ModelError(
                 f"this X-CLIP is made for frames of 3 x {side} x {side}, got {' x '.join(map(str, frames.shape[2:]))}; "
                 "use its own preprocessing"
             )
-        features, patches = self.visual(frames.flatten(0, 1).to(self.visual.positions.dtype), made)
-        video = self.integration(features.unflatten(0, (-1, made)))
-        return _unit(video), self.prompting.context(patches, made)
+        features, patches = self.visual(frames.flatten(0, 1).to(self.visual.positions.dtype), count)
+        video = self.integration(features.unflatten(0, (-1, count)))
+        return _unit(video), self.prompting.context(patches, count)
 
     def encode_texts_ids(self, ids: Tensor) -> Tensor:
         """ids [A, L], tokens of CLIP with start and end -> [A, D], NOT normalised.

@@ -24,7 +24,7 @@ from olmv.io.digests import sha256_json
 from olmv.io.journal import open_locked
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
-from olmv.models.clip.towers import digest_weights
+from olmv.models.fingerprint import digest_weights
 from olmv.train.data.dataset import Failed, VideoDataset, batches
 
 __all__ = ["FeatureBatch", "FeatureStore", "on_device"]
