@@ -8,8 +8,7 @@ import typer
 
 from olmv.cli.help import PanelCommand
 from olmv.cli.options import QuietOption
-from olmv.cli.progress import Progress
-from olmv.progress import JobListener
+from olmv.cli.progress import ProgressView
 
 if TYPE_CHECKING:
     from olmv.train.job import TrainSummary
@@ -58,43 +57,17 @@ def train(
     path = find_config(config)
     loaded = load_config(path, set_ or [], smoke=smoke)
     folder = output or Path("runs") / (path.stem + ("_smoke" if smoke else ""))
-    view = _View(quiet=quiet)
-    try:
+    others = os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes only one talks
+    with ProgressView("steps", quiet=quiet or others) as view:
         from olmv.train.job import TrainJob, run
 
         summary = run(TrainJob(loaded, folder, resume=resume), view)
-    finally:
-        view.progress.stop()
     if summary is not None:
-        view.finished(summary)
+        _finished(summary, view)
 
 
-class _View(JobListener):
-    """Shows a run: notes, and a bar of its steps."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        from rich.console import Console
-
-        others = os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes only one talks
-        self.progress = Progress("steps", Console(stderr=True, highlight=False), quiet=quiet or others)
-
-    def note(self, text: str) -> None:
-        """Put a remark on its own line."""
-        self.progress.say(text)
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the bar."""
-        self.progress.start(total=total, done=done)
-
-    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
-        """Count one more step, or show a stage of its own, such as encoding clips."""
-        if stage:
-            self.progress.side(stage, done, total)
-        else:
-            self.progress.step()
-
-    def finished(self, summary: "TrainSummary") -> None:
-        """Write the last lines: figures, and what was written."""
-        for name, value in summary.figures.items():
-            self.progress.say(f"{name} {value:.3f}")
-        self.progress.say(f"wrote {summary.model}; try: olmv predict VIDEOS --labels LABELS --model {summary.model}")
+def _finished(summary: "TrainSummary", view: ProgressView) -> None:
+    """Write the last lines: figures, and what was written."""
+    for name, value in summary.figures.items():
+        view.note(f"{name} {value:.3f}")
+    view.note(f"wrote {summary.model}; try: olmv predict VIDEOS --labels LABELS --model {summary.model}")

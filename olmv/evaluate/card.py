@@ -6,7 +6,6 @@ What others wrote into the card stays. Our own parts stand between marks, so tha
 import json
 import math
 import re
-import secrets
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import olmv
 from olmv.errors import ModelError, UsageError, reason
 from olmv.evaluate.results import Result
-from olmv.io.atomic import write_atomic
+from olmv.io.atomic import temporary_beside, write_atomic
 from olmv.io.network import quiet
 from olmv.io.paths import read_text
 from olmv.pages.figures import HEADLINES, deviation, shown, title
@@ -57,7 +56,7 @@ def write_card(folder: str | Path, evaluations: Sequence[str | Path], *, model: 
     card = read_text(path) if path.is_file() else f"# {markdown(model.rpartition('/')[2])}\n"
     card = card_with_results(card, results, model=model)
     if path.is_symlink():  # in the Hub's cache: the file that it leads to is not ours to change
-        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        fresh = temporary_beside(path)
         write_atomic(fresh, card)
         fresh.replace(path)
     else:
@@ -66,7 +65,7 @@ def write_card(folder: str | Path, evaluations: Sequence[str | Path], *, model: 
 
 
 def card_with_results(card: str, results: Sequence[Result], *, model: str) -> str:
-    """The card with how to use the model and what was measured of it at its end; doing it twice changes nothing.
+    """Return the card with how to use the model and what was measured of it at its end; doing it twice changes nothing.
 
     An earlier evaluation is replaced, in the text and in the metadata; without results it stays. No absolute path of
     this machine is in what is added, and labels, notes and names are plain text in it.
@@ -107,7 +106,7 @@ def card_with_results(card: str, results: Sequence[Result], *, model: str) -> st
 
 
 def markdown(text: object) -> str:
-    """Any text as plain words of one line in Markdown, in a table too: nothing in it is markup, a link or a path."""
+    """Write any text as plain words of one line in Markdown, in a table too: no markup, no link, no path."""
     plain = "".join(char if char.isprintable() else " " for char in without_paths(str(text)))
     plain = " ".join(plain.split())
     plain = plain if len(plain) <= _TEXT_MOST else plain[: _TEXT_MOST - 1] + "…"
@@ -117,7 +116,7 @@ def markdown(text: object) -> str:
 
 
 def without_paths(text: str) -> str:
-    """`text` with the last part of every absolute path in it in the place of the path."""
+    """Return `text` with the last part of every absolute path in it in the place of the path."""
     return "; ".join(_last_part(part) for part in text.split("; "))
 
 
@@ -128,7 +127,7 @@ def _last_part(text: str) -> str:
 
 
 def _check_weights(folder: Path, evaluations: Sequence[str | Path], results: Sequence[Result]) -> None:
-    """Raises UsageError for an evaluation of another model: figures of somebody else's weights help nobody."""
+    """Raise UsageError for an evaluation of another model: figures of somebody else's weights help nobody."""
     from olmv.models.fingerprint import digest_weights
     from olmv.models.registry import load_model
 
@@ -147,7 +146,7 @@ def _check_weights(folder: Path, evaluations: Sequence[str | Path], results: Seq
 
 
 def _with_part(text: str, name: str, part: str) -> str:
-    """The text with our part of this name in the place of an earlier one, else at the end."""
+    """Return the text with our part of this name in the place of an earlier one, else at the end."""
     begin, end = f"<!-- olmv: {name} -->", f"<!-- olmv: end of {name} -->"
     marked = f"{begin}\n{part.strip()}\n{end}"
     found = re.search(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
@@ -175,7 +174,7 @@ for prediction in classifier.predict(["clip.mp4"], Vocabulary.from_names(["dog",
 
 
 def _metadata(results: Sequence[Result]) -> "list[EvalResult]":
-    """The headline figures as the Hub's model index has them."""
+    """Return the headline figures as the Hub's model index has them."""
     from huggingface_hub import EvalResult
 
     protocols = [result.protocol for result in results]
@@ -255,6 +254,6 @@ def _some(labels: Sequence[str], most: int = 8) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table of cells that are Markdown already, and an empty line."""
+    """Return a table of cells that are Markdown already, and an empty line."""
     made: list[Any] = [heads, ["---"] * len(heads), *rows]
     return [*(f"| {' | '.join(row)} |" for row in made), ""]

@@ -35,12 +35,12 @@ class Common:
     notes: list[str]
 
     def logits(self, result: Result, side: int) -> Floats:
-        """[N, C] of one side."""
+        """Return [N, C] of one side."""
         return result.logit()[np.ix_(self.rows[side], self.columns[side])]
 
 
 def common_part(a: Result, b: Result) -> Common:
-    """The videos and labels that both results have, without the videos that failed or whose truth differs.
+    """Find the videos and labels that both results have, without the videos that failed or whose truth differs.
 
     Raises:
         UsageError: no video or no label in common, or no video is left.
@@ -83,18 +83,18 @@ def common_part(a: Result, b: Result) -> Common:
     return Common((rows[0][keep], rows[1][keep]), columns, truths[0][keep], notes)
 
 
-def _matched(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Places of the items that occur once in either."""
+def _unique_matches(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return places of the items that occur once in either."""
     counts_a, counts_b = Counter(a), Counter(b)
     places = {item: index for index, item in enumerate(b) if counts_b[item] == 1}
     return [(i, places[item]) for i, item in enumerate(a) if counts_a[item] == 1 and item in places]
 
 
 def _common_labels(a: Result, b: Result) -> list[tuple[int, int]]:
-    """By class (how the label is worded may be what is compared), else by text, else by both; the most matches win."""
+    """Pair labels by class, else by text, else by both; the most matches win. A wording may be what is compared."""
     keys = [(result.classes or result.labels, result.labels) for result in (a, b)]
-    tries = [_matched(keys[0][which], keys[1][which]) for which in (0, 1)]
-    tries.append(_matched(list(zip(*keys[0], strict=True)), list(zip(*keys[1], strict=True))))
+    tries = [_unique_matches(keys[0][which], keys[1][which]) for which in (0, 1)]
+    tries.append(_unique_matches(list(zip(*keys[0], strict=True)), list(zip(*keys[1], strict=True))))
     return max(tries, key=len)
 
 

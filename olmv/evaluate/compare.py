@@ -100,7 +100,7 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
 
 
 def _same(results: tuple[Result, Result], common: Common) -> list[str]:
-    """A remark where there is nothing to compare."""
+    """Return a remark where there is nothing to compare."""
     first, second = (common.logits(result, side) for side, result in enumerate(results))
     return ["both results have the same scores"] if np.array_equal(first, second, equal_nan=True) else []
 
@@ -140,7 +140,7 @@ def _single_label(
 
 
 def _mean_of_splits(hits: Floats, member: Bools) -> Callable[[Ints], float]:
-    """The mean over splits of their videos' hits, both [N, S], for drawn videos."""
+    """Return the mean over splits of their videos' hits, both [N, S], for drawn videos."""
 
     def statistic(drawn: Ints) -> float:
         counts = member[drawn].sum(axis=0)
@@ -196,7 +196,7 @@ def _multi_label(results: tuple[Result, Result], common: Common) -> tuple[dict[s
 
 
 def _probabilities(results: tuple[Result, Result], common: Common) -> list[tuple[Floats, Floats]]:
-    """Per side the probabilities [N, C] and thresholds [C]."""
+    """Return per side the probabilities [N, C] and thresholds [C]."""
     found = []
     for side, result in enumerate(results):
         thresholds = np.array(result.thresholds or [0.5] * len(result.labels), dtype=np.float64)
@@ -206,7 +206,7 @@ def _probabilities(results: tuple[Result, Result], common: Common) -> list[tuple
 
 
 def _groups(results: tuple[Result, Result], common: Common, folder: Path) -> dict[str, dict[str, Difference]]:
-    """The mAP and F1 of every group of labels, as the first folder's labels.csv tells them."""
+    """Compare the mAP and F1 of every group of labels, as the first folder's labels.csv tells them."""
     path = folder / "labels.csv"
     if not path.is_file() or not results[0].groups:
         return {}
@@ -258,7 +258,7 @@ def _settings(a: Result, b: Result) -> tuple[tuple[str, str, str], ...]:
 
 
 def _names(a: Path, b: Path) -> tuple[str, str]:
-    """The folders' own names; with their parents' where these are the same."""
+    """Return the folders' own names; with their parents' where these are the same."""
     a, b = a.resolve(), b.resolve()
     return (a.name, b.name) if a.name != b.name else (f"{a.parent.name}/{a.name}", f"{b.parent.name}/{b.name}")
 

@@ -21,7 +21,7 @@ _SHORT = 1e-4  # a probability is written with six digits
 def benchmark_of(
     predictions: Path, truth: Path, *, unseen: Sequence[str] = (), allow_unknown: bool = False
 ) -> tuple[Benchmark, NDArray[np.float32], list[dict[str, Any]], Scored]:
-    """The videos that have both a prediction and a truth.
+    """Make a benchmark of the videos that have both a prediction and a truth.
 
     Args:
         predictions: rows of `olmv predict`.
@@ -65,7 +65,7 @@ def benchmark_of(
 
 
 def remarks(joined: Joined) -> list[str]:
-    """What had no counterpart, one line each, a few named."""
+    """Say what had no counterpart, one line each, a few named."""
     told = (
         (joined.without_prediction, "videos of the truth have no prediction"),
         (joined.without_truth, "predicted videos are not in the truth"),
@@ -81,7 +81,7 @@ def remarks(joined: Joined) -> list[str]:
 
 
 def _logits(scored: Scored) -> NDArray[np.float64]:
-    """Logits whose sigmoid is the probability that was written: thresholds with a scaling change the one only."""
+    """Return logits whose sigmoid is the written probability: thresholds with a scaling change the one only."""
     if np.abs(sigmoid(scored.logit) - scored.probability).max() < _SHORT:
         return scored.logit
     return logit_of(np.clip(scored.probability, 1e-9, 1 - 1e-9))

@@ -126,7 +126,7 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
 def _truth_matrix(
     lookup: LabelLookup, true: Sequence[Sequence[str]], *, allow_unknown: bool
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
-    """[N, C], and how often each label that is not among the C was true."""
+    """Return [N, C], and how often each label that is not among the C was true."""
     matrix = np.zeros((len(true), len(lookup.labels)), dtype=bool)
     unknown: Counter[str] = Counter()
     for video, names in enumerate(true):

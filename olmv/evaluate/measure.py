@@ -33,7 +33,7 @@ class Measured:
 
 
 def combined(scores: NDArray[Any], combine: Combine = "logits") -> NDArray[np.float64]:
-    """Views [N, V, C] -> [N, C]: the mean of logits, or the logarithm of the mean of softmaxes (X-CLIP)."""
+    """Combine views [N, V, C] to [N, C]: the mean of logits, or the logarithm of the mean of softmaxes (X-CLIP)."""
     if combine == "logits" or scores.shape[1] == 1:
         return np.asarray(scores.mean(axis=1, dtype=np.float64))
     of_views = log_softmax(scores, axis=2)
@@ -43,7 +43,7 @@ def combined(scores: NDArray[Any], combine: Combine = "logits") -> NDArray[np.fl
 def measure(
     benchmark: Benchmark, scores: NDArray[np.float32], combine: Combine, thresholds: Sequence[float] = ()
 ) -> Measured:
-    """All figures of a benchmark.
+    """Take all figures of a benchmark.
 
     Args:
         benchmark: what is true.
@@ -133,7 +133,7 @@ def _multi_label(
 
 
 def truth_of(benchmark: Benchmark) -> NDArray[np.bool_]:
-    """Which label is true of which video, [N, C]."""
+    """Tell which label is true of which video, [N, C]."""
     truth = np.zeros((len(benchmark.videos), len(benchmark.labels)), dtype=bool)
     for row, labels in zip(truth, benchmark.truth, strict=True):
         row[list(labels)] = True
@@ -141,7 +141,7 @@ def truth_of(benchmark: Benchmark) -> NDArray[np.bool_]:
 
 
 def _floats(values: Any) -> dict[str, float]:
-    """The figures among the fields."""
+    """Return the figures among the fields."""
     items = values.items() if isinstance(values, dict) else vars(values).items()
     return {name: float(value) for name, value in items if isinstance(value, float)}
 

@@ -46,7 +46,7 @@ _COUNTS = ("support", "predicted", "confused")
 
 
 def pictures(result: Result) -> dict[str, tuple[str, plots.Picture]]:
-    """The pictures that suit the kind: file stem -> (what it shows, picture). Empty where there are no scores."""
+    """Draw the pictures that suit the kind: file stem -> (what it shows, picture). Empty where there are no scores."""
     ok = result.ok
     made: dict[str, tuple[str, plots.Picture]] = {}
     if len(result.splits) > 1:
@@ -145,7 +145,7 @@ def write_result_page(folder: str | Path, result: Result, table: Sequence[Mappin
 
 
 def moment(created: str) -> str:
-    """An ISO time as `2026-11-21 18:40 UTC`; what is no such time is left as it is."""
+    """Write an ISO time as `2026-11-21 18:40 UTC`; what is no such time is left as it is."""
     try:
         time = datetime.fromisoformat(created)
     except ValueError:
@@ -154,7 +154,7 @@ def moment(created: str) -> str:
 
 
 def setting_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Settings as (name, text); lists are joined, nested ones are spelt out as `outer · inner`."""
+    """Return settings as (name, text); lists are joined, nested ones are spelt out as `outer · inner`."""
     rows: list[tuple[str, str]] = []
     for name, value in settings.items():
         if isinstance(value, Mapping):
@@ -170,7 +170,7 @@ def setting_rows(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def interval(result: Result, name: str) -> str:
-    """`81.2 – 84.0`, or nothing where there is none."""
+    """Write `81.2 – 84.0`, or nothing where there is none."""
     if not all(map(math.isfinite, result.intervals.get(name, (math.nan,)))):
         return ""
     low, high = (shown(name, value).removesuffix(" %") for value in result.intervals[name])
@@ -265,12 +265,12 @@ def _failed(video: Mapping[str, Any]) -> dict[str, str]:
 
 
 def file_name(video: str) -> dict[str, str]:
-    """A path and its last part, which is what a page has room for."""
+    """Return a path and its last part, which is what a page has room for."""
     return {"path": video, "name": PurePath(video).name or video}
 
 
 def _worst(result: Result, table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The labels that fail most, with the files on which they do."""
+    """List the labels that fail most, with the files on which they do."""
     if result.scores is None or result.kind == "retrieval":
         return []
     measure = "ap" if result.kind == "multi-label" else "accuracy"

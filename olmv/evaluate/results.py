@@ -114,7 +114,7 @@ class Result:
         return np.asarray(np.isfinite(self.scores).all(axis=(1, 2)))
 
     def logit(self) -> NDArray[np.float64]:
-        """One logit per video and label, [N, C], the views combined; NaN for a video that failed.
+        """Return one logit per video and label, [N, C], the views combined; NaN for a video that failed.
 
         Raises:
             UsageError: the folder has no scores.
@@ -126,7 +126,7 @@ class Result:
         return combined(self.scores, self.combine)
 
     def probability(self) -> NDArray[np.float64]:
-        """Sigmoid of `logit` for multi-label, else its softmax over the labels, [N, C]; NaN for a video that failed."""
+        """Return the sigmoid of `logit` for multi-label, else its softmax over labels, [N, C]; NaN for failed ones."""
         logit = self.logit()
         if self.kind == "multi-label":
             return sigmoid(logit)
@@ -207,7 +207,7 @@ def write_result(folder: str | Path, result: Result, table: Sequence[Mapping[str
 
 
 def _is_there(scores: NDArray[np.float32], path: Path) -> bool:
-    """Whether these are the scores that lie in the file already."""
+    """Tell whether these are the scores that lie in the file already."""
     base: Any = scores  # np.asarray of a mapped array keeps it as its base
     while base is not None and not isinstance(base, np.memmap):
         base = getattr(base, "base", None)
@@ -217,7 +217,7 @@ def _is_there(scores: NDArray[np.float32], path: Path) -> bool:
 
 
 def scored_of_result(folder: str | Path) -> "Scored":
-    """The scores of a multi-label result folder beside their truth, without the videos that failed.
+    """Read the scores of a multi-label result folder beside their truth, without the videos that failed.
 
     Raises:
         InputError, UsageError: as `Result.load`; or it is not multi-label, has no scores, or none that are numbers.
@@ -238,7 +238,7 @@ def scored_of_result(folder: str | Path) -> "Scored":
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """Indented JSON that can be written as UTF-8; numbers without fractions share a line."""
+    """Write indented JSON that can be written as UTF-8; numbers without fractions share a line."""
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     try:
         text.encode("utf-8")

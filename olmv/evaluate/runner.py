@@ -207,7 +207,7 @@ def _check_row(row: Mapping[str, Any]) -> None:
 
 
 def _mapped(path: Path, shape: tuple[int, ...], *, new: bool) -> Any:
-    """The array on disk; filled with NaN where it is new."""
+    """Map the array on disk; filled with NaN where it is new."""
     try:
         if not new:
             reserve(path)  # a copy of it may have holes

@@ -28,7 +28,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 
 def label_table(result: "Result", groups: Mapping[str, Sequence[int]] | None = None) -> list[dict[str, Any]]:
-    """One row per label with the `COLUMNS` of the kind, from the videos that have scores; empty for retrieval.
+    """Make one row per label with the `COLUMNS` of the kind, from the videos that have scores; empty for retrieval.
 
     Args:
         result: with scores.
@@ -81,7 +81,7 @@ def _single_label(result: "Result", ok: Any) -> list[dict[str, Any]]:
 
 
 def csv_text(kind: str, table: Sequence[Mapping[str, Any]]) -> str:
-    """The table as csv; a number that does not exist is an empty cell."""
+    """Write the table as csv; a number that does not exist is an empty cell."""
     held = io.StringIO()
     writer = csv.DictWriter(held, COLUMNS[kind], extrasaction="ignore", restval="")
     writer.writeheader()

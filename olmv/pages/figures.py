@@ -41,12 +41,12 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
 
 
 def title(name: str) -> str:
-    """What people call a metric."""
+    """Return what people call a metric."""
     return NAMES.get(name, name.replace("_", " "))
 
 
 def shown(name: str, value: float | None) -> str:
-    """A figure as people read it: shares in percent, thresholds and ranks as they are, "–" where there is none."""
+    """Write a figure as people read it: shares in percent, thresholds and ranks as they are, "–" for none."""
     if value is None or not math.isfinite(value):
         return "–"
     if "threshold" in name:
@@ -57,7 +57,7 @@ def shown(name: str, value: float | None) -> str:
 
 
 def deviation(values: Iterable[float]) -> tuple[float, float]:
-    """Mean and standard deviation (of the population, as Open-VCLIP's `np.std`) of a metric over splits."""
+    """Return the mean and standard deviation (of the population, as Open-VCLIP's `np.std`) of a metric over splits."""
     import numpy as np
 
     numbers = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)

@@ -14,12 +14,12 @@ _ESCAPES = str.maketrans(
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX prints as it is: one line, nothing in it a command."""
+    """Escape text so that LaTeX prints it as it is: one line, nothing in it a command."""
     return " ".join(text.split()).translate(_ESCAPES)
 
 
 def latex_table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A `table` whose first column is text and whose others are figures.
+    """Write a `table` whose first column is text and whose others are figures.
 
     Args:
         caption: below the table; plain text, as all cells are.

@@ -52,7 +52,7 @@ def asset(name: str) -> str:
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """Bytes as a `data:` address, for `img src`."""
+    """Write bytes as a `data:` address, for `img src`."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 

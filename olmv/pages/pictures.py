@@ -67,7 +67,7 @@ class PictureStore:
         self._offsets[video] = offset
 
     def get(self, video: str) -> Pictures | None:
-        """The pictures of one video, or None."""
+        """Return the pictures of one video, or None."""
         if video not in self._offsets:
             return None
         self._file.seek(self._offsets[video])

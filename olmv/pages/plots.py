@@ -49,7 +49,7 @@ class Picture(NamedTuple):
 
 
 def _picture(draw: Callable[..., None]) -> Callable[..., Picture]:
-    """`draw(figure, ...)` becomes a function that returns the picture, whatever the user's own matplotlibrc says."""
+    """Make of `draw(figure, ...)` a function that returns the picture, whatever the user's own matplotlibrc says."""
 
     @wraps(draw)
     def drawn(*arguments: Any, **options: Any) -> Picture:
@@ -86,7 +86,7 @@ def _picture(draw: Callable[..., None]) -> Callable[..., Picture]:
 
 
 def short(label: str) -> str:
-    """A label as matplotlib may draw it: one line, at most 30 characters, `$` no mathematics."""
+    """Return a label as matplotlib may draw it: one line, at most 30 characters, `$` no mathematics."""
     text = " ".join(label.split())
     if len(text) > LONGEST_LABEL:
         text = text[: LONGEST_LABEL - 1] + "…"
@@ -96,7 +96,7 @@ def short(label: str) -> str:
 
 @_picture
 def pr_curves(figure: Any, probability: Floats, truth: Bools, labels: Sequence[str], ap: Floats) -> None:
-    """Precision over recall: the mean over labels, all pairs together, and the best and worst labels.
+    """Draw precision over recall: the mean over labels, all pairs together, and the best and worst labels.
 
     Args:
         figure: given by the decorator, not by the caller.
@@ -132,7 +132,7 @@ def pr_curves(figure: Any, probability: Floats, truth: Bools, labels: Sequence[s
 
 @_picture
 def reliability(figure: Any, measured: "MultiLabel") -> None:
-    """Of the pairs given a probability, the share that is true; below, how many pairs there are.
+    """Draw the share that is true of the pairs with each probability; below, how many pairs there are.
 
     Args:
         figure: given by the decorator, not by the caller.
@@ -153,7 +153,7 @@ def reliability(figure: Any, measured: "MultiLabel") -> None:
 
 @_picture
 def threshold_sweep(figure: Any, probability: Floats, truth: Bools, measured: "MultiLabel") -> None:
-    """Precision, recall and F1 over one threshold for all labels, with the peaks marked.
+    """Draw precision, recall and F1 over one threshold for all labels, with the peaks marked.
 
     Args:
         figure: given by the decorator, not by the caller.
@@ -197,26 +197,26 @@ def threshold_sweep(figure: Any, probability: Floats, truth: Bools, measured: "M
 
 
 def _counts(column: Floats, true: Bools, thresholds: Floats) -> tuple[Any, Any, Any]:
-    """Of one label, at every threshold: how often it is predicted and true, predicted, and true."""
+    """Count for one label, at every threshold, how often it is predicted and true, predicted, and true."""
     hits, everything = np.sort(column[true]), np.sort(column)
     found = hits.size - np.searchsorted(hits, thresholds)
     return found, everything.size - np.searchsorted(everything, thresholds), np.full(found.shape, hits.size)
 
 
 def co_occurrence(predicted: Bools, truth: Bools) -> Floats:
-    """On how many videos label j is predicted, though false, where label i is true: [C, C]."""
+    """Count on how many videos label j is predicted, though false, where label i is true: [C, C]."""
     return (truth.T.astype(np.float32) @ (predicted & ~truth).astype(np.float32)).astype(np.float64)
 
 
 def confusion(predicted: NDArray[np.int64], truth: NDArray[np.int64], labels: int) -> Floats:
-    """On how many videos class j is predicted where class i is true: [C, C]."""
+    """Count on how many videos class j is predicted where class i is true: [C, C]."""
     counts = np.bincount(truth * labels + predicted, minlength=labels * labels)
     return counts.reshape(labels, labels).astype(np.float64)
 
 
 @_picture
 def heat_map(figure: Any, counts: Floats, support: NDArray[np.int64], labels: Sequence[str], *, title: str) -> None:
-    """The rows and columns of a confusion matrix that hold the most errors, at most 30, as shares of the row's videos.
+    """Draw the rows and columns of a confusion matrix with the most errors, at most 30, as shares of the row's videos.
 
     Args:
         figure: given by the decorator, not by the caller.
@@ -245,7 +245,7 @@ def heat_map(figure: Any, counts: Floats, support: NDArray[np.int64], labels: Se
 
 @_picture
 def splits(figure: Any, values: Mapping[str, float], *, metric: str) -> None:
-    """One metric (0..1) on every split, with mean and standard deviation.
+    """Draw one metric (0..1) on every split, with mean and standard deviation.
 
     Args:
         figure: given by the decorator, not by the caller.
@@ -267,7 +267,7 @@ def splits(figure: Any, values: Mapping[str, float], *, metric: str) -> None:
 
 @_picture
 def rank_histogram(figure: Any, text_to_video: NDArray[np.int64], video_to_text: NDArray[np.int64]) -> None:
-    """At which rank the first right answer comes, cumulated: recall over rank.
+    """Draw at which rank the first right answer comes, cumulated: recall over rank.
 
     Args:
         figure: given by the decorator, not by the caller.

@@ -13,30 +13,30 @@ __all__ = ["model_card"]
 
 
 def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve | None, *, versions_file: Path) -> str:
-    """The card as Markdown."""
+    """Write the card as Markdown."""
     versions = json.loads(versions_file.read_text(encoding="utf-8"))
-    asked, rule = config.model, config.regularization
-    kept = [
+    model, rule = config.model, config.regularization
+    restraints = [
         f"interpolated weight regularisation (strength {rule.iwr:g}, ratio up to {rule.iwr_max_ratio:g})"
         if rule.iwr
         else "",
         f"L2 to the original (weight {rule.l2:g})" if rule.l2 else "",
         f"the mean of the epochs after {rule.swa_start}" if rule.swa_start is not None else "",
-        "image tower frozen" if asked.train == "new" else "",
+        "image tower frozen" if model.train == "new" else "",
         f"patched with the original at ratio {curve.ratio:g} ({curve.rule})" if curve else "",
     ]
-    told = "; ".join(part for part in kept if part) or "none (plain fine-tuning)"
+    restraint = "; ".join(part for part in restraints if part) or "none (plain fine-tuning)"
     lines = [
         f"# {config.description or 'A fine-tuned video CLIP'}",
         "",
-        f"Fine-tuned by `olmv train` from `{asked.name}`"
-        + (" with RANDOM weights: it knows nothing" if asked.random_weights else "")
-        + f"; temporal module `{asked.temporal or 'as saved'}`.",
+        f"Fine-tuned by `olmv train` from `{model.name}`"
+        + (" with RANDOM weights: it knows nothing" if model.random_weights else "")
+        + f"; temporal module `{model.temporal or 'as saved'}`.",
         "",
         f"- Loss: {config.objective.label}"
         + (f", captions with weight {config.objective.caption_weight:g}" if config.objective.caption_weight else ""),
-        f"- Kept near the original by: {told}",
-        f"- Training data: {_told(config.data.train)}",
+        f"- Kept near the original by: {restraint}",
+        f"- Training data: {_words(config.data.train)}",
         f"- olmv {versions.get('olmv')}, torch {versions.get('torch')}, revision {versions.get('git') or 'unknown'}",
         "",
         "## Figures",
@@ -64,15 +64,15 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
             "| ratio | " + " | ".join(f"`{n}`" for n in names) + " |",
         ]
         lines.append("|---|" + "---|" * len(names))
-        for ratio, found in curve.points.items():
-            cells = " | ".join(f"{found[n]:.3f}" if n in found else "" for n in names)
+        for ratio, measured in curve.points.items():
+            cells = " | ".join(f"{measured[n]:.3f}" if n in measured else "" for n in names)
             lines.append(f"| {ratio:g} | {cells} |")
     plain = yaml.safe_dump(config.to_dict(), sort_keys=False)
     lines += ["", "## Config", "", "```yaml", plain.rstrip(), "```", ""]
     return "\n".join(lines)
 
 
-def _told(source: Source) -> str:
+def _words(source: Source) -> str:
     if source.moji is not None:
         return f"{source.moji.clips} drawn clips an epoch of the Moji world, not footage, seed {source.moji.seed}"
     # the last part of a path: a card is published, and folders of this machine are nobody's business
@@ -81,5 +81,5 @@ def _told(source: Source) -> str:
 
 
 def _end(curve: Curve | None) -> Mapping[str, float] | None:
-    """The original's figures, where the sweep has them."""
+    """Return the original's figures, where the sweep has them."""
     return curve.points.get(1.0) if curve else None

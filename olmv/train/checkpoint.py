@@ -7,7 +7,6 @@ Data order, frames, augmentation, interpolation ratios and dropout follow from (
 step number is all that a resumed run needs beside the numbers here.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -20,9 +19,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from olmv.errors import ModelError, OutputError, reason
+from olmv.errors import ModelError, OutputError, TrainingError, reason
+from olmv.io.atomic import replacing_folder, write_atomic
 
-__all__ = ["Checkpoint", "latest_checkpoint", "load_tensors", "read_checkpoint", "save_tensors", "write_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "latest_checkpoint",
+    "load_optimizer_tensors",
+    "load_tensors",
+    "load_weights",
+    "optimizer_tensors",
+    "read_checkpoint",
+    "save_tensors",
+    "write_checkpoint",
+]
 
 FORMAT = "olmv-checkpoint/1"
 _NAME = re.compile(r"step_(\d+)")
@@ -95,36 +105,27 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int = 2) -> 
         OutputError: it cannot be written; what was there before is untouched.
     """
     target = folder / f"step_{checkpoint.step:06d}"
-    temporary = folder / f".{target.name}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        save_tensors(temporary / "weights.safetensors", checkpoint.weights)
-        save_tensors(temporary / "optimizer.safetensors", checkpoint.optimizer)
-        if checkpoint.average:
-            save_tensors(temporary / "average.safetensors", checkpoint.average)
-        state = {k: v for k, v in _fields(checkpoint).items() if not _is_tensors(v)}
-        with (temporary / "state.json").open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"format": FORMAT, **state}, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.rmtree(target, ignore_errors=True)  # the same step, saved twice
-        temporary.replace(target)
+        with replacing_folder(target) as fresh:  # the same step may be saved twice
+            save_tensors(fresh / "weights.safetensors", checkpoint.weights)
+            save_tensors(fresh / "optimizer.safetensors", checkpoint.optimizer)
+            if checkpoint.average:
+                save_tensors(fresh / "average.safetensors", checkpoint.average)
+            state = {k: v for k, v in _fields(checkpoint).items() if not _is_tensors(v)}
+            write_atomic(fresh / "state.json", json.dumps({"format": FORMAT, **state}, indent=1) + "\n")
     except OSError as error:
         raise OutputError(
             f"cannot write '{target}': {error.strerror or error}; free some space, run it again"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(temporary, ignore_errors=True)
-    for _, old in _checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    outdated = [path for _, path in _checkpoints(folder)[:-keep]]
+    for path in (*outdated, *folder.glob(".*.tmp")):  # and what a killed run had begun to write
+        shutil.rmtree(path, ignore_errors=True)
     return target
 
 
 def _fields(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Fields by name, tensors not copied."""
+    """Return fields by name, tensors not copied."""
     return {name: getattr(checkpoint, name) for name in checkpoint.__dataclass_fields__}
 
 
@@ -135,20 +136,20 @@ def _is_tensors(value: Any) -> bool:
 def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
     if not folder.is_dir():
         return []
-    found = [
+    complete = [
         (int(m[1]), p) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name)) and (p / "state.json").is_file()
     ]
-    return sorted(found)
+    return sorted(complete)
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint, or None."""
-    found = _checkpoints(folder)
-    return found[-1][1] if found else None
+    """Return the newest complete checkpoint, or None."""
+    complete = _checkpoints(folder)
+    return complete[-1][1] if complete else None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The inverse of `write_checkpoint`.
+    """Read what `write_checkpoint` wrote.
 
     Raises:
         ModelError: a file is missing or broken.
@@ -171,7 +172,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: Mapping[int, str]) -> dict[str, Tensor]:
-    """AdamW's moments and step counts as flat tensors: `NAME/exp_avg`, ... (`names`: id of parameter -> name)."""
+    """Return AdamW's moments and step counts as flat tensors: `NAME/exp_avg`, ... (`names`: id of weight -> name)."""
     flat: dict[str, Tensor] = {}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -193,3 +194,16 @@ def load_optimizer_tensors(
             state = optimizer.state[parameter]
             for key, value in by_name.get(names[id(parameter)], {}).items():
                 state[key] = value.clone() if key == "step" else value.to(parameter.device, parameter.dtype)
+
+
+def load_weights(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+    """Copy saved weights into the model's own.
+
+    Raises:
+        TrainingError: names or shapes differ.
+    """
+    for name, weight in weights.items():
+        if name not in saved or saved[name].shape != weight.shape:
+            raise TrainingError(f"the checkpoint does not fit the model at '{name}'; start over", option="resume")
+        with torch.no_grad():
+            weight.copy_(saved[name])

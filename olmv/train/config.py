@@ -1,26 +1,18 @@
-"""A training run as data: a YAML file, read into frozen dataclasses.
-
-    config = load_config("configs/moji_motions.yaml", overrides=["optimizer.epochs=3"])
+"""A training run as data: frozen dataclasses, which `olmv.train.config_file` reads from YAML.
 
 Every key has its meaning and unit beside it here; an unknown one is refused with the nearest known one.
 """
 
-import copy
-import dataclasses
-import difflib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_origin
+from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from olmv.errors import InputError, UsageError
-from olmv.io.paths import read_text, share_dir
-from olmv.io.plain_yaml import load_yaml
+from olmv.errors import UsageError
+from olmv.train.config_errors import explain
 
 __all__ = [
     "Augmentation",
@@ -35,9 +27,6 @@ __all__ = [
     "Source",
     "Sweep",
     "TrainConfig",
-    "find_config",
-    "load_config",
-    "parse_config",
 ]
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -236,13 +225,13 @@ class TrainConfig:
             raise ValueError("sweep.ratios lacks 1.0, at which the guard's own score is measured; add it")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, as `config.yaml` of a run folder holds it."""
+        """Return plain data, as `config.yaml` of a run folder holds it."""
         plain: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
         return plain
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, source: str = "the config") -> Self:
-        """Checked config from plain data.
+        """Check plain data and make a config of it.
 
         Raises:
             UsageError: an unknown key (the nearest known one is named), a missing one, or a bad value.
@@ -250,130 +239,4 @@ class TrainConfig:
         try:
             return TypeAdapter(cls).validate_python(dict(values))
         except ValidationError as error:
-            raise UsageError(f"{source}: {_explain(error)}") from None
-
-
-def find_config(name: str) -> Path:
-    """A path as it is; otherwise the config of this name that ships with olmv.
-
-    Raises:
-        InputError: neither; close matches are named.
-    """
-    path = Path(name)
-    if path.is_file() or path.suffix in (".yaml", ".yml"):
-        return path
-    shipped = {p.stem: p for p in sorted(share_dir("configs").glob("*.yaml"))}
-    if name not in shipped:
-        close = difflib.get_close_matches(name, shipped, n=3) or list(shipped)
-        raise InputError(f"no config file or shipped config is called '{name}'; there are {', '.join(close)}")
-    return shipped[name]
-
-
-def load_config(path: str | Path, overrides: Iterable[str] = (), *, smoke: bool = False) -> TrainConfig:
-    """Read a config file.
-
-    Args:
-        path: YAML. Relative paths in it are relative to the working directory.
-        overrides: `key.sub=value`, the value as YAML; later ones win.
-        smoke: apply the file's own `smoke` overrides: a run of a minute that shows that everything fits.
-
-    Raises:
-        InputError: no such file, or not YAML.
-        UsageError: unknown keys, bad values, bad overrides, or no smoke mode.
-    """
-    try:
-        values = load_yaml(read_text(path, error=InputError), _Loader)
-    except yaml.YAMLError as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"{path} is not YAML: {told}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} holds no keys; a config starts with `data:`")
-    quick = values.pop("smoke", None)
-    overrides = list(overrides)
-    if not smoke:
-        return parse_config(values, overrides, source=str(path))
-    if not isinstance(quick, dict):
-        raise UsageError(f"{path} has no `smoke` section; run it without --smoke")
-    small = copy.deepcopy(values)
-    for key, value in quick.items():
-        _put(small, str(key).split("."), value)
-    try:
-        return parse_config(small, overrides, source=f"{path} with what --smoke adds to it")
-    except UsageError:
-        parse_config(values, overrides, source=str(path))  # its own faults are told as such
-        raise
-
-
-def parse_config(
-    values: Mapping[str, Any], overrides: Iterable[str] = (), *, source: str = "the config"
-) -> TrainConfig:
-    """A config from plain data and `key=value` overrides.
-
-    Raises:
-        UsageError: unknown keys, bad values or bad overrides.
-    """
-    merged = copy.deepcopy(dict(values))
-    for item in overrides:
-        key, sign, text = item.partition("=")
-        if not sign or not key.strip():
-            raise UsageError(f"--set {item!r} is not key=value; write for example --set optimizer.epochs=3")
-        try:
-            value = load_yaml(text, _Loader)
-        except yaml.YAMLError:
-            raise UsageError(f"--set {item!r:.80}: the value is not YAML; put it in quotes") from None
-        _put(merged, key.strip().split("."), value)
-    return TrainConfig.from_dict(merged, source=source)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-4 as text; people mean a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+"), list("-+.0123456789")
-)
-
-
-def _put(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        inner = values.get(key)
-        if not isinstance(inner, dict):
-            inner = values[key] = {}
-        values = inner
-    values[keys[-1]] = value
-
-
-def _explain(error: ValidationError) -> str:
-    """The first problem, as one line with its key."""
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    key = ".".join(place)
-    if first["type"] == "unexpected_keyword_argument":
-        known = _keys_at(TrainConfig, place[:-1])
-        close = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known)}"
-        return f"unknown key '{key}'; {hint}"
-    if first["type"] == "missing":
-        return f"'{key}' is missing; add it"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"'{key}': {message[:1].lower()}{message[1:]}" if key else message
-
-
-def _keys_at(cls: Any, place: list[str]) -> list[str]:
-    """The field names of the dataclass that stands at this place of the config."""
-    parts = iter(place)
-    for part in parts:
-        hint = {f.name: f.type for f in dataclasses.fields(cls)}.get(part)
-        cls = _dataclass_in(hint) or cls
-        if get_origin(hint) is dict:
-            next(parts, None)  # the user's own name of an entry
-    return [f.name for f in dataclasses.fields(cls)]
-
-
-def _dataclass_in(hint: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return hint
-    for inner in getattr(hint, "__args__", ()):
-        if (found := _dataclass_in(inner)) is not None:
-            return found
-    return None
+            raise UsageError(f"{source}: {explain(error, cls)}") from None

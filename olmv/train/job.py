@@ -1,24 +1,25 @@
 """`olmv train`: a config in, a run folder with a trained model out."""
 
 import logging
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from olmv.errors import InputError, OutputError
+from olmv.errors import InputError
+from olmv.io.atomic import replacing_folder
+from olmv.io.packages import installed
 from olmv.models.clip.interpolation import interpolate
 from olmv.models.default import drawings_note
 from olmv.models.soft_attributes.module import SoftAttributes
 from olmv.models.storage.label_embeddings import LabelEmbeddings
 from olmv.models.storage.saving import save_pretrained
+from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
 from olmv.train.card import model_card
-from olmv.train.checkpoint import save_tensors
+from olmv.train.checkpoint import load_weights, save_tensors
 from olmv.train.config import GUARD, TrainConfig
 from olmv.train.data.dataset import VideoDataset
 from olmv.train.data.features import FeatureStore
@@ -34,16 +35,31 @@ from olmv.train.setup import (
 )
 from olmv.train.sweep import Curve, sweep_ratios, write_curve
 from olmv.train.trainable import Trainable, embedded_bank, label_bank, select_weights
-from olmv.train.trainer import Trainer, View, load_weights
+from olmv.train.trainer import Trainer
 from olmv.train.validation import macro_map, score_videos, top1
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainJob", "TrainSummary", "run"]
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TrainResult:
+class TrainJob:
+    """What to train and where.
+
+    Attributes:
+        config: the run.
+        output: the run folder.
+        resume: go on where an earlier run in the folder stopped; False deletes what it left.
+    """
+
+    config: TrainConfig
+    output: Path
+    resume: bool = True
+
+
+@dataclass(frozen=True)
+class TrainSummary:
     """What came of a run.
 
     Attributes:
@@ -59,14 +75,8 @@ class TrainResult:
     last: dict[str, float] = field(default_factory=dict)
 
 
-def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool = True) -> TrainResult | None:
-    """Run a training config; goes on where an earlier run of it in the same folder stopped.
-
-    Args:
-        config: what to do.
-        output: the run folder.
-        view: who watches.
-        resume: False deletes what an earlier run left in the folder.
+def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | None:
+    """Train; goes on where an earlier run of the config in the same folder stopped.
 
     Returns:
         None in all processes but the main one, and where the run had been finished before.
@@ -76,17 +86,22 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
         TrainingError: the loss is no longer a number, or too many videos fail.
         InputError, ModelError, OutputError: data, weights or disk.
     """
-    accelerator = make_accelerator(config, view)
+    listener = listener or JobListener()
+    config = job.config
+    accelerator = make_accelerator(config, listener)
     main: bool = accelerator.is_main_process
-    folder = RunFolder(output)
-    if main and not resume:
+    folder = RunFolder(job.output)
+    if main and not job.resume:
         folder.clear()
     if main:
         folder.begin(config, device=str(accelerator.device))
     accelerator.wait_for_everyone()
     if folder.finished:
-        view.say(f"'{folder.path}' is finished; its model is {folder.model} (start over with --no-resume)")
+        listener.note(f"'{folder.path}' is finished; its model is {folder.model}; to train anew, start over")
         return None
+    if main:
+        for note in _missing(config):
+            listener.note(note)
     torch.manual_seed(config.run.seed)  # new weights begin alike in every process and after a resume
     model = make_model(config, accelerator.device)
     training, validation = open_sources(
@@ -97,9 +112,9 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
     )
     if main:
         for note in dict.fromkeys(note for part in (training, *validation.values()) for note in part.dataset.notes):
-            view.say(note)
+            listener.note(note)
         if config.data.train.moji is None and (warning := drawings_note(model.name)) is not None:
-            view.say(warning)
+            listener.note(warning)
     soft = make_soft_attributes(config, model)
     trainable = Trainable(
         model,
@@ -109,8 +124,8 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
     )
     bank = label_bank(model, training.texts)
     banks = {name: label_bank(model, source.texts) for name, source in validation.items()}
-    videos, checked = open_features(config, model, training, validation, view, accelerator)
-    view.say(
+    videos, checked = open_features(config, model, training, validation, listener, accelerator)
+    listener.note(
         f"{len(training.dataset)} training videos, {len(bank.labels)} labels, {accelerator.num_processes} process(es)"
     )
     prepare_bias(config, trainable, training, bank, known=folder.original.is_file())
@@ -123,7 +138,7 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
 
     trainer = Trainer(
         config, trainable=trainable, weights=weights, new=new, original=original, dataset=videos, bank=bank,
-        folder=folder, accelerator=accelerator, view=view, validate=validate if main and validation else None,
+        folder=folder, accelerator=accelerator, listener=listener, validate=validate if main and validation else None,
     )  # fmt: skip
     trainer.run()
     accelerator.wait_for_everyone()
@@ -134,7 +149,7 @@ def train(config: TrainConfig, output: str | Path, *, view: View, resume: bool =
         tuned = {n: w.to(tuned[n].device, tuned[n].dtype) for n, w in trainer.average.weights.items()}
     return _finish(
         config, folder, trainable, [training, *validation.values()], weights, original, tuned,
-        validate if validation else None, view,
+        validate if validation else None, listener,
     )  # fmt: skip
 
 
@@ -146,9 +161,9 @@ def _finish(
     weights: Mapping[str, nn.Parameter],
     original: Mapping[str, Tensor],
     tuned: Mapping[str, Tensor],
-    validate: Any,
-    view: View,
-) -> TrainResult:
+    validate: Callable[[], dict[str, float]] | None,
+    listener: JobListener,
+) -> TrainSummary:
     """Choose the ratio, save curve and model."""
     trainable.eval()
     save_tensors(folder.path / "tuned.safetensors", tuned)
@@ -156,12 +171,12 @@ def _finish(
     last = validate() if validate is not None and averaged else {}
     curve = None
     if config.sweep is not None and validate is not None:
-        view.say(f"measuring {len(config.sweep.ratios)} ratios between the original and the tuned model")
+        listener.note(f"measuring {len(config.sweep.ratios)} ratios between the original and the tuned model")
         seen = next(name for name in config.data.validation if name != GUARD)
         metric = "top1" if config.objective.label == "cross-entropy" else "map"
         curve = sweep_ratios(weights, original, tuned, validate, config.sweep, metric=metric, seen=seen)
-        write_curve(curve, folder.path)
-        view.say(f"ratio {curve.ratio:g} ({curve.rule}); the curve is {folder.path / 'curve.png'}")
+        shown = write_curve(curve, folder.path)
+        listener.note(f"ratio {curve.ratio:g} ({curve.rule}); the curve is {shown}")
         figures = curve.points[curve.ratio]
     else:
         ratio = config.sweep.ratio if config.sweep is not None else None
@@ -170,20 +185,26 @@ def _finish(
     model = trainable.model
     model.templates = config.model.templates or model.templates
     model.frame_pooling = config.objective.frame_pooling
-    staged = folder.path / ".model.tmp"
-    shutil.rmtree(staged, ignore_errors=True)
-    if trainable.soft_attributes is not None:
-        # of validation too, so that the saved model gives the figures of its card
-        model.label_embeddings = _label_embeddings(trainable.soft_attributes, sources)
-        trainable.soft_attributes.save(staged / "soft_attributes")
     card = model_card(config, figures, curve, versions_file=folder.path / "versions.json")
-    save_pretrained(model, staged, card=card, description=config.description)
-    try:
-        shutil.rmtree(folder.model, ignore_errors=True)
-        staged.replace(folder.model)
-    except OSError as error:
-        raise OutputError(f"cannot write '{folder.model}': {error.strerror}") from None
-    return TrainResult(folder.model, figures, curve, last)
+    with replacing_folder(folder.model) as fresh:
+        if trainable.soft_attributes is not None:
+            # of validation too, so that the saved model gives the figures of its card
+            model.label_embeddings = _label_embeddings(trainable.soft_attributes, sources)
+            trainable.soft_attributes.save(fresh / "soft_attributes")
+        save_pretrained(model, fresh, card=card, description=config.description)
+    return TrainSummary(folder.model, figures, curve, last)
+
+
+def _missing(config: TrainConfig) -> list[str]:
+    """Say what this run goes without for want of a package."""
+    lost = {"tensorboard": "metrics.jsonl, but no tensorboard folder"}
+    if config.sweep is not None:
+        lost["matplotlib"] = "curve.json, but no curve.png"
+    return [
+        f"{package} is not installed: the run writes {what}; to have both: pip install 'olmv[train]'"
+        for package, what in lost.items()
+        if not installed(package)
+    ]
 
 
 def _figures(
@@ -193,8 +214,8 @@ def _figures(
     banks: Mapping[str, TextBank],
     config: TrainConfig,
 ) -> dict[str, float]:
-    """`SOURCE/map`, `SOURCE/top1` where only one label is true of a video, and `SOURCE/KIND_map`."""
-    found: dict[str, float] = {}
+    """Measure `SOURCE/map`, `SOURCE/top1` where only one label is true of a video, and `SOURCE/KIND_map`."""
+    figures: dict[str, float] = {}
     if trainable.soft_attributes is not None:  # every label goes through the language model once
         soft = _label_embeddings(trainable.soft_attributes, sources.values())
         banks = {
@@ -206,16 +227,16 @@ def _figures(
         scores = score_videos(trainable, videos[name], banks[name], batch_size=size, workers=config.data.workers)
         if len(scores.targets) == 0:
             raise InputError(f"no video of the validation source '{name}' can be read; mend its paths")
-        found[f"{name}/map"] = macro_map(scores)
+        figures[f"{name}/map"] = macro_map(scores)
         if bool((scores.targets.sum(1) == 1).all()):
-            found[f"{name}/top1"] = top1(scores)
-        found |= {f"{name}/{kind}_map": macro_map(scores, columns) for kind, columns in source.groups.items()}
+            figures[f"{name}/top1"] = top1(scores)
+        figures |= {f"{name}/{kind}_map": macro_map(scores, columns) for kind, columns in source.groups.items()}
         if scores.failed:
-            found[f"{name}/failed"] = scores.failed
-    return {k: v for k, v in found.items() if v == v}
+            figures[f"{name}/failed"] = scores.failed
+    return {k: v for k, v in figures.items() if v == v}
 
 
 def _label_embeddings(soft: SoftAttributes, sources: Iterable[Labelled]) -> LabelEmbeddings:
-    """All labels of the sources, with the present weights."""
+    """Embed all labels of the sources with the present weights."""
     labels = tuple(dict.fromkeys(label for source in sources for label in source.texts.labels))
     return LabelEmbeddings(labels, soft.precompute(labels), soft.source)

@@ -10,7 +10,7 @@ __all__ = ["LABEL_OBJECTIVES", "asymmetric", "bce", "caption_contrast", "cross_e
 
 
 def bce(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over labels and averaged over videos.
+    """Return the binary cross-entropy, summed over labels and averaged over videos.
 
     A sum over labels: the gradient of a label does not shrink because the vocabulary grows.
 
@@ -24,7 +24,7 @@ def bce(logits: Tensor, targets: Tensor) -> Tensor:
 def asymmetric(
     logits: Tensor, targets: Tensor, *, gamma_pos: float = 0.0, gamma_neg: float = 4.0, margin: float = 0.05
 ) -> Tensor:
-    """Asymmetric loss (Ridnik et al., arXiv 2009.14119, equations 4-7), summed over labels, averaged over videos.
+    """Return the asymmetric loss (Ridnik et al., arXiv 2009.14119, eq. 4-7), summed over labels, averaged over videos.
 
         positive: -(1 - p)^gamma_pos log p         negative: -q^gamma_neg log(1 - q),  q = max(p - margin, 0)
 
@@ -44,7 +44,7 @@ def asymmetric(
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Softmax cross-entropy over all labels, averaged over videos (Open-VCLIP 2.3).
+    """Return the softmax cross-entropy over all labels, averaged over videos (Open-VCLIP 2.3).
 
     A video with several labels shares its target evenly among them.
 
@@ -57,7 +57,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def caption_contrast(videos: Tensor, captions: Tensor, scale: Tensor, *, first: int = 0) -> Tensor:
-    """Symmetric InfoNCE between videos and their captions (Open-VCLIP++, arXiv 2310.05010; CLIP's loss).
+    """Return the symmetric InfoNCE between videos and their captions (Open-VCLIP++, arXiv 2310.05010; CLIP's loss).
 
     The paper does not say whether it is symmetric nor at which temperature: both directions, the model's scale.
 
@@ -85,7 +85,7 @@ def caption_contrast(videos: Tensor, captions: Tensor, scale: Tensor, *, first: 
 
 
 def initial_bias(similarity: Tensor, targets: Tensor, scale: float) -> float:
-    """The bias that makes the mean probability of a first batch equal the share of true labels.
+    """Find the bias that makes the mean probability of a first batch equal the share of true labels.
 
     For sigmoid fine-tuning of a model that was trained with a softmax and has no bias. Found by bisection.
 

@@ -40,7 +40,7 @@ class BatchLoss:
         self._captions: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch | FeatureBatch, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch at the present weights, and its parts for the log.
+        """Return the loss of a batch at the present weights, and its parts for the log.
 
         Args:
             batch: the clips; all of them may have failed.
@@ -75,7 +75,7 @@ class BatchLoss:
         return loss, {"loss": loss.item(), **figures}
 
     def _nothing(self) -> Tensor:
-        """A zero that depends on every trained weight."""
+        """Return a zero that depends on every trained weight."""
         size = self.trainable.model.preprocess.size
         black = torch.zeros(1, 1, 3, size, size, dtype=torch.uint8, device=self.accelerator.device)
         labels = self.bank.labels[:1] if self.trainable.soft_attributes is not None else None
@@ -83,13 +83,13 @@ class BatchLoss:
         return (output.logits.sum() + output.video.sum()) * 0.0
 
     def _some_frames(self, frames: int, step: int) -> Tensor:
-        """The frames of this step [T'], evenly spread: all of them, or now and then a half, a quarter, or one."""
+        """Choose the frames of this step [T'], evenly spread: all, or now and then a half, a quarter, or one."""
         rng = np.random.default_rng([self.config.run.seed, step, self.accelerator.process_index, 0xF2])
         count = int(rng.choice([frames, max(1, frames // 2), max(1, frames // 4), 1], p=[0.55, 0.15, 0.15, 0.15]))
         return ((torch.arange(count) + 0.5) * frames / count).long()
 
     def _labels_of(self, targets: Tensor, step: int) -> tuple[Sequence[str] | None, Tensor | None]:
-        """With soft attributes: this step's labels (all true ones, others at random) and their columns."""
+        """Choose, with soft attributes, this step's labels (all true ones, others at random) and their columns."""
         soft = self.config.model.soft_attributes
         if soft is None or self.trainable.soft_attributes is None:
             return None, None
@@ -119,7 +119,7 @@ class BatchLoss:
         return caption_contrast(output.video[told], nn.functional.normalize(mine, dim=-1), output.scale, first=first)
 
     def _from_all(self, captions: Tensor) -> tuple[Tensor, int]:
-        """Caption embeddings [B, D] of all processes, and the row where this process's begin."""
+        """Gather caption embeddings [B, D] of all processes, and the row where this process's begin."""
         if self.accelerator.num_processes == 1:
             return captions, 0
         from accelerate.utils import gather_object

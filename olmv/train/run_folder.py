@@ -24,6 +24,7 @@ import yaml
 from olmv.errors import OutputError, UsageError, reason
 from olmv.io.atomic import write_atomic
 from olmv.io.journal import JsonlJournal
+from olmv.io.packages import installed
 from olmv.io.paths import read_text
 from olmv.io.plain_yaml import load_yaml
 from olmv.train.config import TrainConfig
@@ -50,7 +51,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot make the folder '{path}': {error.strerror}; choose another with -o") from None
+            raise OutputError(
+                f"cannot make the folder '{path}': {error.strerror}; choose another", option="output"
+            ) from None
 
     @property
     def checkpoints(self) -> Path:
@@ -78,7 +81,8 @@ class RunFolder:
         """Delete what an earlier run wrote, and nothing else; a folder without a run is left as it is."""
         if not (self.path / "config.yaml").is_file():
             return
-        for name in ("checkpoints", "tensorboard", "model", ".model.tmp"):
+        self._drop_leftovers()
+        for name in ("checkpoints", "tensorboard", "model"):
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in (
             "versions.json",
@@ -104,45 +108,55 @@ class RunFolder:
                 before = load_yaml(read_text(path))
             except yaml.YAMLError as failure:
                 raise UsageError(
-                    f"{path} is not YAML ({reason(failure)}); choose another folder with -o, or start over with "
-                    "--no-resume"
+                    f"{path} is not YAML ({reason(failure)}); choose another folder, or start over",
+                    option=("output", "resume"),
                 ) from None
             if different := _difference(before, config.to_dict()):
                 raise UsageError(
-                    f"'{self.path}' holds a run with another {different}; "
-                    "choose another folder with -o, or start over with --no-resume"
+                    f"'{self.path}' holds a run with another {different}; choose another folder, or start over",
+                    option=("output", "resume"),
                 )
         elif self.checkpoints.exists() or self.model.exists():
             raise UsageError(
-                f"'{self.path}' holds checkpoints or a model but no config.yaml of a run; choose another -o"
+                f"'{self.path}' holds checkpoints or a model but no config.yaml of a run; choose another",
+                option="output",
             )
+        self._drop_leftovers()
         write_atomic(path, yaml.safe_dump(config.to_dict(), sort_keys=False))
         write_atomic(self.path / "versions.json", json.dumps(versions(device), indent=1) + "\n")
 
+    def _drop_leftovers(self) -> None:
+        """Delete what a killed run had begun to write: of this olmv, and of earlier ones (the fixed names)."""
+        for path in (*self.path.glob(".olmv-*.tmp"), self.path / ".model.tmp", self.path / "original.tmp"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
 
 def _difference(before: Any, now: Any, place: tuple[str, ...] = ()) -> str | None:
-    """The first setting that matters and differs, as `key.sub (old, now new)`."""
+    """Find the first setting that matters and differs, as `key.sub (old, now new)`."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in dict.fromkeys([*before, *now]):
-            if (*place, key) not in _FREE and (found := _difference(before.get(key), now.get(key), (*place, key))):
-                return found
+            if (*place, key) not in _FREE and (differs := _difference(before.get(key), now.get(key), (*place, key))):
+                return differs
         return None
     return None if before == now else f"{'.'.join(place)} ({before}, now {now})"
 
 
 def versions(device: str) -> dict[str, Any]:
-    """Of everything that may move a figure."""
-    found: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "device": device}
+    """Return the versions of everything that may move a figure."""
+    packages: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine(), "device": device}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found | {"git": _git_revision()}
+            packages[name] = None
+    return packages | {"git": _git_revision()}
 
 
 def _git_revision() -> str | None:
-    """Of the olmv that runs, with `+` where files were changed; None outside a checkout."""
+    """Return the git revision of the olmv that runs, with `+` where files were changed; None outside a checkout."""
     folder = Path(__file__).parent
     try:
         tracked = subprocess.run(
@@ -154,7 +168,7 @@ def _git_revision() -> str | None:
         )  # an installed olmv may lie in somebody else's repository
         if tracked.returncode:
             return None
-        told = [
+        revision, changes = [
             subprocess.run(
                 ["git", *a], cwd=folder, capture_output=True, text=True, timeout=10, check=True
             ).stdout.strip()
@@ -162,33 +176,36 @@ def _git_revision() -> str | None:
         ]
     except (OSError, subprocess.SubprocessError):
         return None
-    return told[0] + ("+" if told[1] else "")
+    return revision + ("+" if changes else "")
 
 
 class MetricsLog:
-    """Rows into metrics.jsonl and scalars into TensorBoard.
+    """Writes rows into metrics.jsonl and scalars into TensorBoard's folder, the latter where it is installed.
 
     A resumed run first drops the rows after its checkpoint, so that no step is told twice.
     """
 
     def __init__(self, folder: RunFolder, *, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
         if folder.metrics.is_file():
             with JsonlJournal(folder.metrics) as journal:
-                kept = [row for row in journal.read() if row.get("step", 0) <= step]
-            write_atomic(folder.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+                rows = [row for row in journal.read() if row.get("step", 0) <= step]
+            write_atomic(folder.metrics, "".join(json.dumps(row) + "\n" for row in rows))
         self._journal = JsonlJournal(folder.metrics)
         self._journal.open()
-        self._board: Any = SummaryWriter(str(folder.path / "tensorboard"), purge_step=step + 1)
+        self._board: Any = None
+        if installed("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(folder.path / "tensorboard"), purge_step=step + 1)
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """One row; `kind` is `train`, `validation` or `epoch`."""
+        """Write one row; `kind` is `train`, `validation` or `epoch`."""
         self._journal.append({"kind": kind, "step": step, "time": round(time.time(), 1), **values})
         for name, value in values.items():
-            if isinstance(value, int | float):
+            if self._board is not None and isinstance(value, int | float):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         self._journal.close()
-        self._board.close()
+        if self._board is not None:
+            self._board.close()

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ from torch import Tensor, nn
 
 from olmv.devices import choose
 from olmv.errors import InputError, UsageError
+from olmv.io.atomic import replacing_file
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.open_clip.loading import random_model
 from olmv.models.registry import load_video_clip
 from olmv.models.soft_attributes.language_model import load_language_model
 from olmv.models.soft_attributes.module import SoftAttributes
+from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
-from olmv.train.checkpoint import load_tensors, save_tensors
+from olmv.train.checkpoint import load_tensors, load_weights, save_tensors
 from olmv.train.config import Source, TrainConfig
 from olmv.train.data.dataset import VideoDataset, batches
 from olmv.train.data.features import FeatureStore
@@ -24,7 +27,6 @@ from olmv.train.data.sources import Labelled
 from olmv.train.loss_terms import initial_bias
 from olmv.train.run_folder import RunFolder
 from olmv.train.trainable import Output, Trainable, embedded_bank
-from olmv.train.trainer import View, load_weights
 
 __all__ = [
     "file_digest",
@@ -37,61 +39,63 @@ __all__ = [
 ]
 
 
-def make_accelerator(config: TrainConfig, view: View) -> Any:
-    """Mixed precision by device: bf16 or fp16 autocast on CUDA; on a CPU autocast halves the speed, so none."""
+def make_accelerator(config: TrainConfig, listener: JobListener) -> Any:
+    """Set up processes and mixed precision: bf16 or fp16 autocast on CUDA; none on a CPU, where it halves the speed."""
     from accelerate import Accelerator
 
     placement = choose(config.run.device, "auto")
-    wanted: str = config.run.precision
+    precision: str = config.run.precision
     reason = "asked for"
-    if wanted == "auto" and placement.device.type == "cuda":
-        wanted, reason = {"float16": "fp16"}.get(placement.dtype_name, "bf16"), placement.dtype_reason
-    elif wanted == "auto":
-        wanted, reason = "fp32", "autocast is slower on this device"
-    if wanted == "fp16" and placement.device.type == "cpu":
+    if precision == "auto" and placement.device.type == "cuda":
+        precision, reason = {"float16": "fp16"}.get(placement.dtype_name, "bf16"), placement.dtype_reason
+    elif precision == "auto":
+        precision, reason = "fp32", "autocast is slower on this device"
+    if precision == "fp16" and placement.device.type == "cpu":
         raise UsageError("fp16 training needs a GPU; use run.precision=fp32")
     accelerator = Accelerator(
-        mixed_precision="no" if wanted == "fp32" else wanted,
+        mixed_precision="no" if precision == "fp32" else precision,
         cpu=placement.device.type == "cpu",
         step_scheduler_with_optimizer=False,
     )
     if accelerator.is_main_process:
-        view.say(f"training on {accelerator.device} ({placement.device_reason}), {wanted} ({reason})")
+        listener.note(f"training on {accelerator.device} ({placement.device_reason}), {precision} ({reason})")
     return accelerator
 
 
 def make_model(config: TrainConfig, device: torch.device) -> VideoCLIP:
-    asked = config.model
-    if asked.random_weights:
-        model = random_model(asked.name, device=str(device))
+    """Load the model that is trained, with a new temporal module where the config names one."""
+    options = config.model
+    if options.random_weights:
+        model = random_model(options.name, device=str(device))
     else:  # `mean` adds nothing to the towers, so that a new module begins in its first state
-        plain = None if asked.temporal is None else "mean"
-        model = load_video_clip(asked.name, device=str(device), dtype="float32", temporal=plain)
-    if asked.temporal is not None:
+        plain = None if options.temporal is None else "mean"
+        model = load_video_clip(options.name, device=str(device), dtype="float32", temporal=plain)
+    if options.temporal is not None:
         stored = model.label_embeddings
         model = VideoCLIP(
             model.towers, name=model.name, preprocess=model.preprocess, templates=model.templates,
-            temporal=asked.temporal, temporal_options=asked.temporal_options,
+            temporal=options.temporal, temporal_options=options.temporal_options,
         ).to(device).eval().requires_grad_(False)  # fmt: skip
         model.label_embeddings = stored
-    elif asked.temporal_options:
+    elif options.temporal_options:
         raise UsageError("model.temporal_options go with a new module; name it in model.temporal")
-    if asked.gradient_checkpointing:
+    if options.gradient_checkpointing:
         inner = getattr(model.towers, "model", None)
         if inner is None or not hasattr(inner, "set_grad_checkpointing"):
-            raise UsageError(f"'{asked.name}' has no gradient checkpointing; set model.gradient_checkpointing=false")
+            raise UsageError(f"'{options.name}' has no gradient checkpointing; set model.gradient_checkpointing=false")
         inner.set_grad_checkpointing(True)
     return model
 
 
 def make_soft_attributes(config: TrainConfig, model: VideoCLIP) -> SoftAttributes | None:
-    asked = config.model.soft_attributes
-    if asked is None:
+    """Load the language model that describes labels; None where the config has none."""
+    options = config.model.soft_attributes
+    if options is None:
         return None
-    language_model = load_language_model(asked.llm, device=model.device)
+    language_model = load_language_model(options.llm, device=model.device)
     templates = config.model.templates or model.templates
     return SoftAttributes(
-        model.towers, language_model, templates=templates, n_prefix=asked.prefixes, n_query=asked.queries
+        model.towers, language_model, templates=templates, n_prefix=options.prefixes, n_query=options.queries
     )
 
 
@@ -100,10 +104,10 @@ def open_features(
     model: VideoCLIP,
     training: Labelled,
     validation: Mapping[str, Labelled],
-    view: View,
+    listener: JobListener,
     accelerator: Any,
 ) -> tuple[VideoDataset | FeatureStore, dict[str, VideoDataset | FeatureStore]]:
-    """The videos themselves, or with a feature cache what the frozen tower gives for them."""
+    """Return the videos themselves, or with a feature cache what the frozen tower gives for them."""
     data = config.data
     if data.feature_cache is None:
         return training.dataset, {name: source.dataset for name, source in validation.items()}
@@ -111,7 +115,7 @@ def open_features(
         raise UsageError("data.feature_cache needs a frozen image tower; set model.train=new or leave the cache out")
     shared = [data.frames, data.sampling, str(data.augmentation), config.run.seed]  # of files; drawn clips are as drawn
 
-    def kept(source: Source, dataset: VideoDataset, *, train: bool) -> FeatureStore:
+    def features(source: Source, dataset: VideoDataset, *, train: bool) -> FeatureStore:
         store = FeatureStore(
             Path(str(data.feature_cache)),
             model,
@@ -119,19 +123,19 @@ def open_features(
             [str(source), file_digest(source), train, shared if train and source.moji is None else shared[:2]],
         )
         if accelerator.is_main_process:
-            store.prepare(lambda done, total: view.side("clips encoded", done, total))
+            store.prepare(partial(listener.advanced, stage="clips encoded"))
         accelerator.wait_for_everyone()
         if not accelerator.is_main_process:
             store.prepare()
         return store
 
-    return kept(data.train, training.dataset, train=True), {
-        name: kept(data.validation[name], source.dataset, train=False) for name, source in validation.items()
+    return features(data.train, training.dataset, train=True), {
+        name: features(data.validation[name], source.dataset, train=False) for name, source in validation.items()
     }
 
 
 def file_digest(source: Source) -> str | None:
-    """Of a manifest: its labels may change."""
+    """Return the hash of a manifest, whose labels may change; None for other sources."""
     try:
         return None if source.manifest is None else hashlib.sha256(source.manifest.read_bytes()).hexdigest()
     except OSError as error:
@@ -139,7 +143,7 @@ def file_digest(source: Source) -> str | None:
 
 
 def prepare_bias(config: TrainConfig, trainable: Trainable, training: Labelled, bank: TextBank, *, known: bool) -> None:
-    """A sigmoid loss needs a bias; a softmax-trained model gets one that fits its first batch.
+    """Give a softmax-trained model the bias that a sigmoid loss needs, one that fits its first batch.
 
     Without a sigmoid loss a bias would get no gradient, so it is left alone.
     """
@@ -159,18 +163,17 @@ def prepare_bias(config: TrainConfig, trainable: Trainable, training: Labelled, 
         device = trainable.model.device
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
         with torch.no_grad():  # what the bank keeps for later is needed in training too
-            found = Output(*trainable(batch.pixels.to(device), mask, bank))
-        towers.add_bias(initial_bias(found.similarity.cpu(), batch.targets, float(found.scale)))
+            output = Output(*trainable(batch.pixels.to(device), mask, bank))
+        towers.add_bias(initial_bias(output.similarity.cpu(), batch.targets, float(output.scale)))
         return
 
 
 def original_weights(folder: RunFolder, weights: Mapping[str, nn.Parameter], *, main: bool) -> dict[str, Tensor]:
-    """The weights before the first step: kept in the run folder, so that a resumed run starts from the same."""
+    """Return the weights before the first step; kept in the run folder, so that a resumed run starts from the same."""
     if folder.original.is_file():
         saved = load_tensors(folder.original)
         load_weights(weights, saved)
     elif main:
-        staged = folder.original.with_suffix(".tmp")
-        save_tensors(staged, weights)
-        staged.replace(folder.original)
+        with replacing_file(folder.original) as fresh:
+            save_tensors(fresh, weights)
     return {name: weight.detach().clone() for name, weight in weights.items()}

@@ -13,16 +13,17 @@ from torch import Tensor, nn
 
 from olmv.errors import UsageError
 from olmv.io.atomic import write_atomic
+from olmv.io.packages import installed
 from olmv.models.clip.interpolation import interpolate
+from olmv.train.checkpoint import load_weights
 from olmv.train.config import GUARD, Sweep
-from olmv.train.trainer import load_weights
 
 __all__ = ["GUARD", "Curve", "choose_ratio", "sweep_ratios", "write_curve"]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Figures at every ratio.
+    """The figures at every ratio, and the one that was chosen.
 
     Attributes:
         points: ratio -> figure name -> value; names are `SOURCE/map` and `SOURCE/top1`.
@@ -69,7 +70,7 @@ def sweep_ratios(
 def choose_ratio(
     points: Mapping[float, Mapping[str, float]], options: Sweep, *, seen: str, guard: str
 ) -> tuple[float, str]:
-    """The ratio and the rule that chose it (see `Sweep`); only `seen` and `guard` are looked at.
+    """Return the ratio and the rule that chose it (see `Sweep`); only `seen` and `guard` are looked at.
 
     Raises:
         UsageError: the figure `seen` is missing, or the guard was not measured at ratio 1.
@@ -83,24 +84,31 @@ def choose_ratio(
         if 1.0 not in points:
             raise UsageError("the guard's own score is that at ratio 1; add 1.0 to sweep.ratios")
         floor = points[1.0][guard] - slack
-        kept = [ratio for ratio, found in points.items() if found[guard] >= floor]
-        best = max(kept, key=lambda ratio: (points[ratio][seen], ratio))
+        safe = [ratio for ratio, figures in points.items() if figures[guard] >= floor]
+        best = max(safe, key=lambda ratio: (points[ratio][seen], ratio))
         return best, f"best {seen} with {guard} within {slack:g} of the original's {points[1.0][guard]:.3f}"
-    top = max(found[seen] for found in points.values())
+    top = max(figures[seen] for figures in points.values())
     return max(
-        r for r, found in points.items() if found[seen] >= top - slack
+        r for r, figures in points.items() if figures[seen] >= top - slack
     ), f"largest with {seen} within {slack:g} of {top:.3f}"
 
 
-def write_curve(curve: Curve, folder: Path) -> None:
-    """`curve.json` and `curve.png`.
+def write_curve(curve: Curve, folder: Path) -> Path:
+    """Write `curve.json`, and `curve.png` where matplotlib is installed.
+
+    Returns:
+        The one to look at.
 
     Raises:
         OutputError: they cannot be written.
     """
     data = {"ratio": curve.ratio, "rule": curve.rule, "points": [{"ratio": r, **f} for r, f in curve.points.items()]}
-    write_atomic(folder / "curve.json", json.dumps(data, indent=1) + "\n")
-    write_atomic(folder / "curve.png", _picture(curve))
+    numbers, picture = folder / "curve.json", folder / "curve.png"
+    write_atomic(numbers, json.dumps(data, indent=1) + "\n")
+    if not installed("matplotlib"):
+        return numbers
+    write_atomic(picture, _picture(curve))
+    return picture
 
 
 def _picture(curve: Curve) -> bytes:

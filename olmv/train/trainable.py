@@ -14,7 +14,8 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures, new_parameters
 from olmv.models.text_cache import encode_texts_cached
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import FramePooling, score
+from olmv.scoring.options import FramePooling
+from olmv.scoring.pooling import score
 
 __all__ = ["Output", "Trainable", "embedded_bank", "label_bank", "select_weights"]
 
@@ -44,13 +45,13 @@ class Output:
 
 
 def label_bank(model: VideoCLIP, texts: LabelTexts) -> TextBank:
-    """The embeddings of all labels, encoded once: the text tower is frozen."""
+    """Embed all labels, once: the text tower is frozen."""
     encoded = encode_texts_cached(model, texts.texts).to(model.device)
     return TextBank.from_texts(texts, encoded, stored=model.label_embeddings)
 
 
 def embedded_bank(labels: Sequence[str], embeddings: Tensor) -> TextBank:
-    """C labels with one embedding each, [C, D] float32, L2-normalised."""
+    """Make a bank of C labels with one embedding each, [C, D] float32, L2-normalised."""
     return TextBank(embeddings, torch.arange(len(labels), device=embeddings.device), tuple(labels), tuple(labels))
 
 
@@ -82,7 +83,7 @@ class Trainable(nn.Module):
     def forward(
         self, pixels: Tensor | FrameFeatures, mask: Tensor | None, bank: TextBank, labels: Sequence[str] | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """pixels [B, T, 3, S, S] uint8, mask [B, T] True for real frames -> the fields of `Output`.
+        """Turn pixels [B, T, 3, S, S] uint8 and mask [B, T], True for real frames, into the fields of `Output`.
 
         A plain tuple, because DistributedDataParallel looks for gradients in plain containers.
 

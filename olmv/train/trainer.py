@@ -13,18 +13,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from olmv.errors import TrainingError
+from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
 from olmv.train.checkpoint import (
     Checkpoint,
     latest_checkpoint,
     load_optimizer_tensors,
+    load_weights,
     optimizer_tensors,
     read_checkpoint,
     write_checkpoint,
@@ -33,22 +35,14 @@ from olmv.train.config import TrainConfig
 from olmv.train.data.dataset import Batch, VideoDataset, batches, epoch_order
 from olmv.train.data.features import FeatureBatch, FeatureStore
 from olmv.train.losses import BatchLoss
+from olmv.train.optimizer import parameter_groups, rate_factor
 from olmv.train.run_folder import MetricsLog, RunFolder
 from olmv.train.trainable import Trainable
 from olmv.train.weight_interpolation import InterpolatedWeights, WeightAverage, distance_to
 
-__all__ = ["Trainer", "View"]
+__all__ = ["Trainer"]
 
 log = logging.getLogger(__name__)
-
-
-class View(Protocol):
-    """Who watches a run."""
-
-    def say(self, text: str) -> None: ...
-    def start(self, *, total: int, done: int) -> None: ...
-    def side(self, what: str, done: int, total: int) -> None: ...
-    def advance(self, **side: Any) -> None: ...
 
 
 @dataclass
@@ -73,7 +67,7 @@ class Trainer:
         bank: label texts.
         folder: of the run.
         accelerator: accelerate's.
-        view: who watches.
+        listener: is told how far it is.
         validate: called at the end of an epoch; returns figures to log.
     """
 
@@ -89,10 +83,11 @@ class Trainer:
         bank: TextBank,
         folder: RunFolder,
         accelerator: Any,
-        view: View,
+        listener: JobListener,
         validate: Callable[[], dict[str, float]] | None = None,
     ) -> None:
-        self.config, self.dataset, self.bank, self.folder, self.view = config, dataset, bank, folder, view
+        self.config, self.dataset, self.bank, self.folder = config, dataset, bank, folder
+        self.listener = listener
         self.accelerator, self.validate = accelerator, validate
         self.weights, self.original = dict(weights), dict(original)
         self.step = self.epoch = self.batch = 0
@@ -106,7 +101,7 @@ class Trainer:
             else None
         )
         optimizer = torch.optim.AdamW(
-            _groups(self.weights, new, lr=options.lr, new_lr=options.new_lr, decay=options.weight_decay),
+            parameter_groups(self.weights, new, lr=options.lr, new_lr=options.new_lr, decay=options.weight_decay),
             lr=options.lr,
             betas=options.betas,
             eps=options.eps,
@@ -130,7 +125,7 @@ class Trainer:
         self._resume()
         main = self.accelerator.is_main_process
         self._metrics = MetricsLog(self.folder, step=self.step) if main else None
-        self.view.start(total=self.total, done=self.step)
+        self.listener.started(total=self.total, done=self.step)
         self._saved_at = time.monotonic()
         try:
             while self.step < self.total:
@@ -166,13 +161,12 @@ class Trainer:
         if rule.swa_start is not None and self.epoch > rule.swa_start:
             self.average.update(self.weights)
         self._check_failures(final=True)
-        figures: dict[str, float] = {"epoch": self.epoch, "failed": self.counts.failed}
-        self._log("epoch", figures)
+        self._log("epoch", {"epoch": self.epoch, "failed": self.counts.failed})
         if self.validate is not None and run.validate_every and self.epoch % run.validate_every == 0:
-            found = self.validate()
-            self._log("validation", found)
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-            self.view.say(f"epoch {self.epoch}: {shown}")
+            validation = self.validate()
+            self._log("validation", validation)
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in validation.items())
+            self.listener.note(f"epoch {self.epoch}: {shown}")
         self.counts = _Counts()
         self._save()
 
@@ -194,12 +188,12 @@ class Trainer:
     # -- one step ------------------------------------------------------------------------------------------
 
     def _step(self, parts: Sequence[Batch | FeatureBatch]) -> None:
-        """One optimizer step from `accumulate` batches."""
+        """Take one optimizer step from `accumulate` batches."""
         options, run = self.config.optimizer, self.config.run
         torch.manual_seed(_seed(run.seed, self.step, self.accelerator.process_index))
         self._set_rates()
         started = time.perf_counter()
-        told: dict[str, float] = {}
+        figures: dict[str, float] = {}
         for part in parts:
             if self.iwr is not None:
                 ratio = self.iwr.draw(run.seed, self.step, self.accelerator.process_index)
@@ -207,40 +201,35 @@ class Trainer:
                     loss, _ = self.loss(part, self.step)
                     self.accelerator.backward(loss * (self.iwr.strength / len(parts)))
             with nullcontext() if part is parts[-1] else self._no_sync():
-                loss, figures = self.loss(part, self.step)
+                loss, of_part = self.loss(part, self.step)
                 if self.config.regularization.l2 > 0:
                     distance = distance_to(self.weights, self.original)
                     loss = loss + self.config.regularization.l2 * distance
-                    figures["distance"] = distance.item()
+                    of_part["distance"] = distance.item()
                 self.accelerator.backward(loss / len(parts))
-            for name, value in figures.items():
-                told[name] = told.get(name, 0.0) + value / len(parts)
-        self._check_finite(told)
-        told["gradient"] = float(self.accelerator.clip_grad_norm_(list(self.weights.values()), options.clip_norm))
+            for name, value in of_part.items():
+                figures[name] = figures.get(name, 0.0) + value / len(parts)
+        self._check_finite(figures)
+        figures["gradient"] = float(self.accelerator.clip_grad_norm_(list(self.weights.values()), options.clip_norm))
         if self.accelerator.scaler is None:  # fp16's scaler looks for itself, and leaves such a step out
-            self._check_finite({"gradient": told["gradient"]})
+            self._check_finite({"gradient": figures["gradient"]})
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         seconds = time.perf_counter() - started
-        self.view.advance(loss=told["loss"])
+        self.listener.advanced(self.step, self.total)
         if self.step % run.log_every == 0 or self.step == self.total:
             videos = sum(len(part.videos) for part in parts) * self.accelerator.num_processes
             rate = self.optimizer.param_groups[0]["lr"]
-            self._log("train", {**told, "lr": rate, "videos_per_s": videos / seconds, "epoch": self.epoch})
+            self._log("train", {**figures, "lr": rate, "videos_per_s": videos / seconds, "epoch": self.epoch})
 
     def _no_sync(self) -> Any:
         return self.accelerator.no_sync(self.module)
 
     def _set_rates(self) -> None:
-        """Linear warm-up, then a cosine to `end` (Open-VCLIP 2.6)."""
-        options = self.config.optimizer
-        warmup = options.warmup_epochs * self.steps_per_epoch
-        if self.step < warmup:
-            factor = options.warmup_start + (1 - options.warmup_start) * self.step / warmup
-        else:
-            progress = (self.step - warmup) / max(1.0, self.total - warmup)
-            factor = options.end + (1 - options.end) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        factor = rate_factor(
+            self.config.optimizer, step=self.step, steps_per_epoch=self.steps_per_epoch, total=self.total
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
 
@@ -254,35 +243,36 @@ class Trainer:
                 bad = ["loss of another process"]
         if not bad:
             return
-        kept = latest_checkpoint(self.folder.checkpoints)
-        told = f"the last good checkpoint is '{kept}'" if kept else "there is no checkpoint yet"
+        last = latest_checkpoint(self.folder.checkpoints)
+        where = f"the last good checkpoint is '{last}'" if last else "there is no checkpoint yet"
         raise TrainingError(
-            f"the {bad[0]} is not a number at step {self.step + 1}; {told}: lower optimizer.lr and run it again"
+            f"the {bad[0]} is not a number at step {self.step + 1}; {where}: lower optimizer.lr and run it again"
         )
 
     def _count(self, batch: Batch | FeatureBatch) -> None:
         self.counts.seen += len(batch.videos) + len(batch.failed)
         for video, message in batch.failed:
             self.counts.failed += 1
-            self.view.say(f"left out: {video}: {message}")
+            self.listener.note(f"left out: {video}: {message}")
             if len(self.counts.failures) < 3:
                 self.counts.failures.append(f"{video}: {message}")
         self._check_failures(final=False)
 
     def _check_failures(self, *, final: bool) -> None:
-        """More than `max_failed` of an epoch's videos: something is wrong with the data."""
+        """Stop where more than `max_failed` of an epoch's videos failed: something is wrong with the data."""
         limit = self.config.run.max_failed
         whole = self.counts.seen if final else len(self.dataset) / self.accelerator.num_processes
         if self.counts.failed > max(limit * whole, 0.0):
             raise TrainingError(
                 f"{self.counts.failed} of {self.counts.seen} videos failed, over run.max_failed={limit} of an epoch "
-                f"({self.counts.failures[0]}); mend the data, or allow more with --set run.max_failed=..."
+                f"({self.counts.failures[0]}); mend the data, or allow more with a larger run.max_failed",
+                option=("overrides", "set_"),
             )
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
     def _due(self) -> bool:
-        """Whether it is time for a checkpoint; processes agree, as saving waits for all of them."""
+        """Tell whether it is time for a checkpoint; processes agree, as saving waits for all of them."""
         late = time.monotonic() - self._saved_at > 60 * self.config.run.checkpoint_minutes
         if self.accelerator.num_processes == 1:
             return late
@@ -322,46 +312,16 @@ class Trainer:
         self.counts = _Counts(**saved.counts)
         if self.accelerator.scaler is not None and saved.scaler:
             self.accelerator.scaler.load_state_dict(saved.scaler)
-        self.view.say(f"going on after step {self.step} of {self.total} ({path.name})")
+        self.listener.note(f"going on after step {self.step} of {self.total} ({path.name})")
 
     def _log(self, kind: str, values: Mapping[str, Any]) -> None:
         if self._metrics is not None:  # fp16 leaves out a step whose gradient overflows; JSON has no number for it
-            told = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-            self._metrics.write(kind, self.step, told)
-
-
-def load_weights(weights: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
-    """Copy saved weights into the model's own.
-
-    Raises:
-        TrainingError: names or shapes differ.
-    """
-    for name, weight in weights.items():
-        if name not in saved or saved[name].shape != weight.shape:
-            raise TrainingError(f"the checkpoint does not fit the model at '{name}'; start over with --no-resume")
-        with torch.no_grad():
-            weight.copy_(saved[name])
-
-
-def _groups(
-    weights: Mapping[str, nn.Parameter], new: set[str], *, lr: float, new_lr: float | None, decay: float
-) -> list[dict[str, Any]]:
-    """Weights by learning rate, and vectors apart: they do not decay."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, weight in weights.items():
-        groups.setdefault((name in new, weight.ndim > 1), []).append(weight)
-    return [
-        {
-            "params": params,
-            "base_lr": new_lr if is_new and new_lr is not None else lr,
-            "weight_decay": decay if decays else 0.0,
-        }
-        for (is_new, decays), params in groups.items()
-    ]
+            finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+            self._metrics.write(kind, self.step, finite)
 
 
 def _freeze_statistics(module: nn.Module) -> None:
-    """Batch normalisation keeps the original's statistics: they are no weights and would drift apart from them."""
+    """Keep the original's statistics of batch normalisation: they are no weights and would drift apart from them."""
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             part.eval()

@@ -56,12 +56,12 @@ class InterpolatedWeights:
         self._kept: list[Tensor] = []
 
     def draw(self, *key: int) -> float:
-        """The ratio of a step, U(0, R), a pure function of `key` (seed, step, process)."""
+        """Draw the ratio of a step, U(0, R), a pure function of `key` (seed, step, process)."""
         return float(np.random.default_rng([*key, 0x1D]).uniform(0.0, self.max_ratio))
 
     @contextmanager
     def at(self, ratio: float) -> Iterator[None]:
-        """The weights are ratio * original + (1 - ratio) * theta inside, and theta again after."""
+        """Set the weights to ratio * original + (1 - ratio) * theta inside, and theta again after."""
         if not self._kept:
             self._kept = [torch.empty_like(weight) for weight in self._weights]
         with torch.no_grad():
@@ -96,6 +96,6 @@ class WeightAverage:
 
 
 def distance_to(weights: Mapping[str, Tensor], original: Mapping[str, Tensor]) -> Tensor:
-    """Sum of squared differences to the original, a scalar: the L2-to-original penalty (L2-SP, arXiv 1802.01483)."""
+    """Return the sum of squared differences to the original, a scalar: the L2-SP penalty (arXiv 1802.01483)."""
     parts = [(weight - original[name]).square().sum() for name, weight in weights.items()]
     return torch.stack(parts).sum()

@@ -41,8 +41,10 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import IN_TOWER
 from olmv.models.open_clip.loading import random_model
 from olmv.models.registry import load_video_clip
+from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
-from olmv.train.config import TrainConfig, find_config, load_config, parse_config
+from olmv.train.config import TrainConfig
+from olmv.train.config_file import find_config, load_config, parse_config
 from olmv.train.data.dataset import Batch, batches
 from olmv.train.data.features import FeatureBatch, FeatureStore
 from olmv.train.data.sources import open_sources
@@ -60,7 +62,7 @@ TEMPORALS = ("cross-frame", "divided", "st-adapter", "transformer", "attention")
 FOREVER = 1_000_000  # epochs and steps: no run ends and no row is logged while it is measured
 
 
-class Watcher:
+class Watcher(JobListener):
     """Counts steps and, once `watch` has been called, the texts that a model encodes after the first of them."""
 
     def __init__(self) -> None:
@@ -76,28 +78,22 @@ class Watcher:
 
         model.towers.text = counted  # type: ignore[method-assign]
 
-    def say(self, text: str) -> None: ...
-
-    def start(self, *, total: int, done: int) -> None: ...
-
-    def side(self, what: str, done: int, total: int) -> None: ...
-
-    def advance(self, **_: Any) -> None:
-        self.steps += 1
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        self.steps += not stage
 
 
 def make_trainer(
     config: TrainConfig, model: VideoCLIP, dataset: Any, bank: TextBank, folder: Path, accelerator: Any,
     view: Watcher | None = None,
 ) -> Trainer:  # fmt: skip
-    """As `olmv.train.job.train` makes it; in training mode."""
+    """As `olmv.train.job.run` makes it; in training mode."""
     frozen = config.model.train == "new"
     trainable = Trainable(model, frame_pooling=config.objective.frame_pooling, frozen_tower=frozen)
     weights, new = select_weights(trainable, config.model.train)
     trainer = Trainer(
         config, trainable=trainable, weights=weights, new=new,
         original={name: weight.detach().clone() for name, weight in weights.items()},
-        dataset=dataset, bank=bank, folder=RunFolder(folder), accelerator=accelerator, view=view or Watcher(),
+        dataset=dataset, bank=bank, folder=RunFolder(folder), accelerator=accelerator, listener=view or Watcher(),
     )  # fmt: skip
     trainer.module.train()
     return trainer

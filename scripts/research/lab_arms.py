@@ -27,10 +27,11 @@ from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import MOTIONS, object_names, sample_scene, scene_labels
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import Pooling, score
+from olmv.scoring.options import Pooling
+from olmv.scoring.pooling import score
 from olmv.scoring.probabilities import to_logits
-from olmv.train.config import load_config
-from olmv.train.job import train
+from olmv.train.config_file import load_config
+from olmv.train.job import TrainJob, run
 from olmv.train.validation import Scores, macro_map
 from scripts.benchmarks.eval_mini import bank_of, embed, truth_of
 from scripts.research.mini_motions import Plain
@@ -62,7 +63,7 @@ class Lab:
             found: dict[str, float] = json.loads(done.read_text(encoding="utf-8"))
             return found
         items = [f"{key}={json.dumps(value)}" for key, value in {**overrides, "run.seed": seed}.items()]
-        result = train(load_config(CONFIGS / f"{config}.yaml", items), folder, view=Plain(quiet=True))
+        result = run(TrainJob(load_config(CONFIGS / f"{config}.yaml", items), folder), Plain(quiet=True))
         if result is None:  # killed between the end of the run and the next line
             raise SystemExit(f"delete {folder} and start again")
         figures = dict(result.figures) | {f"last/{name}": value for name, value in result.last.items()}

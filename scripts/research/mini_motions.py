@@ -13,6 +13,7 @@ from olmv.models.mini.towers import MiniTowers
 from olmv.models.registry import load_video_clip
 from olmv.models.storage.saving import save_pretrained
 from olmv.moji.world import MOTIONS
+from olmv.progress import JobListener
 
 # on other clips, with fewer frames now and then, at a lower rate, and the mean of the epochs: seen objects, which the
 # first run knows a little too well on its own clips, come back, and any number of frames will do
@@ -76,40 +77,37 @@ def keep_frames(source: Path, target: Path) -> None:
     save_pretrained(made, target)
 
 
-class Plain:
+class Plain(JobListener):
     """Prints what a run says."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
 
-    def say(self, text: str) -> None:
+    def note(self, text: str) -> None:
         if not self.quiet:
             print(text, flush=True)
 
-    def start(self, *, total: int, done: int) -> None:
-        self.say(f"{done} of {total} steps done")
+    def started(self, *, total: int, done: int) -> None:
+        self.note(f"{done} of {total} steps done")
 
-    def side(self, what: str, done: int, total: int) -> None:
-        if not self.quiet and (done % 1600 == 0 or done == total):
-            print(f"{what}: {done} of {total}", flush=True)
-
-    def advance(self, **_: object) -> None:
-        pass
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        if stage and not self.quiet and (done % 1600 == 0 or done == total):
+            print(f"{stage}: {done} of {total}", flush=True)
 
 
 def train_motions(work: Path, output: Path) -> None:
     """Stills in `work/stills` -> `work/motions` -> `work/kept` -> `work/second` -> the shipped folder, float16."""
-    from olmv.train.config import load_config
-    from olmv.train.job import train
+    from olmv.train.config_file import load_config
+    from olmv.train.job import TrainJob, run
 
     base = work / "stills_with_words"
     if not (base / "config.json").exists():
         with_motion_words(work / "stills", base)
     config = load_config(CONFIG, [f"model.name={base}"])
-    train(config, work / "motions", view=Plain())
+    run(TrainJob(config, work / "motions"), Plain())
     keep_frames(work / "motions" / "model", work / "kept")
     again = load_config(CONFIG, [f"model.name={work / 'kept'}", *SECOND])
-    train(again, work / "second", view=Plain())
+    run(TrainJob(again, work / "second"), Plain())
     model = load_video_clip(work / "second" / "model", device="cpu", dtype="float32")
     card = output / "README.md"
     save_pretrained(

@@ -34,7 +34,7 @@ def test_a_run(olmv: Run, config: str, here: Path) -> None:
     assert json.loads((here / "rows.jsonl").read_text())["status"] == "ok"
     code, _, err = olmv("train", config, "--set", "run.steps=1", "--set", "optimizer.lr=2e-4", "-o", "out")
     assert code == 0
-    assert "is finished; its model is out/model (start over with --no-resume)" in err
+    assert "is finished; its model is out/model; to train anew, start over" in err
     code, out, err = olmv("train", config, "--set", "run.steps=1", "-o", "out", "--no-resume", "--quiet")
     assert (code, out, err) == (0, "", "")
     assert (here / "out" / "model" / "config.json").is_file()
@@ -52,7 +52,10 @@ def test_smoke_has_a_folder_of_its_own(olmv: Run, config: str, here: Path) -> No
         (["nothing"], "no config file or shipped config is called 'nothing'; there are"),
         (["missing.yaml"], "no such file: missing.yaml"),
         (["mine.yaml", "--set", "optimizer.epoch=1"], "unknown key 'optimizer.epoch'; did you mean 'epochs'?"),
-        (["mine.yaml", "--set", "optimizer.epochs"], "--set 'optimizer.epochs' is not key=value; write for example"),
+        (
+            ["mine.yaml", "--set", "optimizer.epochs"],
+            "the override 'optimizer.epochs' is not key=value; write for example",
+        ),
         (
             ["mine.yaml", "--set", "optimizer.epochs=0"],
             "'optimizer.epochs': input should be greater than or equal to 1",
@@ -89,7 +92,7 @@ def test_only_the_first_of_several_processes_talks(
 
     monkeypatch.setenv("LOCAL_RANK", "1")
     view = _View(quiet=False)
-    view.say("something")
+    view.note("something")
     monkeypatch.setenv("LOCAL_RANK", "0")
-    _View(quiet=False).say("something else")
+    _View(quiet=False).note("something else")
     assert capsys.readouterr().err == "something else\n"

@@ -11,33 +11,14 @@ from torch import Tensor
 
 from olmv.models.storage.saving import save_pretrained
 from olmv.train.checkpoint import latest_checkpoint, read_checkpoint
-from olmv.train.config import TrainConfig, parse_config
-from olmv.train.job import TrainResult, train
+from olmv.train.config import TrainConfig
+from olmv.train.config_file import parse_config
+from olmv.train.job import TrainJob, TrainSummary, run
 from tests.support.samples import write_clip
 from tests.support.tiny import tiny_model
+from tests.support.watcher import Watcher
 
 MOJI = {"seed": 1, "clips": 12, "objects": "seen[:3]", "labels": ["objects", "motions"], "counts": [1]}
-
-
-class Watcher:
-    """A view that remembers."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.losses: list[float] = []
-        self.started: list[tuple[int, int]] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def start(self, *, total: int, done: int) -> None:
-        self.started.append((total, done))
-
-    def side(self, what: str, done: int, total: int) -> None:
-        pass
-
-    def advance(self, **side: Any) -> None:
-        self.losses.append(side["loss"])
 
 
 def save_tiny(folder: Path, **options: Any) -> str:
@@ -56,9 +37,14 @@ def settings(model: str, *overrides: str, train: Mapping[str, Any] | None = None
     return parse_config(values, overrides)
 
 
-def go(config: TrainConfig, folder: Path, **options: Any) -> tuple[TrainResult | None, Watcher]:
+def go(config: TrainConfig, folder: Path, *, resume: bool = True) -> tuple[TrainSummary | None, Watcher]:
     watcher = Watcher()
-    return train(config, folder, view=watcher, **options), watcher
+    return run(TrainJob(config, folder, resume=resume), watcher), watcher
+
+
+def losses(folder: Path) -> list[float]:
+    """Of every step of a run, which logs them all."""
+    return [row["loss"] for row in rows(folder) if row["kind"] == "train"]
 
 
 def last_weights(folder: Path) -> dict[str, Tensor]:
@@ -90,19 +76,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-class Killer(Watcher):
-    """Pulls the plug after some steps."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.after = after
-
-    def advance(self, **side: Any) -> None:
-        super().advance(**side)
-        if len(self.losses) == self.after:
-            raise KeyboardInterrupt
-
-
 def killed(config: TrainConfig, folder: Path, after: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(config, folder, view=Killer(after))
+        run(TrainJob(config, folder), Watcher(stop_after=after))

@@ -107,6 +107,14 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
+def test_what_a_kill_left_half_written_goes_with_the_next_checkpoint(tmp_path: Path) -> None:
+    for name in (".step_000002.tmp", ".olmv-0123456789ab.tmp"):
+        (tmp_path / name).mkdir()
+    write_checkpoint(tmp_path, made(3))
+    write_checkpoint(tmp_path, made(3))  # the same step again takes the place of the first
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000003"]
+
+
 def test_tensors_that_share_memory(tmp_path: Path) -> None:
     base = torch.arange(6.0)
     save_tensors(tmp_path / "x.safetensors", {"a": base[:3], "b": base.view(2, 3).T})
@@ -118,12 +126,15 @@ def test_the_optimizer_goes_on_as_if_nothing_happened() -> None:
     def fresh() -> tuple[dict[str, torch.nn.Parameter], torch.optim.AdamW]:
         torch.manual_seed(0)
         weights = {name: torch.nn.Parameter(torch.randn(3)) for name in ("a.b", "c", "idle")}
-        groups = [{"params": [weights["a.b"]]}, {"params": [weights["c"], weights["idle"]], "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [
+            {"params": [weights["a.b"]]},
+            {"params": [weights["c"], weights["idle"]], "weight_decay": 0.0},
+        ]
         return weights, torch.optim.AdamW(groups, lr=0.1)
 
     def step(weights: dict[str, torch.nn.Parameter], optimizer: torch.optim.AdamW) -> None:
         optimizer.zero_grad()
-        (weights["a.b"] * weights["c"]).square().sum().backward()
+        torch.autograd.backward((weights["a.b"] * weights["c"]).square().sum())
         optimizer.step()
 
     def names(weights: dict[str, torch.nn.Parameter]) -> dict[int, str]:

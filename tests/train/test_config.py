@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from olmv.errors import InputError, UsageError
 from olmv.io.paths import share_dir
-from olmv.train.config import TrainConfig, find_config, load_config, parse_config
+from olmv.train.config import TrainConfig
+from olmv.train.config_file import find_config, load_config, parse_config
 
 LEAST: dict[str, Any] = {"data": {"train": {"moji": {"seed": 1, "clips": 2}}}}
 
@@ -49,9 +50,9 @@ def write(tmp_path: Path, text: str) -> Path:
         ("run=3", "'run': input should be"),
         ("sweep.ratios=[0, 2]", "'sweep.ratios.1': input should be less than or equal to 1"),
         ("sweep={}", "sweep has nothing to choose its ratio by; add a data.validation source, or set sweep.ratio"),
-        ("nonsense", "--set 'nonsense' is not key=value; write for example --set optimizer.epochs=3"),
-        ("=1", "--set '=1' is not key=value"),
-        ("run.seed=[1", r"--set 'run.seed=[1': the value is not YAML; put it in quotes"),
+        ("nonsense", "the override 'nonsense' is not key=value; write for example optimizer.epochs=3"),
+        ("=1", "the override '=1' is not key=value"),
+        ("run.seed=[1", r"the override 'run.seed=[1': the value is not YAML; put it in quotes"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(override: str, message: str) -> None:
@@ -105,9 +106,9 @@ def test_smoke(tmp_path: Path) -> None:
     drawn = "data: {train: {manifest: a.csv}}\nsmoke: {data.train: {moji: {seed: 1, clips: 1}}}\n"
     path = write(tmp_path, drawn)
     assert load_config(path, ["data.train.manifest=b.csv"]).data.train.manifest == Path("b.csv")
-    with pytest.raises(UsageError, match=r"yaml with what --smoke adds to it: 'data.train': "):
+    with pytest.raises(UsageError, match=r"yaml with its smoke section: 'data.train': "):
         load_config(path, ["data.train.manifest=b.csv"], smoke=True)
-    with pytest.raises(UsageError, match="has no `smoke` section; run it without --smoke"):
+    with pytest.raises(UsageError, match="has no `smoke` section; run it whole"):
         load_config(write(tmp_path, text), smoke=True)
 
 
@@ -151,7 +152,7 @@ POSITIVE = st.floats(1e-9, 1e3)
     betas=st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
     steps=st.none() | st.integers(1, 9),
     ratios=st.lists(st.floats(0, 1), min_size=1, max_size=4),
-    description=st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=20),
+    description=st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20),
     motions=st.none() | st.lists(st.sampled_from(["spinning", "falling"]), max_size=2),
     cache=st.none() | st.just("a/b"),
 )

@@ -25,7 +25,7 @@ from olmv.train.data.moji_data import MojiDataset
 from olmv.train.setup import file_digest
 from olmv.train.trainable import Trainable, label_bank
 from tests.support.tiny import tiny_model
-from tests.train.runs import go, save_tiny, settings, write_manifest
+from tests.train.runs import go, losses, save_tiny, settings, write_manifest
 
 TRANSFORMER = {"layers": 1, "heads": 2, "layout": 2, "cell": 4}
 FROZEN = ("model={temporal: transformer, train: new, temporal_options: {layers: 1, heads: 2, layout: 2, cell: 4}}",)
@@ -89,14 +89,14 @@ def test_short_and_broken_videos(tmp_path: Path) -> None:
 def test_a_cached_run_is_an_uncached_one(tmp_path: Path) -> None:
     name = save_tiny(tmp_path / "tiny")
     source = "{moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions], counts: [1]}}"
-    losses, tuned = [], []
+    trained, tuned = [], []
     for run, cache in (("plain", "null"), ("kept", str(tmp_path / "features")), ("again", str(tmp_path / "features"))):
         overrides = f"data.feature_cache={cache}", "optimizer.epochs=1", f"data.validation.seen={source}"
-        _, watcher = go(settings(name, *FROZEN, *overrides), tmp_path / run)
-        losses.append(watcher.losses)
+        go(settings(name, *FROZEN, *overrides), tmp_path / run)
+        trained.append(losses(tmp_path / run))
         tuned.append(load_tensors(tmp_path / run / "tuned.safetensors"))
-    assert losses[1] == losses[2]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert trained[1] == trained[2]
+    assert trained[0] == pytest.approx(trained[1], rel=1e-3)
     gate = "model.context.gate"
     assert tuned[0][gate] != 0
     assert torch.allclose(tuned[0][gate], tuned[1][gate], atol=1e-4)

@@ -1,6 +1,7 @@
 """A whole run: the folder it leaves, the model it saves, what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from olmv.errors import OutputError, UsageError
 from olmv.models.clip.interpolation import interpolate
 from olmv.models.registry import load_model
 from olmv.train.checkpoint import load_tensors
+from tests.support.missing import hide
 from tests.support.samples import write_clip
 from tests.train.runs import MOJI, equal, go, settings
 
@@ -41,10 +43,10 @@ def test_the_folder_of_a_run(tiny: str, tmp_path: Path) -> None:
     card = (folder / "model" / "README.md").read_text()
     for told in ("# a small one", tiny, "interpolated weight", "drawn clips", "## Figures", "| original |", "```yaml"):
         assert told in card
-    assert any(line.startswith("epoch 1: ") for line in watcher.said)
+    assert any(line.startswith("epoch 1: ") for line in watcher.notes)
     saved = load_tensors(folder / "model" / "model.safetensors")
-    ends = [load_tensors(folder / f"{name}.safetensors") for name in ("original", "tuned")]
-    patched = interpolate(*ends, curve["ratio"])
+    original, tuned = (load_tensors(folder / f"{name}.safetensors") for name in ("original", "tuned"))
+    patched = interpolate(original, tuned, curve["ratio"])
     assert equal({n: saved[n.removeprefix("model.")] for n in patched}, patched)
     model = load_model(folder / "model", device="cpu", dtype="float32")
     assert model.temporal == "attention"
@@ -78,7 +80,7 @@ def test_starting_over(tiny: str, tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     result, watcher = go(settings(tiny, "run.steps=2"), folder, resume=False)
     assert result is not None
-    assert watcher.started == [(2, 0)]
+    assert watcher.starts == [(2, 0)]
     assert (folder / "notes.txt").read_text() == "mine"
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
 
@@ -95,8 +97,40 @@ def test_a_run_that_was_killed_before_its_model_was_written(
             go(settings(tiny), tmp_path / "run")
     result, watcher = go(settings(tiny), tmp_path / "run")
     assert result is not None
-    assert watcher.losses == []
+    assert watcher.steps == 0
     assert load_model(result.model, device="cpu").embed_dim == 16
+
+
+def test_a_run_without_tensorboard_and_matplotlib_says_so(
+    tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(monkeypatch, "tensorboard", "matplotlib")
+    result, watcher = go(settings(tiny, SEEN, "sweep.ratios=[0, 1]", "run.steps=1"), tmp_path / "run")
+    assert result is not None
+    assert [note for note in watcher.notes if "not installed" in note] == [
+        f"{package} is not installed: the run writes {what}; to have both: pip install 'olmv[train]'"
+        for package, what in (
+            ("tensorboard", "metrics.jsonl, but no tensorboard folder"),
+            ("matplotlib", "curve.json, but no curve.png"),
+        )
+    ]
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"metrics.jsonl", "curve.json", "model"} <= names
+    assert not {"tensorboard", "curve.png"} & names
+
+
+def test_what_a_killed_run_of_an_earlier_olmv_left_is_cleaned(tiny: str, tmp_path: Path) -> None:
+    config = settings(tiny, "run.steps=1")
+    go(config, tmp_path / "run")
+    folder = tmp_path / "run"
+    shutil.rmtree(folder / "model")
+    (folder / ".model.tmp").mkdir()
+    (folder / ".model.tmp" / "config.json").write_text("{}")
+    (folder / ".olmv-0123456789ab.tmp").mkdir()
+    (folder / "original.tmp").write_text("")
+    result, _ = go(config, folder)
+    assert result is not None
+    assert not [path.name for path in folder.iterdir() if path.name.endswith(".tmp")]
 
 
 def test_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,15 +161,15 @@ def test_what_does_not_fit(override: str, message: str, tiny: str, tmp_path: Pat
 
 
 def test_a_model_folder_that_cannot_be_replaced(tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.replace
+    real = Path.rename
 
-    def replace(self: Path, target: Path) -> Path:
+    def rename(self: Path, target: Path) -> Path:
         if Path(target).name == "model":
             raise PermissionError(13, "Permission denied")
         return real(self, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(OutputError, match=r"cannot write '.*model': Permission denied"):
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OutputError, match=r"cannot write .*model: permission denied; choose"):
         go(settings(tiny, "run.steps=1"), tmp_path / "run")
     assert MOJI["clips"] == 12
 

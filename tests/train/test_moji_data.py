@@ -1,5 +1,7 @@
 """Drawn training clips: exact truth, the same ones again, other ones when asked."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,18 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmv.moji.world import MOTIONS, object_names, scene_labels
-from olmv.train.data.dataset import Sample, batches, epoch_order
+from olmv.train.data.dataset import Failed, Sample, batches, epoch_order
 from olmv.train.data.moji_data import MojiDataset
 
 NAMES = object_names("seen")[:6]
 
 
 def moji(**changes: object) -> MojiDataset:
-    options: dict = {"frames": 4, "size": 16, "names": NAMES, **changes}
+    options: dict[str, Any] = {"frames": 4, "size": 16, "names": NAMES, **changes}
     return MojiDataset(5, 7, **options)
 
 
-def same(a: Sample, b: Sample) -> bool:
+def same(a: Sample | Failed, b: Sample | Failed) -> bool:
+    assert isinstance(a, Sample)
+    assert isinstance(b, Sample)
     # a drawing's last bit may depend on what is drawn beside it
     close = (a.pixels.int() - b.pixels.int()).abs().max() <= 1
     return bool(close) and (a.video, a.labels, a.caption) == (b.video, b.labels, b.caption)

@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from olmv.errors import TrainingError, UsageError
-from olmv.train.checkpoint import latest_checkpoint, load_tensors, read_checkpoint
-from olmv.train.trainer import Trainer, load_weights
+from olmv.train.checkpoint import latest_checkpoint, load_tensors, load_weights, read_checkpoint
+from olmv.train.trainer import Trainer
 from tests.train.runs import equal, go, killed, last_weights, rows, settings, write_manifest
 
 # everything that a resumed run could get wrong
@@ -40,7 +40,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tiny: str, videos: Path, tmp_
     parts, watcher = go(config, tmp_path / "parts")
     assert whole is not None
     assert parts is not None
-    assert any("going on after step 5 of 6" in line for line in watcher.said)
+    assert any("going on after step 5 of 6" in line for line in watcher.notes)
     for name in ("tuned.safetensors", "model/model.safetensors", "original.safetensors"):
         assert equal(load_tensors(tmp_path / "whole" / name), load_tensors(tmp_path / "parts" / name)), name
     a, b = (
@@ -77,7 +77,7 @@ def test_a_finished_run_says_so(tiny: str, tmp_path: Path) -> None:
     go(config, tmp_path / "run")
     result, watcher = go(config, tmp_path / "run")
     assert result is None
-    assert any("is finished; its model is" in line and "--no-resume" in line for line in watcher.said)
+    assert any("is finished; its model is" in line and "start over" in line for line in watcher.notes)
     with pytest.raises(UsageError, match=r"holds a run with another optimizer\.lr \(0\.001, now 0\.002\); choose"):
         go(settings(tiny, "run.steps=1", "optimizer.lr=0.002"), tmp_path / "run")
     # what does not change the result may change
@@ -86,13 +86,13 @@ def test_a_finished_run_says_so(tiny: str, tmp_path: Path) -> None:
 
 def test_a_run_stopped_by_steps(tiny: str, tmp_path: Path) -> None:
     _, watcher = go(settings(tiny, "run.steps=2"), tmp_path / "run")
-    assert len(watcher.losses) == 2
-    assert watcher.started == [(2, 0)]
+    assert watcher.steps == 2
+    assert watcher.starts == [(2, 0)]
     assert [row["kind"] for row in rows(tmp_path / "run")] == ["train", "train", "epoch"]
 
 
 def test_weights_of_another_model_are_refused(tiny: str, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"does not fit the model at 'a'; start over with --no-resume"):
+    with pytest.raises(TrainingError, match=r"does not fit the model at 'a'; start over$"):
         load_weights({"a": torch.ones(2)}, {"a": torch.ones(3)})
     with pytest.raises(TrainingError, match=r"does not fit the model at 'a'"):
         load_weights({"a": torch.ones(2)}, {})

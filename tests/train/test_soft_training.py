@@ -9,15 +9,18 @@ import pytest
 import torch
 import yaml
 from safetensors import safe_open
+from torch import Tensor
 
 from olmv.classifier import Classifier
 from olmv.cli import main
+from olmv.models.base import VideoModel
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_model
 from olmv.models.soft_attributes.language_model import LanguageModel
 from olmv.models.soft_attributes.module import SoftAttributes
 from olmv.models.storage.saving import save_pretrained
 from olmv.moji.world import object_names
+from olmv.scoring.bank import TextBank
 from tests.support.samples import write_clip
 from tests.support.tiny import tiny_model, write_open_clip_folder
 from tests.support.tiny_lm import write_language_model
@@ -68,16 +71,21 @@ def refuse_language_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained(here: Path, config: Path) -> VideoCLIP:
     assert main(["train", str(config), "-o", str(here / "run"), "--quiet"]) == 0
-    return load_model(here / "run" / "model", device="cpu", dtype="float32")
+    model = load_model(here / "run" / "model", device="cpu", dtype="float32")
+    assert isinstance(model, VideoCLIP)
+    return model
 
 
 def test_a_run_from_config_to_prediction(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_pretrained(tiny_model(), here / "tiny")
     passes: list[Sequence[str]] = []
     call = LanguageModel.__call__
-    monkeypatch.setattr(
-        LanguageModel, "__call__", lambda self, prefixes, labels: passes.append(labels) or call(self, prefixes, labels)
-    )
+
+    def counted(self: LanguageModel, prefixes: Tensor, labels: Sequence[str]) -> Any:
+        passes.append(labels)
+        return call(self, prefixes, labels)
+
+    monkeypatch.setattr(LanguageModel, "__call__", counted)
     model = trained(here, write_config(here, str(here / "tiny")))
     # two steps with four labels each; three times all labels once: after the epoch, for the card, to be saved
     assert [len(labels) for labels in passes] == [4, 4, 8, 8, 8]
@@ -86,12 +94,12 @@ def test_a_run_from_config_to_prediction(here: Path, monkeypatch: pytest.MonkeyP
     assert stored is not None
     assert stored.labels == (*SEEN, *UNSEEN)
     assert stored.source["templates"] == list(model_templates(model))
-    plain = Classifier(tiny_model()).text_bank(texts_of(model))
-    bank = Classifier(model).text_bank(texts_of(model))
+    plain = embeddings_of(tiny_model(), model)
+    embeddings = embeddings_of(model, model)
     known = [*SEEN, *UNSEEN]
-    torch.testing.assert_close(bank.embeddings[: len(known)], stored.embeddings, rtol=0, atol=0)
-    assert not torch.allclose(bank.embeddings[: len(known)], plain.embeddings[: len(known)], atol=1e-3)
-    assert torch.equal(bank.embeddings[len(known) :], plain.embeddings[len(known) :])
+    torch.testing.assert_close(embeddings[: len(known)], stored.embeddings, rtol=0, atol=0)
+    assert not torch.allclose(embeddings[: len(known)], plain[: len(known)], atol=1e-3)
+    assert torch.equal(embeddings[len(known) :], plain[len(known) :])
 
     with safe_open(here / "run" / "model" / "model.safetensors", framework="pt") as weights:
         assert set(weights.keys()) == set(tiny_model().state_dict())  # neither soft attributes nor language model
@@ -103,9 +111,9 @@ def test_a_run_from_config_to_prediction(here: Path, monkeypatch: pytest.MonkeyP
     assert float(again.gate.detach()) != 0
 
     refuse_language_models(monkeypatch)
-    model = load_model(here / "run" / "model", device="cpu", dtype="float32")
+    loaded = load_model(here / "run" / "model", device="cpu", dtype="float32")
     clip = write_clip(here / "a.mp4")
-    (found,) = Classifier(model).predict([clip], known, frames=2, workers=0, embeddings=True)
+    (found,) = Classifier(loaded).predict([clip], known, frames=2, workers=0, embeddings=True)
     assert found.embedding is not None
     similar = [label.similarity for label in found.labels]
     assert similar == pytest.approx((stored.embeddings @ found.embedding).tolist(), abs=1e-5)
@@ -116,6 +124,13 @@ def model_templates(model: VideoCLIP) -> Sequence[str]:
 
     assert model.templates == "video"
     return resolve(model.templates)
+
+
+def embeddings_of(model: VideoModel, trained: VideoCLIP) -> Tensor:
+    """What a model gives for the labels of a trained one."""
+    bank = Classifier(model).text_bank(texts_of(trained))
+    assert isinstance(bank, TextBank)
+    return bank.embeddings
 
 
 def texts_of(model: VideoCLIP) -> Any:
@@ -134,7 +149,7 @@ def test_a_softmax_trained_model_and_a_sweep(here: Path) -> None:
     assert model.logit_bias is not None
     assert model.label_embeddings is not None
     original = load_model(f"local-dir:{source}", device="cpu", dtype="float32")
-    rows = Classifier(original).text_bank(texts_of(model)).embeddings[: len(SEEN) + len(UNSEEN)]
+    rows = embeddings_of(original, model)[: len(SEEN) + len(UNSEEN)]
     torch.testing.assert_close(model.label_embeddings.embeddings, rows, rtol=0, atol=1e-6)
 
 

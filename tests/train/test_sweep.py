@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_figures_that_are_missing() -> None:
         chosen({0.0: {"seen/map": 1.0, "guard/map": 1.0}})
 
 
-def sweep(figures: tuple[str, ...], metric: str, **options: object) -> tuple[Curve, nn.Parameter, list[float]]:
+def sweep(figures: tuple[str, ...], metric: str, **options: Any) -> tuple[Curve, nn.Parameter, list[float]]:
     weight = nn.Parameter(torch.zeros(2))
     measured: list[float] = []
 

@@ -60,7 +60,7 @@ class AugmentConfig:
                 raise ValueError(f"{name} is {value}; use a number from 0 to 1")
 
     def draw(self, rng: np.random.Generator, *, may_flip: bool = True) -> "Augmentation":
-        """One clip's plan. Takes as many numbers from `rng` whatever the settings."""
+        """Draw one clip's plan. Takes as many numbers from `rng` whatever the settings."""
         zoom = float(rng.uniform(1.0, LARGEST_SHORT_SIDE))
         place = rng.random(2)
         shapes = np.stack([rng.uniform(*AREA, TRIES), rng.uniform(*LOG_RATIO, TRIES)], 1)
@@ -97,7 +97,7 @@ class Augmentation:
     colours: tuple[float, float, float] | None = None
 
     def box(self, height: int, width: int, *, resize_mode: str = "shortest") -> tuple[int, int, int, int]:
-        """Top, left, height and width of the crop in a picture of this size, in pixels."""
+        """Return top, left, height and width of the crop in a picture of this size, in pixels."""
         high, wide = height, width
         if self.kind == "random":
             if resize_mode == "shortest":
@@ -119,7 +119,7 @@ class Augmentation:
         return min(height, max(round(width / limits[0]), 1)), min(width, max(round(height * limits[1]), 1))
 
     def crop(self, frames: Any, preprocess: Preprocess) -> Tensor:
-        """Crops and resizes: [T, H, W, 3] or [H, W, 3] uint8 -> [T, 3, S, S] uint8 (T = 1 for a single frame)."""
+        """Crop and resize: [T, H, W, 3] or [H, W, 3] uint8 -> [T, 3, S, S] uint8 (T = 1 for a single frame)."""
         if self.kind == "centre":
             return preprocess.resize(frames)
         height, width = frames.shape[-3:-1]
@@ -129,7 +129,7 @@ class Augmentation:
         return preprocess.resize(frames[..., top : top + high, left : left + wide, :])
 
     def finish(self, pixels: Tensor) -> Tensor:
-        """Flip and colours: [T, 3, S, S] uint8 -> the same shape and type."""
+        """Apply flip and colours: [T, 3, S, S] uint8 -> the same shape and type."""
         if self.flipped:
             pixels = pixels.flip(-1)
         if self.colours is not None:
@@ -143,7 +143,7 @@ class Augmentation:
 
 
 def speaks_of_sides(texts: Iterable[str]) -> bool:
-    """Whether a text has the word left, right or clockwise (also "left-hand", "turn_left", "TurnLeft").
+    """Tell whether a text has the word left, right or clockwise (also "left-hand", "turn_left", "TurnLeft").
 
     A mirrored clip would make such a label or caption wrong. English only: with labels in other languages that tell
     left from right, set `flip` to 0.

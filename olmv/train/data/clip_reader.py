@@ -69,7 +69,7 @@ class ClipReader:
     cache_frames: int = 32
 
     def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
-        """The clip of a `Task`: pixels [at most T, 3, S, S] uint8, augmented.
+        """Make the clip of a `Task`: pixels [at most T, 3, S, S] uint8, augmented.
 
         Raises:
             VideoError: the file cannot be read.
@@ -113,7 +113,7 @@ class ClipReader:
         return VideoFrames(index=0, path=str(path), pixels=pixels, requested=options.frames, decoded=len(pixels))
 
     def _kept_frames(self, path: str, preprocess: Preprocess, options: DecodeOptions, folder: Path) -> Pixels:
-        """[N, h, w, 3] of a video, from the cache where it has them."""
+        """Return [N, h, w, 3] of a video, from the cache where it has them."""
         try:
             status = os.stat(path)  # noqa: PTH116 - what the file is now, through links
         except (OSError, ValueError):
@@ -141,7 +141,7 @@ class ClipReader:
 
 
 def cache_size(folder: str | Path) -> int:
-    """Bytes that the decoded frames in a cache folder take; 0 where there is none."""
+    """Count the bytes that the decoded frames in a cache folder take; 0 where there is none."""
     return sum(entry.stat().st_size for entry in Path(folder).glob("*.npy"))
 
 
@@ -150,7 +150,7 @@ def _short_side(preprocess: Preprocess) -> int:
 
 
 def _load(entry: Path) -> Pixels | None:
-    """Cached frames, mapped, not read; None where they are missing or damaged."""
+    """Return cached frames, mapped, not read; None where they are missing or damaged."""
     try:
         kept = np.load(entry, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -97,18 +97,18 @@ class VideoDataset(ABC):
 
     @abstractmethod
     def video(self, index: int) -> str:
-        """The name of a clip, for messages."""
+        """Return the name of a clip, for messages."""
 
     @abstractmethod
     def load(self, index: int, epoch: int) -> Sample:
-        """One clip, made in this process.
+        """Make one clip in this process.
 
         Raises:
             VideoError: the video cannot be read.
         """
 
     def load_many(self, indices: Sequence[int], epoch: int) -> list[Sample | Failed]:
-        """Several clips at once, for data sets where that is faster."""
+        """Make several clips at once, for data sets where that is faster."""
         return [self._attempt(index, epoch) for index in indices]
 
     def _attempt(self, index: int, epoch: int) -> Sample | Failed:
@@ -120,7 +120,7 @@ class VideoDataset(ABC):
     def stream(
         self, order: Sequence[int], epoch: int, *, batch_size: int, workers: int | None, timeout_s: float
     ) -> Generator[Sample | Failed, None, None]:
-        """The clips of `order`, made by a thread that is at most two batches ahead."""
+        """Yield the clips of `order`, made by a thread that is at most two batches ahead."""
         del workers, timeout_s
         groups = (
             self.load_many(order[start : start + batch_size], epoch) for start in range(0, len(order), batch_size)
@@ -139,7 +139,7 @@ def batches(
     workers: int | None = None,
     timeout_s: float = 60.0,
 ) -> Iterator[Batch]:
-    """Batches of `batch_size` clips in the given order, made while the trainer computes.
+    """Yield batches of `batch_size` clips in the given order, made while the trainer computes.
 
     Args:
         dataset: what to load from.
@@ -160,7 +160,7 @@ def batches(
 
 
 def epoch_order(length: int, seed: int, epoch: int, *, rank: int = 0, world: int = 1) -> list[int]:
-    """The indices that one of `world` processes takes in an epoch: every `world`-th of a permutation of all.
+    """Return the indices that one of `world` processes takes in an epoch: every `world`-th of a permutation of all.
 
     The permutation is padded with its own beginning to a multiple of `world`, so that all ranks have as many.
 
@@ -199,7 +199,7 @@ def _collate(group: Sequence[Sample | Failed], *, frames: int, labels: int) -> B
 
 
 def _ahead(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
-    """The same items, made by a thread that is at most `depth` ahead; its errors are raised here."""
+    """Yield the same items, made by a thread that is at most `depth` ahead; its errors are raised here."""
     ready: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(depth)
     stopped = threading.Event()
 

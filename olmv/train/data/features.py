@@ -122,7 +122,7 @@ class FeatureStore:
         return OutputError(f"cannot keep features in '{self._folder}': {error.strerror or error}")
 
     def _begun(self) -> int:
-        """Clips that an earlier, killed run has written; a torn last line is cut off."""
+        """Count the clips that an earlier, killed run has written; a torn last line is cut off."""
         path = self._folder / "clips.jsonl"
         if not path.is_file():
             return 0
@@ -164,7 +164,7 @@ class FeatureStore:
         return len(self._dataset)
 
     def batches(self, order: Sequence[int], *, batch_size: int) -> Iterator[FeatureBatch]:
-        """As `olmv.train.data.dataset.batches`; `prepare` comes first."""
+        """Yield batches as `olmv.train.data.dataset.batches`; `prepare` comes first."""
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
             good = [i for i in rows if "failed" not in self._clips[i]]
@@ -210,12 +210,12 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> Any:
 
 
 def _tower_fingerprint(model: VideoCLIP) -> str:
-    """Names the image tower's weights, without the temporal module."""
+    """Name the image tower's weights, without the temporal module."""
     text = {id(p) for _, p in model.towers.text_parameters()}
     image = [(n, w) for n, w in model.towers.named_parameters() if id(w) not in text and w.ndim]
     return digest_weights(image, model.preprocess)
 
 
 def on_device(pixels: Tensor | FrameFeatures, device: torch.device) -> Tensor | FrameFeatures:
-    """Pixels to the device; features are there already."""
+    """Move pixels to the device; features are there already."""
     return pixels.to(device, non_blocking=True) if isinstance(pixels, Tensor) else pixels

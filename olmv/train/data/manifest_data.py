@@ -18,7 +18,7 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.train.data.augment import AugmentConfig, speaks_of_sides
 from olmv.train.data.clip_reader import ClipReader, Task
 from olmv.train.data.dataset import AHEAD, Failed, Sample, VideoDataset
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, Decoder
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
@@ -69,7 +69,7 @@ class ManifestDataset(VideoDataset):
         seed: int = 0,
         cache: str | Path | None = None,
         cache_frames: int | None = None,
-        decoder: str = "auto",
+        decoder: Decoder = "auto",
         name: str | None = None,
     ) -> None:
         if sampling not in ("uniform", "window"):
@@ -120,7 +120,7 @@ class ManifestDataset(VideoDataset):
     def stream(
         self, order: Sequence[int], epoch: int, *, batch_size: int, workers: int | None, timeout_s: float
     ) -> Generator[Sample | Failed, None, None]:
-        """The clips of `order`, decoded in worker processes with a time limit and a memory cap for each file."""
+        """Yield the clips of `order`, decoded in worker processes with a time limit and a memory cap for each file."""
         loader = FrameLoader(
             (self._task(index, epoch) for index in order),
             preprocess=self._preprocess,
@@ -145,7 +145,7 @@ class ManifestDataset(VideoDataset):
         return Sample(row.video, pixels, self._targets[index], row.caption, labelled=_tells_labels(row))
 
     def _indices(self, notes: list[str]) -> list[tuple[int, ...]]:
-        """For each row, its labels as indices into the vocabulary."""
+        """Return for each row its labels as indices into the vocabulary."""
         lookup = LabelLookup(self.labels)
         found = []
         for place, row in enumerate(self._rows, start=1):

@@ -79,11 +79,11 @@ class MojiDataset(VideoDataset):
         return self._clips
 
     def video(self, index: int, epoch: int = 0) -> str:
-        """`moji:SEED/INDEX`; with `fresh`, the clip of this epoch."""
+        """Return `moji:SEED/INDEX`; with `fresh`, the clip of this epoch."""
         return f"moji:{self._seed}/{self._scene_index(index, epoch)}"
 
     def scene(self, index: int, epoch: int = 0) -> Scene:
-        """The whole truth of a clip."""
+        """Return the whole truth of a clip."""
         return sample_scene(
             self._seed,
             self._scene_index(index, epoch),
@@ -99,7 +99,7 @@ class MojiDataset(VideoDataset):
         return sample
 
     def load_many(self, indices: Sequence[int], epoch: int) -> list[Sample | Failed]:
-        """Several clips, drawn together."""
+        """Make several clips, drawn together."""
         if self._renderer is None:
             self._renderer = Renderer(self._size)
         scenes = [self.scene(index, epoch) for index in indices]
@@ -123,7 +123,7 @@ class MojiDataset(VideoDataset):
         return epoch * self._clips + index if self._fresh else index
 
     def _progress(self, index: int, epoch: int) -> list[float]:
-        """[T] moments, 0 for the start of the clip and 1 for its end."""
+        """Return [T] moments, 0 for the start of the clip and 1 for its end."""
         places = np.random.default_rng([self._seed, epoch, index]).random(self.frames) if self._train else 0.5
         moments: list[float] = ((np.arange(self.frames) + places) / self.frames).tolist()
         return moments

@@ -40,7 +40,7 @@ class Labelled:
 def open_sources(
     data: Data, *, preprocess: Preprocess, templates: str, seed: int
 ) -> tuple[Labelled, dict[str, Labelled]]:
-    """The training videos and, by name, the validation videos.
+    """Open the training videos and, by name, the validation videos.
 
     A validation source without labels of its own has the training vocabulary.
 
@@ -122,7 +122,7 @@ def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool
 
 
 def _objects(text: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Names as they are; or `seen`, `unseen`, or a slice of either such as `seen[200:300]` or `seen[::5]`."""
+    """Return names as they are; or `seen`, `unseen`, or a slice of either such as `seen[200:300]` or `seen[::5]`."""
     if not isinstance(text, str):
         if unknown := set(text) - {*object_names("seen"), *object_names("unseen")}:
             raise UsageError(f"the Moji world has no object '{min(unknown)}'; see olmv/moji/moji_objects.json")
