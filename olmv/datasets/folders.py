@@ -40,11 +40,11 @@ class Found:
 
     @property
     def left_out(self) -> int:
-        """How many files were not taken."""
+        """Say how many files were not taken."""
         return self.others.total() + self.unread.total() + self.closed
 
     def account(self) -> str:
-        """What was left out and why: `3 files left out: 2 no video or photo (.txt), 1 a HEIC photo (...)`."""
+        """Say what was left out and why: `3 files left out: 2 no video or photo (.txt), 1 a HEIC photo (...)`."""
         parts = []
         if self.others:
             most = sorted(self.others.items(), key=lambda item: (-item[1], item[0]))[:_MOST_ENDINGS]
@@ -107,12 +107,12 @@ def _look_inside(path: str, ending: str, found: Found) -> None:
 
 
 def _is_something_else(ending: str) -> bool:
-    """Whether a file of this ending need not be opened: known, and no video, picture or unspecified bytes."""
+    """Tell whether a file of this ending need not be opened: known, and no video, picture or unspecified bytes."""
     kind = _types().guess_type("a" + ending)[0] if ending else None
     return kind is not None and kind.split("/")[0] not in ("video", "image") and kind != "application/octet-stream"
 
 
 @cache
 def _types() -> MimeTypes:
-    """The standard library's own table, not the machine's."""
+    """Return the standard library's own table, not the machine's."""
     return MimeTypes()

@@ -21,7 +21,7 @@ def hf_rows(
     label_column: str = "labels",
     caption_column: str = "caption",
 ) -> list[ManifestRow]:
-    """The rows of a data set whose videos are files.
+    """Read the rows of a data set whose videos are files.
 
     Args:
         name: a hub id, a folder that `load_dataset` reads, or one that `save_to_disk` wrote.
@@ -37,12 +37,12 @@ def hf_rows(
     """
     data = _choose(_load(name), split, name)
     columns = list(data.column_names)
-    wanted = [video_column] if caption_column in columns else [video_column, label_column]
-    for column in wanted:
+    needed = [video_column] if caption_column in columns else [video_column, label_column]
+    for column in needed:
         if column not in columns:
             raise InputError(f"{name} has no column {column!r}; name one of its columns: {', '.join(columns)}")
-    kept = [column for column in (video_column, label_column, caption_column) if column in columns]
-    data = data.select_columns(kept).with_format(None)
+    present = [column for column in (video_column, label_column, caption_column) if column in columns]
+    data = data.select_columns(present).with_format(None)
     import datasets
 
     for kind in (datasets.Video, datasets.Image):
@@ -98,7 +98,7 @@ def _choose(data: Any, split: str | None, name: str) -> Any:
 
 
 def _class_names(feature: Any) -> Any:
-    """The `ClassLabel` behind a column of labels, or None."""
+    """Return the `ClassLabel` behind a column of labels, or None."""
     import datasets
 
     feature = getattr(feature, "feature", feature)  # a list of them

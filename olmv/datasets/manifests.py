@@ -53,7 +53,7 @@ class ManifestRow:
 def expand_inputs(
     inputs: str | Path | Sequence[str | Path], *, stdin: TextIO | None = None, note: Callable[[str], None] | None = None
 ) -> list[str]:
-    """The videos and photos that the inputs stand for, in the order given, each once.
+    """List the videos and photos that the inputs stand for, in the order given, each once.
 
     Args:
         inputs: files, folders, globs, manifests, or `-`.
@@ -104,7 +104,7 @@ def read_manifest(
 
 
 def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
-    """One row for each video (and split): rows that give one label each become one with all of them.
+    """Make one row for each video (and split): rows that give one label each become one with all of them.
 
     Rows with captions of their own stay apart, each with all labels of its video.
 
@@ -120,8 +120,8 @@ def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
     for row in rows:
         if row.caption is None and _clip(row) in captioned:
             continue  # its labels are with the caption
-        told = labels.get(_clip(row))
-        joined.setdefault((*_clip(row), row.caption), replace(row, labels=None if told is None else tuple(told)))
+        names = labels.get(_clip(row))
+        joined.setdefault((*_clip(row), row.caption), replace(row, labels=None if names is None else tuple(names)))
     return list(joined.values()), len(rows) - len(joined)
 
 
@@ -134,7 +134,7 @@ def _clip(row: ManifestRow) -> tuple[str, str | None]:
 
 
 def _videos_of(manifest: Path) -> Iterator[str]:
-    """The paths alone: what is true of the videos is no matter here."""
+    """Yield the paths alone: what is true of the videos is no matter here."""
     number = 0
     for number, row in _raw_rows(manifest):
         yield _video(manifest, number, row)
@@ -147,7 +147,7 @@ def _nothing(manifest: Path) -> InputError:
 
 
 def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """The rows as they are in the file, each with its number."""
+    """Yield the rows as they are in the file, each with its number."""
     reader = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": parquet_rows}.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is not a manifest; use .csv, .jsonl or .parquet")
@@ -198,12 +198,12 @@ def _from_glob(pattern: str, note: Callable[[str], None]) -> list[str]:
 
 
 def _searched(item: str, files: Iterable[str], note: Callable[[str], None], nothing: str) -> list[str]:
-    found = search(files)
-    if not found.files:
-        raise InputError(f"{nothing}; {found.account() if found.left_out else 'there are no files at all'}")
-    if found.left_out:
-        note(f"{item}: {len(found.files)} videos and photos; {found.account()}")
-    return found.files
+    results = search(files)
+    if not results.files:
+        raise InputError(f"{nothing}; {results.account() if results.left_out else 'there are no files at all'}")
+    if results.left_out:
+        note(f"{item}: {len(results.files)} videos and photos; {results.account()}")
+    return results.files
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
@@ -221,8 +221,8 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Any]]:
                     "put a field that holds commas in quotes"
                 )
             cells = map(from_csv_cell, row) if predictions else row
-            told = dict(zip(header, cells, strict=False))
-            yield reader.line_num, told if len(row) >= len(header) else missing | told
+            values = dict(zip(header, cells, strict=False))
+            yield reader.line_num, values if len(row) >= len(header) else missing | values
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:

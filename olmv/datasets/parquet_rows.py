@@ -23,7 +23,7 @@ _BATCH = 4096  # rows
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows with their numbers, from 1; columns that no manifest has are left out.
+    """Yield the rows with their numbers, from 1; columns that no manifest has are left out.
 
     Raises:
         InputError: not a parquet file, or one that unfolds to more than a manifest holds.
@@ -35,8 +35,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         metadata = pq.read_metadata(path)
         names = [name for name in metadata.schema.to_arrow_schema().names if name in COLUMNS]
         if "video" not in names:
-            told = ", ".join(metadata.schema.to_arrow_schema().names)[:200]
-            raise InputError(f"{path} has no 'video' (columns: {told}); name the path column 'video'")
+            columns = ", ".join(metadata.schema.to_arrow_schema().names)[:200]
+            raise InputError(f"{path} has no 'video' (columns: {columns}); name the path column 'video'")
         _check_sizes(path, metadata)
         leaves = [metadata.schema.column(index) for index in range(len(metadata.schema))]
         texts = [leaf.path for leaf in leaves if _root(leaf.path) in COLUMNS and leaf.physical_type == "BYTE_ARRAY"]
@@ -56,8 +56,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                         number += 1
                         yield number, row
     except (pa.ArrowException, MemoryError) as error:
-        told = (str(error).splitlines() or ["it takes too much memory"])[0]
-        raise InputError(f"{path} is not a parquet file: {told}") from None
+        message = (str(error).splitlines() or ["it takes too much memory"])[0]
+        raise InputError(f"{path} is not a parquet file: {message}") from None
 
 
 def _group_rows(path: Path, file: Any, group: int, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -90,7 +90,7 @@ def _root(column: str) -> str:
 
 
 def _values(path: Path, column: Any) -> list[Any]:
-    """The values of one batch of a column; texts that come again are one object."""
+    """Return the values of one batch of a column; texts that come again are one object."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

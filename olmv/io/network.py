@@ -14,7 +14,7 @@ PATIENCE_S = 3.0
 
 
 def is_online() -> bool:
-    """Whether the model hub answers within 3 s. Behind a proxy only a real request can tell, so True is assumed."""
+    """Tell whether the model hub answers within 3 s. Behind a proxy only a request can tell, so True is assumed."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:

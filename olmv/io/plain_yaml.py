@@ -18,7 +18,7 @@ MAX_NODES = 2_000_000
 
 
 def load_yaml(text: str, loader: Any = None) -> Any:
-    """The plain data in this text.
+    """Read the plain data in this text.
 
     Args:
         text: one YAML document.

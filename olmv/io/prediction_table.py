@@ -1,4 +1,4 @@
-"""The numbers of a predictions file, as arrays."""
+"""Read the numbers of a predictions file, as arrays."""
 
 import math
 import os
@@ -193,7 +193,7 @@ class _Table:
 
 
 def _floats(column: Sequence[Any]) -> "array[float]":
-    """The numbers of a column; NaN for what is not a number."""
+    """Return the numbers of a column; NaN for what is not a number."""
     try:
         return array("d", map(float, column))
     except (TypeError, ValueError):

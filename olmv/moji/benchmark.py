@@ -20,7 +20,7 @@ _TOGETHER = 16  # clips drawn at a time
 
 
 def moji_benchmark(*, clips: int = CLIPS, seed: int = SEED) -> Benchmark:
-    """The labels, and what is true of every clip.
+    """Return the labels, and what is true of every clip.
 
     Args:
         clips: how many.
@@ -62,7 +62,7 @@ def scene_of(video: str) -> Scene:
 
 
 def draw_clips(benchmark: Benchmark, indices: Iterable[int], *, frames: int, size: int) -> Iterator[VideoFrames]:
-    """The clips of these indices as a `FrameLoader` would give them: T frames at the centres of equal segments."""
+    """Yield the clips of these indices as a `FrameLoader` does: T frames at the centres of equal segments."""
     renderer = Renderer(size)
     moments = [(frame + 0.5) / frames for frame in range(frames)]
     todo = list(indices)

@@ -140,6 +140,6 @@ class Renderer:
 
 
 def render_clip(scene: Scene, *, frames: int = 16, size: int = 64, renderer: Renderer | None = None) -> torch.Tensor:
-    """All frames of a clip, [T, 3, S, S] uint8; frame t stands at progress (t + 0.5) / T."""
+    """Draw all frames of a clip, [T, 3, S, S] uint8; frame t stands at progress (t + 0.5) / T."""
     renderer = renderer or Renderer(size)
     return renderer([scene] * frames, [(t + 0.5) / frames for t in range(frames)])

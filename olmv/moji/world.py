@@ -85,7 +85,7 @@ class Scene:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Every label of olmv-mini's world that is true of the clip (motions included)."""
+        """Return every label of olmv-mini's world that is true of the clip (motions included)."""
         objects = dict.fromkeys(a.name for a in self.actors)
         motions = dict.fromkeys(a.motion for a in self.actors)
         return (*objects, *self.scene_labels, *motions)
@@ -98,11 +98,11 @@ class Scene:
 
     @property
     def sentence(self) -> str:
-        """One sentence that tells the clip."""
-        told = " and ".join(f"{_article(a.name)} {a.name} {a.motion}" for a in self.actors)
+        """Write one sentence that tells the clip."""
+        actors = " and ".join(f"{_article(a.name)} {a.name} {a.motion}" for a in self.actors)
         place = f" over a {self.scene_labels[0]}"
         weather = {"none": "", "rain": " in the rain", "snow": " in the snow"}[self.weather]
-        return f"{told}{place}{weather}."
+        return f"{actors}{place}{weather}."
 
     def visible(self, progress: float) -> tuple[bool, ...]:
         """For every actor, whether it is drawn at `progress` (0 at the start of the clip, 1 at its end)."""
@@ -181,12 +181,12 @@ def atlas_cells() -> dict[str, int]:
 @lru_cache(maxsize=1)
 def paraphrases() -> dict[str, str]:
     """Object name -> another way to say it, never used in training."""
-    found: dict[str, str] = json.loads((FOLDER / "moji_paraphrases.json").read_text(encoding="utf-8"))
-    return found
+    paraphrases: dict[str, str] = json.loads((FOLDER / "moji_paraphrases.json").read_text(encoding="utf-8"))
+    return paraphrases
 
 
 def scene_labels() -> tuple[str, ...]:
-    """Every background and weather label."""
+    """List every background and weather label."""
     return (
         *(f"{c} background" for c in COLOURS),
         *(f"{b} background" for b in BACKGROUNDS[1:]),
@@ -195,7 +195,7 @@ def scene_labels() -> tuple[str, ...]:
 
 
 def is_held_out_pairing(name: str, motion: str) -> bool:
-    """Whether this object never does this motion in training (about one pairing in ten)."""
+    """Tell whether this object never does this motion in training (about one pairing in ten)."""
     return zlib.crc32(f"{name}|{motion}".encode()) % 10 == 0
 
 
@@ -208,7 +208,7 @@ def sample_scene(
     motions: Sequence[str] = MOTIONS,
     pairings: Literal["training", "held-out", "all"] = "training",
 ) -> Scene:
-    """The scene of `(seed, index)`: the same on every machine, whatever was sampled before it.
+    """Draw the scene of `(seed, index)`: the same on every machine, whatever was sampled before it.
 
     Args:
         seed: names the collection; training and evaluation use different ones.

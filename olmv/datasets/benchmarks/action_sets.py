@@ -49,7 +49,7 @@ class _Official:
 
 
 def action_set(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """One of DATA-ep1, DATA-ep2, DATA-ep3, DATA-few-shot, where DATA is ucf101 or hmdb51.
+    """Read one of DATA-ep1, DATA-ep2, DATA-ep3, DATA-few-shot, where DATA is ucf101 or hmdb51.
 
     ep1 is all videos of half of the classes, ten draws; ep2 all videos; ep3 the three official test splits; few-shot
     the first of these.
@@ -89,7 +89,7 @@ def action_set(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
 
 
 def action_set_training(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """The training videos of DATA-few-shot: `shots` of each class, from the first official training list.
+    """Read the training videos of DATA-few-shot: `shots` of each class, from the first official training list.
 
     They are drawn by `random.Random(seed)`, class by class; a file in `lists` takes the place of the draw.
 
@@ -156,7 +156,7 @@ def half_draws(count: int, *, seed: int = DRAW_SEED, draws: int = DRAWS) -> list
 
 
 def in_words(data: str, name: str) -> str:
-    """A class name of ucf101 or hmdb51 in the words of Open-VCLIP: "Apply Eye Makeup", "brush hair"."""
+    """Write a class name of ucf101 or hmdb51 in the words of Open-VCLIP: "Apply Eye Makeup", "brush hair"."""
     if data == "hmdb51":
         return name.replace("_", " ").lower()
     words = re.sub(r"(?<!^)(?=[A-Z])", " ", name)
@@ -192,8 +192,8 @@ def _ucf(tree: Tree, files: ListFiles, numbers: Sequence[int], own: bool) -> _Of
 def _hmdb(tree: Tree, files: ListFiles, numbers: Sequence[int], own: bool) -> _Official:
     first = files.need("official list", *_hmdb_names(tree, files, own), own=own)
     folder = first.parent
-    found = sorted(path.name.removesuffix("_test_split1.txt") for path in folder.glob("*_test_split1.txt"))
-    classes = tuple(sorted(found, key=lambda name: name.replace("_", " ")))
+    names = sorted(path.name.removesuffix("_test_split1.txt") for path in folder.glob("*_test_split1.txt"))
+    classes = tuple(sorted(names, key=lambda name: name.replace("_", " ")))
     train: dict[int, list[tuple[str, int]]] = {number: [] for number in numbers}
     test: dict[int, list[tuple[str, int]]] = {number: [] for number in numbers}
     for number in numbers:
@@ -237,7 +237,7 @@ def _half(finder: Finder, name: str, draw: tuple[int, ...]) -> Split:
 
 
 def _draws(official: _Official, options: BenchmarkOptions) -> tuple[list[tuple[int, ...]], str]:
-    """The draws of EP1 and where they come from."""
+    """Return the draws of EP1 and where they come from."""
     classes = len(official.classes)
     if options.lists is not None:
         return _user_draws(options.lists, official.classes), f"files of {options.lists.name}"
@@ -296,9 +296,9 @@ def _drawn_training(
     wanted = 1 if shots is None else shots
     if options.lists is not None:
         path = files.need("drawn training videos", f"train1_few_shot_{wanted}.txt", f"{wanted}.txt", f"{wanted}.csv")
-        rows, told = _named_training(path, rows), files.told(path)
+        rows, origin = _named_training(path, rows), files.told(path)
     else:
-        told = f"{shots} of each class of training list 1, random.Random({options.seed or 0})"
+        origin = f"{shots} of each class of training list 1, random.Random({options.seed or 0})"
     for index, entries in rows.items():
         if len(entries) < wanted or (options.lists is not None and shots is not None and len(entries) > shots):
             label = official.classes[index]
@@ -308,11 +308,11 @@ def _drawn_training(
     if options.lists is None:
         generator = random.Random(options.seed or 0)
         rows = {index: sorted(generator.sample(sorted(entries), wanted)) for index, entries in rows.items()}
-    return [(entry, index) for index, entries in rows.items() for entry in entries], told
+    return [(entry, index) for index, entries in rows.items() for entry in entries], origin
 
 
 def _named_training(path: Path, rows: Mapping[int, Sequence[str]]) -> dict[int, list[str]]:
-    """The training videos that a list names; only those of the official training list count as such."""
+    """Return the training videos that a list names; only those of the official training list count as such."""
     known = {PurePosixPath(entry).stem: (entry, index) for index, entries in rows.items() for entry in entries}
     named: dict[int, list[str]] = {index: [] for index in rows}
     for line in read_lines(path):

@@ -29,7 +29,7 @@ Rows = list[tuple[tuple[str, ...], str]]
 
 
 def kinetics400(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """The validation videos of Kinetics-400, from whichever of three layouts is there.
+    """Read the validation videos of Kinetics-400, from whichever of three layouts is there.
 
     An annotation csv (label, youtube_id, time_start, time_end) with YOUTUBEID_000012_000022.mp4 anywhere below the
     root; a list "PATH NUMBER" or "PATH,NUMBER" with a file of class names; or folders named after classes.
@@ -70,13 +70,15 @@ def kinetics600_zero_shot(name: str, root: Path, options: BenchmarkOptions) -> B
         InputError: the class splits or the videos are missing or do not fit each other.
     """
     tree = Tree(root)
-    parts, told = _class_splits(ListFiles(tree, options.lists), options.lists or tree.root)
+    parts, origin = _class_splits(ListFiles(tree, options.lists), options.lists or tree.root)
     rows, source = _validation(tree, ListFiles(tree), "600", own=False)
     classes = tuple(sorted({label for part in parts for label in part}))
     spelled = {loose(label): label for label in classes}
     rows = [(names, spelled[loose(label)]) for names, label in rows if loose(label) in spelled]
     if not rows:
-        raise InputError(f"{source} has no video of the classes of {told} ({some(classes)}); are both of Kinetics-600?")
+        raise InputError(
+            f"{source} has no video of the classes of {origin} ({some(classes)}); are both of Kinetics-600?"
+        )
     finder = _find(tree, rows, classes)
     splits = []
     for number, part in enumerate(parts, start=1):
@@ -99,7 +101,7 @@ def kinetics600_zero_shot(name: str, root: Path, options: BenchmarkOptions) -> B
         videos=finder.videos,
         truth=finder.truth,
         splits=tuple(splits),
-        choices={"label strings": options.label_style, "lists": source, "class splits": told},
+        choices={"label strings": options.label_style, "lists": source, "class splits": origin},
         notes=(*notes, *finder.notes(source)),
     )
 
@@ -129,7 +131,7 @@ def _validation(tree: Tree, files: ListFiles, count: str, *, own: bool) -> tuple
 
 
 def _annotated(path: Path) -> Rows:
-    """The official csv. Files are YOUTUBEID_000012_000022.mp4, or only YOUTUBEID.mp4."""
+    """Read the official csv. Files are YOUTUBEID_000012_000022.mp4, or only YOUTUBEID.mp4."""
     rows: Rows = []
     for row in csv_rows(path, "label", "youtube_id", "time_start", "time_end"):
         if row.get("split") and row["split"] not in VALIDATION:

@@ -88,7 +88,7 @@ def activitynet(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
 
 
 def youtube8m(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """A label list as of YouTube-8M: a csv of videos and label numbers, and vocabulary.csv (Index, Name).
+    """Read a label list as of YouTube-8M: a csv of videos and label numbers, and vocabulary.csv (Index, Name).
 
     Labels without a name are left out; labels with the same name are one.
 
@@ -187,7 +187,7 @@ def _benchmark(
     source: str,
     notes: tuple[str, ...] = (),
 ) -> Benchmark:
-    """Every video and every label in one split; label strings are the data set's own in either style."""
+    """Take every video and every label in one split; label strings are the data set's own in either style."""
     notes = (*notes, *finder.notes(source))
     return Benchmark(
         name=name,

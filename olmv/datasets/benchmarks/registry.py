@@ -68,7 +68,7 @@ BENCHMARKS: Mapping[str, str] = {name: text for name, (_, text) in _LOADERS.item
 
 
 def close_protocols(name: str, known: Iterable[str]) -> list[str]:
-    """The names that may have been meant, in their own order: those that begin so, else the most alike, else none."""
+    """Return the names that may be meant, in their order: those that begin so, else the most alike, else none."""
     names = list(known)
     found = [other for other in names if name and other.startswith(name)]
     return found or sorted(difflib.get_close_matches(name, names, n=4, cutoff=0.5), key=names.index)
@@ -93,7 +93,7 @@ def load_benchmark(name: str, root: Path | None, *, options: BenchmarkOptions) -
 
 
 def load_few_shot_training(name: str, root: Path | None, *, options: BenchmarkOptions) -> Benchmark:
-    """The training videos of a few-shot benchmark, `options.shots` of each class, as one split "train".
+    """Read the training videos of a few-shot benchmark, `options.shots` of each class, as one split "train".
 
     Raises:
         InputError: not a few-shot benchmark, a class with too few videos, or as `load_benchmark`.

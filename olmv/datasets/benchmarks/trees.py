@@ -51,7 +51,7 @@ class Tree:
             self._by_stem[PurePosixPath(path).stem].append(path)
 
     def named(self, *names: str) -> str | None:
-        """The list file with the first of these names that there is, the one nearest to the root."""
+        """Return the list file with the first of these names that there is, the one nearest to the root."""
         for name in names:
             found = [path for path in self.lists if PurePosixPath(path).name == name]
             if found:
@@ -59,7 +59,7 @@ class Tree:
         return None
 
     def video(self, entry: str, classes: Collection[str] = ()) -> str | None:
-        """The video that an entry of a list means, relative to the root.
+        """Return the video that an entry of a list means, relative to the root.
 
         The class folder is matched exactly, then without regard to case, spaces and underscores; last comes a file
         of this name that lies in no other class's folder.
@@ -93,11 +93,11 @@ class Tree:
         return PurePosixPath(path).as_posix()
 
     def path(self, relative: str) -> str:
-        """The path of a file below the root."""
+        """Return the path of a file below the root."""
         return str(self.root / relative)
 
     def found(self) -> str:
-        """What lies in the root, for errors: 'found a/, b.txt and 3 more'."""
+        """Say what lies in the root, for errors: 'found a/, b.txt and 3 more'."""
         names = sorted(
             entry.name + ("/" if entry.is_dir() else "")
             for entry in os.scandir(self.root)
@@ -124,7 +124,7 @@ class ListFiles:
         self._own = Tree(lists) if lists is not None and lists.is_dir() else None
 
     def find(self, *names: str, own: bool = True) -> Path | None:
-        """The file with the first of these names that there is.
+        """Return the file with the first of these names that there is.
 
         Args:
             names: names of files, the best one first.
@@ -152,11 +152,11 @@ class ListFiles:
         return found
 
     def lists(self, *, own: bool = True) -> tuple[str, ...]:
-        """All list files of the place where `find` looks first, relative to it."""
+        """Return all list files of the place where `find` looks first, relative to it."""
         return (self._own if own and self._own is not None else self._tree).lists
 
     def told(self, path: Path) -> str:
-        """How a list is called in choices and notes: without the folders above the data set's."""
+        """Say how a list is called in choices and notes: without the folders above the data set's."""
         for tree in (self._tree, self._own):
             if tree is not None and path.is_relative_to(tree.root):
                 return path.relative_to(tree.root).as_posix()
@@ -178,7 +178,7 @@ class Finder:
         self._missing: dict[str, None] = {}
 
     def add(self, *entries: str, truth: Iterable[int]) -> int | None:
-        """The index of a video, new or met before, with these labels true of it; None where it is missing.
+        """Return the index of a video, new or met before, with these labels true of it; None where it is missing.
 
         Args:
             entries: what it may be called, see `Tree.video`; the first one that there is.
@@ -202,11 +202,11 @@ class Finder:
 
     @property
     def truth(self) -> tuple[tuple[int, ...], ...]:
-        """The sorted label indices of each."""
+        """Return the sorted label indices of each."""
         return tuple(tuple(sorted(labels)) for labels in self._truth)
 
     def notes(self, source: str) -> tuple[str, ...]:
-        """How many videos are missing, if any.
+        """Say how many videos are missing, if any.
 
         Raises:
             InputError: all of them are.
@@ -224,7 +224,7 @@ class Finder:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a list, stripped, without blank ones. A `#` is part of a name: HMDB51 has such files.
+    """Read the lines of a list, stripped, without blank ones. A `#` is part of a name: HMDB51 has such files.
 
     Raises:
         InputError: it cannot be read, is not UTF-8, or holds nothing.
@@ -236,13 +236,13 @@ def read_lines(path: Path) -> list[str]:
 
 
 def list_entry(line: str) -> tuple[str, int | None]:
-    """A line 'path 3' or 'path,3' as path and number; the number may be missing, the path may have spaces."""
+    """Read a line 'path 3' or 'path,3' as path and number; the number may be missing, the path may have spaces."""
     match = re.fullmatch(r"(.+?)[\s,]+(\d{1,9})", line)
     return (match[1], int(match[2])) if match else (line, None)
 
 
 def csv_rows(path: Path, *columns: str) -> list[dict[str, str]]:
-    """The rows of a csv with a header; cells that are missing are empty.
+    """Read the rows of a csv with a header; cells that are missing are empty.
 
     Raises:
         InputError: it cannot be read, is not UTF-8, holds no rows, or lacks one of the columns.
@@ -262,7 +262,7 @@ def csv_rows(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Read what a JSON file holds.
 
     Raises:
         InputError: it cannot be read, is not UTF-8, or is not JSON.
@@ -275,12 +275,12 @@ def read_json(path: Path) -> Any:
 
 @lru_cache(maxsize=4096)
 def loose(name: str) -> str:
-    """A name without case, spaces, underscores and hyphens."""
+    """Write a name without case, spaces, underscores and hyphens."""
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
 def some(names: Collection[str], *, most: int = 3) -> str:
-    """The first few names, fit for one line."""
+    """Write the first few names, fit for one line."""
     shown = ", ".join(_shown(name) for name in list(names)[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
@@ -291,7 +291,7 @@ def count(number: int, noun: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name that others chose, fit for one line."""
+    """Write a name that others chose, fit for one line."""
     name = "".join(letter if letter.isprintable() else "?" for letter in name)
     return name if len(name) <= MAX_SHOWN_CHARS else name[: MAX_SHOWN_CHARS - 3] + "..."
 
@@ -301,7 +301,7 @@ def _nearest(path: str) -> tuple[int, str]:
 
 
 def _ends(path: str, asked: PurePosixPath) -> bool:
-    """Whether a path ends with all the folders of an entry."""
+    """Tell whether a path ends with all the folders of an entry."""
     folders = PurePosixPath(path).parent.parts
     wanted = asked.parent.parts
     return not wanted or folders[-len(wanted) :] == wanted
