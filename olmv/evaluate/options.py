@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmv.datasets.benchmarks.registry import BENCHMARKS
+from olmv.video.options import Decoder
 
 __all__ = ["PROTOCOLS", "EvaluateJob"]
 
@@ -57,7 +58,7 @@ class EvaluateJob:
     allow_unknown: bool = False
     clips: int | None = None
     seed: int | None = None
-    decoder: str = "auto"
+    decoder: Decoder = "auto"
     device: str = "auto"
     dtype: str = "auto"
     workers: int | None = None

@@ -31,7 +31,7 @@ from olmv.scoring.options import FramePooling, Mode, Pooling
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
 from olmv.video.decode import VideoFrames
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, Decoder
 from olmv.video.workers.loader import FrameLoader, batches
 
 __all__ = ["Draw", "Scoring", "predicted", "score_benchmark"]
@@ -61,7 +61,7 @@ class Scoring:
     pooling: Pooling = "mean"
     frame_pooling: FramePooling = "mean"
     thresholds: tuple[float, ...] = ()
-    decoder: str = "auto"
+    decoder: Decoder = "auto"
     workers: int | None = None
     batch_size: int | None = None
     timeout_s: float = 60.0
