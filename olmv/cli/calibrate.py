@@ -8,8 +8,7 @@ import typer
 
 from olmv.cli.help import PanelCommand
 from olmv.cli.options import AllowUnknownOption
-from olmv.cli.progress import Progress
-from olmv.progress import JobListener
+from olmv.cli.progress import ProgressView
 
 if TYPE_CHECKING:
     from olmv.calibrate.job import CalibrateSummary
@@ -74,8 +73,6 @@ def calibrate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes or summary.")] = False,
 ) -> None:
     """Fit a threshold for each label, from predictions and what is true of their videos."""
-    from rich.console import Console
-
     from olmv.calibrate.job import CalibrateJob, run
 
     job = CalibrateJob(
@@ -92,25 +89,14 @@ def calibrate(
         prevalence=prevalence,
         page=page,
     )
-    view = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
-    summary = run(job, _View(view))
+    view = ProgressView("labels", quiet=quiet)
+    summary = run(job, view)
     _finished(summary, view)
     if summary.refused:
         raise typer.Exit(1)
 
 
-class _View(JobListener):
-    """Shows the notes of a run."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def note(self, text: str) -> None:
-        """Put a remark on its own line."""
-        self._progress.say(text)
-
-
-def _finished(summary: "CalibrateSummary", view: Progress) -> None:
+def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
     """The last lines: what was gained on videos that were not fitted to, and what was written."""
     if summary.before is not None and summary.after is not None:
         for kind, meaning in (("micro", "all labels"), ("macro", "mean of the labels that are true of a video")):
@@ -118,16 +104,16 @@ def _finished(summary: "CalibrateSummary", view: Progress) -> None:
                 key = f"{kind}_{name.lower()}"
                 before, after = getattr(summary.before, key), getattr(summary.after, key)
                 if after == after:  # not NaN: there were folds that a threshold could be fitted without
-                    view.say(f"{kind} {name} {before:.3f} before, {after:.3f} after (cross-fitted; {meaning})")
-        view.say(
+                    view.note(f"{kind} {name} {before:.3f} before, {after:.3f} after (cross-fitted; {meaning})")
+        view.note(
             f"false alarms {summary.before.false_alarms} before, {summary.after.false_alarms} after (cross-fitted); of "
             f"labels that are true of no video {summary.before.never_true} and {summary.after.never_true}"
         )
     for error, meaning in ((summary.ece, "all pairs"), (summary.bin_error, "mean of bins")):
         if error is not None:
-            view.say(f"calibration error {error[0]:.4f} before, {error[1]:.4f} after (cross-fitted; {meaning})")
+            view.note(f"calibration error {error[0]:.4f} before, {error[1]:.4f} after (cross-fitted; {meaning})")
     promise = summary.thresholds.provenance.guarantee
     if promise is not None:
-        view.say(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")
+        view.note(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")
     for path in summary.written:
-        view.say(f"wrote {path}")
+        view.note(f"wrote {path}")

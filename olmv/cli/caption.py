@@ -124,11 +124,8 @@ def caption(
         captioner_options=key_values(captioner_option, "--captioner-option"),
         resume=resume,
     )
-    view = CaptionView(quiet=quiet)
-    try:
+    with CaptionView(quiet=quiet) as view:
         summary = run(job, view)
-    finally:
-        view.progress.stop()
     view.finished(summary)
     if summary.failed or summary.stopped:
         raise typer.Exit(1)

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from rich.console import Console
-
 from olmv.caption.job import CaptionListener, CaptionSummary
-from olmv.cli.progress import Progress, drop_output, printable
+from olmv.cli.progress import ProgressView, drop_output, printable
 
 __all__ = ["CaptionView"]
 
 
-class CaptionView(CaptionListener):
+class CaptionView(ProgressView, CaptionListener):
     """Shows a run.
 
     Args:
@@ -18,20 +16,8 @@ class CaptionView(CaptionListener):
     """
 
     def __init__(self, *, quiet: bool) -> None:
-        self.progress = Progress("videos", Console(stderr=True, highlight=False), quiet=quiet)
+        super().__init__("videos", quiet=quiet, prefix="note: ")
         self._quiet = quiet
-
-    def note(self, text: str) -> None:
-        """Print a remark on its own line."""
-        self.progress.say(f"note: {text}")
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the progress bar."""
-        self.progress.start(total=total, done=done)
-
-    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
-        """Show the frame captions on a bar of their own."""
-        self.progress.side(stage, done, total)
 
     def captioned(self, row: dict[str, Any]) -> None:
         """Print one more row: results go to standard output."""

@@ -142,10 +142,8 @@ def describe_labels(
     if dry_run:
         show_preview(preview_llm(job, view))
         return
-    try:
+    with view:
         summary = run(job, view)
-    finally:
-        view.progress.stop()
     view.finished(summary, output)
     if summary.failed or summary.stopped:
         raise typer.Exit(1)

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-
-from olmv.cli.progress import Progress, printable
+from olmv.cli.progress import ProgressView, printable
 from olmv.describe.job import DescribeListener, DescribeSummary
 from olmv.describe.preview import Preview
 from olmv.describe.questions import Answer
@@ -51,7 +49,7 @@ def show_answers(answers: Iterable[Answer]) -> None:
     print(f"{labels} labels, {attributes} attributes" + (f", {failed} without" if failed else ""))
 
 
-class DescribeView(DescribeListener):
+class DescribeView(ProgressView, DescribeListener):
     """Shows a run.
 
     Args:
@@ -61,15 +59,7 @@ class DescribeView(DescribeListener):
 
     def __init__(self, *, quiet: bool, remedy: str) -> None:
         self._remedy = remedy
-        self.progress = Progress("labels", Console(stderr=True, highlight=False), quiet=quiet)
-
-    def note(self, text: str) -> None:
-        """Print a remark on its own line."""
-        self.progress.say(f"note: {text}")
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the progress bar."""
-        self.progress.start(total=total, done=done)
+        super().__init__("labels", quiet=quiet, prefix="note: ")
 
     def described(self, answer: Answer) -> None:
         """Move the progress bar on."""

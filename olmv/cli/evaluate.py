@@ -20,8 +20,7 @@ from olmv.cli.options import (
     TimeoutOption,
     WorkersOption,
 )
-from olmv.cli.progress import Progress, printable
-from olmv.progress import JobListener
+from olmv.cli.progress import ProgressView, printable
 from olmv.scoring.options import FramePooling
 from olmv.video.options import DecodeOptions
 
@@ -118,8 +117,6 @@ def evaluate(
     quiet: QuietOption = False,
 ) -> None:
     """Measure a model by a published protocol, or compare two results."""
-    from rich.console import Console
-
     if compare is not None:
         if protocol is not None:
             raise typer.BadParameter("give a PROTOCOL to measure, or --compare A B, not both")
@@ -158,39 +155,14 @@ def evaluate(
         batch_size=batch_size,
         timeout_s=timeout,
     )
-    view = _View(Progress("videos", Console(stderr=True, highlight=False), quiet=quiet))
-    try:
+    with ProgressView("videos", quiet=quiet) as view:
         summary = run(job, view)
-    finally:
-        view.progress.stop()
     result = summary.result
     _show(result)
     view.note(f"wrote {summary.folder / 'index.html'}")
     if result.counts["failed"]:
         view.note(f"{result.counts['failed']} videos could not be read and are left out; videos.jsonl says why")
         raise typer.Exit(1)
-
-
-class _View(JobListener):
-    """Shows a run: notes, and a bar."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def note(self, text: str) -> None:
-        """Put a remark on its own line."""
-        self.progress.say(text)
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the progress bar."""
-        self.progress.start(total=total, done=done)
-
-    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
-        """Count one more video, or show a stage of its own, such as encoding the label texts."""
-        if stage:
-            self.progress.side(stage, done, total)
-        else:
-            self.progress.step()
 
 
 def _show(result: "Result") -> None:

@@ -7,9 +7,8 @@ labels are somebody else's text: what is not printable is escaped, so that none 
 import json
 import sys
 from collections import Counter
-from types import TracebackType
 
-from olmv.cli.progress import Progress, drop_output, printable
+from olmv.cli.progress import ProgressView, drop_output, printable
 from olmv.predict.job import PredictListener, PredictSummary
 from olmv.predictions import LabelPrediction, VideoPrediction
 
@@ -20,7 +19,7 @@ COUNTS_SHOWN = 10
 ROWS_BESIDE_FILE = 20
 
 
-class PredictView(PredictListener):
+class PredictView(ProgressView, PredictListener):
     """Shows a run; see `olmv.predict.job.PredictListener`.
 
     Args:
@@ -39,29 +38,9 @@ class PredictView(PredictListener):
         self._out = Console(highlight=False)
         # Bar and table share a terminal only if they share a console.
         both = sys.stdout.isatty() and sys.stderr.isatty()
-        self._err = self._out if both else Console(stderr=True, highlight=False)
-        self._progress = Progress("videos", self._err, quiet=quiet)
+        err = self._out if both else Console(stderr=True, highlight=False)
+        super().__init__("videos", quiet=quiet, prefix="note: ", console=err)
         self._rows = 0
-
-    def __enter__(self) -> "PredictView":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-    def note(self, text: str) -> None:
-        """A remark on its own line."""
-        self._progress.say(f"note: {text}")
-
-    def started(self, *, total: int, done: int) -> None:
-        """Put up the progress bar."""
-        self._progress.start(total=total, done=done)
-
-    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
-        """Show how far a stage beside the videos is, such as the encoding of label texts."""
-        self._progress.side(stage, done, total)
 
     def predicted(self, prediction: VideoPrediction) -> None:
         """Show one more row, and how far the run is."""
@@ -73,11 +52,11 @@ class PredictView(PredictListener):
                     raise
                 drop_output()
                 self._show_rows = False
-        self._progress.step()
+        self.progress.step()
 
     def finished(self, summary: PredictSummary) -> None:
         """The last lines: what was done, what failed, what was written."""
-        self._progress.stop()
+        self.progress.stop()
         done = summary.ok + summary.failed
         parts = [f"{summary.ok} videos" if summary.ok != 1 else "1 video"]
         if summary.failed:
@@ -87,17 +66,17 @@ class PredictView(PredictListener):
             parts.append(f"{summary.earlier} from before{failed}")
         if done and summary.seconds > 0:
             parts.append(f"{summary.seconds:.1f} s, {done / summary.seconds:.1f} videos/s")
-        self._progress.say(", ".join(parts))
+        self.progress.say(", ".join(parts))
         if summary.ok or summary.earlier:
-            self._progress.say(f"positive: {_counts(summary.positives)}")
+            self.progress.say(f"positive: {_counts(summary.positives)}")
         for path in summary.written:
-            self._progress.say(f"wrote {path}")
+            self.progress.say(f"wrote {path}")
         # On the screen the rows have told already.
         if summary.failures and self._to_file and not self._rows_complete(done):
             for video, message in summary.failures:
-                self._progress.say(f"failed: {video}: {message}")
+                self.progress.say(f"failed: {video}: {message}")
             if summary.failed > len(summary.failures):
-                self._progress.say(f"and {summary.failed - len(summary.failures)} more; their rows say why")
+                self.progress.say(f"and {summary.failed - len(summary.failures)} more; their rows say why")
 
     def _rows_complete(self, done: int) -> bool:
         return self._show_rows and self._rows >= done

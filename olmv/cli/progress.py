@@ -4,11 +4,12 @@ import contextlib
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 from olmv.cli.log import LogFormat, log_format, write_line
+from olmv.progress import JobListener
 
-__all__ = ["Progress", "drop_output", "printable"]
+__all__ = ["Progress", "ProgressView", "drop_output", "printable"]
 
 PLAIN_EVERY_S = 10.0
 
@@ -108,3 +109,41 @@ class Progress:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
+
+
+class ProgressView(JobListener):
+    """Shows a job: remarks on lines of their own, and a bar of what is done.
+
+    Args:
+        noun: what is counted ("videos").
+        quiet: say nothing at all.
+        prefix: of every remark, such as "note: ".
+        console: rich's console to write to; None for standard error.
+    """
+
+    def __init__(self, noun: str, *, quiet: bool, prefix: str = "", console: Any = None) -> None:
+        from rich.console import Console
+
+        self.progress = Progress(noun, console or Console(stderr=True, highlight=False), quiet=quiet)
+        self._prefix = prefix
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def note(self, text: str) -> None:
+        """Put a remark on its own line."""
+        self.progress.say(self._prefix + text)
+
+    def started(self, *, total: int, done: int) -> None:
+        """Put up the bar."""
+        self.progress.start(total=total, done=done)
+
+    def advanced(self, done: int, total: int, *, stage: str = "") -> None:
+        """Count one more, or show a stage of its own, such as encoding the label texts."""
+        if stage:
+            self.progress.side(stage, done, total)
+        else:
+            self.progress.step()

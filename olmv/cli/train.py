@@ -57,13 +57,18 @@ def train(
     path = find_config(config)
     loaded = load_config(path, set_ or [], smoke=smoke)
     folder = output or Path("runs") / (path.stem + ("_smoke" if smoke else ""))
-    others = os.environ.get("LOCAL_RANK", "0") != "0"  # of several processes only one talks
-    with ProgressView("steps", quiet=quiet or others) as view:
+    with view_of_process(quiet=quiet) as view:
         from olmv.train.job import TrainJob, run
 
         summary = run(TrainJob(loaded, folder, resume=resume), view)
     if summary is not None:
         _finished(summary, view)
+
+
+def view_of_process(*, quiet: bool) -> ProgressView:
+    """Return the view of a training process; of several only the first talks."""
+    others = os.environ.get("LOCAL_RANK", "0") != "0"
+    return ProgressView("steps", quiet=quiet or others)
 
 
 def _finished(summary: "TrainSummary", view: ProgressView) -> None:

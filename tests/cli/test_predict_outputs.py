@@ -28,7 +28,7 @@ def test_a_wide_table_has_a_row_a_video(predict: Any) -> None:
     code, _, err = predict("clips", *LABELS, "--wide", "-o", "x.jsonl")
     assert (code, "end x.jsonl in one of them, or write a long one (--output, --wide)" in err) == (2, True)
     code, _, err = predict("clips", *LABELS, "--wide")
-    assert (code, "a wide table needs a file; add --output X.csv or X.xlsx" in err) == (2, True)
+    assert (code, "a wide table needs a file; name an output X.csv or X.xlsx (--output)" in err) == (2, True)
 
 
 def test_positives_are_counted_those_of_earlier_runs_too(predict: Any) -> None:

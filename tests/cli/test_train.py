@@ -88,11 +88,10 @@ def test_a_training_error_is_one_line(olmv: Run, config: str, monkeypatch: pytes
 def test_only_the_first_of_several_processes_talks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from olmv.cli.train import _View
+    from olmv.cli.train import view_of_process
 
     monkeypatch.setenv("LOCAL_RANK", "1")
-    view = _View(quiet=False)
-    view.note("something")
+    view_of_process(quiet=False).note("something")
     monkeypatch.setenv("LOCAL_RANK", "0")
-    _View(quiet=False).note("something else")
+    view_of_process(quiet=False).note("something else")
     assert capsys.readouterr().err == "something else\n"
