@@ -5,7 +5,7 @@ How a family is added:
   2. `family.py` in it: `FAMILY`, which has the methods of `Family`; `VideoClipFamily` and `OwnFamily` bring most.
   3. One line in `olmv/models/families.py`: what config.json calls the family, and where it is.
   4. Saving is the model's own: `save_parts` gives what config.json says, and writes the files of this family.
-  5. One line in `KINDS` of tests/models/kinds.py: the shared tests then ask the same of it as of every other family.
+  5. A tiny one in `make` of tests/models/kinds.py: the shared tests then ask the same of it as of every other kind.
 """
 
 from collections.abc import Mapping

@@ -19,7 +19,7 @@ from tests.models.published import (
     write_hf_xclip,
     write_swa,
 )
-from tests.models.test_xclip import our_xclip
+from tests.models.test_xclip_network import our_xclip
 from tests.models.xclip_folders import SPOKEN
 
 
@@ -57,9 +57,7 @@ def test_x_clip_is_not_patched(tmp_path: Path) -> None:
         UsageError, match=r"x.pth is an X-CLIP of its authors, which is not patched .*; leave out the rat"
     ):
         convert(path, tmp_path / "out", ratio=0.5)
-    with pytest.raises(
-        UsageError, match="not patched with an original; leave out the ratio and the original"
-    ):
+    with pytest.raises(UsageError, match="not patched with an original; leave out the ratio and the original"):
         convert(path, tmp_path / "out", original="x")
 
 

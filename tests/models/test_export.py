@@ -173,7 +173,7 @@ def test_what_cannot_be_traced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 class PromptedModel(VideoModel):
     """As an X-CLIP is."""
 
-    embed_dim = context_length = logit_scale = 1  # type: ignore[assignment]
+    embed_dim = context_length = logit_scale = 1
     encode_clips = encode_texts = token_counts = text_parameters = None  # type: ignore[assignment]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from olmv.errors import ModelError
 from olmv.models.xclip.keys import config_of_authors, from_authors_state, from_hf_state
 from olmv.models.xclip.network import XClip, XClipConfig
-from tests.models.test_xclip import TINY_XCLIP, hf_xclip, xclip_inputs
+from tests.models.test_xclip_network import TINY_XCLIP, hf_xclip, xclip_inputs
 
 # heads of 64, as the authors' code has them
 WIDE = XClipConfig(
