@@ -17,7 +17,7 @@ from olmv.moji.world import object_names, scene_labels
 from olmv.predictions import VideoPrediction
 
 if TYPE_CHECKING:
-    from olmv.scoring.pooling import FramePooling
+    from olmv.scoring.options import FramePooling
 
 __all__ = [
     "CAPTION_FRAME_POOLING",
@@ -66,12 +66,12 @@ class LabelWords:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every label once, objects first."""
+        """Return every label once, objects first."""
         return tuple(dict.fromkeys((*self.objects, *self.motions, *self.settings)))
 
 
 def moji_words() -> LabelWords:
-    """What olmv-mini can tell of the Moji world."""
+    """Return what olmv-mini can tell of the Moji world."""
     # Objects it never saw drawn are left out: of clips that show them it names one in 25 rightly, and offering them
     # puts wrong names into the captions of the others. Motions are left out because this olmv-mini has not learned
     # them (`motion_map` of scripts/benchmarks/eval_mini.py is at chance).
@@ -79,7 +79,7 @@ def moji_words() -> LabelWords:
 
 
 def moji_vocabulary() -> Vocabulary:
-    """`moji_words` as labels, each with the threshold that captions want."""
+    """Return `moji_words` as labels, each with the threshold that captions want."""
     words = moji_words()
     settings = set(words.settings)
     return Vocabulary(
@@ -88,7 +88,7 @@ def moji_vocabulary() -> Vocabulary:
 
 
 def words_from(vocabulary: Vocabulary) -> LabelWords:
-    """The words of a user's own labels: those that begin with an "-ing" word are motions, all others objects.
+    """Return the words of a user's own labels: those that begin with an "-ing" word are motions, all others objects.
 
     Nothing is a setting; a `LabelWords` made by hand says more.
     """
@@ -98,7 +98,7 @@ def words_from(vocabulary: Vocabulary) -> LabelWords:
 
 
 def sentence(objects: Sequence[str], motions: Sequence[str] = (), settings: Sequence[str] = ()) -> str:
-    """One sentence that names every label as it is written, in the order given; "" if there is none."""
+    """Write one sentence that names every label as it is written, in the order given; "" if there is none."""
     if not (objects or motions or settings):
         return ""
     seen = [with_article(name) for name in objects]
@@ -115,7 +115,7 @@ def sentence(objects: Sequence[str], motions: Sequence[str] = (), settings: Sequ
 def caption_of(
     prediction: VideoPrediction, words: LabelWords, *, max_objects: int = MAX_OBJECTS
 ) -> tuple[str, list[str]]:
-    """What a prediction says in one sentence, and the labels that it names, most probable first.
+    """Return what a prediction says in one sentence, and the labels that it names, most probable first.
 
     Args:
         prediction: its positives are told, so its thresholds decide; see `moji_vocabulary`.
@@ -136,7 +136,7 @@ def caption_of(
 
 
 def with_article(name: str) -> str:
-    """A label as it stands in a sentence: "an owl", "a unicorn", "some skis", "bread", "the moon".
+    """Return a label as it stands in a sentence: "an owl", "a unicorn", "some skis", "bread", "the moon".
 
     Rules for English with lists of common exceptions; a label in another script stays as it is.
     """
@@ -153,7 +153,7 @@ def with_article(name: str) -> str:
 
 
 def _head(plain: str) -> str:
-    """The noun that decides on the article: of "nest with eggs" nest, of "clinking beer mugs" mugs."""
+    """Return the noun that decides on the article: of "nest with eggs" nest, of "clinking beer mugs" mugs."""
     words = plain.split()
     for index, word in enumerate(words[1:], start=1):
         if word in _PREPOSITIONS or (index < len(words) - 1 and _begins_with_verb(word)) or word == "wrestling":
@@ -170,14 +170,14 @@ def _is_plural(word: str) -> bool:
 
 
 def _begins_with_verb(name: str) -> bool:
-    """Whether the first word reads as the "-ing" form of a verb: "playing guitar", but not "ring" or "ceiling fan"."""
+    """Tell whether the first word is the "-ing" form of a verb: "playing guitar", but not "ring" or "ceiling fan"."""
     first = name.split()[0].casefold()
     stem = first.removesuffix("ing")
     return stem != first and any(vowel in stem for vowel in "aeiouy") and first not in _ING_NOUNS
 
 
 def _placed(name: str) -> str:
-    """A setting as it stands in a sentence: "in the rain", "on a striped background", "at night"."""
+    """Return a setting as it stands in a sentence: "in the rain", "on a striped background", "at night"."""
     plain = name.casefold()
     first = plain.split()[0]
     if first in _PREPOSITIONS or plain in _ADVERBS:
@@ -188,7 +188,7 @@ def _placed(name: str) -> str:
 
 
 def _listed(parts: Sequence[str]) -> str:
-    """ "a", "a and b", "a, b and c"."""
+    """List names as in "a", "a and b", "a, b and c"."""
     return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
 
 

@@ -81,7 +81,7 @@ class _Captioner(ABC):
         free()
 
     def _halved(self, frames: Tensor) -> list[str]:
-        """What is too large for the memory is done in halves."""
+        """Caption frames; what is too large for the memory is done in halves."""
         try:
             with torch.inference_mode(), quiet_transformers():
                 return self._answer(frames)
@@ -96,7 +96,7 @@ class _Captioner(ABC):
         return [*self._halved(frames[:half]), *self._halved(frames[half:])]
 
     def _read(self) -> None:
-        """Config and processor, no weights."""
+        """Read config and processor, no weights."""
         if self._processor is not None:
             return
         from transformers import AutoConfig
@@ -109,19 +109,19 @@ class _Captioner(ABC):
 
     @abstractmethod
     def _check(self, config: Any) -> None:
-        """Raises CaptionerUnavailableError for a model of another kind."""
+        """Raise CaptionerUnavailableError for a model of another kind."""
 
     @abstractmethod
     def _read_processor(self, source: Source, config: Any) -> Any:
-        """The processor of the model; no weights."""
+        """Return the processor of the model; no weights."""
 
     @abstractmethod
     def _load(self, source: Source) -> Any:
-        """The model with its weights."""
+        """Return the model with its weights."""
 
     @abstractmethod
     def _answer(self, frames: Tensor) -> list[str]:
-        """The captions of one batch that fits."""
+        """Return the captions of one batch that fits."""
 
     def _device(self) -> torch.device:
         """Where inputs go. Weights that a device map put on disk have no device of their own."""
@@ -136,7 +136,7 @@ class Blip2Captioner(_Captioner):
 
     @property
     def preprocess(self) -> Preprocess:
-        """The image processor's own resizing; see `FrameCaptioner.preprocess`.
+        """Return the image processor's own resizing; see `FrameCaptioner.preprocess`.
 
         Raises:
             CaptionerUnavailableError: the model's files cannot be had.
@@ -197,7 +197,7 @@ class Blip2Captioner(_Captioner):
         return answers(self._processor.tokenizer, output, ids)
 
     def _start(self, text_config: Any) -> int:
-        """The token after the picture: OPT's beginning of text; T5 knows none, and the published ones take its end."""
+        """Return the token after the picture: OPT's beginning of text, or T5's end, as the published ones take it."""
         start = getattr(text_config, "bos_token_id", None)
         return int(self._processor.tokenizer.eos_token_id if start is None else start)
 
@@ -209,7 +209,7 @@ class ChatCaptioner(_Captioner):
 
     @property
     def preprocess(self) -> Preprocess:
-        """The shortest side to 448 and the centre, as classifiers see a frame; see `FrameCaptioner.preprocess`.
+        """Take the shortest side to 448 and the centre, as classifiers see a frame; see `FrameCaptioner.preprocess`.
 
         The model's processor resizes again, to what the model was made for.
 

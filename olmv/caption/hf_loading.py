@@ -36,11 +36,11 @@ class Source:
 
     @classmethod
     def find(cls, model: str, revision: str | None) -> "Source":
-        """Looks once whether the hub answers; its client would try for 45 s at every file."""
+        """Look once whether the hub answers; its client would try for 45 s at every file."""
         return cls(model, revision, Path(model).is_dir() or not network.is_online())
 
     def read(self, kind: Any, **given: Any) -> Any:
-        """`kind.from_pretrained` for a config, a processor or a model.
+        """Call `kind.from_pretrained` for a config, a processor or a model.
 
         Raises:
             CaptionerUnavailableError: it cannot be had.
@@ -58,7 +58,7 @@ class Source:
             raise unavailable(self, failure) from failure
 
     def processor(self, kind: Any, config: Any) -> Any:
-        """The processor, with a tokenizer that can spell.
+        """Return the processor, with a tokenizer that can spell.
 
         Raises:
             CaptionerUnavailableError: it cannot be had, or its tokenizer is missing.
@@ -76,7 +76,7 @@ class Source:
         return processor
 
     def weights(self, kind: Any, placement: Placement, options: Mapping[str, Any]) -> Any:
-        """The model, in evaluation mode, where it is to run.
+        """Return the model, in evaluation mode, where it is to run.
 
         Raises:
             CaptionerUnavailableError: it cannot be had, or some of its weights are missing.
@@ -104,7 +104,7 @@ class Source:
 
 
 def unavailable(source: Source, failure: BaseException) -> CaptionerUnavailableError:
-    """The error for a model that cannot be loaded: why, and what to do."""
+    """Return the error for a model that cannot be loaded: why, and what to do."""
     text = str(failure)
     if "trust_remote_code" in text:
         return CaptionerUnavailableError(
@@ -132,7 +132,7 @@ def unavailable(source: Source, failure: BaseException) -> CaptionerUnavailableE
 
 
 def greedy(tokenizer: Any, max_tokens: int, ends_of: Iterable[Any]) -> Any:
-    """A generation config without chance, ending where the tokenizer or any of these configs ends a text."""
+    """Return a generation config without chance, ending where the tokenizer or any of these configs ends a text."""
     from transformers import GenerationConfig
 
     found = [tokenizer.eos_token_id, *(getattr(config, "eos_token_id", None) for config in ends_of)]
@@ -152,7 +152,7 @@ def greedy(tokenizer: Any, max_tokens: int, ends_of: Iterable[Any]) -> Any:
 
 
 def answers(tokenizer: Any, output: Tensor, prompt: Tensor) -> list[str]:
-    """The texts without the prompt: a decoder repeats it before the answer, an encoder-decoder does not.
+    """Return the texts without the prompt: a decoder repeats it before the answer, an encoder-decoder does not.
 
     Args:
         tokenizer: the model's.
@@ -172,7 +172,7 @@ def free() -> None:
 
 
 def _vocabulary(config: Any) -> int:
-    """How many tokens the language part knows."""
+    """Tell how many tokens the language part knows."""
     return int(getattr(config.get_text_config(), "vocab_size", None) or 0)
 
 

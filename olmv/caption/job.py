@@ -78,12 +78,12 @@ class CaptionJob:
 
     @property
     def by_labels(self) -> bool:
-        """Whether the classifier itself tells what it sees."""
+        """Tell whether the classifier itself tells what it sees."""
         return self.captioner.startswith(LABELS)
 
     @property
     def knows_moji(self) -> bool:
-        """Whether the classifier is olmv-mini, which knows its own world's words."""
+        """Tell whether the classifier is olmv-mini, which knows its own world's words."""
         return self.captioner == f"{LABELS}olmv-mini"
 
     def check(self) -> None:

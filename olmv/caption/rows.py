@@ -189,7 +189,7 @@ def _usable(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
 
 
 def _singular(label: str, known: Mapping[str, int]) -> str:
-    """The shorter form, where the videos' own labels show that it is one."""
+    """Return the shorter form, where the videos' own labels show that it is one."""
     for ending in ("es", "s"):
         if label.endswith(ending) and label.removesuffix(ending) in known:
             return label.removesuffix(ending)

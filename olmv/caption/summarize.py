@@ -33,7 +33,7 @@ _NO_LABELS = frozenset(
 
 
 def merge_captions(captions: Sequence[FrameCaption]) -> list[str]:
-    """The captions in order of time, those that say nearly the same as an earlier one left out."""
+    """Return the captions in order of time, those that say nearly the same as an earlier one left out."""
     kept: list[str] = []
     for caption in sorted(captions, key=lambda item: item.time_s):
         text = caption.text.casefold()
@@ -43,7 +43,7 @@ def merge_captions(captions: Sequence[FrameCaption]) -> list[str]:
 
 
 def normalize_label(text: str) -> str | None:
-    """A label as it goes into a vocabulary: lower case, no article, 1 to 5 words; None if it is none."""
+    """Return a label as it goes into a vocabulary: lower case, no article, 1 to 5 words; None if it is none."""
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip("\"'.,;:- ")
     text = _ARTICLE.sub("", text)
     words = text.split()
@@ -110,7 +110,7 @@ class LabelsQuestion:
 
 
 def _field(text: str, key: str) -> object:
-    """`key` of the JSON object in an answer; None if there is none."""
+    """Return `key` of the JSON object in an answer; None if there is none."""
     try:
         tree = first_json(text)
     except ValueError:

@@ -61,7 +61,7 @@ class Draft:
 
     @cached_property
     def _fresh(self) -> bool:
-        """Whether what the book says does not count: a run that started over and was killed is still one."""
+        """Tell whether what the book says does not count: a run that started over and was killed is still one."""
         return self._restart or any(row.get("fresh") for row in self._journal.rows())
 
     def waiting(self, vocabulary: Vocabulary) -> list[Label]:

@@ -95,11 +95,11 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """What else stands in the file beside the labels."""
+        """Return what else stands in the file beside the labels."""
         return self._extra
 
     def entry(self, label: str) -> BookEntry:
-        """The attributes of a label with their provenance.
+        """Return the attributes of a label with their provenance.
 
         Raises:
             KeyError: the book has no such label.
@@ -142,7 +142,7 @@ def write_book(
 
 
 def load_document(path: str | Path, known: str, *, what: str) -> dict[str, Any]:
-    """The JSON object of a file with a `format` line.
+    """Return the JSON object of a file with a `format` line.
 
     Args:
         path: the file.
@@ -191,7 +191,7 @@ def _read_book(path: str | Path) -> object:
 
 
 def _by_hand(content: object) -> dict[str, list[str]] | None:
-    """The labels of a book without a `format` line, `label: [texts]`; None where it is something else."""
+    """Return the labels of a book without a `format` line, `label: [texts]`; None where it is something else."""
     if not isinstance(content, dict) or not content or isinstance(content.get("format"), str):
         return None
     for label, texts in content.items():
@@ -206,7 +206,7 @@ def _by_hand(content: object) -> dict[str, list[str]] | None:
 
 
 def one_line(failure: ValidationError) -> str:
-    """The first complaint of pydantic, as 'labels.dog.attributes: Field required'."""
+    """Return the first complaint of pydantic, as 'labels.dog.attributes: Field required'."""
     first = failure.errors()[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 

@@ -28,13 +28,13 @@ COLUMNS = ("label", "aliases", "attributes", "threshold")
 TABLES = {".csv": ",", ".tsv": "\t"}
 TREES = (".json", ".yaml", ".yml")
 OTHER_FILES = {
-    "olmv-attributes/": "an attribute book; pass it with --attributes",
-    "olmv-thresholds/": "a thresholds file; pass it with --thresholds",
+    "olmv-attributes/": ("an attribute book; give it as the attributes", "attributes"),
+    "olmv-thresholds/": ("a thresholds file; give it as the thresholds", "thresholds"),
 }
 
 
 def load(source: str | Path) -> tuple[list[Label], list[str]]:
-    """The labels of a file or an inline list, and notes for the user.
+    """Return the labels of a file or an inline list, and notes for the user.
 
     Raises:
         VocabularyError: no such file, not UTF-8, or malformed; the line or item is named.
@@ -55,14 +55,14 @@ def load(source: str | Path) -> tuple[list[Label], list[str]]:
             if len(labels) == 1 and re.search("[,，;；|]", labels[0].name):
                 notes.append(f"{path} has one label, {labels[0].name!r:.80}; for several write one a line")
     except VocabularyError as failure:
-        raise VocabularyError(f"{path}: {failure}") from failure.__cause__
+        raise VocabularyError(f"{path}: {failure}", option=failure.options) from failure.__cause__
     if not labels:
         raise VocabularyError(f"{path} holds no labels; write one per line")
     return labels, notes
 
 
 def dump(labels: Sequence[Label], suffix: str) -> str:
-    """The text of a label file, such that `load` gives the same labels.
+    """Return the text of a label file, such that `load` gives the same labels.
 
     Raises:
         VocabularyError: the format is unknown or cannot hold what these labels carry.
@@ -185,9 +185,9 @@ def _parse_tree(text: str, suffix: str) -> object:
 
 def _tree(tree: object, notes: list[str]) -> list[Label]:
     if isinstance(tree, Mapping):
-        for prefix, advice in OTHER_FILES.items():
+        for prefix, (advice, option) in OTHER_FILES.items():
             if str(tree.get("format", "")).startswith(prefix):
-                raise VocabularyError(f"this is {advice}")
+                raise VocabularyError(f"this is {advice}", option=option)
         tree = tree.get("labels")
     if tree is None:
         return []

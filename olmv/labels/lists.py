@@ -28,19 +28,19 @@ class AmbiguousLabelsError(ValueError):
 
 
 def label_key(label: str) -> LabelKey:
-    """The label as it is compared where case and white space are forgiven."""
+    """Return the label as it is compared where case and white space are forgiven."""
     return " ".join(unicodedata.normalize("NFC", label).casefold().split())
 
 
 def parse_list(text: str) -> list[str] | None:
-    """The texts of `["a", "b"]` or `['a', 'b']`; None for anything else."""
+    """Return the texts of `["a", "b"]` or `['a', 'b']`; None for anything else."""
     if not _QUOTED_LIST.fullmatch(text):
         return None
     return [_unquoted(item) for item in _QUOTED.findall(text)]
 
 
 def split_at(text: str, mark: str) -> list[str]:
-    """The parts between `;`, `|` or `,`, or their full-width forms; without white space and empty parts."""
+    """Return the parts between `;`, `|` or `,`, or their full-width forms; without white space and empty parts."""
     parts = re.split(f"[{re.escape(mark + WIDE_MARKS[mark])}]", text)
     return [part.strip() for part in parts if part.strip()]
 
@@ -66,7 +66,7 @@ class LabelLists:
         self.guessed: dict[str, str] = {}
 
     def split(self, text: str) -> tuple[str, ...]:
-        """The labels of one cell; none for an empty one.
+        """Return the labels of one cell; none for an empty one.
 
         Raises:
             AmbiguousLabelsError: it may be one label or several.
@@ -122,7 +122,7 @@ def _ambiguous(text: str, parts: list[str]) -> AmbiguousLabelsError:
 
 
 def _plain(cells: Iterable[str]) -> list[str]:
-    """The labels about which there is no doubt."""
+    """Return the labels about which there is no doubt."""
     found: list[str] = []
     for text in cells:
         listed = parse_list(text)
@@ -136,7 +136,7 @@ def _plain(cells: Iterable[str]) -> list[str]:
 
 
 def _parts(text: str, mark: str) -> list[str]:
-    """As `split_at`, with the empty parts: 'rain, snow;' has two."""
+    """Split as `split_at` does, with the empty parts: 'rain, snow;' has two."""
     return re.split(f"[{re.escape(mark + WIDE_MARKS[mark])}]", text)
 
 

@@ -32,7 +32,7 @@ class LabelLookup:
         self.forgiven: dict[str, str] = {}
 
     def find(self, label: str) -> int | None:
-        """The label's place, or None."""
+        """Return the label's place, or None."""
         index = self._exact.get(label)
         if index is None:
             index = self._loose.get(label_key(label))
@@ -41,7 +41,7 @@ class LabelLookup:
         return index
 
     def notes(self) -> tuple[str, ...]:
-        """What was forgiven, in one line; nothing if all labels were written alike."""
+        """Return what was forgiven, in one line; nothing if all labels were written alike."""
         if not self.forgiven:
             return ()
         written, label = next(iter(self.forgiven.items()))
@@ -50,7 +50,7 @@ class LabelLookup:
 
 
 def first_spellings(labels: Iterable[str]) -> tuple[str, ...]:
-    """The labels that occur, in order of first appearance; those that differ by case or white space alone are one."""
+    """Return the labels that occur, by first appearance; those that differ by case or white space alone are one."""
     found: dict[str, str] = {}
     for label in labels:
         found.setdefault(label_key(label), label)

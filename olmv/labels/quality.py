@@ -60,7 +60,7 @@ _MARKUP = re.compile(r"https?:|www\.|[<>{}\[\]\\|`]|\?$")
 
 
 def parse_answer(text: str) -> list[str] | str:
-    """The attributes in an answer, or in one line why there are none.
+    """Return the attributes in an answer, or in one line why there are none.
 
     A server without constrained decoding may wrap its JSON in prose or a code block, or leave out the object
     around the list; both are read.
@@ -87,13 +87,13 @@ def tidy(text: str) -> str:
 
 
 def normalized(text: str) -> str:
-    """What makes two attributes the same: words without case, accents of composition, punctuation and articles."""
+    """Return what makes two attributes the same: words without case, composed accents, punctuation, articles."""
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
     return " ".join(word for word in words if word not in _ARTICLES)
 
 
 def count_words(text: str) -> int:
-    """Words; Chinese, Japanese and Korean are written without spaces and count as a word per two characters."""
+    """Count words; Chinese, Japanese and Korean are written without spaces and count as a word per two characters."""
     run_words = sum((len(run) + 1) // 2 for run in _CJK.findall(text))
     return run_words + len(_WORD.findall(_CJK.sub(" ", text)))
 

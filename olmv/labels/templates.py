@@ -47,7 +47,7 @@ def apply(template: str, text: str) -> str:
 
 
 def resolve(templates: str | Sequence[str]) -> tuple[str, ...]:
-    """The templates meant by the name of a set, by one template, or by a list of templates.
+    """Return the templates meant by the name of a set, by one template, or by a list of templates.
 
     Raises:
         VocabularyError: no set has this name, the list is empty, or a template has not exactly one `{}`.

@@ -30,12 +30,12 @@ class LabelTexts:
 
     @property
     def label_of_text(self) -> tuple[int, ...]:
-        """The label of every text, as an index into `labels`."""
+        """Return the label of every text, as an index into `labels`."""
         return tuple(self.label_of_phrase[phrase] for phrase in self.phrase_of_text)
 
     @property
     def kind_of_text(self) -> tuple[Kind, ...]:
-        """What every text says of its label."""
+        """Return what every text says of its label."""
         return tuple(self.kind_of_phrase[phrase] for phrase in self.phrase_of_text)
 
     def __repr__(self) -> str:
@@ -43,7 +43,7 @@ class LabelTexts:
 
 
 def build_texts(vocabulary: Vocabulary, templates: str | Sequence[str] = DEFAULT_TEMPLATES) -> LabelTexts:
-    """The texts of every label: its name first, then aliases, then attributes, each in every template.
+    """Return the texts of every label: its name first, then aliases, then attributes, each in every template.
 
     What a label says twice (an alias equal to its name) is one phrase.
 

@@ -48,7 +48,7 @@ def clean_text(text: object, *, what: str, limit: int) -> str:
 
 
 def check_count(texts: Sequence[str], *, what: str, label: str) -> None:
-    """Raises VocabularyError where a label has more aliases or attributes (`what`) than `MAX_TEXTS`."""
+    """Raise VocabularyError where a label has more aliases or attributes (`what`) than `MAX_TEXTS`."""
     if len(texts) > MAX_TEXTS:
         raise VocabularyError(f"{label!r} has {len(texts):,} {what}; keep at most {MAX_TEXTS:,}, a few tens are plenty")
 
@@ -122,7 +122,7 @@ class Vocabulary(Sequence[Label]):
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> "Vocabulary":
-        """A vocabulary of bare names.
+        """Return a vocabulary of bare names.
 
         Raises:
             VocabularyError: as the class.
@@ -155,7 +155,7 @@ class Vocabulary(Sequence[Label]):
         write_atomic(path, formats.dump(self._labels, Path(path).suffix.lower()))
 
     def with_attributes(self, book: Mapping[str, Sequence[str]]) -> "Vocabulary":
-        """The same labels with the attributes of a book (`AttributeBook` or a plain dict) added to their own.
+        """Return the same labels with the attributes of a book (`AttributeBook` or a plain dict) added to their own.
 
         Labels without attributes keep their names as their only text; a note tells which.
 
@@ -171,12 +171,12 @@ class Vocabulary(Sequence[Label]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The label names in order."""
+        """Return the label names in order."""
         return self._names
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks for the user, a line each: repeated labels, unknown columns, no attributes."""
+        """Return remarks for the user, a line each: repeated labels, unknown columns, no attributes."""
         return self._notes
 
     def __len__(self) -> int:

@@ -81,7 +81,7 @@ def completion_of(body: Any) -> Completion:
 
 
 def _text(content: Any) -> str:
-    """The text of a message: a string, nothing, or a list of parts of which only texts are read."""
+    """Return the text of a message: a string, nothing, or a list of parts of which only texts are read."""
     if content is None:
         return ""
     if isinstance(content, list):

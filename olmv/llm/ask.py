@@ -20,10 +20,10 @@ class Question(Protocol):
     """One thing to find out; it keeps what was good in the answers so far."""
 
     def conversation(self) -> list[Message]:
-        """The question as it is put first."""
+        """Return the question as it is put first."""
 
     def again(self, problems: list[str]) -> Message:
-        """What is said after an answer that cannot be used as it is."""
+        """Return what is said after an answer that cannot be used as it is."""
 
     def take(self, text: str) -> list[str]:
         """Read an answer: nothing if no more is needed, else what is wrong with it, for the model to read."""
@@ -53,7 +53,7 @@ class Exchange(Generic[Q]):
     completion_tokens: int = 0
 
     def why(self, generation: Generation) -> str:
-        """The last problem in one line, with what the user can do where that is known."""
+        """Return the last problem in one line, with what the user can do where that is known."""
         assert self.completion is not None
         problem = self.problems[0] if self.problems else _LOST
         if self.completion.finish_reason == "length":

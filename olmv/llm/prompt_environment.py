@@ -42,14 +42,14 @@ class PromptEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= {"_counted": _counted, "_joined": _joined, "join": _joined}
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Whether a template may read this attribute."""
+        """Tell whether a template may read this attribute."""
         return attr not in _GROWING and super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Any) -> None:
         """Leave `str.format`, which jinja2 would let through, to `is_safe_attribute`."""
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """What `left operator right` gives.
+        """Return what `left operator right` gives.
 
         Raises:
             SecurityError: a longer text, a list, or a number of thousands of digits would come of it.
@@ -63,7 +63,7 @@ class PromptEnvironment(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
     def prepared(self, text: str) -> Template:
-        """This text, compiled, with every loop counted.
+        """Compile this text, with every loop counted.
 
         Raises:
             TemplateError: it is no valid jinja2, or has statements that a prompt may not have.
@@ -81,7 +81,7 @@ class PromptEnvironment(ImmutableSandboxedEnvironment):
         return self.template_class.from_code(self, self.compile(tree), self.make_globals(None))
 
     def filled(self, template: Template, variables: Mapping[str, Any]) -> str:
-        """The text of a template of `prepared`.
+        """Return the text of a template of `prepared`.
 
         Raises:
             TemplateError: a variable is missing, or the text is too long or has too many steps.
@@ -103,7 +103,7 @@ def _bounded(value: Any) -> Any:
 
 
 def _joined(items: Iterable[Any], between: str = "", attribute: str | None = None) -> str:
-    """jinja2's `join`, bounded."""
+    """Join as jinja2's `join` does, bounded."""
     parts: list[str] = []
     length = 0
     for item in items:

@@ -74,7 +74,7 @@ class Prompt:
 
     @property
     def title(self) -> str:
-        """`general/1`: its name and version."""
+        """Return its name and version: `general/1`."""
         return f"{self.document.name}/{self.document.version}"
 
     @cached_property
@@ -84,19 +84,19 @@ class Prompt:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of an answer."""
+        """Return the JSON schema of an answer."""
         return self.document.schema_
 
     @cached_property
     def variables(self) -> frozenset[str]:
-        """The names that the system and user texts mention."""
+        """Return the names that the system and user texts mention."""
         found: set[str] = set()
         for text in (self.document.system, self.document.user):
             found |= meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
         return frozenset(found)
 
     def conversation(self, **variables: Any) -> list[Message]:
-        """The system turn, the examples as earlier turns, and the question.
+        """Return the system turn, the examples as earlier turns, and the question.
 
         Raises:
             UsageError: the prompt mentions a variable that is not given.
@@ -109,7 +109,7 @@ class Prompt:
         return [*turns, Message("user", self._fill(self.document.user, variables))]
 
     def retry(self, **variables: Any) -> Message:
-        """What is said after an answer that cannot be used.
+        """Return what is said after an answer that cannot be used.
 
         Raises:
             UsageError: the prompt mentions a variable that is not given.
@@ -136,12 +136,12 @@ _ENVIRONMENT = PromptEnvironment(finalize=_quoted)
 
 @lru_cache(maxsize=64)
 def _template(text: str) -> Template:
-    """Compiled once, not for every label."""
+    """Compile a text once, not for every label."""
     return _ENVIRONMENT.prepared(text)
 
 
 def shipped_prompts() -> dict[str, Path]:
-    """The prompts that olmv ships, by name."""
+    """Return the prompts that olmv ships, by name."""
     return {path.stem: path for path in sorted(share_dir("prompts").glob("*.yaml"))}
 
 

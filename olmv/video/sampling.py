@@ -27,7 +27,7 @@ CLOCK_S = 1e-4
 
 
 def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
-    """The frames shown at the centres of `frames` equal segments of [0, end_s).
+    """Return the frames shown at the centres of `frames` equal segments of [0, end_s).
 
     By time, not by count, so that a video of variable frame rate is covered evenly. Where several centres fall on one
     long frame, it is taken once, and the others are spread over the time in which the picture does change: no frame
@@ -48,7 +48,7 @@ def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
 
 
 def random_segments(timestamps_s: Floats, *, end_s: float, frames: int, rng: np.random.Generator) -> Indices:
-    """The frames shown at one random moment in each of `frames` equal segments of [0, end_s), for training.
+    """Return the frames shown at one random moment in each of `frames` equal segments of [0, end_s), for training.
 
     Temporal Segment Networks (Wang et al., ECCV 2016) and X-CLIP (Ni et al., ECCV 2022). `uniform` is its centre.
 
@@ -77,7 +77,7 @@ def window(
     fps: float = 30.0,
     rng: np.random.Generator | None = None,
 ) -> Indices:
-    """`frames` frames, `stride` apart as if the video had `fps` frames per second, from a random start.
+    """Return `frames` frames, `stride` apart as if the video had `fps` frames per second, from a random start.
 
     Open-VCLIP (Weng et al., ICML 2023): 8 frames of stride 16 at 30 fps see 4.27 s. A video shorter than that starts
     at 0, and its last frame stands in for what is missing: here, as published, indices may repeat.
@@ -110,7 +110,7 @@ def window(
 
 
 def dense(timestamps_s: Floats, *, frames: int, stride: int = 4, clips: int | None = None) -> Indices:
-    """`frames` frames in all, as `clips` evenly placed runs in which every `stride`-th frame is taken.
+    """Return `frames` frames in all, as `clips` evenly placed runs in which every `stride`-th frame is taken.
 
     Args:
         timestamps_s: [N]; only the count matters.
@@ -140,7 +140,7 @@ def dense(timestamps_s: Floats, *, frames: int, stride: int = 4, clips: int | No
 
 
 def changes(luma: Pixels) -> Floats:
-    """[N] mean absolute brightness change of each picture against the one before; the first is 0.
+    """Return the mean absolute brightness change [N] of each picture against the one before; the first is 0.
 
     Args:
         luma: [N, h, w] uint8.
@@ -151,7 +151,7 @@ def changes(luma: Pixels) -> Floats:
 
 
 def adaptive(change: Floats | Sequence[float], *, frames: int) -> Indices:
-    """Frames at equal steps of accumulated change: many where the picture changes, few where it rests.
+    """Pick frames at equal steps of accumulated change: many where the picture changes, few where it rests.
 
     Args:
         change: [N] non-negative, see `changes`.
@@ -188,7 +188,7 @@ def keyframes(keyframe_indices: Indices, timestamps_s: Floats, *, end_s: float, 
 
 
 def _by_time(timestamps_s: Floats, *, end_s: float, places: Floats) -> Indices:
-    """The frames shown at `places` [T < N], which rise in units of a T-th of the video; all differ."""
+    """Return the frames shown at `places` [T < N], which rise in units of a T-th of the video; all differ."""
     count, frames = len(timestamps_s), len(places)
     moments = places * (max(end_s, 0.0) / frames)
     picked = np.clip(np.searchsorted(timestamps_s, moments + CLOCK_S, side="right") - 1, 0, count - 1)
@@ -200,7 +200,7 @@ def _by_time(timestamps_s: Floats, *, end_s: float, places: Floats) -> Indices:
 
 
 def _shares(amounts: Floats, frames: int) -> Floats:
-    """Cuts the largest of `amounts` [N] so that each is at most a `frames`-th of the new sum; needs frames <= N."""
+    """Cut the largest of `amounts` [N] so that each is at most a `frames`-th of the new sum; needs frames <= N."""
     falling = np.sort(amounts)[::-1]
     rest = np.cumsum(falling[::-1])[::-1][:frames]  # what is left when the larger ones are cut to whole shares
     sharing = frames - np.arange(frames)
@@ -210,7 +210,7 @@ def _shares(amounts: Floats, frames: int) -> Floats:
 
 
 def _spread(picked: Indices, count: int) -> Indices:
-    """Moves repeated indices to the nearest free ones, so that all differ; needs len(picked) <= count."""
+    """Move repeated indices to the nearest free ones, so that all differ; needs len(picked) <= count."""
     result = np.array(picked, np.int64)
     if len(np.unique(result)) < len(result):
         # push up from the left, then down from the right: the smallest shifts that make an increasing row

@@ -64,12 +64,12 @@ class Preprocess:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """What `preprocess.json` holds."""
+        """Return what `preprocess.json` holds."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ValueError for a key it does not know, or a value that cannot be."""
+        """Read what `to_dict` wrote. Raises ValueError for a key it does not know, or a value that cannot be."""
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ValueError(f"unknown preprocess key {unknown[0]!r:.40}; it was written by a newer olmv, or by hand")
@@ -96,7 +96,7 @@ class Preprocess:
         return cls.from_dict(values)
 
     def resize(self, frames: Any) -> torch.Tensor:
-        """Resizes and crops.
+        """Resize and crops.
 
         Args:
             frames: [T, H, W, 3] or [H, W, 3] uint8, numpy or torch.
@@ -111,7 +111,7 @@ class Preprocess:
         return self._crop_or_pad(self._interpolated(picture, size)).contiguous()
 
     def shrink(self, frames: Any, size: tuple[int, int]) -> torch.Tensor:
-        """Resizes whole frames, without a crop: what is kept to be cropped later.
+        """Resize whole frames, without a crop: what is kept to be cropped later.
 
         Args:
             frames: [T, H, W, 3] or [H, W, 3] uint8, numpy or torch.
@@ -155,7 +155,7 @@ class Preprocess:
     def normalize(
         self, pixels: torch.Tensor, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
     ) -> torch.Tensor:
-        """Bytes to model input: (pixels / 255 - mean) / std.
+        """Turn bytes into model input: (pixels / 255 - mean) / std.
 
         Args:
             pixels: [..., 3, S, S] uint8.
@@ -177,7 +177,7 @@ def _is_number(value: object, least: float, most: float) -> bool:
 
 
 def _channels_first(frames: Any) -> torch.Tensor:
-    """[T, H, W, 3] or [H, W, 3] uint8 -> [T, 3, H, W], a view: channels-last in memory, which torch resizes fastest."""
+    """View [T, H, W, 3] or [H, W, 3] uint8 as [T, 3, H, W]: channels-last in memory, which torch resizes fastest."""
     # Pillow's arrays cannot be written, and torch warns of those, once a process
     writable = getattr(getattr(frames, "flags", None), "writeable", True)
     pixels = torch.as_tensor(frames if writable else frames.copy())

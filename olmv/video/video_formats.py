@@ -64,7 +64,7 @@ _BEGINNINGS = (
 
 
 def begins_as(head: bytes) -> str | None:
-    """Tells a video by the first 4096 bytes of its file.
+    """Tell a video by the first 4096 bytes of its file.
 
     Returns:
         One of FFmpeg's names for its container, `AUDIO` for sound alone, or None for anything else. A container that

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 import olmv  # noqa: F401  (the torchvision guard, before transformers)
+from olmv.caption.captioner import open_captioner
 from scripts.research.tiny_llama import BOS, EOS, PAD, SPECIAL, sentences, train_tokenizer
 
 SIZE, PATCH = 32, 8
@@ -214,3 +215,16 @@ def _save(folder: Path, kind: Any, config: Any, processor: Any, seed: int) -> Pa
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+def opened(spec: str, **given: Any) -> Any:
+    """In float32: in bfloat16 two words can tie, and padding then decides."""
+    return open_captioner(spec, **{"device": "cpu", "dtype": "float32", "max_tokens": 8, **given})
+
+
+def pictures(count: int, size: int) -> torch.Tensor:
+    """Frames that differ in colour and in texture."""
+    random = torch.Generator().manual_seed(3)
+    noise = torch.randint(0, 256, (count, 3, size, size), generator=random)
+    colour = torch.randint(0, 256, (count, 3, 1, 1), generator=random)
+    return ((noise + 3 * colour) // 4).to(torch.uint8)

@@ -200,9 +200,9 @@ def test_missing_path_object(tmp_path: Path) -> None:
         (
             ".json",
             '{"format": "olmv-attributes/1", "labels": {}}',
-            "attribute book; pass it with --attributes",
+            "attribute book; give it as the attributes",
         ),
-        (".json", '{"format": "olmv-thresholds/1"}', "thresholds file; pass it with --thresholds"),
+        (".json", '{"format": "olmv-thresholds/1"}', "thresholds file; give it as the thresholds"),
         (".yaml", "- no\n", "label 1: label False is bool, not text; write it in quotes"),
         (".yaml", "- dog: cat\n", "lacks the key `label`; a name with a colon needs quotes"),
         (".yaml", "- [\n", r"not valid yaml \(.*\); correct it there"),

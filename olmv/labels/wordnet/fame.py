@@ -21,7 +21,7 @@ _OF_A_PERSON = re.compile(r"[A-Z]\w+['’]s\b")
 
 
 def known_lemma(synset: Synset) -> str:
-    """The word for a meaning that means little else: "taxi" before "hack". Latin names come last."""
+    """Return the word for a meaning that means little else: "taxi" before "hack". Latin names come last."""
 
     def rating(at: int) -> tuple[bool, int, int, int]:
         return synset.lemmas[at][0].isupper(), synset.ranks[at], -synset.counts[at], at
@@ -30,13 +30,13 @@ def known_lemma(synset: Synset) -> str:
 
 
 def has_name(synset: Synset, *, rank: int = 0) -> bool:
-    """Whether a word means this first, or up to `rank` other things before; "mount" is no good name for a horse."""
+    """Tell whether a word means this first, or up to `rank` other things before: "mount" is no name for a horse."""
     at = synset.lemmas.index(known_lemma(synset))
     return synset.ranks[at] <= rank and not _OF_A_PERSON.search(synset.lemmas[at])
 
 
 def fame(synset: Synset, dictionary: WordNet) -> float:
-    """A rough measure, of the traces that a well-known thing leaves in a dictionary.
+    """Measure roughly how well known it is, by the traces that a well-known thing leaves in a dictionary.
 
     It was met in texts, has kinds and parts and words made from it, and stands in the definitions of other things.
     """
@@ -51,7 +51,7 @@ def fame(synset: Synset, dictionary: WordNet) -> float:
 
 
 def well_known(synset: Synset, dictionary: WordNet) -> Iterator[Synset]:
-    """The kinds of a thing, the best known first and from different branches."""
+    """Return the kinds of a thing, the best known first and from different branches."""
     rated = []
     for depth, branch, number in _below(synset, dictionary):
         kind = dictionary[number]

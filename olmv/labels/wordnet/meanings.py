@@ -33,7 +33,7 @@ class Meaning:
 
     @property
     def is_action(self) -> bool:
-        """Whether it is something done, not a thing."""
+        """Tell whether it is something done, not a thing."""
         synset = self._synset
         if synset.pos == "v" or synset.subject in ("noun.act", "noun.event"):
             return True
@@ -42,7 +42,7 @@ class Meaning:
 
     @cached_property
     def kinds(self) -> dict[int, float]:
-        """The synset and its hypernyms, each with how much narrower it is than the next above; its topics and parts.
+        """Weigh a synset and its hypernyms by how much narrower each is than the next above, its topics and parts.
 
         Summed over what two synsets share, this is how narrow the narrowest of it is.
         """
@@ -55,7 +55,7 @@ class Meaning:
 
     @cached_property
     def words(self) -> dict[str, float]:
-        """The stems around the synset, its own and rare ones with more weight; of length 1."""
+        """Return the stems around the synset, its own and rare ones with more weight; of length 1."""
         synset = self._synset
         near = (*synset.topics, *synset.members[:NEIGHBOURS], *synset.parts[:NEIGHBOURS], *synset.derived)
         kinds = synset.hyponyms[:NEIGHBOURS]
@@ -79,5 +79,5 @@ class Meaning:
 
 
 def overlap(one: Mapping[_Key, float], other: Mapping[_Key, float]) -> float:
-    """The dot product of two sparse vectors."""
+    """Return the dot product of two sparse vectors."""
     return sum(value * other[key] for key, value in one.items() if key in other)

@@ -50,7 +50,7 @@ class PhraseWriter:
         self._meanings: dict[int, Meaning] = {}
 
     def phrases(self, label: Label, reading: Reading, chosen: Mapping[Term, int]) -> Iterator[Iterable[str]]:
-        """Phrases, the most telling first; of each the ways to say it, from long to short.
+        """Yield phrases, the most telling first; of each the ways to say it, from long to short.
 
         Args:
             label: what they are about.
@@ -90,7 +90,7 @@ class PhraseWriter:
         yield from (f"{name}, {text}" for text in texts if text)
 
     def _kind(self, name: str, synset: Synset) -> Iterator[str]:
-        """What stands in for a definition that cannot be used; beside one, it only blurs it ("a kind of board")."""
+        """Return what stands in for a definition that cannot be used; beside one, it would only blur it."""
         for number in synset.hypernyms[:1]:
             yield f"{name}, {_kind_of(synset)} {known_lemma(self._dictionary[number])}"
 
@@ -109,7 +109,7 @@ class PhraseWriter:
             yield (f"{name} with {' and '.join(known_lemma(part) for part in parts[:MAX_PARTS])}",)
 
     def _related(self, terms: Sequence[Term], chosen: Mapping[Term, int]) -> Iterator[Synset]:
-        """What is used for an action: artifacts whose definition or name speaks of it, the closest first."""
+        """Return what is used for an action: artifacts whose definition or name speaks of it, the closest first."""
         meanings = [self._meaning(chosen[term]) for term in terms]
         about: defaultdict[str, float] = defaultdict(float)
         for meaning in meanings:
@@ -132,7 +132,7 @@ class PhraseWriter:
         yield from (self._dictionary[number] for _, number in sorted(rated)[:MAX_RELATED])
 
     def _is_free(self, synset: Synset, own: frozenset[str]) -> bool:
-        """Whether a thing may be spoken of: it is not another label, and decent."""
+        """Tell whether a thing may be spoken of: it is not another label, and decent."""
         return not any(self._is_taken(lemma, own) for lemma in synset.lemmas) and not _UNFIT.search(synset.definition)
 
     def _is_taken(self, lemma: str, own: frozenset[str]) -> bool:
@@ -154,7 +154,7 @@ class PhraseWriter:
 
 
 def _plain(name: str) -> str:
-    """A label as the gate leaves it, so that what begins with it stays as it is."""
+    """Return a label as the gate leaves it, so that what begins with it stays as it is."""
     name = spelled_out(name)
     while (plain := tidy(name)) != name:
         name = plain
@@ -166,7 +166,7 @@ def _keys(label: Label) -> frozenset[str]:
 
 
 def _spoken(term: Term, number: int) -> str:
-    """The word for a term, not the form that the label has it in."""
+    """Return the word for a term, not the form that the label has it in."""
     return next(sense.lemma for sense in term.senses if sense.number == number)
 
 

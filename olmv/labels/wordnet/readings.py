@@ -70,7 +70,7 @@ def read(label: str, dictionary: WordNet) -> Reading | None:
 
 
 def read_label(label: Label, dictionary: WordNet) -> Reading | None:
-    """As `read`, with what the aliases tell: "computer mouse" leaves one meaning of "mouse".
+    """Read as `read` does, with what the aliases tell: "computer mouse" leaves one meaning of "mouse".
 
     A label that the dictionary does not know is what its first known alias is.
     """
@@ -93,7 +93,7 @@ def _term(words: Sequence[str], dictionary: WordNet) -> Term | None:
 
 
 def _split(tokens: Sequence[str], dictionary: WordNet) -> list[Term | str]:
-    """The longest known runs from the left; words that are not known, or only join others, stay words."""
+    """Return the longest known runs from the left; words that are not known, or only join others, stay words."""
     pieces: list[Term | str] = []
     at = 0
     while at < len(tokens):
@@ -114,7 +114,7 @@ def _split(tokens: Sequence[str], dictionary: WordNet) -> list[Term | str]:
 
 
 def _action(terms: Sequence[Term], dictionary: WordNet) -> Term | None:
-    """The first of the terms that says what is done."""
+    """Return the first of the terms that says what is done."""
     for at, term in enumerate(terms):
         synsets = [dictionary[sense.number] for sense in term.senses]
         if at == 0 and all(synset.pos == "v" for synset in synsets):
@@ -129,7 +129,7 @@ def _action(terms: Sequence[Term], dictionary: WordNet) -> Term | None:
 
 
 def _thing(pieces: Sequence[Term | str], dictionary: WordNet) -> Term | None:
-    """The last noun before the first preposition, unless an unknown word stands in its place."""
+    """Return the last noun before the first preposition, unless an unknown word stands in its place."""
     head = None
     begun = False
     for piece in pieces:

@@ -81,22 +81,22 @@ class _Candidates:
 
     @property
     def best(self) -> int:
-        """The synset with the highest score; of several the first."""
+        """Return the synset with the highest score; of several the first."""
         return self.numbers[self.scores.index(max(self.scores))]
 
     def weights(self) -> Iterable[tuple[int, float]]:
-        """Synsets and their scores as probabilities."""
+        """Return synsets and their scores as probabilities."""
         top = max(self.scores)
         powers = [math.exp(score - top) for score in self.scores]
         return zip(self.numbers, (power / sum(powers) for power in powers), strict=True)
 
     def action_share(self, meanings: Mapping[int, Meaning]) -> float:
-        """How probable it is that something done is meant, no thing."""
+        """Tell how probable it is that something done is meant, no thing."""
         return sum(weight for number, weight in self.weights() if meanings[number].is_action)
 
 
 def _alone(sense: Sense, synset: Synset) -> float:
-    """The score of a meaning whatever the other labels are."""
+    """Return the score of a meaning whatever the other labels are."""
     common = COMMON_WEIGHT * math.log(sense.count + UNCOUNTED / (1 + sense.rank))
     visible = VISIBLE_WEIGHT * VISIBLE.get(synset.subject, 0.0)
     return common + visible + (0.0 if sense.exact else INFLECTED) + (NOUN if synset.pos == "n" else 0.0)
@@ -111,7 +111,7 @@ class _Profile:
 
     @classmethod
     def of(cls, candidates: _Candidates, meanings: Mapping[int, Meaning]) -> "_Profile":
-        """The profile of one term."""
+        """Return the profile of one term."""
         profile = cls()
         if len(candidates.numbers) == 1:
             meaning = meanings[candidates.numbers[0]]
@@ -172,7 +172,7 @@ def _scores(labels: Sequence[Sequence[_Candidates]], meanings: Mapping[int, Mean
 
 
 def _closeness(meaning: Meaning, whole: _Profile, same: _Profile, beside: _Profile, few: float) -> float:
-    """How close a meaning is to the other labels, and to the other words of its label.
+    """Tell how close a meaning is to the other labels, and to the other words of its label.
 
     Args:
         meaning: the meaning.

@@ -76,7 +76,7 @@ class Synset:
 
     @property
     def name(self) -> str:
-        """As such senses are cited: "mouse.n.04"."""
+        """Return how it is cited: "mouse.n.04"."""
         return f"{self.lemmas[0].replace(' ', '_').lower()}.{self.pos}.{self.ranks[0] + 1:02d}"
 
 
@@ -124,14 +124,14 @@ class WordNet:
         return len(self._lines)
 
     def __getitem__(self, number: int) -> Synset:
-        """The synset of a line."""
+        """Return the synset of a line."""
         synset = self._synsets.get(number)
         if synset is None:
             synset = self._synsets[number] = _parse(number, self._lines[number])
         return synset
 
     def senses(self, words: Sequence[str]) -> list[Sense]:
-        """What the words can mean together: as a lemma however spaced and hyphened, then as a form of one.
+        """Return what the words can mean together: as a lemma however spaced and hyphened, then as a form of one.
 
         Nouns come first, then verbs, then adjectives; the most common sense first.
         """
@@ -153,7 +153,7 @@ class WordNet:
         return sorted(senses, key=lambda sense: ("nva".index(self[sense.number].pos), sense.rank, sense.number))
 
     def stems(self, number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What carries meaning in the lemmas of a synset, and in its definition; see `content_words`."""
+        """Return what carries meaning in the lemmas of a synset, and in its definition; see `content_words`."""
         known = self._stems.get(number)
         if known is None:
             synset = self[number]
@@ -195,7 +195,7 @@ class WordNet:
 
 @cache
 def wordnet() -> WordNet:
-    """The shipped dictionary, read once."""
+    """Return the shipped dictionary, read once."""
     return WordNet(gzip.decompress(FILE.read_bytes()).decode("utf-8"))
 
 

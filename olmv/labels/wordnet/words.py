@@ -50,25 +50,25 @@ _ENDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 
 def spelled_out(label: str) -> str:
-    """A label as one would write it in a text: "PlayingGuitar" and "playing_guitar" become "playing guitar"."""
+    """Return a label as one would write it in a text: "PlayingGuitar" and "playing_guitar" become "playing guitar"."""
     words = label.replace("_", " ").split()
     parts = [_CAMEL.sub(" ", word) for word in words]
     return " ".join(parts).lower() if parts != label.split() else label
 
 
 def tokens_of(label: str) -> list[str]:
-    """The words of a label in small letters; "PlayingGuitar", "playing_guitar" and "playing-guitar" give the same."""
+    """Return the words of a label in small letters: the same for "PlayingGuitar" and "playing-guitar"."""
     text = unicodedata.normalize("NFKC", label)
     return [token.lower() for token in _TOKEN.findall(_CAMEL.sub(" ", text))]
 
 
 def key_of(lemma: str) -> str:
-    """What makes spellings of one lemma equal: "hot dog", "hot-dog" and "hotdog"; "T-shirt" and "t shirt"."""
+    """Return what makes spellings of one lemma equal: "hot dog", "hot-dog" and "hotdog"; "T-shirt" and "t shirt"."""
     return lemma.lower().translate(_SEPARATORS)
 
 
 def base_forms(word: str, pos: str, irregular: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """What `word` may be a form of, irregular forms first; not the word itself.
+    """Return what `word` may be a form of, irregular forms first; not the word itself.
 
     Args:
         word: in small letters.
@@ -86,7 +86,7 @@ def base_forms(word: str, pos: str, irregular: Mapping[str, tuple[str, ...]]) ->
 
 @lru_cache(maxsize=2**17)
 def stem(word: str) -> str:
-    """A crude common part of a word's forms, for counting words that two texts share."""
+    """Return a crude common part of a word's forms, for counting words that two texts share."""
     if len(word) < 4:
         return word
     for ending in ("ing", "ed", "ies", "es", "s"):
@@ -99,7 +99,7 @@ def stem(word: str) -> str:
 
 
 def content_words(text: str) -> Iterator[str]:
-    """The stems of what carries meaning in an English text, in order, repeated as they are."""
+    """Return the stems of what carries meaning in an English text, in order, repeated as they are."""
     for word in _LETTERS.findall(text.lower()):
         if len(word) > 2 and word not in FUNCTION_WORDS:
             yield stem(word)

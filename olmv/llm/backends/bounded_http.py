@@ -62,7 +62,7 @@ class BoundedHttpClient(openai.DefaultAioHttpClient):
 
 
 async def _read(response: Any, request: Any) -> Any:
-    """The same response with its body read and unpacked."""
+    """Return the same response with its body read and unpacked."""
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
         raise BrokenAnswerError(f"the answer is packed as {coding[:40]!a}, which was not asked for")

@@ -78,7 +78,7 @@ class LocalChat(ABC):
 
     @cached_property
     def _tokenizer(self) -> ChatTokenizer:
-        """Read at the first use."""
+        """Read the tokenizer, at the first use."""
         options = self._options
         revision = options.get("tokenizer_revision") or options.get("revision")
         return ChatTokenizer(options.get("tokenizer") or self._model_name, revision=revision)

@@ -213,7 +213,7 @@ class OpenAIChat:
                 return Completion("", "error", error=f"the server's answer cannot be read ({self._why(failure)})")
 
     async def _still_there(self, failure: BaseException) -> None:
-        """After a connection that broke: whether it is the server that is gone, which it may be for some seconds.
+        """Tell, after a connection that broke, whether it is the server that is gone, as it may be for some seconds.
 
         Raises:
             LLMUnavailableError: it is.
@@ -244,7 +244,7 @@ class OpenAIChat:
         return {**body, "model": self.model, "messages": _messages(conversation), **self._body}
 
     def _relax(self, failure: openai.APIStatusError, with_schema: bool) -> bool:
-        """After a refused request: whether there is another way to ask, and if so take it from now on."""
+        """Tell, after a refused request, whether there is another way to ask, and if so take it from now on."""
         said = f"{getattr(failure, 'param', '')} {failure.message}".lower()
         before = self._dialect
         if any(word in said for word in ("max_completion_tokens", "max_tokens")) and "context" not in said:
@@ -298,7 +298,7 @@ def _value(name: str, text: str) -> Any:
 
 
 def _split(model: str) -> tuple[str, str]:
-    """`MODEL@URL` -> the two. Without "@" the hosted API is meant, or OPENAI_BASE_URL."""
+    """Split `MODEL@URL`. Without "@" the hosted API is meant, or OPENAI_BASE_URL."""
     at = max(model.rfind("@http://"), model.rfind("@https://"))
     if at < 0 and "@" in model:
         # never the public endpoint by mistake: labels and the key would go there

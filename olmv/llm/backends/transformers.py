@@ -101,7 +101,7 @@ class TransformersChat(LocalChat):
         return grammar
 
     def _end_tokens(self) -> list[int]:
-        """The tokens that end an answer; Llama 3 has three."""
+        """Return the tokens that end an answer; Llama 3 has three."""
         ends = self._model.generation_config.eos_token_id
         if ends is None:
             ends = self._tokenizer.hf.eos_token_id
@@ -110,7 +110,7 @@ class TransformersChat(LocalChat):
     def _answer(
         self, batch: Batch, grammar: str | None, generation: Generation, *, seed: int
     ) -> Iterator[tuple[int, Completion]]:
-        """A conversation that cannot be answered says why and leaves the others alone."""
+        """Answer a batch; a conversation that cannot be answered says why and leaves the others alone."""
         context = getattr(self._model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
         prompts: dict[int, list[int]] = {}
         for number, conversation in batch:
@@ -148,7 +148,7 @@ class TransformersChat(LocalChat):
         )
 
     def _generate(self, prompts: list[list[int]], grammar: str | None, settings: Any, seed: int) -> list[Completion]:
-        """Answers in the prompts' order; what is too large for the memory is done in halves."""
+        """Answer in the prompts' order; what is too large for the memory is done in halves."""
         if not prompts:
             return []
         try:

@@ -102,7 +102,7 @@ class VLLMChat(LocalChat):
         return self._engine
 
     def _answer(self, engine: Any, requests: list[tuple[list[dict[str, str]], Any]]) -> list[Completion]:
-        """vLLM refuses a whole batch for one prompt that is too long, so a refused batch is tried in halves."""
+        """Answer a batch; vLLM refuses all of it for one prompt that is too long, so it is tried again in halves."""
         before = EngineLog.size()
         try:
             outputs = engine.chat(
@@ -137,12 +137,12 @@ def _engine_options() -> frozenset[str]:
 
 
 def _vllm(module: str) -> Any:
-    """A module of vLLM; imported late, and by name because mypy need not find it."""
+    """Return a module of vLLM; imported late, and by name because mypy need not find it."""
     return importlib.import_module(f"vllm.{module}")
 
 
 def _prepare_environment() -> None:
-    """To be called before vLLM is imported."""
+    """Set up what vLLM reads when it is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     EngineLog.instead_of_the_terminal()
@@ -150,7 +150,7 @@ def _prepare_environment() -> None:
 
 @contextlib.contextmanager
 def _starting(*, local_only: bool) -> Iterator[None]:
-    """The environment that the engine's processes inherit; ours is as before afterwards."""
+    """Set the environment that the engine's processes inherit; ours is as before afterwards."""
     from huggingface_hub import constants
 
     variables = {**QUIET, "HF_HUB_OFFLINE": "1"} if local_only else QUIET

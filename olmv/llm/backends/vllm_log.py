@@ -29,7 +29,7 @@ class EngineLog:
 
     @classmethod
     def instead_of_the_terminal(cls) -> None:
-        """Once per process, unless the user has said how vLLM is to log."""
+        """Set it up once per process, unless the user has said how vLLM is to log."""
         asked = ("VLLM_LOGGING_LEVEL", "VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
         if cls.path is not None or any(name in os.environ for name in asked):
             return
@@ -49,7 +49,7 @@ class EngineLog:
 
     @classmethod
     def size(cls) -> int:
-        """Bytes so far."""
+        """Return the bytes so far."""
         return cls.path.stat().st_size if cls.path is not None and cls.path.exists() else 0
 
     @classmethod
@@ -72,7 +72,7 @@ class EngineLog:
 
 
 def why(failure: BaseException) -> str:
-    """The reason for a failure of vLLM, in one line."""
+    """Return the reason for a failure of vLLM, in one line."""
     if isinstance(failure, ValidationError):
         # the text of it begins with a count of the errors
         first = failure.errors(include_url=False)[0]

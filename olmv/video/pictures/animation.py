@@ -44,7 +44,7 @@ class Piece:
     parts: tuple[bytes | Span, ...]
 
     def picture(self, file: BinaryIO, kind: str) -> tuple[Image.Image, bool]:
-        """The picture as RGBA, and whether it is whole.
+        """Return the picture as RGBA, and whether it is whole.
 
         Raises:
             Exception: it cannot be decoded, see `olmv.video.pictures.pixels.decode`.
@@ -75,7 +75,7 @@ class Animation:
     exif: bytes = b""
 
     def frames(self, file: BinaryIO) -> Iterator[tuple[Image.Image | None, bool]]:
-        """The canvas after each piece, as RGBA, and whether all of it is as the file meant it.
+        """Yield the canvas after each piece, as RGBA, and whether all of it is as the file meant it.
 
         None where the piece itself could not be decoded. The canvas is drawn on again for the next one.
         """
@@ -105,7 +105,7 @@ class Animation:
 
 
 def read_animation(file: BinaryIO, kind: str) -> Animation:
-    """The pieces of a file, in one pass over its blocks; a kind that knows no animation has none.
+    """Return the pieces of a file, in one pass over its blocks; a kind that knows no animation has none.
 
     Args:
         file: open for reading.

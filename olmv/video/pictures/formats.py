@@ -36,7 +36,7 @@ _REFUSED = (
 
 
 def picture_format(path: str | os.PathLike[str]) -> str | None:
-    """Tells a picture by its content.
+    """Tell a picture by its content.
 
     Returns:
         `jpeg`, `png`, `gif`, `webp`, `bmp` or `tiff`; None for everything else, which the video readers judge: videos,
@@ -61,17 +61,17 @@ def picture_format(path: str | os.PathLike[str]) -> str | None:
 
 
 def begins_as_picture(head: bytes) -> str | None:
-    """The format of a picture by the first `HEAD_BYTES` of its file, None for anything else."""
+    """Return the format of a picture by the first `HEAD_BYTES` of its file, None for anything else."""
     return next((name for name, pattern in _SIGNATURES if pattern.match(head)), None)
 
 
 def refused_format(head: bytes) -> str | None:
-    """What a file is by its first `HEAD_BYTES`, with its article, if it is a picture or document that is not read."""
+    """Name a file by its first `HEAD_BYTES`, with an article, if it is a picture or document that is not read."""
     return next((what for what, pattern in _REFUSED if pattern.match(head)), None)
 
 
 def _is_motion_jpeg(file: BinaryIO) -> bool:
-    """Whether a second JPEG follows the first at once: the stream of a camera, not a photo.
+    """Tell whether a second JPEG follows the first at once: the stream of a camera, not a photo.
 
     Not where the first announces it (MPF): then it is the other eye's view, or how to brighten a screen.
     """

@@ -43,14 +43,14 @@ TAG_BITS, TAG_PHOTOMETRIC = 258, 262  # of TIFF
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Pillow's warnings (damaged EXIF, large pictures) from the terminal: what matters becomes an error row."""
+    """Keep Pillow's warnings (damaged EXIF, large pictures) from the terminal: what matters becomes an error row."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def open_image(source: str | IO[bytes], kind: str) -> ImageFile.ImageFile:
-    """Opens a picture without decoding it.
+    """Open a picture without decoding it.
 
     Args:
         source: a path, or a file of bytes.
@@ -64,7 +64,7 @@ def open_image(source: str | IO[bytes], kind: str) -> ImageFile.ImageFile:
 
 
 def decode(image: ImageFile.ImageFile) -> bool:
-    """Decodes an opened picture, or what there is of it.
+    """Decode an opened picture, or what there is of it.
 
     Returns:
         Whether it is whole. False: cut off or damaged, and what is missing is black or transparent.
@@ -88,14 +88,14 @@ def decode(image: ImageFile.ImageFile) -> bool:
 
 
 def rgba(image: Image.Image) -> Image.Image:
-    """A decoded image as RGBA, whatever its mode."""
+    """Return a decoded image as RGBA, whatever its mode."""
     if _is_deep(image):
         return Image.fromarray(_deep_grey(image)).convert("RGBA")
     return image.convert("RGBA")
 
 
 def rgb_pixels(image: Image.Image) -> Pixels:
-    """The pixels of a decoded image, [H, W, 3].
+    """Return the pixels of a decoded image, [H, W, 3].
 
     Transparent pixels are laid over white: that is what pictures with transparency are drawn for, and what most viewers
     show behind them. To drop the transparency instead would show colours that nobody was meant to see, mostly black.
@@ -115,7 +115,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _deep_grey(image: Image.Image) -> Pixels:
-    """[H, W] of a grey picture with more than 8 bits, of which Pillow would clip most to white.
+    """Return [H, W] of a grey picture with more than 8 bits, of which Pillow would clip most to white.
 
     16 bits (TIFF: as many as it says) are scaled to 8. Whole numbers of 32 bits and floats have no fixed white: it is
     the first of 1 (floats only), 255 and 65535 that no value exceeds; where none fits, the smallest value is black and

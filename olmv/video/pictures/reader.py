@@ -76,7 +76,7 @@ class PictureReader(VideoReader):
 
     @property
     def info(self) -> VideoInfo:
-        """Facts about the file; `codec` is the picture's format, such as `jpeg`.
+        """Tell facts about the file; `codec` is the picture's format, such as `jpeg`.
 
         Decodes a photo that was not decoded yet: some tell only at their end how they are turned.
         """
@@ -103,7 +103,7 @@ class PictureReader(VideoReader):
         return np.concatenate(rows)
 
     def _pictures(self, wanted: list[int]) -> Iterator[tuple[Pixels | None, bool]]:
-        """(pixels, whole) of each wanted frame, in order."""
+        """Yield (pixels, whole) of each wanted frame, in order."""
         if not wanted:
             return
         if self._is_still:
@@ -119,7 +119,7 @@ class PictureReader(VideoReader):
                     return
 
     def _still(self) -> tuple[Pixels, bool]:
-        """A photo's pixels, and whether it is whole; sets what `info` tells of it."""
+        """Return a photo's pixels, and whether it is whole; sets what `info` tells of it."""
         with self._explained(), closing(self._open()) as image:
             whole = decode(image)
             if self._kind == "tiff":
@@ -131,7 +131,7 @@ class PictureReader(VideoReader):
         return (self._orientation or IDENTITY).apply(rgb_pixels(image))
 
     def _open(self) -> ImageFile.ImageFile:
-        """The photo, not yet decoded; a JPEG of too many pixels at a half, a quarter or an eighth of its size."""
+        """Open the photo, not yet decoded; a JPEG of too many pixels at a half, a quarter or an eighth of its size."""
         image = open_image(self._path, self._kind)
         self._size = width, height = image.size
         try:
@@ -183,7 +183,7 @@ class PictureReader(VideoReader):
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turns what Pillow raises, which is of many classes, into one error, and keeps its warnings quiet."""
+        """Turn what Pillow raises, which is of many classes, into one error, and keep its warnings quiet."""
         try:
             with quiet():
                 yield
@@ -201,7 +201,7 @@ class PictureReader(VideoReader):
 
 
 def _orientation(read: Callable[[], Image.Exif]) -> Orientation:
-    """How EXIF wants a picture turned; EXIF that cannot be read wants nothing."""
+    """Tell how EXIF wants a picture turned; EXIF that cannot be read wants nothing."""
     try:
         return Orientation.of_exif(read().get(TAG_ORIENTATION))
     except MemoryError:

@@ -24,7 +24,7 @@ Stamps = Sequence[int | None]
 
 
 def stretches(pts: Stamps, dts: Stamps, *, tick_s: float, breaks: bool) -> Indices:
-    """Numbers the stretches of an unbroken clock.
+    """Number the stretches of an unbroken clock.
 
     Args:
         pts, dts: [N] presentation and decoding stamps in decoding order, None where there is none.
@@ -51,7 +51,7 @@ def stretches(pts: Stamps, dts: Stamps, *, tick_s: float, breaks: bool) -> Indic
 def by_presentation(
     pts: Sequence[int], stretch: Indices, duration: Sequence[int], shown: Sequence[bool]
 ) -> tuple[Floats, float]:
-    """Lays frames that all have presentation stamps on one line.
+    """Lay frames that all have presentation stamps on one line.
 
     Args:
         pts: [N] in decoding order; frames that share a stamp come in decoding order.
@@ -83,7 +83,7 @@ def by_presentation(
 
 
 def by_decoding_order(dts: Stamps, stretch: Indices, *, step: float) -> tuple[Floats, float]:
-    """Times for frames that are numbered as they leave the decoder, since too few say when they are shown.
+    """Make times for frames that are numbered as they leave the decoder, since too few say when they are shown.
 
     The decoder hands out one frame for each that it takes, so the n-th frame is shown as long after the first as the
     n-th is decoded after the first.
@@ -132,7 +132,7 @@ def _usual_step(rising: Floats) -> float:
 
 
 def _parted(row: Floats, last: float) -> Floats:
-    """Spreads equal times evenly over the time up to the next; `last` is how long the last one is."""
+    """Spread equal times evenly over the time up to the next; `last` is how long the last one is."""
     first = np.flatnonzero(np.diff(row, prepend=-1.0) > 0)
     if len(first) == len(row):
         return row

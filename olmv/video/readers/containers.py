@@ -16,7 +16,7 @@ OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
 def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
-    """Opens `path` for reading.
+    """Open `path` for reading.
 
     Returns:
         The PyAV container and the video stream that players show, see `main_stream`.
@@ -57,7 +57,7 @@ def open_container(path: str | os.PathLike[str]) -> tuple[Any, Any]:
 
 
 def ffmpeg_errors() -> tuple[type[Exception], ...]:
-    """What PyAV raises for bad data. It also raises MemoryError, which must be let through before these.
+    """Return what PyAV raises for bad data. It also raises MemoryError, which must be let through before these.
 
     Looked up before a `try`, not in its `except`: at the interpreter's end the module may already be gone.
     """
@@ -67,7 +67,7 @@ def ffmpeg_errors() -> tuple[type[Exception], ...]:
 
 
 def main_stream(streams: Sequence[Any]) -> Any | None:
-    """The stream that players show; None if there is none.
+    """Return the stream that players show; None if there is none.
 
     Cover art, chapter pictures and layers that need another stream do not count. Of the others, one that can be decoded
     goes before one that cannot, a film before a single picture, the one marked as default before others, then the
@@ -90,7 +90,7 @@ def main_stream(streams: Sequence[Any]) -> Any | None:
 
 
 def _why(name: str, error: Exception) -> str:
-    """The likely reason in words: FFmpeg's own "Invalid data found" helps nobody."""
+    """Return the likely reason in words: FFmpeg's own "Invalid data found" helps nobody."""
     try:
         with Path(name).open("rb") as file:
             head = file.read(512)

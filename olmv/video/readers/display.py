@@ -40,7 +40,7 @@ class Display:
 
     @classmethod
     def of_stream(cls, stream: Any) -> "Display":
-        """Reads what container and codec say of a PyAV video stream."""
+        """Read what container and codec say of a PyAV video stream."""
         aspect = float(stream.sample_aspect_ratio or 1)
         context = stream.codec_context
         return cls(
@@ -49,7 +49,7 @@ class Display:
         )
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """The size in square pixels of a stored picture: no side shrinks, unless it would be too large a picture."""
+        """Return the size in square pixels of a stored picture: no side shrinks, unless it would be too large."""
         aspect = self.pixel_aspect
         stretches = width * height * max(aspect, 1 / aspect) <= MAX_PIXELS
         if stretches == (aspect > 1):
@@ -57,7 +57,7 @@ class Display:
         return width, max(round(height / aspect), 1)
 
     def stretch(self, pixels: Pixels, *, transposed: bool = False) -> Pixels:
-        """Resizes [H, W, 3] pixels to square ones; `transposed`: they are already turned by a quarter."""
+        """Resize [H, W, 3] pixels to square ones; `transposed`: they are already turned by a quarter."""
         height, width = pixels.shape[:2]
         size = self.size(height, width)[::-1] if transposed else self.size(width, height)
         if size == (width, height):
@@ -67,7 +67,7 @@ class Display:
         return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
     def rgb(self, frame: Any) -> Pixels:
-        """[h, w, 3] uint8 of a PyAV frame, in square pixels."""
+        """Return [h, w, 3] uint8 of a PyAV frame, in square pixels."""
         tone_map = ToneMap.of_tags(int(frame.color_trc), int(frame.color_primaries)) or self.tone_map
         alpha = _has_alpha(frame.format)
         name = ("rgba64le" if alpha else "rgb48le") if tone_map else ("rgba" if alpha else "rgb24")
@@ -80,7 +80,7 @@ class Display:
         return self.stretch(np.ascontiguousarray(pixels))
 
     def luma(self, frame: Any, width: int, height: int) -> Pixels:
-        """[height, width] uint8 brightness of a PyAV frame, quickly: the colours are not mapped."""
+        """Return [height, width] uint8 brightness of a PyAV frame, quickly: the colours are not mapped."""
         if _has_alpha(frame.format):
             from av import VideoFrame
 
@@ -90,14 +90,14 @@ class Display:
 
 
 def is_transparent(stream: Any) -> bool:
-    """Whether a PyAV video stream has transparency."""
+    """Tell whether a PyAV video stream has transparency."""
     return _hides_alpha(stream) or (
         stream.codec_context.pix_fmt is not None and _has_alpha(stream.codec_context.format)
     )
 
 
 def full_decoder(path: str, stream: Any) -> Any:
-    """The codec context that decodes all of a stream: its own, unless that one would leave out the transparency.
+    """Return the codec context that decodes all of a stream: its own, unless that one would leave out the transparency.
 
     Raises:
         DecodeError: this FFmpeg has no decoder for the transparency.
@@ -130,7 +130,7 @@ def _has_alpha(pixel_format: Any) -> bool:
 
 
 def _over_ground(pixels: Pixels, alpha: Any) -> Pixels:
-    """Lays [H, W, 3] over `GROUND` by [H, W] alpha of 8 or 16 bits."""
+    """Lay [H, W, 3] over `GROUND` by [H, W] alpha of 8 or 16 bits."""
     share = (alpha if alpha.dtype == np.uint8 else alpha >> 8).astype(np.uint16)[..., None]
     shown: Pixels = ((pixels * share + GROUND * (255 - share) + 127) // 255).astype(np.uint8)
     return shown

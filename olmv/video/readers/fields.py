@@ -36,7 +36,7 @@ class FieldPairs:
         self._progressive = bool(self._sequences) and not any(fields for fields, _, _ in self._sequences.values())
 
     def is_second(self, packet: Any) -> bool:
-        """Whether this packet completes the frame that the one before began. Damaged headers say no."""
+        """Tell whether this packet completes the frame that the one before began. Damaged headers say no."""
         if self._progressive and (self._length_size or not packet.is_keyframe):
             return False  # parameter sets change in keyframes of streams with start codes only
         field = self._field_of(bytes(memoryview(packet)[:_HEAD]))
@@ -49,7 +49,7 @@ class FieldPairs:
         return False
 
     def _field_of(self, head: bytes) -> tuple[int, bool] | None:
-        """(frame number, bottom) if the packet's first slice is of a field, else None."""
+        """Return (frame number, bottom) if the packet's first slice is of a field, else None."""
         for unit in _length_units(head, self._length_size) if self._length_size else _start_code_units(head):
             if unit and unit[0] & 31 in (_SLICE, _IDR_SLICE):
                 try:
@@ -98,7 +98,7 @@ class OneField:
         self._shape: tuple[int, int, str] | None = None
 
     def apply(self, frame: Any) -> Any:
-        """A PyAV frame from another; one that is not flagged as interlaced is handed back as it is."""
+        """Return a PyAV frame from another; one that is not flagged as interlaced is handed back as it is."""
         if not frame.interlaced_frame or frame.height < 4:
             return frame
         shape = (frame.width, frame.height, frame.format.name)
@@ -157,7 +157,7 @@ class _Bits:
 
 
 def _read_sps(bits: _Bits) -> tuple[int, tuple[bool, int, bool]]:
-    """(id, (fields allowed, bits of a frame number, colour planes apart)) of a sequence parameter set."""
+    """Return (id, (fields allowed, bits of a frame number, colour planes apart)) of a sequence parameter set."""
     profile = bits.take(8)
     bits.take(16)
     identity = bits.golomb()
@@ -213,7 +213,7 @@ def _length_units(data: bytes, size: int) -> list[bytes]:
 
 
 def _avcc_units(data: bytes) -> list[bytes]:
-    """The parameter sets of an `avcC` box (ISO/IEC 14496-15, 5.3.3.1): a count and lengths of 16 bits, twice."""
+    """Return the parameter sets of an `avcC` box (ISO/IEC 14496-15, 5.3.3.1): a count and lengths of 16 bits, twice."""
     units: list[bytes] = []
     place = 5
     for mask in (31, 255):

@@ -103,7 +103,7 @@ class IndexedReader(VideoReader):
 
 
 def _small_luma(pixels: Pixels | None) -> Pixels:
-    """[18, 32] brightness by picking every n-th pixel after a blur of 4: cheap, and enough to see a change."""
+    """Return [18, 32] brightness by picking every n-th pixel after a blur of 4: cheap, and enough to see a change."""
     rows, columns = LUMA_STEPS
     if pixels is None:
         return np.zeros(LUMA_STEPS, np.uint8)

@@ -20,7 +20,7 @@ class Orientation:
 
     @classmethod
     def of_frame(cls, frame: Any) -> "Orientation":
-        """Reads the display matrix that FFmpeg attaches to a decoded PyAV frame."""
+        """Read the display matrix that FFmpeg attaches to a decoded PyAV frame."""
         for data in frame.side_data:
             if getattr(data.type, "name", "") == "DISPLAYMATRIX":
                 return cls.of_matrix(np.frombuffer(bytes(data), np.int32, count=9))
@@ -41,17 +41,17 @@ class Orientation:
 
     @property
     def degrees(self) -> int:
-        """The clockwise turn, leaving mirroring aside: 0, 90, 180 or 270."""
+        """Return the clockwise turn, leaving mirroring aside: 0, 90, 180 or 270."""
         if self.transpose:
             return 270 if self.flip_y and not self.flip_x else 90
         return 180 if self.flip_x and self.flip_y else 0
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) as shown."""
+        """Return (width, height) as shown."""
         return (height, width) if self.transpose else (width, height)
 
     def apply(self, pixels: Pixels) -> Pixels:
-        """Turns [H, W, 3] pixels; costs nothing where there is nothing to turn."""
+        """Turn [H, W, 3] pixels; costs nothing where there is nothing to turn."""
         if self == IDENTITY:
             return pixels
         if self.transpose:

@@ -18,7 +18,7 @@ __all__ = ["PacketTable", "demux"]
 
 
 def demux(container: Any, stream: Any) -> Iterator[Any]:
-    """The stream's packets from where the container stands; where the file is cut off, they end without an error."""
+    """Yield the stream's packets from where the container stands; where the file is cut off, they just end."""
     bad_data = ffmpeg_errors()
     try:
         for packet in container.demux(stream):
@@ -57,13 +57,13 @@ class _Packets:
         return table
 
     def join_fields(self) -> list[int]:
-        """Adds second fields' durations to the first ones'; the packets that begin a picture."""
+        """Add second fields' durations to the first ones'; return the packets that begin a picture."""
         for number in np.flatnonzero(self.second).tolist():
             self.duration[number - 1] += self.duration[number]
         return np.flatnonzero(~np.array(self.second, bool)).tolist()
 
     def step(self, stream: Any) -> float:
-        """How long a frame is usually shown, in ticks."""
+        """Tell how long a frame is usually shown, in ticks."""
         known = [d for d, second in zip(self.duration, self.second, strict=True) if d > 0 and not second]
         if known:
             return float(np.median(known))
@@ -103,7 +103,7 @@ class PacketTable:
 
     @classmethod
     def read(cls, path: str, container: Any, stream: Any) -> "PacketTable":
-        """Reads all packets, decodes none.
+        """Read all packets, decode none.
 
         Raises:
             DecodeError: there is no packet to decode.
@@ -167,18 +167,18 @@ class PacketTable:
         return self._index_of.get(number)
 
     def packets_of(self, index: int) -> list[int]:
-        """The packet that carries a displayable frame, or the two of its fields."""
+        """Return the packet that carries a displayable frame, or the two of its fields."""
         first = self.frames[index]
         paired = first + 1 < len(self.second) and self.second[first + 1]
         return [first, first + 1] if paired else [first]
 
     def keyframes(self) -> Indices:
-        """[K] frame indices of the displayable keyframes."""
+        """Return [K] frame indices of the displayable keyframes."""
         found = {self._index_of.get(k) for k in self.keys}
         return np.array(sorted(i for i in found if i is not None), np.int64)
 
     def segments(self, frames: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """(keyframe packet, frames) groups: each frame with the last keyframe that is shown no later than it.
+        """Return (keyframe packet, frames) groups: each frame with the last keyframe that is shown no later than it.
 
         By presentation time, not by place in the file: frames stored after a keyframe but shown before it (open GOP)
         need the keyframe before.

@@ -90,7 +90,7 @@ class PyAVReader(VideoReader):
 
     @property
     def info(self) -> VideoInfo:
-        """Facts about the file; decodes one frame if none was decoded yet, since rotation is known only then."""
+        """Tell facts about the file; decodes one frame if none was decoded yet, since rotation is known only then."""
         if self._orientation is None:
             for _ in self._decode(0, self.keyframes[:1].tolist() or [0]):
                 break
@@ -121,11 +121,11 @@ class PyAVReader(VideoReader):
         return np.stack([rows[i] for i in sorted(rows)]) if rows else np.zeros((0, height, width), np.uint8)
 
     def _to_rgb(self, frame: Any) -> Pixels:
-        """[H, W, 3] at full size: resizing happens in one place, `olmv.video.transforms`, whatever decoded."""
+        """Return [H, W, 3] at full size: resizing happens in one place, `olmv.video.transforms`, whatever decoded."""
         return (self._orientation or IDENTITY).apply(self._display.rgb(self._one_field.apply(frame)))
 
     def _picks(self, indices: Sequence[int] | Indices) -> Iterator[tuple[int, int, Any, bool]]:
-        """(wanted, delivered, frame or None, corrupt) once for every distinct index."""
+        """Yield (wanted, delivered, frame or None, corrupt) once for every distinct index."""
         wanted = distinct(indices, len(self.timestamps_s))
         todo = [i for i in wanted if i not in self._kept]
         for i in wanted:
@@ -147,7 +147,7 @@ class PyAVReader(VideoReader):
             yield pick
 
     def _nearest(self, pick: tuple[int, int, Any, bool], taken: set[int]) -> tuple[int, int, Any, bool]:
-        """A replaced pick, or one without a picture, with a keyframe in its place that is nearer in time."""
+        """Return a replaced pick, or one without a picture, with a keyframe in its place that is nearer in time."""
         if not self._table.ordered:
             return pick  # every try would decode from the front
         index, instead, frame, _ = pick
@@ -162,7 +162,7 @@ class PyAVReader(VideoReader):
         return pick
 
     def _segment(self, start: int, targets: list[int], delivered: set[int]) -> Iterator[tuple[int, int, Any, bool]]:
-        """The picks that hang on one keyframe; `delivered` holds every frame handed out so far.
+        """Return the picks that hang on one keyframe; `delivered` holds every frame handed out so far.
 
         A damaged pick is replaced by the last good frame that was decoded before it, unless that one is itself a pick;
         where there is none, the damaged picture is better than nothing; where there is no picture, None.
@@ -197,7 +197,7 @@ class PyAVReader(VideoReader):
                 yield index, index, None, True
 
     def _decode(self, start: int, targets: list[int]) -> Iterator[tuple[int, Any, bool]]:
-        """(index, frame, good) of everything decoded from packet `start` to the last target's packet.
+        """Yield (index, frame, good) of everything decoded from packet `start` to the last target's packet.
 
         `good` is False for a damaged frame, and for those that follow it in decoding order up to the next keyframe:
         they are predicted from it.
@@ -249,7 +249,7 @@ class PyAVReader(VideoReader):
         return self._count - 1 if self._count <= len(self.timestamps_s) else None
 
     def _packets_from(self, start: int) -> Iterator[tuple[int, Any]]:
-        """(number, packet) from packet `start` on; seeks only if demuxing does not already stand there."""
+        """Yield (number, packet) from packet `start` on; seeks only if demuxing does not already stand there."""
         table = self._table
         if not table.ordered:
             self._reopen()

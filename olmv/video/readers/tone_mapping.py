@@ -69,7 +69,7 @@ class ToneMap:
         return cls(transfer, primaries) if wide or transfer in (PQ, HLG) else None
 
     def apply(self, signal: npt.NDArray[np.unsignedinteger[Any]]) -> Pixels:
-        """Maps full-range R'G'B', [H, W, 3] uint8 or uint16, to [H, W, 3] uint8 for a plain screen."""
+        """Map full-range R'G'B', [H, W, 3] uint8 or uint16, to [H, W, 3] uint8 for a plain screen."""
         step = max(1, min(signal.shape[:2]) // 256)
         peak = float(np.percentile(self._light(signal[::step, ::step]).max(axis=-1), PEAK_PERCENTILE))
         scales = _scales(max(peak, SDR_WHITE))
@@ -85,7 +85,7 @@ class ToneMap:
         return shown
 
     def _light(self, signal: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.float32]:
-        """[H, W, 3] in cd/m2, in the video's own primaries."""
+        """Return [H, W, 3] in cd/m2, in the video's own primaries."""
         codes = signal if signal.dtype == np.uint8 else signal >> 4
         if self.transfer == PQ:
             return np.take(_table(pq_to_light, _length(signal)), codes)
@@ -106,7 +106,7 @@ def pq_to_light(signal: Array) -> Array:
 
 
 def light_to_pq(light: Array) -> Array:
-    """The inverse of `pq_to_light`."""
+    """Undo `pq_to_light`."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 4096 * 128, 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
     power = (np.asarray(light, np.float64) / PQ_PEAK) ** m1
     signal: Array = ((c1 + c2 * power) / (1 + c3 * power)) ** m2
@@ -123,7 +123,7 @@ def hlg_to_scene(signal: Array) -> Array:
 
 
 def shoulder(light: Array, peak: float) -> Array:
-    """Compresses light of up to `peak` cd/m2 into `SDR_WHITE`: the EETF of BT.2390, without its lift of black.
+    """Compress light of up to `peak` cd/m2 into `SDR_WHITE`: the EETF of BT.2390, without its lift of black.
 
     In PQ, signals below a knee stay as they are; a Hermite spline leads from there to white.
     """
@@ -137,7 +137,7 @@ def shoulder(light: Array, peak: float) -> Array:
 
 
 def _scales(peak: float) -> npt.NDArray[np.float32]:
-    """[STEPS] what to multiply light with, by the square root of its share of 10000 cd/m2."""
+    """Return what to multiply light with, [STEPS], by the square root of its share of 10000 cd/m2."""
     light = np.linspace(0, 1, STEPS) ** 2 * PQ_PEAK
     light[0] = 1e-4
     return (shoulder(light, peak) / light).astype(np.float32)
@@ -150,7 +150,7 @@ def _sdr_to_light(signal: Array) -> Array:
 
 @cache
 def _sdr_codes() -> Pixels:
-    """[65536] the 8-bit signal of light, 0 to `SDR_WHITE`."""
+    """Return the 8-bit signal of light, [65536], 0 to `SDR_WHITE`."""
     return np.asarray(255 * np.linspace(0, 1, 65536) ** (1 / SDR_GAMMA)).round().astype(np.uint8)
 
 
@@ -160,13 +160,13 @@ def _table(curve: Callable[[Array], Array], length: int) -> npt.NDArray[np.float
 
 
 def _length(signal: npt.NDArray[np.unsignedinteger[Any]]) -> int:
-    """Gives the tables an entry for each code of 8 bits, or of the upper 12 of 16."""
+    """Give the tables an entry for each code of 8 bits, or of the upper 12 of 16."""
     return 256 if signal.dtype == np.uint8 else STEPS
 
 
 @cache
 def _to_xyz(primaries: int, inverse: bool = False) -> npt.NDArray[np.float64]:
-    """[3, 3] from linear RGB to XYZ with white at 1, 1, 1.
+    """Return the matrix [3, 3] from linear RGB to XYZ with white at 1, 1, 1.
 
     White is divided out, so that the DCI white becomes the screen's white as on a projector.
     """

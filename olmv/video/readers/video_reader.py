@@ -29,7 +29,7 @@ class VideoReader(ABC):
     @property
     @abstractmethod
     def info(self) -> VideoInfo:
-        """Facts about the file; may decode a frame to find them out."""
+        """Tell facts about the file; may decode a frame to find them out."""
 
     @abstractmethod
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:

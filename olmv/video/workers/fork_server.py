@@ -35,7 +35,7 @@ class Worker:
         self.pid = pid
 
     def stop(self) -> int | None:
-        """Kills the process if it still runs. Returns its exit code (negative: the signal), None if unknown."""
+        """Kill the process if it still runs; return its exit code (negative: the signal), None if unknown."""
         self.connection.close()
         return self._fork_server.reap(self.pid)
 
@@ -54,7 +54,7 @@ class ForkServer:
         self._socket: socket.socket | None = None
 
     def launch(self) -> None:
-        """Starts the fork server and returns at once; the first `spawn` waits until it is up."""
+        """Start the fork server and return at once; the first `spawn` waits until it is up."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         code = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import serve; serve(int(sys.argv[1]))"
         paths = [p for p in sys.path if p] + [str(Path.cwd())]
@@ -71,7 +71,7 @@ class ForkServer:
         _send(ours, pickle.dumps(self._setup))
 
     def spawn(self) -> Worker:
-        """Forks a worker.
+        """Fork a worker.
 
         Raises:
             OSError: the fork server is gone and could not be started again.
@@ -110,7 +110,7 @@ class ForkServer:
         return status
 
     def close(self) -> None:
-        """Ends the fork server, which kills its workers."""
+        """End the fork server, which kills its workers."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -124,7 +124,7 @@ class ForkServer:
 
 
 def serve(descriptor: int) -> None:
-    """The fork server's main loop, in a process of its own; ends when the loader closes the socket or dies."""
+    """Run the fork server's main loop, in a process of its own; ends when the loader closes the socket or dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the loader's to handle
     control = socket.socket(fileno=descriptor)
     children: set[int] = set()
@@ -135,7 +135,7 @@ def serve(descriptor: int) -> None:
 
 
 def _tend(control: socket.socket, children: set[int]) -> None:
-    """Forks and ends workers as the loader asks, until it closes the socket; `children` holds those alive."""
+    """Fork and end workers as the loader asks, until it closes the socket; `children` holds those alive."""
     function, arguments = pickle.loads(_receive(control))
     _warm_up()
     while True:
@@ -170,7 +170,7 @@ def _run_worker(function: Callable[..., None], connection: Connection, arguments
 
 
 def _end(pid: int) -> int:
-    """Kills a child (a zombie does not mind) and returns its exit code, negative for a signal."""
+    """Kill a child (a zombie does not mind) and return its exit code, negative for a signal."""
     try:
         done, status = os.waitpid(pid, os.WNOHANG)
         if not done:
@@ -182,7 +182,7 @@ def _end(pid: int) -> int:
 
 
 def _warm_up() -> None:
-    """Imports what a worker needs, so that a fork has it; runs nothing that would start a thread."""
+    """Import what a worker needs, so that a fork has it; run nothing that would start a thread."""
     import torch
 
     torch.set_num_threads(1)
@@ -197,7 +197,7 @@ def _warm_up() -> None:
 
 
 def limit_memory(extra_mb: int) -> None:
-    """Lets this process allocate `extra_mb` MiB more than it has now; beyond that, allocation fails.
+    """Let this process allocate `extra_mb` MiB more than it has now; beyond that, allocation fails.
 
     RLIMIT_DATA counts private writable memory only: libraries and mapped files, gigabytes with torch, stay out of it.
     Where the platform does not enforce it (macOS), nothing happens.

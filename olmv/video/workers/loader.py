@@ -56,7 +56,7 @@ class FrameLoader:
         self._pool: WorkerPool | None = None
 
     def start(self) -> Self:
-        """Launches the worker processes now and returns at once, so that they come up while a model loads."""
+        """Launch the worker processes now and return at once, so that they come up while a model loads."""
         if self._workers and self._fork_server is None:
             self._fork_server = ForkServer(serve, self._decode, self._preprocess, self._options)
             self._fork_server.launch()
@@ -87,7 +87,7 @@ class FrameLoader:
             yield attempt(self._decode, index, name, self._preprocess, self._options)
 
     def close(self) -> None:
-        """Ends the workers. Also happens at the end of the iteration, on `break`, and on Ctrl-C."""
+        """End the workers. Also happens at the end of the iteration, on `break`, and on Ctrl-C."""
         if self._pool is not None:
             self._pool.close()
             self._pool = None
@@ -103,7 +103,7 @@ class FrameLoader:
 
 
 def batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
-    """Videos in order, as many at a time as `batch_size` frames hold, at least one."""
+    """Yield videos in order, as many at a time as `batch_size` frames hold, at least one."""
     batch: list[VideoFrames] = []
     frames = 0
     for video in videos:

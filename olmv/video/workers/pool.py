@@ -119,7 +119,7 @@ class WorkerPool:
             self._fork_server.close()
 
     def _feed(self) -> None:
-        """Gives a file to every free worker, as far as results may wait."""
+        """Give a file to every free worker, as far as results may wait."""
         while len(self._busy) < self._workers and not self._exhausted:
             with self._lock:
                 if self._given - self._taken >= self._prefetch:
@@ -145,7 +145,7 @@ class WorkerPool:
         self._busy[worker.connection] = _Slot(worker, (index, path), time.monotonic() + self._options.timeout_s)
 
     def _collect(self) -> None:
-        """Waits for a result, for the caller to take one, or for the next deadline."""
+        """Wait for a result, for the caller to take one, or for the next deadline."""
         deadline = min((slot.deadline for slot in self._busy.values()), default=None)
         patience = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         ready = wait([*self._busy, self._wake_reader], patience)
@@ -191,7 +191,7 @@ class WorkerPool:
 
 
 def attempt(decode: Decode, index: int, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
-    """`decode`, with every failure but MemoryError turned into a row."""
+    """Call `decode`, with every failure but MemoryError turned into a row."""
     try:
         return replace(decode(path, preprocess, options), index=index, path=path)
     except VideoError as error:
@@ -213,7 +213,7 @@ def _fault(path: str, error: Exception) -> ProgramFaultError:
 
 
 def serve(connection: Connection, decode: Decode, preprocess: Preprocess, options: DecodeOptions) -> None:
-    """A worker's life: a path in, frames out, until the loader hangs up."""
+    """Live a worker's life: a path in, frames out, until the loader hangs up."""
     torch.set_num_threads(1)
     limit_memory(options.memory_limit_mb)
     while True:
@@ -233,7 +233,7 @@ def _over_memory(limit_mb: int) -> str:
 
 
 def _send_result(connection: Connection, result: VideoFrames, *, fatal: bool) -> None:
-    """Header first, then the pixels as they lie in memory; errors as (class name, text), so that nothing is lost."""
+    """Send the header, then the pixels as they lie in memory; errors as (class name, text), so that none is lost."""
     pixels = None if result.pixels is None else result.pixels.contiguous()
     error = None if result.error is None else (type(result.error).__name__, str(result.error))
     kind = None if pixels is None else (tuple(pixels.shape), pixels.dtype)
@@ -258,6 +258,6 @@ def _receive_result(connection: Connection) -> tuple[VideoFrames, bool]:
 
 
 def _bytes_of(pixels: torch.Tensor) -> memoryview:
-    """The tensor's memory, shared, not copied."""
+    """Return the tensor's memory, shared, not copied."""
     data: Any = pixels.numpy()
     return memoryview(data).cast("B")
