@@ -26,7 +26,7 @@ def test_open_vclip(olmv: Any, here: Path) -> None:
     ]
     code, _, err = olmv(*arguments)
     assert code == 2
-    assert err == "olmv: 'my model' is not empty; choose a new folder with -o\n"
+    assert err == "olmv: 'my model' is not empty; choose a new folder (--output)\n"
 
 
 def test_quiet(olmv: Any, here: Path) -> None:

@@ -64,7 +64,7 @@ def test_another_model_is_not_overwritten(olmv: Any, here: Path, monkeypatch: py
     code, _, err = olmv("models", "export", "olmv-mini", "-o", "pets")
     assert (code, err) == (
         2,
-        "olmv: 'pets' is not empty; choose a new folder with -o\n",
+        "olmv: 'pets' is not empty; choose a new folder (--output)\n",
     )
     assert {path.name: path.read_bytes() for path in (here / "pets").iterdir()} == before
     # in its own folder it stays as it is, and the graphs come beside it
