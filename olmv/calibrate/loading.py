@@ -1,17 +1,21 @@
 """Scores to calibrate with: a predictions file beside its truth, or a result folder; and the settings behind them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from olmv.errors import UsageError
 from olmv.evaluate.joined import Scored
 from olmv.scoring.logits import sigmoid
+from olmv.scoring.run_settings import RunSettings
+
+if TYPE_CHECKING:
+    from olmv.evaluate.results import Result
 
 __all__ = ["Loaded", "load", "load_unlabelled"]
 
@@ -104,31 +108,33 @@ def _of_result(folder: Path) -> Loaded:
     if len(set(scored.labels)) < len(scored.labels):
         twice = next(label for i, label in enumerate(scored.labels) if label in scored.labels[:i])
         raise UsageError(f"two labels of {folder} read {twice!r}; thresholds need labels that differ")
-    return _loaded(scored, _as_predict(Result.load(folder).settings), {})
+    return _loaded(scored, _as_predict(Result.load(folder)), {})
 
 
-def _as_predict(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What `olmv evaluate` says of a result, under the names that `olmv predict` has for it."""
-    views = settings.get("views")
-    found = {
-        "frames": settings.get("frames"),
-        "sampling": views if views in (None, "uniform") else f"views {views}",
-        "pooling": settings.get("pooling"),
-        "frame-pooling": settings.get("frame pooling"),
-    }
-    return {name: value for name, value in found.items() if value is not None}
+def _as_predict(result: "Result") -> dict[str, Any]:
+    """Return what `olmv evaluate` says of a result, under the names that `olmv predict` has for it."""
+    views = result.settings.get("views")
+    settings = replace(
+        RunSettings.from_document(result.settings),
+        mode="multi-label" if result.kind == "multi-label" else "single-label",
+        sampling=views if views in (None, "uniform") else f"views {views}",
+        templates=None,  # a result names them for the reader
+    )
+    return {name: value for name, value in settings.to_document().items() if value is not None}
 
 
 def _loaded(scored: Scored, settings: dict[str, Any], left_out: dict[str, tuple[str, ...]]) -> Loaded:
     notes = [*scored.notes, *(f"{len(items)} {name}: {some(items)}" for name, items in left_out.items())]
-    return Loaded(scored, _mode(scored), settings, tuple(notes), left_out)
+    return Loaded(scored, _mode(scored, RunSettings.from_document(settings)), settings, tuple(notes), left_out)
 
 
-def _mode(scored: Scored) -> str:
-    """How probabilities were made of logits. Thresholds belong to the model's own probabilities."""
-    if bool((np.abs(sigmoid(scored.logit) - scored.probability) < 1e-3).all()):
+def _mode(scored: Scored, settings: RunSettings) -> str:
+    """Return how probabilities were made of logits, checked against the numbers; only these tell where a file has no
+    settings beside it. Thresholds belong to the model's own probabilities.
+    """
+    if settings.mode != "single-label" and bool((np.abs(sigmoid(scored.logit) - scored.probability) < 1e-3).all()):
         return "multi-label"
-    if bool((np.abs(scored.probability.sum(axis=1) - 1) < 1e-2).all()):
+    if settings.mode != "multi-label" and bool((np.abs(scored.probability.sum(axis=1) - 1) < 1e-2).all()):
         return "single-label"
     raise UsageError(
         "these probabilities are not the model's own, they are calibrated already; predict again without thresholds"

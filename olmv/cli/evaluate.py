@@ -21,7 +21,8 @@ from olmv.cli.options import (
     WorkersOption,
 )
 from olmv.cli.progress import ProgressView, printable
-from olmv.scoring.options import FramePooling
+from olmv.placement import PlacementOptions
+from olmv.scoring.options import FramePooling, ScoreOptions
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
@@ -138,9 +139,7 @@ def evaluate(
         thresholds=thresholds,
         views=views,
         frames=frames,
-        templates=templates,
-        pooling=pooling,
-        frame_pooling=frame_pooling,
+        score=ScoreOptions(pooling=pooling, frame_pooling=frame_pooling, templates=templates),
         lists=lists,
         shots=shots,
         split=split,
@@ -148,12 +147,8 @@ def evaluate(
         clips=clips,
         seed=seed,
         resume=resume,
-        decoder=decoder,
-        device=device,
-        dtype=dtype,
-        workers=workers,
-        batch_size=batch_size,
-        timeout_s=timeout,
+        decode=DecodeOptions(decoder=decoder, workers=workers, timeout_s=timeout),
+        placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),
     )
     with ProgressView("videos", quiet=quiet) as view:
         summary = run(job, view)

@@ -28,6 +28,7 @@ from olmv.io.packages import require
 from olmv.labels.attributes import AttributeBook
 from olmv.models.default import drawings_note
 from olmv.progress import JobListener
+from olmv.scoring.options import Mode
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
@@ -62,7 +63,6 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     from olmv.evaluate.views import views_for
     from olmv.models.default import chosen_model
     from olmv.models.registry import frames_for
-    from olmv.scoring.options import FRAME_POOLINGS, POOLINGS, Mode
 
     listener = listener or JobListener()
     require("matplotlib", extra="evaluate", need="drawing the figures of an evaluation")
@@ -77,12 +77,7 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     job = replace(job, model=model)
     views = views_for(job.views, job.protocol, frames_for(model, job.frames))
     benchmark, vocabulary = open_benchmark(job, views.label_style)
-    for name, value, choices in (
-        ("pooling", job.pooling, POOLINGS),
-        ("frame pooling", job.frame_pooling, FRAME_POOLINGS),
-    ):
-        if value is not None and value not in choices:
-            raise UsageError(f"unknown {name} '{value}'; choose from {', '.join(choices)}")
+    job.score.check()
     thresholds, remarks = probability_thresholds(job, benchmark, vocabulary)
     book = None if job.attributes is None else AttributeBook.load(job.attributes)
     folder = job.output or Path("runs") / benchmark.name
@@ -95,19 +90,17 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     if job.protocol != "moji" and (warning := drawings_note(classifier.model.name)) is not None:
         listener.note(warning)
     mode: Mode = "multi-label" if benchmark.kind == "multi-label" else "single-label"
-    pooled = job.frame_pooling or views.frame_pooling or classifier.model.frame_pooling
+    pooled = job.score.frame_pooling or views.frame_pooling or classifier.model.frame_pooling
     scoring = Scoring(
         views=views,
         mode=mode,
-        pooling=job.pooling,  # type: ignore[arg-type]  # checked above
-        frame_pooling=pooled,  # type: ignore[arg-type]
+        pooling=job.score.pooling,
+        frame_pooling=pooled,  # type: ignore[arg-type]  # a model's own was checked when it was read
         thresholds=thresholds,
-        decoder=job.decoder,
-        workers=job.workers,
-        batch_size=job.batch_size,
-        timeout_s=job.timeout_s,
+        decode=job.decode,
+        batch_size=job.placement.batch_size,
     )
-    templates = job.templates or views.templates or classifier.model.templates
+    templates = job.score.templates or views.templates or classifier.model.templates
     texts = label_texts(benchmark, vocabulary, book, templates)
     settings = settings_of(job, benchmark, classifier, scoring, templates)
     # what a row depends on; another run goes on only with the same
@@ -211,4 +204,4 @@ def _check_folder(folder: Path) -> None:
 def _classifier(job: EvaluateJob) -> "Classifier":
     from olmv.classifier import Classifier
 
-    return Classifier.from_pretrained(job.model, device=job.device, dtype=job.dtype)
+    return Classifier.from_pretrained(job.model, device=job.placement.device, dtype=job.placement.dtype)

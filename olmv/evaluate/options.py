@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olmv.datasets.benchmarks.registry import BENCHMARKS
-from olmv.video.options import Decoder
+from olmv.placement import PlacementOptions
+from olmv.scoring.options import ScoreOptions
+from olmv.video.options import DecodeOptions
 
 __all__ = ["PROTOCOLS", "EvaluateJob"]
 
@@ -18,7 +20,7 @@ PROTOCOLS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class EvaluateJob:
-    """What to evaluate; the options of prediction are those of `Classifier.predict`.
+    """What to evaluate.
 
     Attributes:
         protocol: one of `PROTOCOLS`.
@@ -29,6 +31,8 @@ class EvaluateJob:
         labels: for `manifest`: the vocabulary; by default the labels that occur.
         attributes: an attribute book.
         unseen: for multi-label: the labels of the group `unseen`, as `Vocabulary.load` takes them.
+        frames: of a clip; None for what the model is made for, mostly 8.
+        thresholds: a thresholds file.
         views: a preset of `olmv.evaluate.views`.
         lists: the user's own sample lists, in the place of a draw.
         shots: training videos a class, for few-shot protocols.
@@ -36,6 +40,9 @@ class EvaluateJob:
         allow_unknown: for `manifest` and `predictions`: go on where many true labels are not among those looked for.
         clips: for `moji`, how many to draw.
         seed: of a draw; None for the protocol's own.
+        score: poolings and templates; the protocol says the mode.
+        decode, placement: as `olmv predict`; the views say how many frames, and which.
+        resume: go on from the scores of an earlier run.
     """
 
     protocol: str
@@ -48,9 +55,6 @@ class EvaluateJob:
     unseen: str | None = None
     views: str = "uniform"
     frames: int | None = None
-    templates: str | None = None
-    pooling: str = "mean"
-    frame_pooling: str | None = None
     thresholds: Path | None = None
     lists: Path | None = None
     shots: int | None = None
@@ -58,10 +62,7 @@ class EvaluateJob:
     allow_unknown: bool = False
     clips: int | None = None
     seed: int | None = None
-    decoder: Decoder = "auto"
-    device: str = "auto"
-    dtype: str = "auto"
-    workers: int | None = None
-    batch_size: int | None = None
-    timeout_s: float = 60.0
+    score: ScoreOptions = ScoreOptions()
+    decode: DecodeOptions = DecodeOptions()
+    placement: PlacementOptions = PlacementOptions()
     resume: bool = True

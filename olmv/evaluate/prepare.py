@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,7 +102,7 @@ def probability_thresholds(
 
 
 def label_texts(
-    benchmark: Benchmark, vocabulary: Vocabulary | None, book: AttributeBook | None, templates: str
+    benchmark: Benchmark, vocabulary: Vocabulary | None, book: AttributeBook | None, templates: str | Sequence[str]
 ) -> LabelTexts:
     """Build the texts of the benchmark's labels; sentences of retrieval stay as they are."""
     if benchmark.kind == "retrieval":  # sentences as they are; two videos may have the same one
@@ -136,7 +136,7 @@ def drawing(job: EvaluateJob, benchmark: Benchmark, classifier: "Classifier", sc
 
 
 def settings_of(
-    job: EvaluateJob, benchmark: Benchmark, classifier: "Classifier", scoring: "Scoring", templates: str
+    job: EvaluateJob, benchmark: Benchmark, classifier: "Classifier", scoring: "Scoring", templates: str | Sequence[str]
 ) -> dict[str, Any]:
     """Return every choice that a figure depends on, as the page shows it."""
     from olmv.models.fingerprint import digest_weights
@@ -157,7 +157,7 @@ def settings_of(
         "frame pooling": scoring.frame_pooling,
         "probabilities": "one sigmoid a label" if scoring.mode == "multi-label" else "softmax over the labels",
         "thresholds": None if job.thresholds is None else job.thresholds.name,
-        "decoder": scoring.decoder,
+        "decoder": scoring.decode.decoder,
         **benchmark.choices,
     }
 

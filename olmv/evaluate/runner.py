@@ -8,7 +8,7 @@ import errno
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from olmv.scoring.options import FramePooling, Mode, Pooling
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
 from olmv.video.decode import VideoFrames
-from olmv.video.options import DecodeOptions, Decoder
+from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, batches
 
 __all__ = ["Draw", "Scoring", "predicted", "score_benchmark"]
@@ -53,7 +53,8 @@ class Scoring:
         mode: `single-label` logits are scale * similarity; `multi-label` ones have a bias or a background.
         pooling, frame_pooling: as `olmv predict`.
         thresholds: [C], of the labels named in a video's row; multi-label only.
-        decoder, workers, batch_size, timeout_s: as `olmv predict`.
+        decode: as `olmv predict`; the views say how many frames.
+        batch_size: frames per forward pass; None for the model's default.
     """
 
     views: Views
@@ -61,10 +62,8 @@ class Scoring:
     pooling: Pooling = "mean"
     frame_pooling: FramePooling = "mean"
     thresholds: tuple[float, ...] = ()
-    decoder: Decoder = "auto"
-    workers: int | None = None
+    decode: DecodeOptions = DecodeOptions()
     batch_size: int | None = None
-    timeout_s: float = 60.0
 
 
 def score_benchmark(
@@ -139,9 +138,7 @@ def _decoded(benchmark: Benchmark, todo: list[int], classifier: Classifier, scor
         preprocess=classifier.model.preprocess,
         prefetch=max(2, 16 // scoring.views.count),
         decode=ViewReader(scoring.views),
-        options=DecodeOptions(
-            frames=scoring.views.frames, decoder=scoring.decoder, workers=scoring.workers, timeout_s=scoring.timeout_s
-        ),
+        options=replace(scoring.decode, frames=scoring.views.frames),
     )
     with closing(loader):
         yield from loader.start()

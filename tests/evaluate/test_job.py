@@ -9,6 +9,7 @@ from olmv.evaluate.job import EvaluateJob, run
 from olmv.evaluate.prepare import versions
 from olmv.evaluate.results import Result
 from olmv.models.storage.saving import save_pretrained
+from olmv.video.options import DecodeOptions
 from tests.support.missing import hide
 from tests.support.tiny import tiny_model
 from tests.support.watcher import Watcher
@@ -17,7 +18,9 @@ from tests.support.watcher import Watcher
 def test_a_run_tells_its_listener_how_far_it_is(tmp_path: Path) -> None:
     save_pretrained(tiny_model(), tmp_path / "m")
     watcher = Watcher()
-    job = EvaluateJob("moji", model=str(tmp_path / "m"), output=tmp_path / "out", clips=3, frames=2, workers=0)
+    job = EvaluateJob(
+        "moji", model=str(tmp_path / "m"), output=tmp_path / "out", clips=3, frames=2, decode=DecodeOptions(workers=0)
+    )
     summary = run(job, watcher)
     assert (watcher.starts, watcher.steps) == ([(3, 0)], 3)
     assert summary.folder == tmp_path / "out"

@@ -19,6 +19,7 @@ from olmv.evaluate.views import VIEWS, Views
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.video.decode import VideoFrames
+from olmv.video.options import DecodeOptions
 from tests.models.xclip_folders import tiny_xclip
 from tests.support.samples import write_clip
 from tests.support.tiny import tiny_model
@@ -61,7 +62,9 @@ def score(
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     folder.mkdir(exist_ok=True)
     mode = "multi-label" if benchmark.kind == "multi-label" else "single-label"
-    scoring = Scoring(views=views, mode=mode, thresholds=thresholds, workers=0, batch_size=batch_size)  # type: ignore[arg-type]
+    scoring = Scoring(
+        views=views, mode=mode, thresholds=thresholds, decode=DecodeOptions(workers=0), batch_size=batch_size
+    )  # type: ignore[arg-type]
     texts = build_texts(Vocabulary.from_names(LABELS), "none")
     settings = {"views": views.name}
     return score_benchmark(
@@ -178,7 +181,7 @@ def test_labels_that_read_the_same_are_told_by_index(classifier: Classifier, cli
         (Split("all", (0, 1, 2), (0, 1, 2)),),
     )  # fmt: skip
     texts = build_texts(Vocabulary.from_names(LABELS), "none")
-    scoring = Scoring(views=VIEWS["uniform"], mode="single-label", workers=0)
+    scoring = Scoring(views=VIEWS["uniform"], mode="single-label", decode=DecodeOptions(workers=0))
     _, rows = score_benchmark(
         tmp_path, benchmark, classifier, texts, scoring, settings={}, resume=True, listener=Watcher()
     )
