@@ -21,7 +21,7 @@ from olmv.caption.from_labels import (
 )
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import MAX_LABEL_CHARS, Vocabulary, clean_text
-from olmv.models.registry import load_model
+from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import MOTIONS, object_names, sample_scene, scene_labels
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
@@ -232,7 +232,7 @@ def test_words_of_a_users_labels_are_objects_and_motions() -> None:
 
 def named_by_mini(clips: int, seed: int, frames: int = 8) -> list[tuple[set[str], list[str]]]:
     """For fresh clips the true objects, and what the caption names."""
-    model, words, vocabulary = load_model("olmv-mini"), moji_words(), moji_vocabulary()
+    model, words, vocabulary = load_video_clip("olmv-mini"), moji_words(), moji_vocabulary()
     texts = build_texts(vocabulary, model.templates)
     moments = [(t + 0.5) / frames for t in range(frames)]
     scenes = [sample_scene(seed, i, names=words.objects, pairings="all") for i in range(clips)]

@@ -14,9 +14,13 @@ from olmv.models.storage.label_embeddings import LabelEmbeddings
 @pytest.mark.parametrize("field", ["aliases", "attributes"])
 def test_a_label_with_too_many_texts(field: str) -> None:
     many = tuple(str(number) for number in range(MAX_TEXTS + 1))
-    assert len(getattr(Label("dog", **{field: many[1:]}), field)) == MAX_TEXTS
+
+    def label(texts: tuple[str, ...]) -> Label:
+        return Label("dog", aliases=texts) if field == "aliases" else Label("dog", attributes=texts)
+
+    assert len(getattr(label(many[1:]), field)) == MAX_TEXTS
     with pytest.raises(VocabularyError, match=f"'dog' has 1,001 {field}; keep at most 1,000, a few tens are plenty"):
-        Label("dog", **{field: many})
+        label(many)
 
 
 def test_the_same_in_files(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_conversations_are_read_as_needed(chat: ChatModel) -> None:
 
 def test_a_list_may_grow_while_it_is_read() -> None:
     conversations = questions(3)
-    seen = []
+    seen: list[int] = []
     for batch in batches(conversations, 2):
         seen.extend(number for number, _ in batch)
         if len(conversations) < 5:

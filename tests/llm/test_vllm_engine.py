@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -160,7 +161,13 @@ def test_counting_needs_no_engine(engine: FakeLLM, folder: Path) -> None:
 def test_batches_are_read_as_needed(engine: FakeLLM, folder: Path) -> None:
     chat = VLLMChat(str(folder), name="x", batch_size=3, options={})
     read: list[int] = []
-    stream = chat.complete((read.append(k) or ask("a " * k) for k in range(7)), generation=Generation())
+
+    def conversations() -> Iterator[Conversation]:
+        for k in range(7):
+            read.append(k)
+            yield ask("a " * k)
+
+    stream = chat.complete(conversations(), generation=Generation())
     assert next(stream)[0] == 0
     assert read == [0, 1, 2]
     assert [number for number, _ in stream] == [1, 2, 3, 4, 5, 6]
@@ -210,7 +217,7 @@ def test_a_model_that_cannot_be_loaded(engine: FakeLLM, folder: Path) -> None:
         max_model_len: int
 
     try:
-        Config(max_model_len="many")  # type: ignore[arg-type]
+        Config(max_model_len="many")
     except ValidationError as failure:
         engine.failure = failure
     chat = VLLMChat(str(folder), name="x", batch_size=2, options={})

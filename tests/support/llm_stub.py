@@ -183,4 +183,5 @@ class StubChat:
 def completion(text: str | Mapping[str, Any], **fields: Any) -> Completion:
     """A good answer in this process."""
     written = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
-    return Completion(written, **{"finish_reason": "stop", "prompt_tokens": 10, "completion_tokens": 5} | fields)
+    usual: dict[str, Any] = {"finish_reason": "stop", "prompt_tokens": 10, "completion_tokens": 5}
+    return Completion(written, **usual | fields)

@@ -3,6 +3,7 @@
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageSequence
 
 from olmv.errors import DecodeError
 from olmv.video.decode import decode_video
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, Sampling
 from olmv.video.readers.open import open_reader, read_frames
 from olmv.video.transforms import Preprocess
 from tests.support import videos
@@ -82,7 +83,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
         ("png", {"disposal": 2, "blend": 1}),
     ],
 )
-def test_frames_and_times(tmp_path: Path, extension: str, options: dict[str, object]) -> None:
+def test_frames_and_times(tmp_path: Path, extension: str, options: dict[str, Any]) -> None:
     path = tmp_path / f"a.{extension}"
     places, times = [0, 3, 8, 8, 1], [100, 200, 50, 300, 40]
     first, *others = [square(place) for place in places]
@@ -105,10 +106,11 @@ def test_frames_and_times(tmp_path: Path, extension: str, options: dict[str, obj
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "dense", "adaptive", "keyframes"])
-def test_every_sampling(tmp_path: Path, sampling: str) -> None:
+def test_every_sampling(tmp_path: Path, sampling: Sampling) -> None:
     pictures = [square(place % 9) for place in range(60)]
     pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:], duration=50, disposal=2)
     video = decode_video(os.fspath(tmp_path / "a.gif"), Preprocess(size=32), DecodeOptions(frames=4, sampling=sampling))
+    assert video.info is not None
     assert (video.decoded, video.corrupt, video.info.num_frames) == (4, 0, 60)
     assert (np.diff(video.times_s) > 0).all()
 
@@ -204,6 +206,7 @@ def test_what_follows_a_damaged_picture_is_counted(tmp_path: Path) -> None:
     picked = list(open_reader(tmp_path / "a.gif").frames([0, 1, 2]))
     assert [p.corrupt for p in picked] == [False, True, True]
     assert picked[1].pixels is None
+    assert picked[2].pixels is not None
     assert np.array_equal(picked[2].pixels, drawn((0, RED), (8, BLUE)))
     assert open_reader(tmp_path / "a.gif").luma([0, 1, 2])[1].max() == 0
 

@@ -89,7 +89,7 @@ def test_pauses_are_not_jumps(tmp_path: Path) -> None:
 def test_what_opens_a_stretch() -> None:
     def of(dts: list[float | None], *, breaks: bool = True) -> list[int]:
         ticks = [None if d is None else round(d * 1000) for d in dts]
-        return stretches([None] * len(ticks), ticks, tick_s=1e-3, breaks=breaks).tolist()
+        return [int(n) for n in stretches([None] * len(ticks), ticks, tick_s=1e-3, breaks=breaks)]
 
     assert of([0, 1, None, 3, 3.95, 3.9, 5]) == [0] * 7
     assert of([5, 6, 7, 0, None, 2]) == [0, 0, 0, 1, 1, 1]

@@ -124,7 +124,7 @@ def test_ten_bits_of_sdr_are_not_mapped(tmp_path: Path) -> None:
 )
 def test_what_is_hidden_does_not_count(tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
     path = make_transparent(tmp_path / name, codec, pix_fmt)
-    with open_reader(path) as reader:  # type: ignore[attr-defined]
+    with open_reader(path) as reader:
         frames = reader.read([0, 3, 5])
         brightness = reader.luma([2])
         assert reader.info.codec == {"libvpx": "vp8", "libvpx-vp9": "vp9", "prores_ks": "prores"}.get(codec, codec)

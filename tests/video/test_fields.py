@@ -53,6 +53,7 @@ def test_two_fields_are_one_frame(field_coded: Path, tmp_path: Path, ending: str
         assert [p.index for p in picked] == list(wanted)
         assert not any(p.corrupt for p in picked)
         for p in picked:
+            assert p.pixels is not None
             assert np.abs(p.pixels[::2].mean(-1) - decoded[p.index][::2]).mean() < 24
 
 

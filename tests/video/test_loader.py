@@ -3,12 +3,14 @@
 import ctypes
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -69,6 +71,9 @@ def test_rows_come_in_order_with_bad_files_among_them(clips: list[Path], tmp_pat
     assert [r.index for r in rows] == list(range(8))
     assert [r.path for r in rows] == [os.fspath(p) for p in paths]
     assert [type(r.error) for r in rows] == [type(None), NotAVideoError, *[type(None)] * 4, NotAVideoError, type(None)]
+    assert rows[0].pixels is not None
+    assert rows[-1].pixels is not None
+    assert rows[2].info is not None
     assert torch.equal(rows[0].pixels, rows[-1].pixels)
     assert rows[0].pixels.shape == (4, 3, 32, 32)
     assert rows[0].times_s.shape == (4,)
@@ -83,6 +88,8 @@ def test_workers_and_this_process_agree(clips: list[Path]) -> None:
     here = list(FrameLoader(clips, preprocess=SMALL, options=DecodeOptions(workers=0, sampling="adaptive", frames=3)))
     there = list(FrameLoader(clips, preprocess=SMALL, options=DecodeOptions(workers=2, sampling="adaptive", frames=3)))
     for a, b in zip(here, there, strict=True):
+        assert a.pixels is not None
+        assert b.pixels is not None
         assert torch.equal(a.pixels, b.pixels)
         assert a.info == b.info
 
@@ -97,6 +104,7 @@ def test_each_disaster_costs_one_row() -> None:
     )
     rows = dict(zip(names, loader, strict=True))
     assert [n for n in names if rows[n].error is None] == ["a", "b", "cc"]
+    assert rows["cc"].pixels is not None
     assert int(rows["cc"].pixels[0, 0, 0, 0]) == 2
     expected = {
         "kill": (WorkerCrashedError, r"kill.mp4: its decoding process died \(signal 9\)"),
@@ -107,9 +115,9 @@ def test_each_disaster_costs_one_row() -> None:
         "hang": (DecodeTimeoutError, "hang.mp4: not decoded within 3 s; raise the time limit"),
     }
     for name, (kind, message) in expected.items():
-        assert type(rows[name].error) is kind
-        with pytest.raises(kind, match=message):
-            raise rows[name].error
+        error = rows[name].error
+        assert type(error) is kind
+        assert re.search(message, str(error))
 
 
 def test_a_hanging_file_does_not_hold_up_the_others() -> None:
@@ -149,7 +157,7 @@ def test_paths_are_read_only_as_far_as_needed() -> None:
             read += 1
             yield f"{read}.mp4"
 
-    rows = iter(
+    rows: Any = iter(
         FrameLoader(endless(), preprocess=SMALL, prefetch=5, decode=acting_decode, options=DecodeOptions(workers=2))
     )
     for _ in range(10):
@@ -205,11 +213,13 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         "from olmv.video.options import DecodeOptions\nfrom olmv.video.transforms import Preprocess\n"
         "from olmv.video.workers.loader import FrameLoader\noptions = DecodeOptions(workers=1)\n"
         "from tests.video.test_loader import acting_decode\n"
-        "rows = iter(FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), options=options, decode=acting_decode))\n"
+        "loader = FrameLoader(['a', 'hang'], preprocess=Preprocess(size=32), options=options, decode=acting_decode)\n"
+        "rows = iter(loader)\n"
         "next(rows); time.sleep(0.3); print('ready', flush=True); time.sleep(60)\n"
     )
     root = os.fspath(Path(__file__).parents[2])
     parent = subprocess.Popen([sys.executable, "-c", code, root], stdout=subprocess.PIPE, cwd=root)
+    assert parent.stdout is not None
     assert parent.stdout.readline() == b"ready\n"
     family = psutil.Process(parent.pid).children(recursive=True)
     assert len(family) == 2  # fork server and worker
@@ -256,7 +266,7 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    cases = {
+    cases: dict[str, dict[str, Any]] = {
         "workers is -1; use 0 for none": {"workers": -1},
         "timeout_s is 0; use a positive number": {"timeout_s": 0},
         "memory_limit_mb is 0; use at least 1": {"memory_limit_mb": 0},
@@ -269,7 +279,7 @@ def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="prefetch is 0; use at least 1"):
         FrameLoader([], preprocess=SMALL, prefetch=0)
     with pytest.raises(UsageError, match="unknown decoder 'x'"):
-        FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="x"))
+        FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="x"))  # type: ignore[arg-type]
     monkeypatch.setattr(readers, "available_decoders", lambda: {"decord": None})
     with pytest.raises(MissingDependencyError, match="'decord' is not installed"):
         FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="decord"))

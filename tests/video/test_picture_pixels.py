@@ -49,15 +49,15 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (np.float32([0, 0.5, 1]), [0, 128, 255]),
-        (np.float32([0, 0.5, 200]), [0, 0, 200]),
-        (np.float32([0, 257, 65535]), [0, 1, 255]),
-        (np.float32([-2, 0, 2]), [0, 128, 255]),
-        (np.float32([0, np.nan, 1]), [0, 0, 255]),
-        (np.float32([7e5, 7e5, 7e5]), [0, 0, 0]),
-        (np.int32([0, 1, 255]), [0, 1, 255]),
-        (np.int32([0, 257, 65535]), [0, 1, 255]),
-        (np.int32([-100, 0, 100]), [0, 128, 255]),
+        (np.array([0, 0.5, 1], np.float32), [0, 128, 255]),
+        (np.array([0, 0.5, 200], np.float32), [0, 0, 200]),
+        (np.array([0, 257, 65535], np.float32), [0, 1, 255]),
+        (np.array([-2, 0, 2], np.float32), [0, 128, 255]),
+        (np.array([0, np.nan, 1], np.float32), [0, 0, 255]),
+        (np.array([7e5, 7e5, 7e5], np.float32), [0, 0, 0]),
+        (np.array([0, 1, 255], np.int32), [0, 1, 255]),
+        (np.array([0, 257, 65535], np.int32), [0, 1, 255]),
+        (np.array([-100, 0, 100], np.int32), [0, 128, 255]),
     ],
 )
 def test_numbers_without_a_fixed_white(tmp_path: Path, values: np.ndarray, expected: list[int]) -> None:

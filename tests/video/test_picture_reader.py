@@ -8,6 +8,7 @@ import sys
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from PIL import Image
 
 from olmv.errors import DecodeError, NotAVideoError
 from olmv.video.decode import decode_video
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, Sampling
 from olmv.video.pictures import pixels as picture_pixels
 from olmv.video.pictures import reader as picture_reader
 from olmv.video.pictures.reader import PictureReader
@@ -37,10 +38,12 @@ def no_warnings() -> None:
 
 @pytest.mark.parametrize("extension", KINDS)
 @pytest.mark.parametrize("sampling", ["uniform", "dense", "adaptive", "keyframes"])
-def test_a_photo_is_a_video_of_one_frame(tmp_path: Path, extension: str, sampling: str) -> None:
+def test_a_photo_is_a_video_of_one_frame(tmp_path: Path, extension: str, sampling: Sampling) -> None:
     path = tmp_path / f"a.{extension}"
     Image.fromarray(photo()).save(path)
     video = decode_video(os.fspath(path), Preprocess(size=32), DecodeOptions(sampling=sampling))
+    assert video.pixels is not None
+    assert video.info is not None
     assert video.pixels.shape == (1, 3, 32, 32)
     assert (video.requested, video.decoded, video.corrupt, video.times_s.tolist()) == (8, 1, 0, [0.0])
     info = video.info
@@ -98,6 +101,7 @@ def test_damaged_exif_turns_nothing(tmp_path: Path) -> None:
 def test_one_pixel(tmp_path: Path, extension: str) -> None:
     Image.new("RGB", (1, 1), (200, 100, 50)).save(tmp_path / f"a.{extension}")
     video = decode_video(os.fspath(tmp_path / f"a.{extension}"), SMALL)
+    assert video.pixels is not None
     assert near(video.pixels[0].permute(1, 2, 0).numpy(), np.full((32, 32, 3), (200, 100, 50)), 3)
 
 
@@ -210,7 +214,7 @@ def test_a_forked_worker_imports_nothing_for_photos(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = Image.new("RGB", (2, 2))
+    image: Any = Image.new("RGB", (2, 2))
 
     def load() -> None:
         raise OSError("out of memory error when reading image file")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,12 +19,13 @@ from olmv.errors import (
     VideoError,
 )
 from olmv.video.frames import Frames
+from olmv.video.options import Sampling
 from olmv.video.readers import open as readers
 from olmv.video.readers.open import available_decoders, open_reader, read_frames
 from olmv.video.readers.orientation import Orientation
 from tests.support import videos
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "h264.mp4": {},
     "h264.mkv": {},
     "h264.ts": {},
@@ -81,6 +83,7 @@ def test_skipping_changes_no_pixel(tmp_path: Path, name: str) -> None:
     reader = open_reader(path)
     for index in (1, 10, 23, 25, 40, 49):
         pixels = next(iter(reader.frames([index]))).pixels
+        assert pixels is not None
         assert np.array_equal(pixels, reference[index]), index
 
 
@@ -103,6 +106,7 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
     stored = videos.make_video(tmp_path / "s.mp4", frames=3)
     upright = read_frames(stored).pixels[1]
     shown = next(iter(reader.frames([1]))).pixels
+    assert shown is not None
     assert reader.info.rotation == (360 - degrees) % 360  # FFmpeg's own sense is the other way round
     assert (reader.info.height, reader.info.width) == shown.shape[:2]
     assert np.array_equal(np.rot90(upright, degrees // 90), shown)
@@ -280,9 +284,10 @@ def test_luma_frames_are_reused(sound: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "dense", "adaptive", "keyframes"])
-def test_read_frames_samples_and_resizes(sound: Path, sampling: str) -> None:
+def test_read_frames_samples_and_resizes(sound: Path, sampling: Sampling) -> None:
     frames = read_frames(sound, frames=4, sampling=sampling, size=64)
     assert isinstance(frames, Frames)
+    assert isinstance(frames.pixels, np.ndarray)
     assert frames.pixels.shape == (4, 64, 64, 3)
     assert frames.decoded == 4
     assert (np.diff(frames.times_s) > 0).all()

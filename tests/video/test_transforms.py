@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +20,15 @@ def photo(height: int, width: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     image = Image.fromarray(picture(90, width=width, height=height))
     for side in (3, 9, 33):
-        layer = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).resize((width, height), Image.BICUBIC)
+        layer = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
         image = Image.blend(image, layer, 0.4)
     return np.clip(np.asarray(image) + rng.normal(0, 8, (height, width, 3)), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def clip() -> torch.nn.Module:
+def clip() -> Any:
     import open_clip
 
     torch.manual_seed(0)
@@ -52,7 +55,7 @@ def test_pixels_match_pil(mode: str, interpolation: str) -> None:
         assert levels.mean() < 0.5, (height, width)
 
 
-def test_embeddings_match_open_clips(clip: torch.nn.Module) -> None:
+def test_embeddings_match_open_clips(clip: Any) -> None:
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     config = clip.visual.preprocess_cfg

@@ -2,6 +2,7 @@
 
 import gzip
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from olmv.labels.wordnet.store import FILE, WordNet, wordnet
@@ -33,7 +34,10 @@ def test_a_synset_is_whole() -> None:
     assert (synset.name, synset.subject, synset.pos) == ("elephant.n.01", "noun.animal", "n")
     assert (sense.lemma, sense.rank, sense.count, sense.exact) == ("elephant", 0, 3, True)
     assert synset.definition == "five-toed pachyderm"
-    lemmas = lambda numbers: {dictionary[number].lemmas[0] for number in numbers}  # noqa: E731
+
+    def lemmas(numbers: Iterable[int]) -> set[str]:
+        return {dictionary[number].lemmas[0] for number in numbers}
+
     assert lemmas(synset.hypernyms) == {"proboscidean", "pachyderm"}
     assert {"African elephant", "Indian elephant"} <= lemmas(synset.hyponyms)
     assert "tusk" in lemmas(synset.parts)
