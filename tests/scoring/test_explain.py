@@ -1,4 +1,7 @@
+"""What texts and frames contribute to a similarity."""
+
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -6,19 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.scoring.explain import FrameContribution, TextContribution, explain
-from olmv.scoring.options import FRAME_POOLINGS, POOLINGS
+from olmv.scoring.options import FRAME_POOLINGS, POOLINGS, FramePooling, Pooling
 from olmv.scoring.pooling import TextBank, score
-from tests.scoring.test_ensemble import counts_per_label, every_pooling, make_bank, quick, seeds, unit
+from tests.scoring.test_pooling import (
+    PoolingArguments,
+    counts_per_label,
+    every_pooling,
+    make_bank,
+    quick,
+    seeds,
+    unit,
+)
 
 
 @every_pooling
 @given(counts=counts_per_label, length=st.integers(1, 5), temperature=st.floats(0.02, 1), seed=seeds)
 @quick
 def test_contributions_add_up_to_the_score(
-    pooling, frame_pooling, counts: list[int], length: int, temperature: float, seed: int
+    pooling: Pooling, frame_pooling: FramePooling, counts: list[int], length: int, temperature: float, seed: int
 ) -> None:
     bank, frames = make_bank(counts, seed=seed), unit(length, 6, seed=seed + 2)
-    how = {
+    how: PoolingArguments = {
         "pooling": pooling,
         "frame_pooling": frame_pooling,
         "top_k": 2,
@@ -61,8 +72,8 @@ def test_chosen_labels_and_one_embedding_for_the_video() -> None:
     assert [item.similarity for item in items] == pytest.approx(expected.tolist(), abs=1e-6)
 
 
-@pytest.mark.parametrize("frame_pooling", ["mean", "max", "softmax", "logits"])
-def test_two_rows_a_frame_add_up(frame_pooling: str) -> None:
+@pytest.mark.parametrize("frame_pooling", FRAME_POOLINGS)
+def test_two_rows_a_frame_add_up(frame_pooling: FramePooling) -> None:
     bank, rows = make_bank([2, 1]), unit(6, 6)
     twice = explain(rows, bank, times_s=[0, 1, 2], frame_pooling=frame_pooling, top_frames=None)
     apart = explain(rows, bank, times_s=list(range(6)), frame_pooling=frame_pooling, top_frames=None)
@@ -76,6 +87,7 @@ def test_two_rows_a_frame_add_up(frame_pooling: str) -> None:
 
 def test_what_explain_refuses() -> None:
     bank = make_bank([2])
+    unknown: Any = "sum"
     with pytest.raises(ValueError, match=r"frames \[2, 5\] do not fit a bank of \[2, 6\]"):
         explain(unit(2, 5), bank, times_s=[0, 1])
     with pytest.raises(ValueError, match=r"frames \[0, 6\] do not fit"):
@@ -85,6 +97,6 @@ def test_what_explain_refuses() -> None:
     with pytest.raises(ValueError, match="0 times for 2 frames"):
         explain(unit(2, 6), bank)
     with pytest.raises(ValueError, match="no pooling 'sum'; choose from mean, max, topk, softmax"):
-        explain(unit(2, 6), bank, times_s=[0, 1], pooling="sum")
+        explain(unit(2, 6), bank, times_s=[0, 1], pooling=unknown)
     with pytest.raises(ValueError, match="no frame weights for pooling 'sum'"):
-        explain(unit(2, 6), bank, times_s=[0, 1], frame_pooling="sum")
+        explain(unit(2, 6), bank, times_s=[0, 1], frame_pooling=unknown)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from olmv.errors import OutputError, UsageError, VocabularyError
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.scoring.scaling import Platt
 from olmv.scoring.run_settings import RunSettings
+from olmv.scoring.scaling import Platt
 from olmv.scoring.thresholds import (
     Guarantee,
     LabelThreshold,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from olmv.cli.predict_view import ROWS_BESIDE_FILE, PredictView, explanation_lines, plain_line
-from olmv.cli.progress import printable
+from olmv.cli.views.predict_view import ROWS_BESIDE_FILE, PredictView, explanation_lines, plain_line
+from olmv.cli.views.progress import printable
 from olmv.predict.job import PredictSummary
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction
 from olmv.scoring.explain import Explanation, FrameContribution, TextContribution
@@ -95,7 +95,7 @@ def test_text_progress_comes_and_goes(screen: io.StringIO) -> None:
 
 def test_plain_progress_is_rare(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 4))
-    monkeypatch.setattr("olmv.cli.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("olmv.cli.views.progress.time.monotonic", lambda: float(next(clock)))
     shown = view()
     shown.started(total=50, done=10)
     for number in range(40):

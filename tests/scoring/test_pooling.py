@@ -1,6 +1,9 @@
+"""Frames and texts pooled into one similarity a label, against plain Python."""
+
 import math
 import time
 from itertools import pairwise, product
+from typing import Any, TypedDict
 
 import pytest
 import torch
@@ -11,14 +14,33 @@ from torch.nn.functional import normalize
 
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Label, Vocabulary
-from olmv.scoring import pooling as ensemble
-from olmv.scoring.options import FRAME_POOLINGS, POOLINGS
-from olmv.scoring.pooling import TextBank, average_frames, frame_weights, pool_attributes, pool_frames, score
+from olmv.scoring import pooling as pooling_module
+from olmv.scoring.options import FRAME_POOLINGS, POOLINGS, FramePooling, Pooling
+from olmv.scoring.pooling import (
+    TEMPERATURE,
+    TOP_K,
+    TextBank,
+    average_frames,
+    frame_weights,
+    pool_attributes,
+    pool_frames,
+    score,
+)
 
 quick = settings(deadline=None, max_examples=30)
 counts_per_label = st.lists(st.integers(1, 5), min_size=1, max_size=6)
 seeds = st.integers(0, 2**32 - 1)
 every_pooling = pytest.mark.parametrize(("pooling", "frame_pooling"), list(product(POOLINGS, FRAME_POOLINGS)))
+
+
+class PoolingArguments(TypedDict, total=False):
+    """The keyword arguments of `score` that say how to pool."""
+
+    pooling: Pooling
+    frame_pooling: FramePooling
+    top_k: int
+    temperature: float
+    frame_temperature: float
 
 
 def unit(*shape: int, seed: int = 0) -> Tensor:
@@ -51,28 +73,37 @@ def soft_weights(values: list[float], temperature: float) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def slow_score(frames: list[list[float]], texts: list[list[float]], **how: object) -> float:
+def slow_score(
+    frames: list[list[float]],
+    texts: list[list[float]],
+    *,
+    pooling: Pooling,
+    frame_pooling: FramePooling,
+    top_k: int = TOP_K,
+    temperature: float = TEMPERATURE,
+    frame_temperature: float = TEMPERATURE,
+) -> float:
     """One video, one label, plain Python, straight from the definitions."""
 
     def to_label(frame: list[float]) -> float:
         values = sorted((dot(frame, text) for text in texts), reverse=True)
-        if how["pooling"] == "mean":
+        if pooling == "mean":
             return dot(frame, mean_direction(texts))
-        if how["pooling"] == "max":
+        if pooling == "max":
             return values[0]
-        if how["pooling"] == "topk":
-            best = values[: how["top_k"]]
+        if pooling == "topk":
+            best = values[:top_k]
             return sum(best) / len(best)
-        return dot(soft_weights(values, how["temperature"]), values)
+        return dot(soft_weights(values, temperature), values)
 
-    if how["frame_pooling"] == "mean":
+    if frame_pooling == "mean":
         return to_label(mean_direction(frames))
     values = [to_label(frame) for frame in frames]
-    if how["frame_pooling"] == "logits":
+    if frame_pooling == "logits":
         return sum(values) / len(values)
-    if how["frame_pooling"] == "max":
+    if frame_pooling == "max":
         return max(values)
-    return dot(soft_weights(values, how["frame_temperature"]), values)
+    return dot(soft_weights(values, frame_temperature), values)
 
 
 @every_pooling
@@ -86,14 +117,30 @@ def slow_score(frames: list[list[float]], texts: list[list[float]], **how: objec
     seed=seeds,
 )
 @quick
-def test_score_is_what_the_definitions_say(pooling, frame_pooling, counts, lengths, chunk, seed, **how) -> None:
+def test_score_is_what_the_definitions_say(
+    pooling: Pooling,
+    frame_pooling: FramePooling,
+    counts: list[int],
+    lengths: list[int],
+    top_k: int,
+    temperature: float,
+    frame_temperature: float,
+    chunk: int,
+    seed: int,
+) -> None:
     bank = make_bank(counts, seed=seed)
     frames = unit(len(lengths), max(lengths), 6, seed=seed + 2)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
     frames[~mask] = torch.nan
-    how |= {"pooling": pooling, "frame_pooling": frame_pooling}
+    how: PoolingArguments = {
+        "pooling": pooling,
+        "frame_pooling": frame_pooling,
+        "top_k": top_k,
+        "temperature": temperature,
+        "frame_temperature": frame_temperature,
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble, "CHUNK_ELEMENTS", chunk)
+        patch.setattr(pooling_module, "CHUNK_ELEMENTS", chunk)
         similarity = score(frames, mask, bank, **how)
     assert similarity.shape == (len(lengths), len(counts))
     for video, length in enumerate(lengths):
@@ -103,9 +150,11 @@ def test_score_is_what_the_definitions_say(pooling, frame_pooling, counts, lengt
 
 
 @every_pooling
-def test_whatever_the_pooling_one_frame_and_one_text_are_a_plain_cosine(pooling, frame_pooling) -> None:
+def test_whatever_the_pooling_one_frame_and_one_text_are_a_plain_cosine(
+    pooling: Pooling, frame_pooling: FramePooling
+) -> None:
     bank, frames = make_bank([1, 1, 1]), unit(4, 1, 6, seed=9)
-    how = {"pooling": pooling, "frame_pooling": frame_pooling}
+    how: PoolingArguments = {"pooling": pooling, "frame_pooling": frame_pooling}
     similarity = score(frames, None, bank, **how)
     torch.testing.assert_close(similarity, frames[:, 0] @ bank.embeddings.T)
     torch.testing.assert_close(score(frames[:, 0], None, bank, **how), similarity)
@@ -130,8 +179,10 @@ def test_poolings_are_ordered_and_meet_at_their_limits(counts: list[int], seed: 
 @every_pooling
 @given(seed=seeds)
 @quick
-def test_neither_the_batch_nor_other_labels_change_a_score(pooling, frame_pooling, seed: int) -> None:
-    how = {"pooling": pooling, "frame_pooling": frame_pooling}
+def test_neither_the_batch_nor_other_labels_change_a_score(
+    pooling: Pooling, frame_pooling: FramePooling, seed: int
+) -> None:
+    how: PoolingArguments = {"pooling": pooling, "frame_pooling": frame_pooling}
     bank, frames = make_bank([3, 1, 2, 3], seed=seed), unit(3, 4, 6, seed=seed + 2)
     together = score(frames, None, bank, **how)
     for video in range(3):
@@ -203,6 +254,8 @@ def test_templates_are_averaged_per_phrase() -> None:
     assert repr(TextBank.from_texts(texts, raw)) == "TextBank(labels=2, embeddings=[3, 4], background=0)"
     moved = bank.to("cpu")
     assert torch.equal(moved.embeddings, bank.embeddings)
+    assert moved.background is not None
+    assert bank.background is not None
     assert torch.equal(moved.background.embeddings, bank.background.embeddings)
     with pytest.raises(ValueError, match="5 embeddings for 6 texts"):
         TextBank.from_texts(texts, raw[:5])
@@ -231,6 +284,7 @@ def test_a_background_that_does_not_fit() -> None:
 
 def test_what_score_refuses() -> None:
     bank, frames = make_bank([2, 1]), unit(2, 3, 6)
+    unknown: Any = "sum"
     with pytest.raises(ValueError, match=r"frames \[2, 3, 5\] do not fit a bank of \[3, 6\]"):
         score(unit(2, 3, 5), None, bank)
     with pytest.raises(ValueError, match=r"mask \[2, 2\] does not fit frames"):
@@ -240,9 +294,9 @@ def test_what_score_refuses() -> None:
     with pytest.raises(ValueError, match="a video without frames cannot be scored"):
         score(unit(2, 0, 6), None, bank)
     with pytest.raises(ValueError, match="no pooling 'sum'; choose from mean, max, topk, softmax"):
-        score(frames, None, bank, pooling="sum")
+        score(frames, None, bank, pooling=unknown)
     with pytest.raises(ValueError, match="no frame pooling 'sum'; choose from mean, max, softmax, logits"):
-        score(frames, None, bank, frame_pooling="sum")
+        score(frames, None, bank, frame_pooling=unknown)
     with pytest.raises(ValueError, match="top_k is 0; it must be at least 1"):
         score(frames, None, bank, pooling="topk", top_k=0)
     with pytest.raises(ValueError, match="temperature is 0; it must be above 0"):
@@ -255,7 +309,7 @@ def test_what_score_refuses() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_ten_thousand_labels_with_eight_attributes(pooling: str) -> None:
+def test_ten_thousand_labels_with_eight_attributes(pooling: Pooling) -> None:
     counts = [9] * 9_000 + [1 + label % 8 for label in range(1_000)]
     bank = make_bank(counts, width=512)
     frames = unit(8, 8, 512)

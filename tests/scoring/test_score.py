@@ -11,9 +11,10 @@ from olmv import Classifier
 from olmv.labels.background import BACKGROUND_WORDS
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.base import VideoModel
 from olmv.models.registry import load_model
 from olmv.scoring.bank import TextBank
-from olmv.scoring.options import FRAME_POOLINGS
+from olmv.scoring.options import FRAME_POOLINGS, FramePooling
 from olmv.scoring.score import score_clips
 from tests.support.samples import write_clip
 from tests.support.tiny import tiny_model, write_open_clip_folder
@@ -42,8 +43,14 @@ def texts_of(*labels: str, templates: str = "none") -> LabelTexts:
     return build_texts(Vocabulary.from_names(labels or LABELS), templates)
 
 
-def count_encoded(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that is encoded from now on."""
+def plain_bank(classifier: Classifier, label: str) -> TextBank:
+    bank = classifier.text_bank(texts_of(label, templates="video"))
+    assert isinstance(bank, TextBank)
+    return bank
+
+
+def count_encoded(model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """List every text that is encoded from now on."""
     encoded: list[str] = []
     encode = model.encode_texts
 
@@ -58,15 +65,16 @@ def count_encoded(model: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_the_background_is_encoded_once_a_model(softmax_trained: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = count_encoded(softmax_trained.model, monkeypatch)
-    first = softmax_trained.text_bank(texts_of("dog", templates="video"))
+    first = plain_bank(softmax_trained, "dog")
     assert first.background is not None
     assert first.background.labels == BACKGROUND_WORDS
     assert len(encoded) == 4 * len(BACKGROUND_WORDS), "dog is one of the words"
-    again = softmax_trained.text_bank(texts_of("a zebra", templates="video"))
+    again = plain_bank(softmax_trained, "a zebra")
     assert encoded[4 * len(BACKGROUND_WORDS) :] == list(texts_of("a zebra", templates="video").texts)
     assert again.background is not None
     assert torch.equal(again.background.embeddings, first.background.embeddings)
-    assert torch.allclose(first.embeddings[0], first.background.embeddings[BACKGROUND_WORDS.index("dog")])
+    dog = first.background.embeddings[BACKGROUND_WORDS.index("dog")]
+    assert torch.allclose(first.embeddings[0], dog)
 
 
 def test_only_where_it_is_needed(softmax_trained: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +87,7 @@ def test_only_where_it_is_needed(softmax_trained: Classifier, monkeypatch: pytes
 
 @pytest.mark.parametrize("frame_pooling", FRAME_POOLINGS)
 def test_neither_the_list_nor_the_batch_changes_a_number(
-    softmax_trained: Classifier, clips: list[Path], frame_pooling: Any
+    softmax_trained: Classifier, clips: list[Path], frame_pooling: FramePooling
 ) -> None:
     def rows(labels: Sequence[str], batch_size: int) -> list[Any]:
         predictions = softmax_trained.predict(
