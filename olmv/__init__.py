@@ -11,28 +11,8 @@ Public names are imported when they are first used, so `import olmv` itself is q
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from olmv import _torchvision_guard
-from olmv.errors import (
-    CaptionerUnavailableError,
-    DecodeError,
-    DecodeTimeoutError,
-    InputError,
-    LLMUnavailableError,
-    MissingDependencyError,
-    ModelError,
-    ModelNotFoundError,
-    NotAVideoError,
-    NoVideoStreamError,
-    OlmvError,
-    OutputError,
-    ProgramFaultError,
-    TrainingError,
-    UsageError,
-    VideoError,
-    VocabularyError,
-    WeightsUnavailableError,
-    WorkerCrashedError,
-)
+from olmv import _torchvision_guard, errors
+from olmv.errors import *  # noqa: F403  # every error is a public name
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
@@ -49,34 +29,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AttributeBook",
-    "CaptionerUnavailableError",
     "Classifier",
-    "DecodeError",
-    "DecodeTimeoutError",
-    "InputError",
-    "LLMUnavailableError",
-    "MissingDependencyError",
-    "ModelError",
-    "ModelNotFoundError",
-    "NoVideoStreamError",
-    "NotAVideoError",
-    "OlmvError",
-    "OutputError",
-    "ProgramFaultError",
     "Thresholds",
-    "TrainingError",
-    "UsageError",
-    "VideoError",
     "VideoPrediction",
     "Vocabulary",
-    "VocabularyError",
-    "WeightsUnavailableError",
-    "WorkerCrashedError",
     "load_model",
     "push_to_hub",
     "read_frames",
     "save_pretrained",
 ]
+__all__ += errors.__all__
 
 _LAZY = {
     "AttributeBook": "olmv.labels.attributes",

@@ -8,7 +8,7 @@ import typer
 
 from olmv.cli.help import PanelCommand
 from olmv.cli.options import AllowUnknownOption
-from olmv.cli.progress import ProgressView
+from olmv.cli.views.progress import ProgressView
 
 if TYPE_CHECKING:
     from olmv.calibrate.job import CalibrateSummary

@@ -101,7 +101,7 @@ def caption(
 ) -> None:
     """Say in one sentence what each video shows."""
     from olmv.caption.job import CaptionJob, run
-    from olmv.cli.caption_view import CaptionView
+    from olmv.cli.views.caption_view import CaptionView
     from olmv.llm.types import Generation
 
     job = CaptionJob(

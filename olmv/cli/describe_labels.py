@@ -104,7 +104,7 @@ def describe_labels(
     quiet: QuietOption = False,
 ) -> None:
     """Write what every label looks like, for olmv predict --attributes: from WordNet, or by a language model."""
-    from olmv.cli.describe_view import DescribeView, show_answers, show_preview
+    from olmv.cli.views.describe_view import DescribeView, show_answers, show_preview
     from olmv.describe.job import WORDNET, DescribeJob, preview_llm, preview_wordnet, run
     from olmv.describe.questions import answer_tokens
     from olmv.llm.types import Generation

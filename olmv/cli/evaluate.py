@@ -20,7 +20,7 @@ from olmv.cli.options import (
     TimeoutOption,
     WorkersOption,
 )
-from olmv.cli.progress import ProgressView, printable
+from olmv.cli.views.progress import ProgressView, printable
 from olmv.placement import PlacementOptions
 from olmv.scoring.options import FramePooling, ScoreOptions
 from olmv.video.options import DecodeOptions
@@ -181,7 +181,8 @@ def _show(result: "Result") -> None:
 
 
 def _compare(folders: tuple[Path, Path], output: Path | None, *, quiet: bool) -> None:
-    from olmv.evaluate.compare import compare, write_comparison
+    from olmv.evaluate.compare import compare
+    from olmv.evaluate.compare_page import write_comparison
 
     comparison = compare(*folders)
     _show_comparison(comparison)

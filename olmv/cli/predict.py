@@ -107,7 +107,7 @@ def predict(
     quiet: QuietOption = False,
 ) -> None:
     """Tell which of the labels are true of each video."""
-    from olmv.cli.predict_view import PredictView
+    from olmv.cli.views.predict_view import PredictView
     from olmv.predict.job import PredictJob, run
 
     to_stdout = output == Path("-")

@@ -4,26 +4,24 @@ import csv
 import io
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.errors import InputError, OutputError, UsageError
+from olmv.errors import InputError, UsageError
 from olmv.evaluate.common import Common, common_part
 from olmv.evaluate.page import setting_rows
-from olmv.evaluate.results import Result, json_text
-from olmv.evaluate.tables import plain
-from olmv.io.atomic import write_atomic
+from olmv.evaluate.results import Result
 from olmv.io.paths import read_text
 from olmv.metrics.bootstrap import Difference, multi_label_differences, paired, paired_statistic
 from olmv.metrics.multilabel import multi_label
 from olmv.metrics.retrieval import retrieval_ranks
 from olmv.metrics.single_label import ks_of, top_k_hits
 
-__all__ = ["Comparison", "compare", "write_comparison"]
+__all__ = ["Comparison", "compare"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -261,45 +259,3 @@ def _names(a: Path, b: Path) -> tuple[str, str]:
     """Return the folders' own names; with their parents' where these are the same."""
     a, b = a.resolve(), b.resolve()
     return (a.name, b.name) if a.name != b.name else (f"{a.parent.name}/{a.name}", f"{b.parent.name}/{b.name}")
-
-
-def write_comparison(folder: str | Path, comparison: Comparison) -> list[Path]:
-    """Write comparison.json and index.html; the folder is made if need be.
-
-    Returns:
-        The files, index.html first.
-
-    Raises:
-        OutputError: the folder cannot be made or written to.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder '{folder}': {error.strerror}; choose another", option="output"
-        ) from None
-    from olmv.evaluate.compare_page import write_comparison_page
-
-    sides = [
-        {"name": name, "protocol": result.protocol, "model": result.model, "created": result.created}
-        for name, result in zip(comparison.names, (comparison.a, comparison.b), strict=True)
-    ]
-    document = {
-        "format": "olmv-comparison/1",
-        "kind": comparison.a.kind,
-        "a": sides[0],
-        "b": sides[1],
-        "videos": comparison.videos,
-        "labels": comparison.labels,
-        "metrics": {name: asdict(found) for name, found in comparison.figures.items()},
-        "splits": {s: {name: asdict(found) for name, found in part.items()} for s, part in comparison.splits.items()},
-        "groups": {g: {name: asdict(found) for name, found in part.items()} for g, part in comparison.groups.items()},
-        "table": comparison.table,
-        "settings": [{"name": name, "a": a, "b": b} for name, a, b in comparison.settings],
-        "notes": comparison.notes,
-    }
-    data, index = folder / "comparison.json", folder / "index.html"
-    write_atomic(data, json_text(plain(document)))
-    write_comparison_page(index, comparison)
-    return [index, data]

@@ -1,17 +1,62 @@
-"""The page of a comparison of two results."""
+"""Write a comparison of two results: a page to look at, and the same as JSON."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from olmv.errors import OutputError
 from olmv.evaluate.compare import Comparison
 from olmv.evaluate.page import ROWS_MOST, moment
+from olmv.evaluate.results import json_text
+from olmv.evaluate.tables import plain
+from olmv.io.atomic import write_atomic
 from olmv.metrics.bootstrap import Difference
 from olmv.models.default import model_note
 from olmv.pages.figures import HEADLINES, NAMES, shown, title
 from olmv.pages.page import asset, write_page
 
-__all__ = ["write_comparison_page"]
+__all__ = ["write_comparison", "write_comparison_page"]
+
+
+def write_comparison(folder: str | Path, comparison: Comparison) -> list[Path]:
+    """Write comparison.json and index.html; the folder is made if need be.
+
+    Returns:
+        The files, index.html first.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder '{folder}': {error.strerror}; choose another", option="output"
+        ) from None
+    sides = [
+        {"name": name, "protocol": result.protocol, "model": result.model, "created": result.created}
+        for name, result in zip(comparison.names, (comparison.a, comparison.b), strict=True)
+    ]
+    document = {
+        "format": "olmv-comparison/1",
+        "kind": comparison.a.kind,
+        "a": sides[0],
+        "b": sides[1],
+        "videos": comparison.videos,
+        "labels": comparison.labels,
+        "metrics": {name: asdict(figure) for name, figure in comparison.figures.items()},
+        "splits": {s: {name: asdict(figure) for name, figure in part.items()} for s, part in comparison.splits.items()},
+        "groups": {g: {name: asdict(figure) for name, figure in part.items()} for g, part in comparison.groups.items()},
+        "table": comparison.table,
+        "settings": [{"name": name, "a": a, "b": b} for name, a, b in comparison.settings],
+        "notes": comparison.notes,
+    }
+    data, index = folder / "comparison.json", folder / "index.html"
+    write_atomic(data, json_text(plain(document)))
+    write_comparison_page(index, comparison)
+    return [index, data]
 
 
 def write_comparison_page(path: Path, comparison: Comparison) -> None:

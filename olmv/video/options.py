@@ -34,16 +34,11 @@ class DecodeOptions:
     thumbnails: bool = False
 
     def check(self) -> None:
-        """Check every value, and that the decoder is installed.
+        """Check every value but the decoder, see `check_decoder`.
 
         Raises:
-            UsageError: an unknown decoder.
-            MissingDependencyError: the decoder's package is not installed.
             ValueError: a count or limit out of range, or an unknown sampling.
         """
-        from olmv.video.readers.open import check_decoder
-
-        check_decoder(self.decoder)
         check_sampling(self.sampling, self.frames)
         if self.workers is not None and self.workers < 0:
             raise ValueError(f"workers is {self.workers}; use 0 for none, or None for one per core")

@@ -34,7 +34,8 @@ from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import sample_scene
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import POOLINGS, FramePooling, Pooling, score
+from olmv.scoring.options import POOLINGS, FramePooling, Pooling
+from olmv.scoring.pooling import score
 from scripts.benchmarks.eval_mini import embed, macro_map, truth_of
 
 BOOK = Path(__file__).parent / "books" / "obscure_labels.json"

@@ -42,7 +42,7 @@ from olmv.models.text_cache import encode_texts_cached
 from olmv.moji.render import Renderer
 from olmv.moji.world import BRIEF, MOTIONS, object_names, sample_scene, scene_labels
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import FRAME_POOLINGS
+from olmv.scoring.options import FRAME_POOLINGS
 from scripts.benchmarks.eval_mini import embed, truth_of
 from scripts.benchmarks.real_sets import Bools, RealSet
 from scripts.benchmarks.real_sets import embed as embed_real

@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import POOLINGS, Pooling
+from olmv.scoring.options import POOLINGS, Pooling
 from olmv.scoring.stored import score_stored
 from scripts.benchmarks.common import peak_rss_mb, report
 from scripts.benchmarks.turns import ratio, time_in_turns

@@ -45,7 +45,8 @@ from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import Scene, object_names, sample_scene
 from olmv.predictions import FrameCounts, LabelPrediction, VideoPrediction, round_significant
-from olmv.scoring.pooling import FRAME_POOLINGS, FramePooling, pool_frames, score
+from olmv.scoring.options import FRAME_POOLINGS, FramePooling
+from olmv.scoring.pooling import pool_frames, score
 from olmv.scoring.probabilities import to_logits, to_probabilities
 from olmv.scoring.thresholds import thresholds_for
 from scripts.benchmarks.common import report

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from olmv.scoring.bank import TextBank
-from olmv.scoring.pooling import FramePooling, average_frames, frame_weights, score
+from olmv.scoring.options import FramePooling
+from olmv.scoring.pooling import average_frames, frame_weights, score
 from olmv.scoring.probabilities import DEVIATIONS, SLOPE, Background, to_logits
 
 __all__ = ["KEPT", "NULL_PROMPTS", "Similarities", "similarities", "variants"]

@@ -13,6 +13,7 @@ that an earlier step of the same stack has left already.
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,20 +21,20 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-# what happens, and the function in which it does; the names hold whatever module they live in
+# what happens, and the function in which it does, under its names of all times, whatever module it lives in
 DEEDS = {
-    "the inputs are listed": "expand_inputs",
-    "the labels are read": "from_names",
-    "the model is loaded": "apply_to_towers",
-    "the texts are encoded": "encode_texts",
-    "frames are chosen": "uniform",
-    "a frame is decoded": "_decode_packet",
-    "a frame is resized": "resize",
-    "frames are encoded": "encode_stills",
-    "labels are scored": "score",
-    "probabilities are made": "to_probabilities",
-    "the row is made": "to_row",
-    "the row is written": "encode_row",
+    "the inputs are listed": ("expand_inputs",),
+    "the labels are read": ("_inline_names",),
+    "the model is loaded": ("fill", "_fill"),
+    "the texts are encoded": ("encode_texts",),
+    "frames are chosen": ("uniform",),
+    "a frame is decoded": ("_decode_packet",),
+    "a frame is resized": ("resize",),
+    "frames are encoded": ("encode_stills",),
+    "labels are scored": ("score",),
+    "probabilities are made": ("to_probabilities",),
+    "the row is made": ("to_row",),
+    "the row is written": ("encode_row",),
 }
 
 
@@ -54,8 +55,8 @@ def trace(arguments: list[str]) -> tuple[list[str], dict[str, list[str]]]:
         if event != "call" or frame.f_code.co_name == "<module>" or (module := module_of(frame)) is None:
             return
         entered.setdefault(module)
-        for deed, function in DEEDS.items():
-            if frame.f_code.co_name == function and deed not in stacks:
+        for deed, functions in DEEDS.items():
+            if frame.f_code.co_name in functions and deed not in stacks:
                 stacks[deed] = stack_of(frame)
 
     sys.setprofile(watch)
@@ -86,6 +87,12 @@ def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
+def doors(stack: list[str]) -> list[str]:
+    """The modules through which a stack comes into a room."""
+    before = ["", *stack]
+    return [now for left, now in itertools.pairwise(before) if room_of(left) != room_of(now)]
+
+
 def returns(stack: list[str]) -> list[str]:
     """The steps of a stack that lead to a room which the stack had left before."""
     steps: list[str] = []
@@ -106,6 +113,7 @@ def main() -> int:
     options = parser.parse_args()
     clip = sorted(options.clips.glob("*.mp4") if options.clips else (ROOT / "olmv").glob("*/clips/*.mp4"))[0]
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["OLMV_CACHE"] = folder  # or the texts would be encoded already
         rows = Path(folder) / "rows.jsonl"
         command = ["predict", str(clip), "-l", "dog, guitar, car", "-m", "olmv-mini", "--workers", "0", "-o", str(rows)]
         entered, stacks = trace([*command, "--quiet"])
@@ -121,6 +129,8 @@ def main() -> int:
     for deed, stack in stacks.items():
         print(f"{deed}:\n    {' > '.join(stack)}")
     print(f"\nmain path: {len(path)} modules in {len(rooms)} rooms ({', '.join(rooms)})")
+    entries = list(dict.fromkeys(door for stack in stacks.values() for door in doors(stack)))
+    print(f"entered through {len(entries)} doors: {', '.join(entries)}")
     print(f"rooms entered twice on one stack: {', '.join(sorted(upward)) or 'none'}")
     print(f"entered at all: {len(entered)} modules")
     for room in dict.fromkeys(map(room_of, entered)):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from olmv.errors import InputError, OutputError, UsageError
-from olmv.evaluate.compare import Comparison, compare, write_comparison
+from olmv.evaluate.compare import Comparison, compare
+from olmv.evaluate.compare_page import write_comparison
 from olmv.evaluate.results import Result, write_result
 from olmv.evaluate.tables import label_table
 from olmv.metrics.multilabel import multi_label

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olmv.cli.progress import Progress
+from olmv.cli.views.progress import Progress
 
 if TYPE_CHECKING:
     from olmv.models.convert.convert import Conversion

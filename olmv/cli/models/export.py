@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from olmv.cli.progress import Progress
+from olmv.cli.views.progress import Progress
 
 __all__ = ["EPILOG", "export"]
 

@@ -6,7 +6,7 @@ import typer
 
 from olmv.cli.help import PanelCommand, group
 from olmv.cli.models import convert, export, push
-from olmv.cli.progress import printable
+from olmv.cli.views.progress import printable
 
 LIST_EPILOG = """\b
 Examples:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from olmv.cli.progress import printable
+from olmv.cli.views.progress import printable
 
 __all__ = ["EPILOG", "push"]
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.options import DecodeOptions
+from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.pool import Decode, WorkerPool, attempt, serve
@@ -44,6 +45,7 @@ class FrameLoader:
         prefetch: int | None = None,
         decode: Decode = decode_video,
     ) -> None:
+        check_decoder(options.decoder)
         options.check()
         if prefetch is not None and prefetch < 1:
             raise ValueError(f"prefetch is {prefetch}; use at least 1")

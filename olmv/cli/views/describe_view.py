@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from olmv.cli.progress import ProgressView, printable
+from olmv.cli.views.progress import ProgressView, printable
 from olmv.describe.job import DescribeListener, DescribeSummary
 from olmv.describe.preview import Preview
 from olmv.describe.questions import Answer

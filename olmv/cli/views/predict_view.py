@@ -8,7 +8,7 @@ import json
 import sys
 from collections import Counter
 
-from olmv.cli.progress import ProgressView, drop_output, printable
+from olmv.cli.views.progress import ProgressView, drop_output, printable
 from olmv.predict.job import PredictListener, PredictSummary
 from olmv.predictions import LabelPrediction, VideoPrediction
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from olmv.caption.job import CaptionListener, CaptionSummary
-from olmv.cli.progress import ProgressView, drop_output, printable
+from olmv.cli.views.progress import ProgressView, drop_output, printable
 
 __all__ = ["CaptionView"]
 

@@ -1,0 +1,1 @@
+"""What the commands show: rows and tables, remarks, bars."""
