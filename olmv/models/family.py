@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from olmv.labels.quality import TextLimit
 from olmv.models.base import VideoModel
 
-__all__ = ["Family", "ModelInfo"]
+__all__ = ["Family", "ModelInfo", "TemporalChoice"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,19 @@ class ModelInfo:
     frames: int | None = None  # that it is made for; None where any number will do
 
 
+@dataclass(frozen=True)
+class TemporalChoice:
+    """The temporal module to load a model with: `temporal` and `temporal_options` of `olmv.load_model`."""
+
+    name: str | None = None
+    options: Mapping[str, Any] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether neither a module nor an option is named."""
+        return self.name is None and not self.options
+
+
 class Family(Protocol):
     """How models of one kind are read from a folder. `config` is always what `read_config` gave for that folder."""
 
@@ -51,16 +64,8 @@ class Family(Protocol):
     def info(self, config: Mapping[str, Any], folder: Path, *, name: str) -> ModelInfo:
         """Tell what is known of the model without loading weights; raises ModelError where it cannot be used."""
 
-    def load(
-        self,
-        config: Mapping[str, Any],
-        folder: Path,
-        *,
-        name: str,
-        temporal: str | None,
-        options: Mapping[str, Any] | None,
-    ) -> VideoModel:
-        """Load the model in float32 on the CPU; `temporal` and `options` as in `olmv.load_model`.
+    def load(self, config: Mapping[str, Any], folder: Path, *, name: str, temporal: TemporalChoice) -> VideoModel:
+        """Load the model in float32 on the CPU, with the saved temporal module or that of `temporal`.
 
         Raises:
             ModelError: it cannot be used, or takes no temporal module.

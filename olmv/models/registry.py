@@ -25,7 +25,7 @@ from olmv.models.clip.temporal import check_temporal
 from olmv.models.default import DEFAULT_MODEL, LITE, chosen_model
 from olmv.models.export.runtimes import RUNTIMES
 from olmv.models.families import find_family
-from olmv.models.family import ModelInfo
+from olmv.models.family import ModelInfo, TemporalChoice
 from olmv.models.hub.download import PREFIX, download, parse
 from olmv.models.open_clip import names as open_clip_names
 from olmv.models.open_clip.loading import load_open_clip
@@ -92,7 +92,7 @@ def load_model(
     if (folder := folder_of(text)) is not None:
         config = read_config(folder)
         family = find_family(config["family"])
-        model = family.load(config, folder, name=text, temporal=temporal, options=temporal_options)
+        model = family.load(config, folder, name=text, temporal=TemporalChoice(temporal, temporal_options))
     else:
         model = load_open_clip(_open_clip_name(text), temporal=temporal or "mean", options=temporal_options)
     log.info("%s on %s", model.name, placement)

@@ -12,7 +12,7 @@ from olmv.labels.quality import TextLimit
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import check_temporal, is_temporal_key
 from olmv.models.clip.towers import Towers
-from olmv.models.family import ModelInfo
+from olmv.models.family import ModelInfo, TemporalChoice
 from olmv.models.storage.folder import read_preprocess, reading
 from olmv.models.storage.label_embeddings import load_label_embeddings, read_tensors
 from olmv.models.storage.migrations import check_fields
@@ -57,15 +57,7 @@ class VideoClipFamily:
         except UsageError as error:
             raise ModelError(f"{source}: {error}") from None
 
-    def load(
-        self,
-        config: Mapping[str, Any],
-        folder: Path,
-        *,
-        name: str,
-        temporal: str | None,
-        options: Mapping[str, Any] | None,
-    ) -> VideoCLIP:
+    def load(self, config: Mapping[str, Any], folder: Path, *, name: str, temporal: TemporalChoice) -> VideoCLIP:
         """Load the model in float32 on the CPU; see `Family`."""
         preprocess = read_preprocess(folder)
         saved_options = check_temporal(config["temporal"], config["temporal_options"])
@@ -79,10 +71,10 @@ class VideoClipFamily:
                 f"{towers.image_size}; correct its size"
             )
         saved = {k: v.float() if v.is_floating_point() else v for k, v in saved.items()}
-        temporal = temporal or config["temporal"]
-        if options is None and temporal == config["temporal"]:
+        module, options = temporal.name or config["temporal"], temporal.options
+        if options is None and module == config["temporal"]:
             options = saved_options
-        fresh = (temporal, check_temporal(temporal, options)) != (config["temporal"], saved_options)
+        fresh = (module, check_temporal(module, options)) != (config["temporal"], saved_options)
         if fresh:  # the towers first: the module's first state may be a copy of their weights
             fill(towers, {k.removeprefix("towers."): v for k, v in saved.items() if not is_temporal_key(k)}, folder)
         with reading(folder):
@@ -90,7 +82,7 @@ class VideoClipFamily:
                 towers,
                 name=name,
                 preprocess=preprocess,
-                temporal=temporal,
+                temporal=module,
                 temporal_options=options,
                 templates=config["templates"],
                 frame_pooling=config["frame_pooling"],

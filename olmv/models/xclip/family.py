@@ -9,7 +9,7 @@ from torch import Tensor
 
 from olmv.errors import ModelError
 from olmv.labels.quality import TextLimit
-from olmv.models.family import ModelInfo
+from olmv.models.family import ModelInfo, TemporalChoice
 from olmv.models.open_clip.towers import open_clip_token_counts
 from olmv.models.storage.folder import read_preprocess, reading
 from olmv.models.storage.label_embeddings import read_tensors
@@ -40,17 +40,9 @@ class XClipFamily:
             "x-clip", sizes.frames,
         )  # fmt: skip
 
-    def load(
-        self,
-        config: Mapping[str, Any],
-        folder: Path,
-        *,
-        name: str,
-        temporal: str | None,
-        options: Mapping[str, Any] | None,
-    ) -> XClipModel:
+    def load(self, config: Mapping[str, Any], folder: Path, *, name: str, temporal: TemporalChoice) -> XClipModel:
         """Load the model in float32 on the CPU; see `Family`."""
-        if temporal is not None or options:
+        if not temporal.empty:
             raise ModelError(
                 f"'{name}' is an X-CLIP, which takes no temporal module and is not trained by olmv; use a video CLIP"
             )

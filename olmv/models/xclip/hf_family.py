@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from olmv.errors import ModelError
+from olmv.models.family import TemporalChoice
 from olmv.models.storage.label_embeddings import read_tensors
 from olmv.models.xclip.family import XClipFamily
 from olmv.models.xclip.keys import from_hf_state
@@ -25,22 +26,14 @@ class HfXClipFamily(XClipFamily):
     def check(self, config: Mapping[str, Any], source: Path) -> None:
         """Accept any config; its sizes are checked where they are read."""
 
-    def load(
-        self,
-        config: Mapping[str, Any],
-        folder: Path,
-        *,
-        name: str,
-        temporal: str | None,
-        options: Mapping[str, Any] | None,
-    ) -> XClipModel:
+    def load(self, config: Mapping[str, Any], folder: Path, *, name: str, temporal: TemporalChoice) -> XClipModel:
         weights, pickle = folder / "model.safetensors", folder / "pytorch_model.bin"
-        if temporal is None and not options and not weights.is_file() and pickle.is_file():
+        if temporal.empty and not weights.is_file() and pickle.is_file():
             raise ModelError(
                 f"'{folder}' has its weights as a pickle only, which could hold code; "
                 f"run olmv models convert {pickle} -o DIR once, then use DIR"
             )
-        return super().load(config, folder, name=name, temporal=temporal, options=options)
+        return super().load(config, folder, name=name, temporal=temporal)
 
     def sizes(self, config: Mapping[str, Any], folder: Path) -> XClipConfig:
         return XClipConfig.from_hf(config["architecture"])
