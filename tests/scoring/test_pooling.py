@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from olmv.labels.label import Label
 from olmv.labels.texts import build_texts
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring import pooling as pooling_module
 from olmv.scoring.options import FRAME_POOLINGS, POOLINGS, FramePooling, Pooling
 from olmv.scoring.pooling import (

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olmv.errors import OutputError, UsageError, VocabularyError
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.label import Label
+from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.scaling import Platt
 from olmv.scoring.thresholds import (
