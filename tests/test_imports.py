@@ -59,3 +59,30 @@ def test_imports_run_downwards() -> None:
     done = subprocess.run([lint, "--no-cache"], cwd=REPO, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 kept, 0 broken" in done.stdout
+
+
+def test_rooms_and_files_stay_small() -> None:
+    """A room has at most 16 modules at one level, and no file is over 350 lines: else it is time to part it."""
+    package = REPO / "olmv"
+    rooms: dict[Path, list[str]] = {}
+    for file in package.rglob("*.py"):
+        rooms.setdefault(file.parent, []).append(file.name)
+        lines = len(file.read_text(encoding="utf-8").splitlines())
+        assert lines <= 350, f"{file.relative_to(REPO)} has {lines} lines"
+    for room, names in rooms.items():
+        modules = [name for name in names if name != "__init__.py"]
+        assert len(modules) <= 16, f"{room.relative_to(REPO)} has {len(modules)} modules"
+        assert "__init__.py" in names, f"{room.relative_to(REPO)} is no package"
+
+
+def test_there_are_no_circles() -> None:
+    """No module imports another that imports it, at whatever depth; imports for types alone do not count."""
+    import grimp
+
+    graph = grimp.build_graph("olmv", exclude_type_checking_imports=True, cache_dir=None)
+    circles = []
+    for module in sorted(graph.modules):
+        for other in graph.find_modules_directly_imported_by(module):
+            if module != other and graph.chain_exists(importer=other, imported=module):
+                circles.append(f"{module} <-> {other}")
+    assert circles == []

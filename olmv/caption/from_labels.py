@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.label import Label
+from olmv.labels.vocabulary import Vocabulary
 from olmv.moji.world import object_names, scene_labels
 from olmv.predictions import VideoPrediction
 

@@ -13,8 +13,9 @@ from olmv.describe.from_wordnet import write_attributes
 from olmv.describe.questions import Answer, Questions, ask
 from olmv.errors import LLMUnavailableError, UsageError
 from olmv.io.atomic import check_writable
+from olmv.labels.label import Label
 from olmv.labels.quality import Gate
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.types import ChatModel, Generation
 from olmv.progress import JobListener
 

@@ -18,7 +18,8 @@ from olmv.describe.questions import Answer
 from olmv.errors import OutputError
 from olmv.io.journal import JsonlJournal
 from olmv.labels.attributes import AttributeBook, BookEntry, write_book
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.label import Label
+from olmv.labels.vocabulary import Vocabulary
 
 __all__ = ["PARTIAL", "Draft", "attributes_sha256"]
 

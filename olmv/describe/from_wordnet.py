@@ -3,8 +3,9 @@
 from collections.abc import Generator, Sequence
 
 from olmv.describe.questions import Answer
+from olmv.labels.label import Label
 from olmv.labels.quality import Gate
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.labels.wordnet.phrases import PhraseWriter
 from olmv.labels.wordnet.readings import Reading, Term, read_label
 from olmv.labels.wordnet.senses import choose_senses

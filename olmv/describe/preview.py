@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from olmv.describe.questions import Questions
-from olmv.labels.vocabulary import Label
+from olmv.labels.label import Label
 from olmv.llm.types import ChatModel, Generation, Message
 
 __all__ = ["Preview", "preview"]

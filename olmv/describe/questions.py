@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from olmv.errors import UsageError
+from olmv.labels.label import MAX_LABEL_CHARS, Label, clean_text
 from olmv.labels.quality import Gate, parse_answer
-from olmv.labels.vocabulary import MAX_LABEL_CHARS, Label, clean_text
 from olmv.llm import ask as llm
 from olmv.llm.prompts import Prompt
 from olmv.llm.types import ChatModel, Generation, Message

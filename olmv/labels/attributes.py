@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from olmv.errors import VocabularyError
 from olmv.io.atomic import write_atomic
 from olmv.io.paths import read_text
-from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, check_count, clean_text
+from olmv.labels.label import MAX_ATTRIBUTE_CHARS, MAX_LABEL_CHARS, check_count, clean_text
 
 __all__ = ["FORMAT", "AttributeBook", "BookEntry", "load_document", "one_line", "write_book"]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from olmv.errors import VocabularyError
 from olmv.io.paths import read_text
+from olmv.labels.label import Label
 from olmv.labels.lists import WIDE_MARKS, parse_list
-from olmv.labels.vocabulary import Label
 
 __all__ = ["dump", "load"]
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from olmv.errors import VocabularyError
+from olmv.labels.label import MAX_ATTRIBUTE_CHARS, Label, clean_text
 from olmv.labels.templates import apply
-from olmv.labels.vocabulary import MAX_ATTRIBUTE_CHARS, Label, Vocabulary, clean_text
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.answers import first_json
 
 __all__ = ["MAX_WORDS", "MIN_WORDS", "Gate", "TextLimit", "normalized", "parse_answer", "tidy"]

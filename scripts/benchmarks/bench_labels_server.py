@@ -44,8 +44,9 @@ def timed_run(
     """
     from olmv.describe.book import describe_labels
     from olmv.describe.questions import Questions
+    from olmv.labels.label import Label
     from olmv.labels.quality import Gate
-    from olmv.labels.vocabulary import Label, Vocabulary
+    from olmv.labels.vocabulary import Vocabulary
     from olmv.llm.open import open_chat
     from olmv.llm.prompts import load_prompt
     from olmv.llm.types import Generation

@@ -19,8 +19,9 @@ from olmv.caption.from_labels import (
     with_article,
     words_from,
 )
+from olmv.labels.label import MAX_LABEL_CHARS, clean_text
 from olmv.labels.texts import build_texts
-from olmv.labels.vocabulary import MAX_LABEL_CHARS, Vocabulary, clean_text
+from olmv.labels.vocabulary import Vocabulary
 from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import MOTIONS, object_names, sample_scene, scene_labels

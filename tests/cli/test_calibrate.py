@@ -11,7 +11,8 @@ from scipy.special import expit
 from olmv.cli import app as commands
 from olmv.cli import calibrate
 from olmv.io.prediction_rows import write_rows
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.label import Label
+from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.thresholds import Thresholds
 

@@ -13,8 +13,9 @@ from olmv.describe.book import describe_labels, waiting_labels
 from olmv.describe.preview import preview
 from olmv.describe.questions import Answer, Questions, ask
 from olmv.errors import LLMUnavailableError, UsageError, VocabularyError
+from olmv.labels.label import Label
 from olmv.labels.quality import Gate
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.ask import ERRORS_IN_A_ROW
 from olmv.llm.prompts import load_prompt
 from olmv.llm.types import Completion, Generation

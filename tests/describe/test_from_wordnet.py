@@ -11,8 +11,9 @@ from olmv.describe.book import describe_from_wordnet
 from olmv.describe.from_wordnet import write_attributes
 from olmv.describe.questions import Answer
 from olmv.errors import UsageError, VocabularyError
+from olmv.labels.label import Label
 from olmv.labels.quality import Gate, TextLimit
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.labels.wordnet.glosses import phrase
 from olmv.labels.wordnet.store import wordnet
 

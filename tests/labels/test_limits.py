@@ -7,7 +7,8 @@ import pytest
 
 from olmv.errors import ModelError, VocabularyError
 from olmv.labels.attributes import AttributeBook
-from olmv.labels.vocabulary import MAX_TEXTS, Label, Vocabulary
+from olmv.labels.label import MAX_TEXTS, Label
+from olmv.labels.vocabulary import Vocabulary
 from olmv.models.storage.label_embeddings import LabelEmbeddings
 
 

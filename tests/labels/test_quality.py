@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olmv.labels.label import Label
 from olmv.labels.quality import MAX_WORDS, Gate, TextLimit, count_words, normalized, parse_answer, tidy
 from olmv.labels.templates import resolve
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(
     [

@@ -3,9 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.errors import VocabularyError
+from olmv.labels.label import Label
 from olmv.labels.templates import DEFAULT_TEMPLATES, TEMPLATE_SETS, apply, resolve
 from olmv.labels.texts import build_texts
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 
 
 def test_open_vclip_templates_as_published() -> None:

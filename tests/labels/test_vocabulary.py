@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from olmv.errors import OutputError, VocabularyError
 from olmv.labels.attributes import AttributeBook
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.label import Label
+from olmv.labels.vocabulary import Vocabulary
 
 in_tmp_path = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

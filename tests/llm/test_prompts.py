@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from olmv.describe.questions import Questions
 from olmv.errors import UsageError
+from olmv.labels.label import Label
 from olmv.labels.quality import Gate, parse_answer
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.prompts import Prompt, load_prompt, shipped_prompts
 
 GOOD = {

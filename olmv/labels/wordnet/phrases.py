@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
+from olmv.labels.label import Label
 from olmv.labels.quality import MAX_WORDS, MIN_WORDS, count_words, tidy
-from olmv.labels.vocabulary import Label
 from olmv.labels.wordnet.fame import fame, has_name, known_lemma, well_known
 from olmv.labels.wordnet.glosses import phrase
 from olmv.labels.wordnet.meanings import Meaning, overlap

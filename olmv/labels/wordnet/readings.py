@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from olmv.labels.vocabulary import Label
+from olmv.labels.label import Label
 from olmv.labels.wordnet.store import Sense, Synset, WordNet
 from olmv.labels.wordnet.words import FUNCTION_WORDS, PREPOSITIONS, tokens_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from olmv.labels.vocabulary import Label
+from olmv.labels.label import Label
 from olmv.labels.wordnet.readings import Reading, read, read_label
 from olmv.labels.wordnet.store import wordnet
 from olmv.labels.wordnet.words import spelled_out, stem
