@@ -14,8 +14,8 @@ from torch import Tensor
 
 from olmv.models.registry import load_model
 from olmv.models.xclip.network import XClip
-from tests.models.test_xclip_keys import WIDE, as_the_authors_write, randomised
 from tests.models.xclip_folders import hf_folder
+from tests.models.xclips import WIDE, as_the_authors_write, random_xclip
 
 TINY_CLIP: dict[str, Any] = {
     "embed_dim": 32,
@@ -93,7 +93,7 @@ def yacs() -> Iterator[None]:
 
 def write_authors_xclip(path: Path, *, prefix: str = "", zipped: bool = True) -> tuple[Path, XClip]:
     """As the authors' training script writes, with the pickled config of theirs; and the model that it holds."""
-    model = randomised(AUTHORS_XCLIP)
+    model = random_xclip(AUTHORS_XCLIP)
     config = {
         "DATA": {"ROOT": "", "NUM_FRAMES": AUTHORS_XCLIP.frames, "PIPELINES": [("Resize", (-1, 256))]},
         "MODEL": {"ARCH": "ViT-B/32", "RESUME": None, "MIT": {"LAYERS": 1, "SPANS": (1, 2)}},
@@ -129,8 +129,3 @@ def write_hf_xclip(folder: Path, *, pickled: bool = False, preprocessor: Mapping
 def loaded(folder: Path) -> Any:
     """What was converted, in float32 on the CPU."""
     return load_model(folder, device="cpu", dtype="float32")
-
-
-def equal(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
-    """Bit for bit."""
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)

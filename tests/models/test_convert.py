@@ -10,17 +10,10 @@ from safetensors import SafetensorError
 from olmv.errors import InputError, ModelError, OutputError, UsageError
 from olmv.models.convert.convert import convert
 from olmv.models.xclip.model import XClipModel, authors_preprocess
-from tests.models.published import (
-    AUTHORS_XCLIP,
-    clip_state,
-    equal,
-    loaded,
-    write_authors_xclip,
-    write_hf_xclip,
-    write_swa,
-)
-from tests.models.test_xclip_network import our_xclip
+from tests.models.published import AUTHORS_XCLIP, clip_state, loaded, write_authors_xclip, write_hf_xclip, write_swa
+from tests.models.weights import equal
 from tests.models.xclip_folders import SPOKEN
+from tests.models.xclips import our_xclip
 
 
 @pytest.mark.parametrize(("prefix", "zipped"), [("", True), ("module.", True), ("", False)])

@@ -4,34 +4,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from olmv.errors import ModelError
 from olmv.models.clip.interpolation import interpolate
+from tests.models.weights import equal, weights
 
 RATIOS = st.floats(0, 1, width=32)
-
-
-def weights(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    random = torch.Generator().manual_seed(seed)
-    return {
-        "a": torch.randn(3, 4, generator=random).to(dtype),
-        "b": (torch.randn(5, generator=random) * 1e4).to(dtype),
-        "gate": torch.randn((), generator=random).to(dtype),
-    }
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return all(torch.equal(a[name], b[name]) for name in a) and set(a) == set(b)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_the_ends_are_exact_copies(dtype: torch.dtype) -> None:
     original, tuned = weights(0, dtype), weights(1, dtype)
-    assert same(interpolate(original, tuned, 1), original)
-    assert same(interpolate(original, tuned, 0), tuned)
+    assert equal(interpolate(original, tuned, 1), original)
+    assert equal(interpolate(original, tuned, 0), tuned)
     interpolate(original, tuned, 1)["a"].zero_()
-    assert same(original, weights(0, dtype))
+    assert equal(original, weights(0, dtype))
     assert interpolate(original, tuned, 0.5)["a"].dtype == dtype
 
 

@@ -21,15 +21,8 @@ from olmv.models.storage.checkpoints import sha256_of
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
 from tests.models.kinds import clips
-from tests.models.published import (
-    TINY_CLIP,
-    clip_state,
-    equal,
-    loaded,
-    write_clip,
-    write_epoch,
-    write_swa,
-)
+from tests.models.published import TINY_CLIP, clip_state, loaded, write_clip, write_epoch, write_swa
+from tests.models.weights import equal
 from tests.support.tiny import tiny_model
 
 State = dict[str, Tensor]

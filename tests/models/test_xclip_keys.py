@@ -9,84 +9,11 @@ from torch import Tensor
 from olmv.errors import ModelError
 from olmv.models.xclip.keys import config_of_authors, from_authors_state, from_hf_state
 from olmv.models.xclip.network import XClip, XClipConfig
-from tests.models.test_xclip_network import TINY_XCLIP, hf_xclip, xclip_inputs
-
-# heads of 64, as the authors' code has them
-WIDE = XClipConfig(
-    image_size=24, patch_size=8, vision_width=128, vision_layers=2, vision_heads=2, text_width=64, text_layers=3,
-    text_heads=1, vocab_size=50, context_length=10, embed_dim=192, frames=5, mit_layers=2, mit_heads=3,
-    prompt_layers=2, prompt_heads=3,
-)  # fmt: skip
-
-
-def as_the_authors_write(model: XClip) -> dict[str, Tensor]:
-    """The names in the authors' code (VideoX/X-CLIP/models) and CLIP's, spelled out and not by any rule of ours."""
-    out: dict[str, Tensor] = {}
-
-    def both(name: str, module: Any) -> None:
-        out[f"{name}.weight"], out[f"{name}.bias"] = module.weight, module.bias
-
-    def attention(name: str, module: Any) -> None:
-        out[f"{name}.in_proj_weight"], out[f"{name}.in_proj_bias"] = module.qkv.weight, module.qkv.bias
-        both(f"{name}.out_proj", module.out)
-
-    def block(name: str, module: Any) -> None:
-        attention(f"{name}.attn", module.attn)
-        both(f"{name}.ln_1", module.ln_1)
-        both(f"{name}.ln_2", module.ln_2)
-        both(f"{name}.mlp.c_fc", module.mlp.fc)
-        both(f"{name}.mlp.c_proj", module.mlp.proj)
-
-    out["visual.class_embedding"] = model.visual.class_token
-    out["visual.positional_embedding"] = model.visual.positions
-    out["visual.proj"] = model.visual.proj.weight.T
-    out["visual.conv1.weight"] = model.visual.patches.weight
-    both("visual.ln_pre", model.visual.ln_pre)
-    both("visual.ln_post", model.visual.ln_post)
-    for i, layer in enumerate(model.visual.blocks):
-        name = f"visual.transformer.resblocks.{i}"
-        block(name, layer)
-        both(f"{name}.message_fc", layer.message_fc)
-        both(f"{name}.message_ln", layer.message_ln)
-        attention(f"{name}.message_attn", layer.message_attn)
-    for i, layer in enumerate(model.textual.blocks):
-        block(f"transformer.resblocks.{i}", layer)
-    out["token_embedding.weight"] = model.textual.tokens.weight
-    out["positional_embedding"] = model.textual.positions
-    both("ln_final", model.textual.ln_final)
-    out["text_projection"] = model.textual.proj.weight.T
-    out["logit_scale"] = model.log_scale
-    out["mit.positional_embedding"] = model.integration.positions
-    for i, layer in enumerate(model.integration.blocks):
-        block(f"mit.resblocks.{i}", layer)
-    both("prompts_visual_ln", model.prompting.ln_patches)
-    out["prompts_visual_proj"] = model.prompting.proj_patches.weight.T
-    both("prompts_generator.norm", model.prompting.ln_context)
-    out["prompts_generator.alpha"] = model.prompting.alpha
-    for i, layer in enumerate(model.prompting.layers):
-        name = f"prompts_generator.decoder.{i}"
-        cross: Any = layer.cross_attn
-        out[f"{name}.cross_attn.q_proj.weight"] = cross.q.weight
-        out[f"{name}.cross_attn.k_proj.weight"], out[f"{name}.cross_attn.v_proj.weight"] = cross.kv.weight.chunk(2)
-        both(f"{name}.cross_attn.proj", cross.out)
-        both(f"{name}.norm1", layer.ln_1)
-        both(f"{name}.norm3", layer.ln_2)
-        both(f"{name}.mlp.0", layer.mlp.fc)
-        both(f"{name}.mlp.3", layer.mlp.proj)
-    return {name: tensor.detach().clone() for name, tensor in out.items()}
-
-
-def randomised(config: XClipConfig) -> XClip:
-    torch.manual_seed(1)
-    model = XClip(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter))
-    return model.eval()
+from tests.models.xclips import TINY_XCLIP, WIDE, as_the_authors_write, hf_xclip, random_xclip, xclip_inputs
 
 
 def test_the_authors_weights_come_back_exactly() -> None:
-    model = randomised(WIDE)
+    model = random_xclip(WIDE)
     authors = as_the_authors_write(model)
     config = config_of_authors(authors)
     assert config == WIDE
@@ -125,7 +52,7 @@ Reader = Callable[[dict[str, Any], XClipConfig], dict[str, Tensor]]
 def side(request: pytest.FixtureRequest) -> tuple[Reader, dict[str, Any], XClipConfig]:
     if request.param == "hf":
         return from_hf_state, dict(hf_xclip(TINY_XCLIP).state_dict()), TINY_XCLIP
-    return from_authors_state, dict(as_the_authors_write(randomised(WIDE))), WIDE
+    return from_authors_state, dict(as_the_authors_write(random_xclip(WIDE))), WIDE
 
 
 def test_half_precision_becomes_float32(side: tuple[Reader, dict[str, Any], XClipConfig]) -> None:

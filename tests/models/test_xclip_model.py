@@ -21,8 +21,8 @@ from olmv.models.storage.saving import save_pretrained
 from olmv.models.xclip.model import XClipModel, authors_preprocess, hf_preprocess
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
-from tests.models.test_xclip_network import our_xclip
 from tests.models.xclip_folders import SPOKEN, hf_folder, tiny_xclip
+from tests.models.xclips import our_xclip
 from tests.support.samples import write_clip
 
 LABELS = ["riding a bike", "dog", "Apply Eye Makeup"]

@@ -13,70 +13,7 @@ from torch.nn.functional import normalize
 from olmv.errors import ModelError
 from olmv.models.xclip.keys import from_hf_state
 from olmv.models.xclip.network import XClip, XClipConfig
-
-TINY_XCLIP = XClipConfig(
-    image_size=32, patch_size=8, vision_width=48, vision_layers=2, vision_heads=3, text_width=32, text_layers=2,
-    text_heads=4, vocab_size=99, context_length=12, embed_dim=16, frames=4, mit_heads=2, prompt_heads=4,
-)  # fmt: skip
-XCLIP_SHAPES = {
-    "tiny, 8 frames": replace(TINY_XCLIP, frames=8),
-    "tiny, 16 frames, deeper": replace(TINY_XCLIP, frames=16, mit_layers=2, prompt_layers=3, text_layers=1),
-    "tiny, one frame, one prompt layer": replace(TINY_XCLIP, frames=1, prompt_layers=1),
-    "base/32 of two layers": replace(XClipConfig(), vision_layers=2, text_layers=2, vocab_size=999),
-}
-
-
-def hf_config(config: XClipConfig) -> Any:
-    import olmv  # noqa: F401  before transformers: see olmv._torchvision_guard
-
-    transformers = pytest.importorskip("transformers")
-    c = config
-    return transformers.XCLIPConfig(
-        text_config={
-            "vocab_size": c.vocab_size, "hidden_size": c.text_width, "intermediate_size": 4 * c.text_width,
-            "num_hidden_layers": c.text_layers, "num_attention_heads": c.text_heads,
-            "max_position_embeddings": c.context_length,
-        },
-        vision_config={
-            "image_size": c.image_size, "patch_size": c.patch_size, "hidden_size": c.vision_width,
-            "intermediate_size": 4 * c.vision_width, "num_hidden_layers": c.vision_layers,
-            "num_attention_heads": c.vision_heads, "num_frames": c.frames, "mit_hidden_size": c.embed_dim,
-            "mit_intermediate_size": 4 * c.embed_dim, "mit_num_hidden_layers": c.mit_layers,
-            "mit_num_attention_heads": c.mit_heads,
-        },
-        projection_dim=c.embed_dim, prompt_layers=c.prompt_layers, prompt_alpha=c.prompt_alpha,
-        prompt_num_attention_heads=c.prompt_heads,
-    )  # fmt: skip
-
-
-def hf_xclip(config: XClipConfig, seed: int = 0) -> Any:
-    """transformers' model of these sizes with every weight moved, and prompting strong enough to see."""
-    described = hf_config(config)
-    from transformers import XCLIPModel
-
-    torch.manual_seed(seed)
-    model = XCLIPModel(described).eval()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.startswith("prompts_generator.decoder") and parameter.ndim == 2:
-                parameter.mul_(0.1)  # transformers starts these at deviation 1: a softmax that multiplies all rounding
-            parameter.add_(torch.randn_like(parameter), alpha=0.5 if name.endswith("alpha") else 0.05)
-    return model
-
-
-def our_xclip(config: XClipConfig, seed: int = 0) -> XClip:
-    model = XClip(config)
-    model.load_state_dict(from_hf_state(hf_xclip(config, seed).state_dict(), config))
-    return model.eval()
-
-
-def xclip_inputs(config: XClipConfig, videos: int, texts: int, length: int = 9) -> tuple[Tensor, Tensor]:
-    """Frames [B, T, 3, S, S]; ids [K, L] that end at different places and are padded with 0."""
-    frames = torch.randn(videos, config.frames, 3, config.image_size, config.image_size)
-    ids = torch.randint(1, config.vocab_size - 1, (texts, length))
-    for row, end in enumerate(torch.randint(2, length, (texts,)).tolist()):
-        ids[row, end], ids[row, end + 1 :] = config.vocab_size - 1, 0
-    return frames, ids
+from tests.models.xclips import TINY_XCLIP, XCLIP_SHAPES, hf_config, hf_xclip, our_xclip, xclip_inputs
 
 
 @pytest.mark.parametrize("name", XCLIP_SHAPES)

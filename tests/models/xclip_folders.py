@@ -6,7 +6,7 @@ from typing import Any
 
 from olmv.models.xclip.model import XClipModel, authors_preprocess
 from olmv.models.xclip.network import XClipConfig
-from tests.models.test_xclip_network import TINY_XCLIP, hf_xclip, our_xclip
+from tests.models.xclips import TINY_XCLIP, hf_xclip, our_xclip
 
 # CLIP's own tokenizer needs its whole vocabulary
 SPOKEN = replace(TINY_XCLIP, vocab_size=49408, context_length=77)

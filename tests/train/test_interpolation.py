@@ -12,7 +12,7 @@ from torch.func import functional_call
 from olmv.errors import ModelError
 from olmv.models.clip.interpolation import interpolate
 from olmv.train.weight_interpolation import InterpolatedWeights, WeightAverage, distance_to
-from tests.models.test_interpolation import same, weights
+from tests.models.weights import equal, weights
 
 RATIOS = st.floats(0, 1, width=32)
 
@@ -78,10 +78,10 @@ def test_weights_come_back_bit_for_bit() -> None:
 
     with pytest.raises(RuntimeError, match="in the loss"):
         fail()
-    assert same({k: v.detach() for k, v in named.items()}, before)
+    assert equal({k: v.detach() for k, v in named.items()}, before)
     with iwr.at(0.1):
         pass
-    assert same({k: v.detach() for k, v in named.items()}, before)
+    assert equal({k: v.detach() for k, v in named.items()}, before)
 
 
 def test_one_copy_is_kept() -> None:
