@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from olmv import AttributeBook, Classifier, Thresholds, UsageError, Vocabulary, VocabularyError
+from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from olmv.predictions import VideoPrediction, round_significant
@@ -284,9 +285,14 @@ def test_a_pushed_model_comes_back_and_scores_the_same(predict: Any, classifier:
 
 
 def test_a_revision_names_a_model_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("olmv.classifier.load_model", lambda name, **_: asked.append(name) or tiny_model())
+    loaded: list[str] = []
+
+    def load(name: str, **_: object) -> VideoCLIP:
+        loaded.append(name)
+        return tiny_model()
+
+    monkeypatch.setattr("olmv.classifier.load_model", load)
     for name in ("me/pets", "hf:me/pets"):
         Classifier.from_pretrained(name, revision="v1")
     Classifier.from_pretrained("olmv-mini")
-    assert asked == ["hf:me/pets@v1", "hf:me/pets@v1", "olmv-mini"]
+    assert loaded == ["hf:me/pets@v1", "hf:me/pets@v1", "olmv-mini"]

@@ -10,7 +10,7 @@ import torch
 
 import olmv
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.registry import load_model
+from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import MOTIONS, object_names, sample_scene
 
@@ -31,8 +31,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def predictions(own_cache: None) -> dict[str, olmv.VideoPrediction]:
     vocabulary = olmv.Vocabulary.load(CLIPS / "labels.txt")
     classifier = olmv.Classifier.from_pretrained("olmv-mini")
-    found = classifier.predict(sorted(CLIPS.glob("*.mp4")), vocabulary, frame_pooling="softmax")
-    return {Path(p.video).name: p for p in found}
+    predictions = classifier.predict(sorted(CLIPS.glob("*.mp4")), vocabulary, frame_pooling="softmax")
+    return {Path(prediction.video).name: prediction for prediction in predictions}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_decisions_at_one_half_are_mostly_right(
 
 
 def embed(model: VideoCLIP, count: int, names: tuple[str, ...]) -> tuple[torch.Tensor, list[int]]:
-    """Embeddings [B, D] of single objects in mid-clip, and which object each is."""
+    """Return embeddings [B, D] of single objects in mid-clip, and which object each is."""
     scenes = [
         sample_scene(4242, i, names=names, counts=(1,), motions=("moving left",), pairings="all") for i in range(count)
     ]
@@ -79,21 +79,21 @@ def embed(model: VideoCLIP, count: int, names: tuple[str, ...]) -> tuple[torch.T
 
 
 def test_fresh_drawings_of_seen_objects_are_known_among_all() -> None:
-    model, names = load_model("olmv-mini"), object_names("seen")
+    model, names = load_video_clip("olmv-mini"), object_names("seen")
     frames, which = embed(model, 100, names)
     best = (frames @ model.encode_texts(names).T).argmax(-1)
     assert (best == torch.tensor(which)).float().mean() >= 0.7
 
 
 def test_objects_never_drawn_are_known_better_than_by_chance() -> None:
-    model, names = load_model("olmv-mini"), object_names("unseen")
+    model, names = load_video_clip("olmv-mini"), object_names("unseen")
     frames, which = embed(model, 300, names)
     best = (frames @ model.encode_texts(names).T).argmax(-1)
     assert (best == torch.tensor(which)).float().mean() >= 3 / len(names)
 
 
 def test_motions_are_told_apart_and_backwards_is_the_other_way() -> None:
-    model, ways = load_model("olmv-mini"), ("moving left", "moving right", "moving up", "moving down")
+    model, ways = load_video_clip("olmv-mini"), ("moving left", "moving right", "moving up", "moving down")
     scenes = [
         sample_scene(4243, i, names=object_names("seen"), counts=(1,), motions=ways, pairings="all") for i in range(60)
     ]
@@ -110,7 +110,7 @@ def test_motions_are_told_apart_and_backwards_is_the_other_way() -> None:
 
 
 def test_synonyms_are_near_their_words() -> None:
-    model = load_model("olmv-mini")
+    model = load_video_clip("olmv-mini")
     cosine = model.encode_texts(["automobile", "car", "banana"]) @ model.encode_texts(["automobile"]).T
     assert cosine[1] > cosine[2] + 0.2
 

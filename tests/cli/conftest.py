@@ -51,7 +51,7 @@ def olmv(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
     return run
 
 
-def start(*arguments: str, cwd: Path, **options: object) -> "subprocess.Popen[str]":
+def start(*arguments: str, cwd: Path, preexec_fn: Callable[[], object] | None = None) -> "subprocess.Popen[str]":
     """Run the command line in a process of its own."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
@@ -60,5 +60,5 @@ def start(*arguments: str, cwd: Path, **options: object) -> "subprocess.Popen[st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,  # type: ignore[call-overload]
+        preexec_fn=preexec_fn,
     )

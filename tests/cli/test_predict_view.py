@@ -14,7 +14,7 @@ from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPredict
 from olmv.scoring.explain import Explanation, FrameContribution, TextContribution
 
 
-def prediction(video: str = "a.mp4", error: str | None = None, **probabilities: float) -> VideoPrediction:
+def prediction(video: str = "a.mp4", error: str | None = None, /, **probabilities: float) -> VideoPrediction:
     return VideoPrediction(
         video=video,
         status="error" if error else "ok",
@@ -47,7 +47,7 @@ def test_table_on_a_terminal(screen: io.StringIO) -> None:
     with view() as shown:
         shown.started(total=2, done=0)
         shown.predicted(prediction(dog=0.9, rain=0.1, guitar=0.7))
-        shown.predicted(prediction("b.mp4", error="no frame can be decoded"))
+        shown.predicted(prediction("b.mp4", "no frame can be decoded"))
         shown.finished(PredictSummary(total=2, earlier=0, ok=1, failed=1, seconds=2.0))
     text = screen.getvalue()
     assert "labels (green: positive)" in text
@@ -89,8 +89,12 @@ def test_text_progress_comes_and_goes(screen: io.StringIO) -> None:
     with view() as shown:
         shown.started(total=1, done=0)
         shown.advanced(512, 1024, stage="label texts")
-        assert "label texts" in screen.getvalue() or shown._texts is not None
+        assert "label texts" in screen.getvalue()
         shown.advanced(1024, 1024, stage="label texts")
+        screen.seek(0)
+        screen.truncate()
+    assert "videos" in screen.getvalue()
+    assert "label texts" not in screen.getvalue()
 
 
 def test_plain_progress_is_rare(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

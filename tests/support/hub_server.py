@@ -75,17 +75,17 @@ class HubServer:
         return self.repos[repo].refs[revision]
 
     def add(self, repo: str, files: dict[str, bytes], *, branch: str = "main", **options: Any) -> str:
-        """A commit that adds these files, in a repository that is made if need be; returns the commit."""
+        """Commit these files, to a repository that is made if need be; return the commit."""
         with self._lock:
             self.repos.setdefault(repo, Repo(**options))
             return self.commit(repo, branch, files, [])
 
     def commit(self, repo: str, branch: str, files: dict[str, bytes], deleted: list[str]) -> str:
-        """The branch's files and these."""
+        """Commit the branch's files and these; return the commit."""
         refs = self.repos[repo].refs
         content = hashlib.sha1(repr((branch, sorted(files), len(self.messages), refs)).encode() + os.urandom(8))
-        made = content.hexdigest()
-        folder = self.root / repo / made
+        commit = content.hexdigest()
+        folder = self.root / repo / commit
         if branch in refs:
             shutil.copytree(self.root / repo / refs[branch], folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,8 @@ class HubServer:
             (folder / name).write_bytes(data)
         for name in deleted:
             (folder / name).unlink()
-        refs[branch] = made
-        return made
+        refs[branch] = commit
+        return commit
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,11 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(f"{self.command} {path}")
         self.hub.agents.add(self.headers.get("User-Agent", ""))
         if self.hub.answer_all is not None:
-            return self._error(self.hub.answer_all[0], "", self.hub.answer_all[1])
+            self._error(self.hub.answer_all[0], "", self.hub.answer_all[1])
+            return
         for pattern, method in _ROUTES.items():
-            if found := re.fullmatch(pattern, path):
-                return getattr(self, method)(body, **{k: unquote(v) for k, v in found.groupdict().items() if v})
-        return self._error(404, "", f"no such page: {path}")
+            if match := re.fullmatch(pattern, path):
+                getattr(self, method)(body, **{k: unquote(v) for k, v in match.groupdict().items() if v})
+                return
+        self._error(404, "", f"no such page: {path}")
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
