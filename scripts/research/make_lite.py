@@ -27,8 +27,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.lite.towers import LiteTowers
 from olmv.models.lite.config import LiteConfig
+from olmv.models.lite.towers import LiteTowers
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
 from scripts.research.lite_words import Taxonomy, lessons

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from olmv.models.mini.towers import MiniTowers
 from olmv.models.mini.network import MiniConfig, MiniTextTower
+from olmv.models.mini.towers import MiniTowers
 from olmv.moji.world import object_names, sample_scene, scene_labels
 from scripts.research.mini_targets import Targets, Teacher, WordNet
-from scripts.research.train_mini import BF16Trainer, save
+from scripts.research.mini_trainer import BF16Trainer, save
 
 TEMPLATES = ("a video of {}.", "a photo of {}.", "a video of a {}.", "a picture of the {}.", "{} in a video")
 # how often a text of each kind is drawn
