@@ -72,31 +72,31 @@ class VideoModel(nn.Module):
     @property
     @abstractmethod
     def embed_dim(self) -> int:
-        """D."""
+        """Return D, the dimension of the embeddings."""
 
     @property
     @abstractmethod
     def context_length(self) -> int:
-        """Tokens that the text tower reads, special ones included."""
+        """Return how many tokens the text tower reads, special ones included."""
 
     @property
     @abstractmethod
     def logit_scale(self) -> float:
-        """The factor on a cosine (already exponentiated)."""
+        """Return the factor on a cosine (already exponentiated)."""
 
     @property
     def logit_bias(self) -> float | None:
-        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against a background."""
+        """Return the bias of a sigmoid-trained model; None for softmax-trained CLIP, scored against a background."""
         return None
 
     @property
     def prompts_texts(self) -> bool:
-        """Whether the embeddings of texts depend on the video (`condition`), so that no bank of them serves all."""
+        """Tell whether the embeddings of texts depend on the video (`condition`), so that no bank serves all."""
         return False
 
     @property
     def default_frames(self) -> int:
-        """How many frames of a video to look at where nobody says."""
+        """Return how many frames of a video to look at where nobody says."""
         return self.frames or DEFAULT_FRAMES
 
     def check_frames(self, frames: int) -> None:
@@ -108,20 +108,20 @@ class VideoModel(nn.Module):
 
     @abstractmethod
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
-        """frames [B, T, 3, S, S], normalised pixels, mask [B, T] True for real frames, which come first -> B videos.
+        """Encode frames [B, T, 3, S, S], normalised pixels, mask [B, T] True for real frames -> B videos.
 
-        What a video gets does not depend on its padding.
+        Real frames come first. What a video gets does not depend on its padding.
         """
 
     @abstractmethod
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
-        """A texts -> [A, D] float32 on the CPU; L2-normalised, except where the model `prompts_texts`.
+        """Encode A texts -> [A, D] float32 on the CPU; L2-normalised, except where the model `prompts_texts`.
 
         Texts past `context_length` are cut.
         """
 
     def condition(self, texts: Tensor, context: Tensor) -> Tensor:
-        """texts [A, D] of `encode_texts`, context [N, D] of a `VideoEmbedding` -> [A, D], L2-normalised.
+        """Prompt texts [A, D] of `encode_texts`, context [N, D] of a `VideoEmbedding` -> [A, D], L2-normalised.
 
         Only of a model that `prompts_texts`.
         """
@@ -129,15 +129,15 @@ class VideoModel(nn.Module):
 
     @abstractmethod
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of every text before cutting, special tokens included."""
+        """Count the tokens of every text before cutting, special tokens included."""
 
     @abstractmethod
     def text_parameters(self) -> list[tuple[str, Tensor]]:
-        """Named weights of the text tower."""
+        """Return the named weights of the text tower."""
 
     @property
     def label_embeddings(self) -> LabelEmbeddings | None:
-        """Embeddings of labels that are not those of their names, such as from soft attributes.
+        """Return embeddings of labels that are not those of their names, such as from soft attributes.
 
         Setting raises ModelError where they are not of dimension D, or the model prompts its texts.
         """
@@ -173,11 +173,11 @@ class VideoModel(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of all weights but the scalars."""
+        """Return the dtype of all weights but the scalars."""
         return next(weight for weight in self.parameters() if weight.ndim).dtype
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """What `to`, `half`, `cuda` and the like call: scalars (scale, bias, gates) stay in float32.
+        """Do what `to`, `half`, `cuda` and the like ask for, but keep scalars (scale, bias, gates) in float32.
 
         bfloat16 has no number between 4.75 and 4.78, and the logarithm of SigLIP's scale is 4.765: its logits would be
         1.5 % off.
@@ -194,12 +194,12 @@ class VideoModel(nn.Module):
 
     @cached_property
     def fingerprint(self) -> str:
-        """A stable name for the weights of the text tower, for caches of text embeddings."""
+        """Return a stable name for the weights of the text tower, for caches of text embeddings."""
         facts = (self.embed_dim, self.context_length, self.dtype, *self.text_facts())
         return digest_weights(self.text_parameters(), *facts)[:32]
 
     def text_facts(self) -> tuple[object, ...]:
-        """What the text tower depends on besides its weights, such as its activation."""
+        """Return what the text tower depends on besides its weights, such as its activation."""
         return ()
 
     def __repr__(self) -> str:

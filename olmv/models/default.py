@@ -21,7 +21,7 @@ _FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def chosen_model(name: str | Path | None) -> tuple[str, str | None]:
-    """The model that a user named, here or in `OLMV_MODEL`, or else the default.
+    """Return the model that a user named, here or in `OLMV_MODEL`, or else the default.
 
     Returns:
         Its name; and a line for the user where it is not `DEFAULT_MODEL` but what ships in its place.
@@ -40,7 +40,7 @@ def chosen_model(name: str | Path | None) -> tuple[str, str | None]:
 
 @lru_cache(maxsize=1)
 def default_model() -> str:
-    """`DEFAULT_MODEL` where its weights are in the cache or the Hub has them for us, else olmv-lite.
+    """Return `DEFAULT_MODEL` where its weights are in the cache or the Hub has them for us, else olmv-lite.
 
     Takes at most some seconds; asked once in the life of a process, so that a run does not change its model half-way.
     """
@@ -61,14 +61,14 @@ def default_model() -> str:
 
 
 def drawings_note(name: str) -> str | None:
-    """The warning that every verb gives of a model that knows drawings, or None."""
+    """Return the warning that every verb gives of a model that knows drawings, or None."""
     if "olmv-mini" in name:
         return "olmv-mini knows drawings, not footage: on real video its answers mean nothing"
     return None
 
 
 def model_note(name: str) -> str | None:
-    """What a reader must know of a model before believing its figures, or None."""
+    """Return what a reader must know of a model before believing its figures, or None."""
     if "olmv-lite" in name:
         return "olmv-lite is small: it knows things and scenes better than actions, and nothing of faces or text"
     return drawings_note(name)

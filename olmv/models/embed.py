@@ -23,13 +23,13 @@ _CPU_STEP = 8
 
 
 def default_batch_size(model: VideoModel) -> int:
-    """Frames per forward pass: 64 on a GPU, 16 on a CPU."""
+    """Return the frames per forward pass: 64 on a GPU, 16 on a CPU."""
     return _CPU_STEP * 2 if model.device.type == "cpu" else 64
 
 
 @torch.inference_mode()
 def embed_clips(model: VideoModel, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
-    """The embeddings of several clips.
+    """Embed several clips.
 
     Args:
         model: any.
@@ -49,14 +49,14 @@ def embed_clips(model: VideoModel, pixels: Sequence[Tensor], *, batch_size: int 
 
 
 def video_vector(embedding: VideoEmbedding) -> Tensor:
-    """One vector [D] for a video, L2-normalised, on the CPU."""
+    """Return one vector [D] for a video, L2-normalised, on the CPU."""
     rows = embedding.rows
     mean = rows if rows.ndim == 1 else rows.mean(0)
     return normalize(mean.float(), dim=0).cpu()
 
 
 def _embed_packed(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -> list[VideoEmbedding]:
-    """For towers that look at one frame at a time: batches end anywhere."""
+    """Embed clips with a tower that looks at one frame at a time: batches end anywhere."""
     packed = torch.cat(list(pixels))
     step = _CPU_STEP if model.device.type == "cpu" else batch_size
     parts = []
@@ -69,13 +69,13 @@ def _embed_packed(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -
 
 
 def _encode_video(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:
-    """Features of one video, by itself: no padding, no mates."""
+    """Encode the features of one video, by itself: no padding, no mates."""
     frames = model.contextualise(features)
     return VideoEmbedding((model.pool_frames(frames) if model.yields_video_embedding else frames)[0].float())
 
 
 def _embed_together(model: VideoModel, pixels: Sequence[Tensor]) -> list[VideoEmbedding]:
-    """For models whose layers look at several frames."""
+    """Embed clips with a model whose layers look at several frames."""
     longest = max(len(part) for part in pixels)
     mask = torch.tensor([[frame < len(part) for frame in range(longest)] for part in pixels])
     padded = torch.stack([_fill_to(part, longest) for part in pixels])
@@ -84,7 +84,7 @@ def _embed_together(model: VideoModel, pixels: Sequence[Tensor]) -> list[VideoEm
 
 
 def _parts(pixels: Sequence[Tensor], batch_size: int) -> Iterator[Sequence[Tensor]]:
-    """As many clips at a time as `batch_size` frames hold when all are as long as the longest, at least one."""
+    """Yield as many clips at a time as `batch_size` frames hold when all are as long as the longest, at least one."""
     step = max(1, batch_size // max(len(part) for part in pixels))
     for first in range(0, len(pixels), step):
         yield pixels[first : first + step]
@@ -95,7 +95,7 @@ def _normalized(model: VideoModel, pixels: Tensor) -> Tensor:
 
 
 def _fill_to(pixels: Tensor, length: int) -> Tensor:
-    """[N, ...] -> [length, ...], black behind the frames there are."""
+    """Fill [N, ...] -> [length, ...], black behind the frames there are."""
     if len(pixels) == length:
         return pixels
     return torch.cat([pixels, pixels.new_zeros(length - len(pixels), *pixels.shape[1:])])

@@ -44,7 +44,7 @@ class TemporalChoice:
 
     @property
     def empty(self) -> bool:
-        """Whether neither a module nor an option is named."""
+        """Tell whether neither a module nor an option is named."""
         return self.name is None and not self.options
 
 
@@ -53,7 +53,7 @@ class Family(Protocol):
 
     @property
     def required_files(self) -> tuple[str, ...] | None:
-        """What a complete folder has beside config, weights and preprocessing; None where olmv does not write such."""
+        """Name the files of a folder beside config, weights and preprocessing; None where olmv does not write such."""
 
     def check(self, config: Mapping[str, Any], source: Path) -> None:
         """Raise ModelError where a field that this family needs is missing or of the wrong type.

@@ -170,7 +170,7 @@ def _fetched(name: str) -> Path:
 
 
 def _open_clip_name(text: str) -> OpenClipName:
-    """Raises ModelNotFoundError unless there can be such a model."""
+    """Parse a name of open_clip's; raise ModelNotFoundError unless there can be such a model."""
     name = OpenClipName.parse(text)
     open_clip_names.check_name(name, others=SHIPPED)
     return name

@@ -28,7 +28,7 @@ CHUNK = 512  # texts between two reports of progress; what a killed run loses at
 def encode_texts_cached(
     model: VideoModel, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
 ) -> Tensor:
-    """Embeddings [A, D] of `encode_texts`, float32 on the CPU: from the cache where they are there, else made and kept.
+    """Return the embeddings [A, D] of `encode_texts`, float32 on the CPU: cached ones read, others made and kept.
 
     Args:
         model: whose text tower encodes.
@@ -74,7 +74,7 @@ def _key(text: str) -> bytes:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """The cache, or None where it cannot be used (said once, in the log)."""
+    """Open the cache; None where it cannot be used (said once, in the log)."""
     connection = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

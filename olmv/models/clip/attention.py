@@ -12,7 +12,7 @@ _TIMM = ("Attention", "AttentionRope", "EvaAttention")
 
 
 def can_take_apart(attention: nn.Module) -> bool:
-    """Whether `project` and `finish` know this module: torch's, open_clip's or one of timm's attentions."""
+    """Tell whether `project` and `finish` know this module: torch's, open_clip's or one of timm's attentions."""
     if isinstance(attention, nn.MultiheadAttention):
         return attention.batch_first and attention.in_proj_weight is not None and attention.bias_k is None
     package, name = type(attention).__module__.partition(".")[0], type(attention).__name__
@@ -23,7 +23,7 @@ def can_take_apart(attention: nn.Module) -> bool:
 
 
 def project(a: Any, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """x [n, L, W] -> queries, keys, values, each [n, H, L, d], normalised and rotated as the tower does."""
+    """Project x [n, L, W] -> queries, keys, values, each [n, H, L, d], normalised and rotated as the tower does."""
 
     def split(y: Tensor) -> Tensor:
         return y.view(*y.shape[:2], a.num_heads, -1).transpose(1, 2)
@@ -45,7 +45,7 @@ def project(a: Any, x: Tensor, rope: Tensor | None) -> tuple[Tensor, Tensor, Ten
 
 
 def _rotate(a: Any, x: Tensor, rope: Tensor) -> Tensor:
-    """Rotary positions on the patch tokens; class and register tokens have none."""
+    """Rotate the patch tokens by their positions; class and register tokens have none."""
     from timm.layers import apply_rot_embed_cat
 
     first = a.num_prefix_tokens
@@ -54,7 +54,7 @@ def _rotate(a: Any, x: Tensor, rope: Tensor) -> Tensor:
 
 
 def finish(a: Any, y: Tensor, x: Tensor) -> Tensor:
-    """y [n, H, L, d], what attention gave for x [n, L, W] -> [n, L, W]."""
+    """Project y [n, H, L, d], what attention gave for x [n, L, W], back -> [n, L, W]."""
     if hasattr(a, "in_proj_weight"):
         if getattr(a, "head_scale", None) is not None:
             y = y * a.head_scale

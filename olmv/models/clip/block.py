@@ -20,7 +20,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
-        """x [B, N, D], padding [B, N] True where there is no token -> [B, N, D]."""
+        """Run x [B, N, D], padding [B, N] True where there is no token -> [B, N, D]."""
         h = self.ln_1(x)
         x = x + self.attn(h, h, h, key_padding_mask=padding, need_weights=False)[0]
         out: Tensor = x + self.mlp(self.ln_2(x))

@@ -53,7 +53,7 @@ class FrameGrouping:
 
     @contextmanager
     def frames(self, time: int, mask: Tensor | None = None) -> Iterator[None]:
-        """Within it, pictures come as [B * T, ...], clip by clip. mask [B, T], True for real frames."""
+        """Take pictures as [B * T, ...], clip by clip, while open. mask [B, T], True for real frames."""
         self.active = _Frames(time, mask)
         try:
             yield
@@ -61,26 +61,26 @@ class FrameGrouping:
             self.active = self.current = None
 
     def bind(self, tokens: Tensor) -> None:
-        """Called with the input of every block [B * T, N, W], before anything in the block runs."""
+        """Bind the grouping to the input of a block [B * T, N, W]; called before anything in the block runs."""
         if self.active is not None:
             tokens.olmv_grouping = self.active  # type: ignore[attr-defined]
         self.current = getattr(tokens, "olmv_grouping", None)
 
     @property
     def time(self) -> int:
-        """T."""
+        """Return T, the frames of a video."""
         return 1 if self.current is None else self.current.time
 
     @property
     def mask(self) -> Tensor | None:
-        """[B, T] True for real frames, or None when all are."""
+        """Return [B, T] True for real frames, or None when all are."""
         return None if self.current is None else self.current.mask
 
 
 def neighbour_attention(
     q: Tensor, k: Tensor, v: Tensor, *, time: int, mask: Tensor | None = None, edges: str = "zero"
 ) -> Tensor:
-    """Each frame attends to the tokens of frames t - 1, t and t + 1 (Open-VCLIP, arXiv 2302.00624, eq. 3).
+    """Attend from each frame to the tokens of t - 1, t and t + 1 (Open-VCLIP, arXiv 2302.00624, eq. 3).
 
     Args:
         q, k, v: [B * T, H, N, d], after projection; clip by clip.
@@ -125,7 +125,7 @@ class CrossFrameAttention(nn.Module):
         self.gives_pair = isinstance(attention, nn.MultiheadAttention)
 
     def forward(self, x: Tensor, *_: Any, rope: Tensor | None = None, **__: Any) -> Any:
-        """x [B * T, N, W] -> [B * T, N, W], in a pair with None where it stands for torch's own attention."""
+        """Run x [B * T, N, W] -> [B * T, N, W], in a pair with None where it stands for torch's own attention."""
         q, k, v = project(self, x, rope)
         mixed = neighbour_attention(q, k, v, time=self.grouping.time, mask=self.grouping.mask, edges=self.edges)
         out = finish(self, mixed, x)
@@ -149,7 +149,7 @@ class TemporalBranch(nn.Module):
         self.grouping = grouping
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B * T, N, W] -> [B * T, N, W]."""
+        """Run x [B * T, N, W] -> [B * T, N, W]."""
         time, mask = self.grouping.time, self.grouping.mask
         tokens, width = x.shape[1:]
         h = self.norm(x).view(-1, time, tokens, width)

@@ -15,7 +15,7 @@ __all__ = ["check_alike", "interpolate"]
 
 
 def interpolate(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
-    """ratio * original + (1 - ratio) * tuned, weight by weight, in float32.
+    """Compute ratio * original + (1 - ratio) * tuned, weight by weight, in float32.
 
     Exact at the ends: ratio 1 gives the original's bits, ratio 0 those of the tuned weights.
 
@@ -40,7 +40,7 @@ def interpolate(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], rat
 
 
 def check_alike(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> None:
-    """Raises ModelError, naming the first weight, unless both have the same names, shapes and dtypes."""
+    """Raise ModelError, naming the first weight, unless both have the same names, shapes and dtypes."""
     if missing := sorted(set(tuned) ^ set(original)):
         where = "the original" if missing[0] in tuned else "the tuned model"
         raise ModelError(

@@ -62,22 +62,22 @@ class VideoCLIP(VideoModel):
 
     @property
     def embed_dim(self) -> int:
-        """D."""
+        """Return D, the dimension of the embeddings."""
         return self.towers.embed_dim
 
     @property
     def context_length(self) -> int:
-        """Tokens that the text tower reads, special ones included."""
+        """Return how many tokens the text tower reads, special ones included."""
         return self.towers.context_length
 
     @property
     def logit_scale(self) -> float:
-        """The factor on a cosine (already exponentiated)."""
+        """Return the factor on a cosine (already exponentiated)."""
         return float(self.towers.logit_scale.detach())
 
     @property
     def logit_bias(self) -> float | None:
-        """The bias of a sigmoid-trained model; None for softmax-trained CLIP, which is scored against a background."""
+        """Return the bias of a sigmoid-trained model; None for softmax-trained CLIP, scored against a background."""
         bias = self.towers.logit_bias
         return None if bias is None else float(bias.detach())
 
@@ -93,21 +93,21 @@ class VideoCLIP(VideoModel):
 
     @property
     def yields_video_embedding(self) -> bool:
-        """Whether the temporal module makes one embedding a video, so that no frame pooling is left to do."""
+        """Tell whether the temporal module makes one embedding a video, so that no frame pooling is left to do."""
         return self.temporal == "attention"
 
     @property
     def mixes_frames(self) -> bool:
-        """Whether a frame's embedding depends on the other frames, so that a video is encoded as a whole."""
+        """Tell whether a frame's embedding depends on the other frames, so that a video is encoded as a whole."""
         return self.temporal == "transformer" or self.temporal in IN_TOWER
 
     @property
     def encodes_stills(self) -> bool:
-        """Whether the image tower looks at one frame at a time, so that frames of several videos can be packed."""
+        """Tell whether the image tower looks at one frame at a time, so that frames of several videos can be packed."""
         return self.temporal not in IN_TOWER
 
     def encode_stills(self, frames: Tensor, mask: Tensor | None = None) -> FrameFeatures:
-        """What the image tower gives; of a frozen tower it can be kept instead of computed again.
+        """Run the image tower over frames; of a frozen tower the result can be kept instead of computed again.
 
         Args:
             frames: [B, T, 3, S, S], normalised pixels.
@@ -127,27 +127,27 @@ class VideoCLIP(VideoModel):
         return FrameFeatures(embedded.view(batch, time, -1), cells.view(batch, time, *cells.shape[1:]))
 
     def contextualise(self, features: FrameFeatures, mask: Tensor | None = None) -> Tensor:
-        """What `encode_stills` gave, mask [B, T] True for real frames -> [B, R, D], L2-normalised; see `row_mask`."""
+        """Mix features of `encode_stills`, mask [B, T] True where real -> [B, R, D], L2-normalised; see `row_mask`."""
         frames = _unit(features.embeddings)
         return frames if self.context is None else _unit(self.context(frames, features.tokens, mask))
 
     def row_mask(self, mask: Tensor | None) -> Tensor | None:
-        """mask [B, T] of frames -> [B, R] of the rows that `encode_frames` gives.
+        """Turn mask [B, T] of frames -> [B, R] of the rows that `encode_frames` gives.
 
         R = T, one row a frame; R = 2T for a `transformer` that keeps the frames beside its own.
         """
         return mask if mask is None or not self.temporal_options.get("keep") else mask.repeat(1, 2)
 
     def encode_frames(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, 3, S, S], normalised pixels -> [B, R, D], L2-normalised, in the model's dtype; see `row_mask`.
+        """Encode frames [B, T, 3, S, S], normalised pixels -> [B, R, D], L2-normalised, in the model's dtype.
 
         mask [B, T] is True for real frames, which come first; padded frames influence no real one. Where the model
-        `mixes_frames`, an embedding already knows of the video's other frames.
+        `mixes_frames`, an embedding already knows of the video's other frames. For R see `row_mask`.
         """
         return self.contextualise(self.encode_stills(frames, mask), mask)
 
     def encode_video(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, 3, S, S], mask [B, T] True for real frames -> [B, D], L2-normalised."""
+        """Encode frames [B, T, 3, S, S], mask [B, T] True for real frames -> [B, D], L2-normalised."""
         return self.pool_frames(self.encode_frames(frames, mask), self.row_mask(mask))
 
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
@@ -158,12 +158,12 @@ class VideoCLIP(VideoModel):
         return [VideoEmbedding(video[there]) for video, there in zip(encoded.float(), real, strict=True)]
 
     def pool_frames(self, embeddings: Tensor, mask: Tensor | None = None) -> Tensor:
-        """What `encode_frames` gave [B, R, D], mask [B, R] -> [B, D], L2-normalised: mean, or that of `attention`."""
+        """Pool rows [B, R, D] of `encode_frames`, mask [B, R] -> [B, D], L2-normalised: by mean, or by `attention`."""
         out: Tensor = self.pool(embeddings, mask)
         return out
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
-        """A texts -> [A, D] float32 on the CPU, L2-normalised. Texts past `context_length` are cut."""
+        """Encode A texts -> [A, D] float32 on the CPU, L2-normalised. Texts past `context_length` are cut."""
         if not texts:
             return torch.zeros(0, self.embed_dim)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
@@ -175,7 +175,7 @@ class VideoCLIP(VideoModel):
         return out
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of every text before cutting, special tokens included."""
+        """Count the tokens of every text before cutting, special tokens included."""
         return self.towers.token_counts(texts)
 
     def text_parameters(self) -> list[tuple[str, Tensor]]:
@@ -189,5 +189,5 @@ class VideoCLIP(VideoModel):
 
 
 def _unit(x: Tensor) -> Tensor:
-    """L2-normalised in float32: in bfloat16 the lengths would differ by half a per cent, and with them similarities."""
+    """L2-normalise in float32: in bfloat16 the lengths would differ by half a per cent, and with them similarities."""
     return normalize(x.float(), dim=-1).to(x.dtype)

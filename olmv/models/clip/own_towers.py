@@ -106,7 +106,7 @@ class OwnTowers(Towers):
         raise ModelError(f"{self.family} has no patch tokens; choose a model with a vision transformer")
 
     def token_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """A texts -> ids [A, L] and mask [A, L], True for real tokens; cut at the context, padded to the longest."""
+        """Tokenize A texts -> ids [A, L], mask [A, L] True where real; cut to the context, padded to the longest."""
         return padded([ids[: self.context_length] for ids in self._encode(texts)], self.log_scale.device)
 
     def text(self, texts: Sequence[str]) -> Tensor:
@@ -139,7 +139,7 @@ class OwnTowers(Towers):
     @property
     @abstractmethod
     def token_embedding(self) -> nn.Module:
-        """The module whose output, [A, L, W], the positions are added to."""
+        """Return the module whose output, [A, L, W], the positions are added to."""
 
     def soft_places(self, texts: Sequence[str], queries: int) -> tuple[Tensor, Callable[[], Tensor]]:
         device = self.log_scale.device

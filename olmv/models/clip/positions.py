@@ -9,7 +9,7 @@ TABLE_SIZE = 16  # entries over the whole video, from its start to its end
 
 
 def time_positions(table: Tensor, time: int, mask: Tensor | None = None) -> Tensor:
-    """Rows of a learned table [P, W], linearly interpolated at each frame's progress (t + 0.5) / T.
+    """Interpolate rows of a learned table [P, W] linearly at each frame's progress (t + 0.5) / T.
 
     T is the number of the video's real frames, so padding moves nothing. The table's own rows lie at (i + 0.5) / P:
     P frames hit them exactly, and a single frame gets the middle of the table.

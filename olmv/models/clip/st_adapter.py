@@ -43,7 +43,7 @@ class STAdapter(nn.Module):
         self.patches = patches
 
     def forward(self, x: Tensor, time: int, mask: Tensor | None = None) -> Tensor:
-        """x [B * T, N, W], clip by clip, time T, mask [B, T] True for real frames -> [B * T, N, W].
+        """Run x [B * T, N, W], clip by clip, time T, mask [B, T] True for real frames -> [B * T, N, W].
 
         Padded frames are zero for the convolution, as is what lies before and after the clip.
 

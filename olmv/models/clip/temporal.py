@@ -62,20 +62,20 @@ class FrameFeatures:
 
     @classmethod
     def join(cls, parts: Sequence["FrameFeatures"]) -> "FrameFeatures":
-        """Videos of several batches together."""
+        """Join the videos of several batches."""
         tokens = [part.tokens for part in parts if part.tokens is not None]
         return cls(torch.cat([part.embeddings for part in parts]), torch.cat(tokens) if tokens else None)
 
     def frames(self, indices: Tensor) -> "FrameFeatures":
-        """Those of these frames of every video."""
+        """Return the features of these frames of every video."""
         return FrameFeatures(self.embeddings[:, indices], None if self.tokens is None else self.tokens[:, indices])
 
     def first(self, count: int) -> "FrameFeatures":
-        """Those of the first `count` videos."""
+        """Return the features of the first `count` videos."""
         return FrameFeatures(self.embeddings[:count], None if self.tokens is None else self.tokens[:count])
 
     def as_video(self, start: int, stop: int) -> "FrameFeatures":
-        """Of N videos of one frame, those from `start` to `stop` as one video [1, stop - start, ...]."""
+        """Return, of N videos of one frame, those from `start` to `stop` as one video [1, stop - start, ...]."""
         tokens = None if self.tokens is None else self.tokens[start:stop].transpose(0, 1)
         return FrameFeatures(self.embeddings[start:stop].transpose(0, 1), tokens)
 
@@ -84,7 +84,7 @@ class MeanPool(nn.Module):
     """The published baseline: the mean of the frames' unit vectors, made a unit vector again."""
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, D], mask [B, T] True for real frames -> [B, D], L2-normalised."""
+        """Pool frames [B, T, D], mask [B, T] True for real frames -> [B, D], L2-normalised."""
         if mask is None:
             return normalize(frames.mean(1), dim=-1)
         weights = mask.to(frames.dtype)[..., None]
@@ -107,7 +107,7 @@ class AttentionPool(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def weights(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, D] -> [B, T], each row sums to 1 over its real frames."""
+        """Weigh frames [B, T, D] -> [B, T], each row sums to 1 over its real frames."""
         # factors before the product: OpenVINO 2026.4 fails on a scalar after one with a vector
         scores: Tensor = self.key(self.norm(frames)) @ (self.gate * frames.shape[-1] ** -0.5 * self.query)
         if mask is not None:
@@ -115,7 +115,7 @@ class AttentionPool(nn.Module):
         return scores.softmax(-1)
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, D], mask [B, T] True for real frames -> [B, D], L2-normalised."""
+        """Pool frames [B, T, D], mask [B, T] True for real frames -> [B, D], L2-normalised."""
         pooled = (self.weights(frames, mask)[..., None] * frames).sum(1)
         return normalize(pooled, dim=-1)
 
@@ -181,7 +181,7 @@ class FrameTransformer(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, frames: Tensor, tokens: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """frames [B, T, D], tokens [B, T, G * G, W], mask [B, T] True for real frames -> [B, T, D] or [B, 2T, D]."""
+        """Mix frames [B, T, D], tokens [B, T, G * G, W], mask [B, T] True where real -> [B, T, D] or [B, 2T, D]."""
         x = self.enter(frames) + time_positions(self.positions, frames.shape[1], mask)
         if isinstance(self.layout, nn.ModuleDict) and tokens is not None:
             cells = gelu(self.layout["cell"](self.layout["norm"](tokens)))  # [B, T, G * G, cell]
@@ -200,7 +200,7 @@ class FrameTransformer(nn.Module):
 
 
 def to_cells(tokens: Tensor, layout: int) -> Tensor:
-    """Patch tokens [N, side * side, W] -> [N, layout * layout, W], each the mean of the patches in its cell."""
+    """Average patch tokens [N, side * side, W] -> [N, layout * layout, W], over the patches in each cell."""
     count, patches, width = tokens.shape
     side = round(patches**0.5)
     pictures = tokens.transpose(1, 2).reshape(count, width, side, side)
@@ -208,7 +208,7 @@ def to_cells(tokens: Tensor, layout: int) -> Tensor:
 
 
 def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All options of the temporal module, the given ones and the defaults of the others.
+    """Return all options of the temporal module, the given ones and the defaults of the others.
 
     Raises:
         UsageError: unknown module or option, or a value out of range.
@@ -240,12 +240,12 @@ def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[
 
 
 def build_pool(temporal: str, dim: int) -> nn.Module:
-    """Frame embeddings [B, T, D] to [B, D]: what is left to do after the tower and the context."""
+    """Build the pool of frame embeddings [B, T, D] to [B, D]: what is left to do after the tower and the context."""
     return AttentionPool(dim) if temporal == "attention" else MeanPool()
 
 
 def build_context(temporal: str, options: Mapping[str, Any], towers: Towers) -> FrameTransformer | None:
-    """The module between the image tower and the pool; only `transformer` has one.
+    """Build the module between the image tower and the pool; only `transformer` has one.
 
     Raises:
         ModelError: a layout is asked for and the tower has no grid of patches, or a coarser one.
@@ -268,10 +268,10 @@ def build_context(temporal: str, options: Mapping[str, Any], towers: Towers) -> 
 
 
 def is_temporal_key(name: str) -> bool:
-    """Whether this name in a `VideoCLIP`'s state dict belongs to its temporal module and not to the original."""
+    """Tell whether this name in a `VideoCLIP`'s state dict belongs to its temporal module, not to the original."""
     return name.startswith(("pool.", "context.")) or ".temporal." in name
 
 
 def new_parameters(model: nn.Module) -> list[str]:
-    """Names, as in `model.named_parameters()`, of a `VideoCLIP`'s parameters that the original did not have."""
+    """Name, as `model.named_parameters()` does, a `VideoCLIP`'s parameters that the original did not have."""
     return [name for name, _ in model.named_parameters() if is_temporal_key(name)]

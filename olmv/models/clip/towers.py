@@ -36,7 +36,7 @@ class Towers(nn.Module):
     @property
     @abstractmethod
     def logit_scale(self) -> Tensor:
-        """As a factor, not its logarithm."""
+        """Return the scale of the logits as a factor, not its logarithm."""
 
     @abstractmethod
     def add_bias(self, value: float) -> None:
@@ -54,11 +54,11 @@ class Towers(nn.Module):
 
     @abstractmethod
     def image(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, D], not normalised."""
+        """Encode pictures [N, 3, S, S] -> [N, D], not normalised."""
 
     @abstractmethod
     def image_and_tokens(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """pictures [N, 3, S, S] -> [N, D] and the patch tokens after the last block [N, grid_side ** 2, W].
+        """Encode pictures [N, 3, S, S] -> [N, D] and the patch tokens after the last block [N, grid_side ** 2, W].
 
         Only where `grid_side` is not None.
         """
@@ -71,7 +71,7 @@ class Towers(nn.Module):
 
     @abstractmethod
     def text(self, texts: Sequence[str]) -> Tensor:
-        """A texts -> [A, D], not normalised; texts past the context are cut."""
+        """Encode A texts -> [A, D], not normalised; texts past the context are cut."""
 
     @abstractmethod
     def token_counts(self, texts: Sequence[str]) -> list[int]:
@@ -89,7 +89,7 @@ class Towers(nn.Module):
 
     @abstractmethod
     def text_inputs(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """A texts -> what `text_graph` reads, by name: ids [A, L] int64, for some also a mask [A, L]."""
+        """Tokenize A texts -> what `text_graph` reads, by name: ids [A, L] int64, for some also a mask [A, L]."""
 
     @abstractmethod
     def text_graph(self) -> nn.Module:
@@ -98,14 +98,14 @@ class Towers(nn.Module):
     @property
     @abstractmethod
     def tokenizer_kind(self) -> str:
-        """What turns texts into `text_inputs` outside of olmv: a file beside the model, or a class of open_clip."""
+        """Tell what makes `text_inputs` of texts outside of olmv: a file beside the model, or a class of open_clip."""
 
     # soft tokens, for `olmv.models.soft_attributes`
 
     @property
     @abstractmethod
     def token_embedding(self) -> nn.Module:
-        """The module whose output, [A, L, W], the positions are added to.
+        """Return the module whose output, [A, L, W], the positions are added to.
 
         Raises:
             ModelError: the text tower is of a kind that soft tokens cannot go into.
@@ -114,7 +114,7 @@ class Towers(nn.Module):
     @property
     @abstractmethod
     def token_vectors(self) -> Tensor:
-        """What `token_embedding` gives for every word of the vocabulary, [V, W]."""
+        """Return what `token_embedding` gives for every word of the vocabulary, [V, W]."""
 
     @abstractmethod
     def soft_places(self, texts: Sequence[str], queries: int) -> tuple[Tensor, Callable[[], Tensor]]:

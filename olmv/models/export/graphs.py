@@ -139,7 +139,7 @@ def _pixels(model: VideoCLIP, batch: int, time: int) -> Tensor:
 
 
 def _difference(graph: Graph, inputs: Mapping[str, Tensor], expected: Tensor, what: str) -> float:
-    """Raises ModelError unless the graph gives what torch gives."""
+    """Return the largest difference from what torch gives; raise ModelError where it is too large."""
     try:
         got = torch.from_numpy(graph({name: tensor.numpy() for name, tensor in inputs.items()}))
     except Exception as error:  # the runtimes have no common class of error

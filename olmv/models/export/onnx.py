@@ -99,7 +99,7 @@ def export_onnx(model: VideoModel, folder: str | Path, *, texts: bool = True) ->
 
 @contextlib.contextmanager
 def _working_folder(folder: Path) -> Iterator[Path]:
-    """As `filling_folder`, for one that is made if need be, and not left behind empty."""
+    """Open a `filling_folder` in one that is made if need be, and not left behind empty."""
     fresh = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _working_folder(folder: Path) -> Iterator[Path]:
 
 
 def _describe(model: VideoCLIP, output: str, opset: int, video: float, text: float | None) -> dict[str, Any]:
-    """What export.json says; `video` and `text` are the differences from torch, None where there is no such graph."""
+    """Return what export.json says; `video` and `text` are the differences from torch, None without such a graph."""
     size, dim, towers = model.preprocess.size, model.embed_dim, model.towers
     rows = ["B", dim] if output == "video" else ["B", "2T" if model.temporal_options.get("keep") else "T", dim]
     parts: dict[str, Any] = {

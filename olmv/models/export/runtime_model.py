@@ -87,7 +87,7 @@ class RuntimeModel(VideoModel):
 
 
 def with_runtime(model: VideoModel, kind: str) -> RuntimeModel:
-    """The model with its frames encoded by another runtime.
+    """Return the model with its frames encoded by another runtime.
 
     It is exported once, which takes seconds to a minute, and kept in olmv's cache by its weights.
 

@@ -19,7 +19,7 @@ Graph = Callable[[Mapping[str, "NDArray[Any]"]], "NDArray[Any]"]
 
 
 def open_runtime(kind: str, folder: str | Path, threads: int | None = None) -> "Callable[[NDArray[Any]], NDArray[Any]]":
-    """The image tower and temporal module of an exported model, as a function.
+    """Open the image tower and temporal module of an exported model as a function.
 
     Args:
         kind: `onnx` (ONNX Runtime) or `openvino`.
@@ -51,7 +51,7 @@ def open_runtime(kind: str, folder: str | Path, threads: int | None = None) -> "
 
 
 def load_graph(kind: str, path: Path, threads: int | None = None, *, bfloat16: bool = False) -> Graph:
-    """One graph with one output, as a function from its named inputs.
+    """Load a graph with one output as a function from its named inputs.
 
     Args:
         kind, threads: as in `open_runtime`.

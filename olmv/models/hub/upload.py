@@ -19,12 +19,12 @@ __all__ = ["check_link", "check_push", "is_local", "local_folder", "model_files"
 
 
 def is_local(repo: str) -> bool:
-    """Whether this names a folder on this machine: `/...`, `./...`, `../...`, `~...` or `file:...`."""
+    """Tell whether this names a folder on this machine: `/...`, `./...`, `../...`, `~...` or `file:...`."""
     return repo.startswith(("/", "./", "../", "~", "file:"))
 
 
 def local_folder(repo: str) -> Path:
-    """The folder that a name for which `is_local` means.
+    """Return the folder that a name for which `is_local` means.
 
     Raises:
         UsageError: it can be none.
@@ -38,7 +38,7 @@ def local_folder(repo: str) -> Path:
 
 
 def check_link(path: Path) -> None:
-    """Raises ModelError where a file of a model folder is a link to what is not in it, so none of the model's.
+    """Raise ModelError where a file of a model folder is a link to what is not in it, so none of the model's.
 
     The Hub's cache is one folder in this: there a model's files are links into `blobs`, beside `snapshots`.
     """
@@ -49,7 +49,7 @@ def check_link(path: Path) -> None:
 
 
 def model_files(folder: str | Path) -> list[Path]:
-    """The files of a complete model folder that olmv saved, by name; others that lie there are left out.
+    """List the files of a complete model folder that olmv saved, by name; others that lie there are left out.
 
     Raises:
         ModelError: it is no such folder, a file is missing or torn, or is a link that leads out of the folder.
@@ -82,7 +82,7 @@ def model_files(folder: str | Path) -> list[Path]:
 def check_push(
     folder: str | Path, repo: str, *, private: bool = False, message: str | None = None, revision: str | None = None
 ) -> str:
-    """What can be known of a push before anything is written or sent; arguments and errors as `push_to_hub`.
+    """Check what can be known of a push before anything is written or sent; arguments and errors as `push_to_hub`.
 
     Returns:
         The name by which the model will load: `hf:ORG/REPO`, `hf:ORG/REPO@BRANCH`, or the folder's without its path.
@@ -172,7 +172,7 @@ def _push(files: list[Path], repo: str, *, private: bool, message: str, revision
 
 
 def _refused(repo: str, error: Exception) -> ModelError:
-    """The Hub's error as ours."""
+    """Turn the Hub's error into ours."""
     cause: BaseException | None = error
     while cause is not None and not hasattr(cause, "response"):  # an upload in a thread wraps it
         cause = cause.__cause__
@@ -207,7 +207,7 @@ def _copy(files: list[Path], target: Path) -> Path:
 
 
 def _check_target(place: Path, source: Path, target: Path) -> None:
-    """Raises OutputError if something would be lost there."""
+    """Raise OutputError if something would be lost there."""
     own = Path(os.path.realpath(source))
     if place == own:
         raise OutputError(f"'{target}' is the model's own folder; choose another")

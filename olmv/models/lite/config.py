@@ -83,12 +83,12 @@ class LiteConfig:
 
     @property
     def stem_channels(self) -> int:
-        """Channels of the first layer, which the Lite models do not scale."""
+        """Return the channels of the first layer, which the Lite models do not scale."""
         return 32
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages of the image tower: those of EfficientNet-B0 made wider and deeper.
+        """Return the stages of the image tower: those of EfficientNet-B0 made wider and deeper.
 
         The first and the last stage keep their depth, as in the Lite models.
         """
@@ -105,11 +105,11 @@ class LiteConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What `config.json` holds."""
+        """Return what `config.json` holds."""
         return asdict(self)
 
 
 def _multiple_of_8(channels: float) -> int:
-    """The nearest multiple of 8, but never less than nine tenths of `channels`."""
+    """Round to the nearest multiple of 8, but never to less than nine tenths of `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8

@@ -24,7 +24,7 @@ class _Conv(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [N, C, H, W] -> [N, C', ceil(H / stride), ceil(W / stride)]."""
+        """Convolve x [N, C, H, W] -> [N, C', ceil(H / stride), ceil(W / stride)]."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         total = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in x.shape[-2:]]
         front = [side % 2 for side in total]
@@ -44,7 +44,7 @@ class _Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [N, C, H, W] -> [N, C', H / stride, W / stride]."""
+        """Run x [N, C, H, W] -> [N, C', H / stride, W / stride]."""
         h: Tensor = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
         h = self.project(F.relu6(self.depthwise(h), inplace=True))
         if self.residual:
@@ -74,7 +74,7 @@ class LiteVisionTower(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, D]."""
+        """Encode pictures [N, 3, S, S] -> [N, D]."""
         x = F.relu6(self.stem(pictures.contiguous(memory_format=torch.channels_last)), inplace=True)
         for block in self.blocks:
             x = block(x)
@@ -116,7 +116,7 @@ class LiteTextTower(nn.Module):
         self.values = nn.Parameter(nn.init.normal_(torch.empty(config.anchors, config.embed_dim)))
 
     def meaning(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, W], L2-normalised."""
+        """Encode ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, W], L2-normalised."""
         x = self.ln_pre(self.tokens(ids) + self.positions[:, : ids.shape[1]])
         padding = ~mask
         for block in self.blocks:
@@ -125,10 +125,10 @@ class LiteTextTower(nn.Module):
         return F.normalize((x * weights).sum(1) / weights.sum(1).clamp(min=1), dim=-1)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
+        """Encode ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
         return self.attention(self.meaning(ids, mask)) @ self.values
 
     def attention(self, meaning: Tensor) -> Tensor:
-        """meaning [A, W], L2-normalised -> how much every text is of every image class [A, K]; rows sum to 1."""
+        """Return how much texts of meaning [A, W], L2-normalised, are of every image class [A, K]; rows sum to 1."""
         asked = F.normalize(meaning @ self.queries, dim=-1)  # [H, A, W]
         return (asked @ self.keys.transpose(1, 2) / self.temperature).softmax(-1).mean(0)

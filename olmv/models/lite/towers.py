@@ -30,7 +30,7 @@ class LiteTowers(OwnTowers):
             self.add_bias(0.0)
 
     def image(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, D], not normalised."""
+        """Encode pictures [N, 3, S, S] -> [N, D], not normalised."""
         if pictures.device.type != "cpu" or torch.compiler.is_compiling():  # an exported graph keeps N open
             return super().image(pictures)
         return torch.cat([self.visual(part) for part in torch.split(pictures, self.cpu_pictures)])

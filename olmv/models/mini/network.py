@@ -87,7 +87,7 @@ class MiniVisionTower(nn.Module):
         self.proj = nn.Linear(2 * config.pooled_width, config.embed_dim)
 
     def tokens(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, (S / 8) ** 2, width], row by row."""
+        """Run the blocks over pictures [N, 3, S, S] -> [N, (S / 8) ** 2, width], row by row."""
         x = self.stem[1](self.stem[0](pictures))
         x = x + self.stem[2](x)
         x = self.stem[3](x).flatten(2).transpose(1, 2) + self.positions
@@ -97,13 +97,13 @@ class MiniVisionTower(nn.Module):
         return out
 
     def head(self, tokens: Tensor) -> Tensor:
-        """tokens [N, (S / 8) ** 2, width] -> [N, D]."""
+        """Pool tokens [N, (S / 8) ** 2, width] -> [N, D]."""
         x = F.gelu(self.features(self.ln_post(tokens)))
         out: Tensor = self.proj(torch.cat([x.amax(1), x.mean(1)], dim=-1))
         return out
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """pictures [N, 3, S, S] -> [N, D]."""
+        """Encode pictures [N, 3, S, S] -> [N, D]."""
         return self.head(self.tokens(pictures))
 
 
@@ -133,7 +133,7 @@ class MiniTextTower(nn.Module):
         self.proj = nn.Linear(config.text_width, config.embed_dim)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
+        """Encode ids [A, L] int, mask [A, L] bool (True for real tokens) -> [A, D]."""
         x = self.widen(self.tokens(ids)) + self.positions[:, : ids.shape[1]]
         padding = ~mask
         for block in self.blocks:

@@ -58,18 +58,18 @@ class OpenClipName:
 
     @property
     def pretrained(self) -> str | None:
-        """Which weights of the architecture; None where the folder or the repository has them."""
+        """Return which weights of the architecture; None where the folder or the repository has them."""
         return None if self.repo is not None or self.folder is not None else self.text.partition("/")[2]
 
     @property
     def source(self) -> str:
-        """What open_clip's own functions take for the name of a model."""
+        """Return what open_clip's own functions take for the name of a model."""
         return self.architecture if self.pretrained is not None else self.text
 
 
 @lru_cache(maxsize=1)
 def known_names() -> tuple[str, ...]:
-    """Every ARCH/PRETRAINED that open_clip knows."""
+    """List every ARCH/PRETRAINED that open_clip knows."""
     import open_clip
 
     return tuple(f"{architecture}/{pretrained}" for architecture, pretrained in open_clip.list_pretrained())

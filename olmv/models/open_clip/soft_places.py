@@ -34,7 +34,7 @@ def _text_transformer(model: Any) -> Any:
 
 
 def end_places(model: Any, tokenizer: Any, ids: Tensor) -> Tensor:
-    """ids [C, L] -> [C], where EOS stands.
+    """Find where EOS stands in ids [C, L] -> [C].
 
     Raises:
         ModelError: a text has no end token.
@@ -57,7 +57,7 @@ def end_places(model: Any, tokenizer: Any, ids: Tensor) -> Tensor:
 
 
 def with_places(ids: Tensor, ends: Tensor, queries: int) -> tuple[Tensor, Tensor]:
-    """ids [C, L] with EOS at `ends` [C] -> ids [C, L] with `queries` places before EOS, and where they start [C].
+    """Give ids [C, L] with EOS at `ends` [C] `queries` places before EOS -> ids [C, L], and where they start [C].
 
     A place holds an earlier token of the text: never EOS, which towers look for by its id, and never padding.
     """

@@ -45,7 +45,7 @@ class OpenClipTowers(Towers):
 
     @property
     def _trunk(self) -> Any:
-        """The image tower itself, where open_clip wraps one of timm's."""
+        """Return the image tower itself, where open_clip wraps one of timm's."""
         return getattr(self.model.visual, "trunk", self.model.visual)
 
     def _embed_dim(self) -> int:

@@ -58,13 +58,13 @@ class LanguageModel:
         """What tells it apart from another language model of the same name."""
 
     def label_tokens(self, prefixes: int) -> int:
-        """Tokens of a label that fit behind so many prefixes; below 1 where none do."""
+        """Return how many tokens of a label fit behind so many prefixes; below 1 where none do."""
         if self.positions is None:
             return MAX_LABEL_TOKENS
         return min(MAX_LABEL_TOKENS, self.positions - prefixes - SPARE_POSITIONS)
 
     def __call__(self, prefixes: Tensor, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """prefixes [P, d_in] before each of C labels -> hidden states [C, L, d] float32, mask [C, L] True where real.
+        """Read prefixes [P, d_in] before each of C labels -> states [C, L, d] float32, mask [C, L] True where real.
 
         The gradient flows through the model to the prefixes. It follows their device.
         """

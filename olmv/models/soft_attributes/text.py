@@ -47,7 +47,7 @@ def token_table(towers: Towers) -> Tensor:
 
 @contextmanager
 def _replaced(embedding: nn.Module, soft: Tensor, places: Tensor) -> Iterator[None]:
-    """While open, `embedding` gives `soft` [C, Q, W] at `places` [C, L], Q of them True in every row."""
+    """Make `embedding` give, while open, `soft` [C, Q, W] at `places` [C, L], Q of them True in every row."""
 
     def replace(_module: nn.Module, _inputs: object, out: Tensor) -> Tensor:
         return out.masked_scatter(places[..., None], soft.to(out.dtype))

@@ -20,7 +20,7 @@ _KINDS = (
 
 
 def check_file(path: Path, cure: str = "get it again", *, most: int = MAX_JSON_BYTES) -> None:
-    """Raises ModelError unless this is a regular file of at most `most` bytes, or a link to one.
+    """Raise ModelError unless this is a regular file of at most `most` bytes, or a link to one.
 
     Opening a pipe would wait for ever, and a device has no end.
     """
@@ -38,7 +38,7 @@ def check_file(path: Path, cure: str = "get it again", *, most: int = MAX_JSON_B
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ModelError where something in a model's folder that a library may open is no regular file, or too large.
+    """Raise ModelError where a file of a model's folder that a library may open is no regular file, or too large.
 
     Weights may be as large as the memory of this machine.
     """
@@ -52,7 +52,7 @@ def check_folder(folder: Path) -> None:
 
 
 def memory_bytes() -> int:
-    """The memory of this machine."""
+    """Return the memory of this machine in bytes."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):

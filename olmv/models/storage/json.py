@@ -14,7 +14,7 @@ _MAX_DEPTH = 64
 
 
 def read_json(path: Path, cure: str = "get it again") -> Any:
-    """The parsed file.
+    """Read and parse a JSON file.
 
     Args:
         path: the file.
@@ -38,7 +38,7 @@ def read_json(path: Path, cure: str = "get it again") -> Any:
 
 
 def read_object(path: Path, cure: str = "get it again") -> dict[str, Any]:
-    """As `read_json`, of a file that holds one object. Raises ModelError where it holds anything else."""
+    """Read a JSON file that holds one object, as `read_json` does; raise ModelError where it holds anything else."""
     told = read_json(path, cure)
     if not isinstance(told, dict):
         raise ModelError(f"{path} holds a {type(told).__name__} in place of an object; {cure}")
@@ -46,7 +46,7 @@ def read_object(path: Path, cure: str = "get it again") -> dict[str, Any]:
 
 
 def check_sizes(sizes: object, most: Mapping[str, int], what: str, *, may_be_0: tuple[str, ...] = ()) -> None:
-    """Raises ModelError unless every attribute of `sizes` that `most` names is a whole number from 1 to that."""
+    """Raise ModelError unless every attribute of `sizes` that `most` names is a whole number from 1 to that."""
     for name, limit in most.items():
         value, least = getattr(sizes, name), 0 if name in may_be_0 else 1
         if type(value) is not int or not least <= value <= limit:

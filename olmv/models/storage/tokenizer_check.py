@@ -27,7 +27,7 @@ _QUIET = {
 
 
 def read_tokenizer(file: Path) -> Any:
-    """A `tokenizers.Tokenizer` without padding or truncation of its own.
+    """Read a `tokenizers.Tokenizer` without padding or truncation of its own.
 
     Raises:
         ModelError: the file is none, or one that ends or stalls the process that loads it.
@@ -45,7 +45,7 @@ def read_tokenizer(file: Path) -> Any:
 
 
 def check_tokenizer_folder(folder: Path) -> None:
-    """Raises ModelError where the tokenizer in this folder, which transformers is to load, cannot be used."""
+    """Raise ModelError where the tokenizer in this folder, which transformers is to load, cannot be used."""
     if (file := folder / "tokenizer.json").exists():
         _check_tokenizer_file(file)
         return
@@ -57,9 +57,9 @@ def check_tokenizer_folder(folder: Path) -> None:
 
 
 def check_hub_tokenizer(repo: str, config: Mapping[str, Any]) -> None:
-    """The same of the tokenizer that open_clip is to load for a model on the Hub, whose `config` this is; fetched here.
+    """Raise ModelError where the tokenizer that open_clip is to load for a model on the Hub cannot be used.
 
-    One that cannot be had is left to open_clip to miss.
+    `config` is the model's; the tokenizer is fetched here. One that cannot be had is left to open_clip to miss.
     """
     from huggingface_hub import hf_hub_download
 
@@ -93,13 +93,13 @@ def _digest(file: Path) -> str:
 
 @lru_cache(maxsize=1)
 def _shipped() -> frozenset[str]:
-    """Of the tokenizers that come with olmv, and of every model that was fine-tuned from these."""
+    """Return the digests of the tokenizers that ship with olmv, which every model fine-tuned from them has too."""
     return frozenset(_digest(file) for file in Path(__file__).parents[1].glob("*/tokenizer.json"))
 
 
 @lru_cache(maxsize=256)
 def _problem(kind: str, path: str, digest: str) -> str | None:
-    """What the probe finds wrong with this tokenizer; asked once for each content (`digest`)."""
+    """Tell what the probe finds wrong with this tokenizer, or None; asked once for each content (`digest`)."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(_PROBE), kind, path],

@@ -15,7 +15,7 @@ TEXTS = ("", "a dog", "Ein Hund, 2 Gitarren!", "吉他 🎸", "a" * 2000, "a b "
 
 
 def probe(kind: str, path: str) -> str:
-    """`fit`, or why the tokenizer of this file or folder is none that can be used."""
+    """Return `fit`, or why the tokenizer of this file or folder is none that can be used."""
     if kind == "file":
         from tokenizers import Tokenizer
 

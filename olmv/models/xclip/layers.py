@@ -30,7 +30,7 @@ class Mlp(nn.Module):
         self.proj = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [..., W] -> [..., W]."""
+        """Run x [..., W] -> [..., W]."""
         h = F.silu(self.fc(x).mul_(_QUICK_GELU), inplace=True)
         out: Tensor = self.proj(h.mul_(1 / _QUICK_GELU))
         return out
@@ -46,7 +46,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, *, queries: int | None = None, causal: bool = False) -> Tensor:
-        """x [n, L, W] -> [n, L, W], or [n, queries, W] where only the first `queries` tokens are asked for."""
+        """Run x [n, L, W] -> [n, L, W], or [n, queries, W] where only the first `queries` tokens are asked for."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q[:, :, :queries], k, v, is_causal=causal)
         out: Tensor = self.out(y.transpose(1, 2).flatten(2))
@@ -64,7 +64,7 @@ class Block(nn.Module):
         self.mlp = Mlp(width)
 
     def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
-        """x [n, L, W] -> [n, L, W]; `causal`: a token sees only those before it."""
+        """Run x [n, L, W] -> [n, L, W]; `causal`: a token sees only those before it."""
         x = x + self.attn(self.ln_1(x), causal=causal)
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out
@@ -87,7 +87,7 @@ class CrossFrameBlock(Block):
         self.message_attn = Attention(width, heads)
 
     def forward(self, x: Tensor, *, frames: int = 1, **_: Any) -> Tensor:
-        """x [B * T, N, W], video by video, frames T -> [B * T, N, W]."""
+        """Run x [B * T, N, W], video by video, frames T -> [B * T, N, W]."""
         tokens = x.shape[1]
         message = self.message_fc(x[:, 0]).unflatten(0, (-1, frames))
         message = message + self.message_attn(self.message_ln(message))
@@ -113,7 +113,7 @@ class VisionTower(nn.Module):
         self.proj = nn.Linear(width, embed_dim, bias=False)
 
     def forward(self, pictures: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-        """pictures [B * T, 3, S, S], video by video, frames T -> [B * T, D], [B * T, N - 1, W] (not normed)."""
+        """Encode pictures [B * T, 3, S, S], video by video, frames T -> [B * T, D], [B * T, N - 1, W] (not normed)."""
         x = self.patches(pictures).flatten(2).transpose(1, 2)
         x = torch.cat([self.class_token.expand(len(x), 1, -1), x], dim=1) + self.positions
         x = self.ln_pre(x)
@@ -137,7 +137,7 @@ class TextTower(nn.Module):
         self.proj = nn.Linear(width, embed_dim, bias=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """ids [A, L] int, padded after the end-of-text token with anything that is no higher -> [A, D].
+        """Encode ids [A, L] int, padded after the end-of-text token with anything that is no higher -> [A, D].
 
         Raises ModelError where L is more than the tower's context.
         """
@@ -163,7 +163,7 @@ class Integration(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
 
     def forward(self, features: Tensor) -> Tensor:
-        """features [B, T, D] -> [B, D], not normalised."""
+        """Bring features of frames [B, T, D] together -> [B, D], not normalised."""
         x = features + self.positions
         for block in self.blocks:
             x = block(x)
@@ -179,7 +179,7 @@ class _CrossAttention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """x [B or 1, K, D], context [B, N - 1, D] -> [B, K, D]."""
+        """Attend from x [B or 1, K, D] to context [B, N - 1, D] -> [B, K, D]."""
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         k, v = self.kv(context).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q.expand(len(context), -1, -1, -1), k, v)
@@ -213,13 +213,13 @@ class Prompting(nn.Module):
         self.alpha = nn.Parameter(torch.full((width,), alpha))
 
     def context(self, patches: Tensor, frames: int) -> Tensor:
-        """patches [B * T, N - 1, W] of the last block, frames T -> [B, N - 1, D], the mean over frames."""
+        """Project patches [B * T, N - 1, W] of the last block, frames T -> [B, N - 1, D], the mean over frames."""
         # the projection is linear, so that it can wait for the mean
         out: Tensor = self.proj_patches(self.ln_patches(patches).unflatten(0, (-1, frames)).mean(dim=1))
         return out
 
     def forward(self, texts: Tensor, context: Tensor) -> Tensor:
-        """texts [K, D], context [B, N - 1, D] -> [B, K, D]: texts + alpha * (texts after the layers)."""
+        """Prompt texts [K, D], context [B, N - 1, D] -> [B, K, D]: texts + alpha * (texts after the layers)."""
         context = self.ln_context(context)
         x = texts[None]  # the same for all videos until it has met them
         for layer in self.layers:

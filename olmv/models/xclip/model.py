@@ -81,7 +81,7 @@ class XClipModel(VideoModel):
         return True
 
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
-        """As `VideoModel.encode_clips`; raises UsageError for more frames than the model is made for."""
+        """Encode clips as `VideoModel.encode_clips`; raise UsageError for more frames than the model is made for."""
         made = self.xclip.config.frames
         if frames.shape[1] != made or not bool(mask.all()):
             count = mask.sum(1, keepdim=True)
@@ -92,7 +92,7 @@ class XClipModel(VideoModel):
         return [VideoEmbedding(video, context) for video, context in zip(videos.float(), contexts, strict=True)]
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
-        """A texts -> [A, D] float32 on the CPU, before prompting and not normalised; see `XClip.encode_texts_ids`."""
+        """Encode A texts -> [A, D] float32 on the CPU, not prompted nor normalised; see `XClip.encode_texts_ids`."""
         out = torch.empty(len(texts), self.embed_dim)
         with torch.inference_mode():
             for k in range(0, len(texts), batch_size):
@@ -113,12 +113,15 @@ class XClipModel(VideoModel):
 
 
 def authors_preprocess(size: int) -> Preprocess:
-    """As the authors' code tests: short side to 256/224 of the input, no antialiasing; ImageNet's statistics."""
+    """Return the preprocessing of the authors' tests: short side to 256/224 of the input, ImageNet's statistics.
+
+    It does no antialiasing.
+    """
     return Preprocess(size=size, crop_ratio=224 / 256, antialias=False, **_IMAGENET)
 
 
 def hf_preprocess(path: Path, size: int) -> Preprocess:
-    """What `preprocessor_config.json` says; without one, Hugging Face's own: short side to the input.
+    """Read `preprocessor_config.json`; without one, return Hugging Face's own: short side to the input.
 
     Raises:
         ModelError: it cannot be read, or asks for an input that the model does not have.
@@ -144,7 +147,7 @@ def hf_preprocess(path: Path, size: int) -> Preprocess:
 
 
 def _side(told: Any, default: int) -> int:
-    """Pixels of the short side: a number, {"shortest_edge": n} or {"height": n, "width": n}."""
+    """Return the pixels of the short side: from a number, {"shortest_edge": n} or {"height": n, "width": n}."""
     if told is None:
         return default
     side = (told.get("shortest_edge") or told["height"]) if isinstance(told, dict) else told

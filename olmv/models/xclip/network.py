@@ -83,7 +83,7 @@ class XClipConfig:
 
     @classmethod
     def preset(cls, name: str, *, frames: int = 8, image_size: int = 224) -> "XClipConfig":
-        """The published architectures: `base/32`, `base/16`, `large/14` (also made for 336 pixels).
+        """Return a published architecture: `base/32`, `base/16` or `large/14` (also made for 336 pixels).
 
         Raises ModelError for any other name.
         """
@@ -93,7 +93,7 @@ class XClipConfig:
 
     @classmethod
     def from_hf(cls, config: Mapping[str, Any]) -> "XClipConfig":
-        """From the `config.json` of a Hugging Face X-CLIP (`microsoft/xclip-...`); absent entries have its defaults.
+        """Read the `config.json` of a Hugging Face X-CLIP (`microsoft/xclip-...`); absent entries have its defaults.
 
         Heads are those of the file, as transformers computes. The authors' code always has heads of 64 in
         integration and prompting, so that files of `large` that leave these at 8 were trained with 12.
@@ -147,7 +147,7 @@ class XClipConfig:
 
 
 def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A tower's own config; old files say it twice, and the one that ends in `_dict` holds."""
+    """Return a tower's own config; old files say it twice, and the one that ends in `_dict` holds."""
     part = config.get(f"{name}_dict") or config.get(name) or {}
     if not isinstance(part, Mapping):
         raise ModelError(f"{name} in the config of an X-CLIP is a {type(part).__name__}; make it an object")
@@ -155,7 +155,7 @@ def _part(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _side(size: Any) -> Any:
-    """One number for what may be written as [height, width]."""
+    """Return one number for what may be written as [height, width]."""
     return size[0] if isinstance(size, list | tuple) and len(size) == 2 and size[0] == size[1] else size
 
 
@@ -188,13 +188,14 @@ class XClip(nn.Module):
 
     @property
     def logit_scale(self) -> Tensor:
-        """The factor on a cosine (already exponentiated), a scalar in float32."""
+        """Return the factor on a cosine (already exponentiated), a scalar in float32."""
         return self.log_scale.float().exp()
 
     def encode_video(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """frames [B, T, 3, S, S], normalised pixels -> video [B, D], float32, L2-normalised, and context [B, N - 1, D].
+        """Encode frames [B, T, 3, S, S], normalised pixels -> video [B, D] and context [B, N - 1, D].
 
-        The context is what `condition` reads: patch tokens, mean over frames, neither normed nor normalised.
+        The video is float32, L2-normalised. The context is what `condition` reads: patch tokens, mean over frames,
+        neither normed nor normalised.
 
         Raises:
             ModelError: another number or size of frames than the model is made for.
@@ -214,7 +215,7 @@ class XClip(nn.Module):
         return _unit(video), self.prompting.context(patches, count)
 
     def encode_texts_ids(self, ids: Tensor) -> Tensor:
-        """ids [A, L], tokens of CLIP with start and end -> [A, D], NOT normalised.
+        """Encode ids [A, L], tokens of CLIP with start and end -> [A, D], NOT normalised.
 
         Neither the authors' code nor transformers normalises before prompting, which minds the length.
 
@@ -225,14 +226,14 @@ class XClip(nn.Module):
         return out
 
     def condition(self, texts: Tensor, context: Tensor) -> Tensor:
-        """texts [K, D] of `encode_texts_ids`, context [B, N - 1, D] of a video -> float32 [B, K, D], L2-normalised.
+        """Prompt texts [K, D] of `encode_texts_ids`, context [B, N - 1, D] -> float32 [B, K, D], L2-normalised.
 
         No label minds the others, so that many can be done in parts.
         """
         return _unit(self.prompting(texts, context))
 
     def logits(self, frames: Tensor, ids: Tensor) -> Tensor:
-        """frames [B, T, 3, S, S], ids [K, L] -> float32 [B, K], scaled cosines; for a softmax over labels.
+        """Score frames [B, T, 3, S, S], ids [K, L] -> float32 [B, K], scaled cosines; for a softmax over labels.
 
         Raises ModelError as `encode_video` and `encode_texts_ids` do.
         """
@@ -242,5 +243,5 @@ class XClip(nn.Module):
 
 
 def _unit(x: Tensor) -> Tensor:
-    """L2-normalised, in float32 whatever came: in bfloat16 lengths, and cosines, are a fraction of a per cent off."""
+    """L2-normalise, in float32 whatever came: in bfloat16 lengths, and cosines, are a fraction of a per cent off."""
     return normalize(x.float(), dim=-1)
