@@ -233,7 +233,7 @@ class Classifier:
 
     @property
     def default_batch_size(self) -> int:
-        """Frames per forward pass."""
+        """Return the number of frames per forward pass."""
         return default_batch_size(self.model)
 
     def text_bank(
@@ -262,12 +262,12 @@ class Classifier:
         return TextBank.from_texts(texts, own, background=background, stored=self.model.label_embeddings)
 
     def embed_video(self, pixels: Tensor) -> Tensor:
-        """The embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
+        """Return the embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
         resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
         return video_vector(self.embed_clips([resized], batch_size=len(resized))[0])
 
     def similarity(self, embedding: Tensor, text: str) -> float:
-        """The cosine of a video's embedding [D] and a text, such as its caption.
+        """Return the cosine of a video's embedding [D] and a text, such as its caption.
 
         Raises:
             UsageError: a model whose texts depend on more of the video than its embedding.
@@ -279,7 +279,7 @@ class Classifier:
     def truncated_texts(
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
     ) -> list[tuple[str, str, int]]:
-        """Texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
+        """Return texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
         texts = build_texts(_as_vocabulary(vocabulary, None), templates or self.model.templates)
         limit = self.model.context_length
         # A token is at least one byte, so short texts need no counting; 10,000 labels stay quick.
@@ -311,7 +311,7 @@ class Classifier:
                     yield scorer.predict(video, embeddings.get(video.index), bank)
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
-        """The embeddings of several clips; see `olmv.models.embed.embed_clips`."""
+        """Return the embeddings of several clips; see `olmv.models.embed.embed_clips`."""
         return embed_clips(self.model, pixels, batch_size=batch_size)
 
 

@@ -41,7 +41,7 @@ class Placement:
 
     @property
     def dtype_name(self) -> str:
-        """`bfloat16`, `float16` or `float32`."""
+        """Return the name of the type: `bfloat16`, `float16` or `float32`."""
         return str(self.dtype).removeprefix("torch.")
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ def choose(device: str | torch.device = "auto", dtype: str | torch.dtype = "auto
 
 
 def cpu_bf16_flag() -> str | None:
-    """The name of this CPU's bfloat16 matrix instructions, or None where it has none that torch uses."""
+    """Return the name of this CPU's bfloat16 matrix instructions, or None where it has none that torch uses."""
     flags = _cpu_flags()
     return next((flag for flag in _BF16_FLAGS if flag in flags), None)
 
@@ -111,7 +111,7 @@ def _choose_dtype(dtype: str | torch.dtype, device: torch.device) -> tuple[torch
 
 
 def _cpu_flags() -> set[str]:
-    """Instruction set flags as Linux names them; empty elsewhere, which means float32."""
+    """Read the CPU's instruction set flags as Linux names them; empty elsewhere, which means float32."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return set()
     try:

@@ -118,7 +118,7 @@ def offline_hub_models() -> list[str]:
 
 
 def _packages() -> list[Finding]:
-    """Every package that olmv's own metadata names: what a prediction needs, then what an extra brings."""
+    """Look at every package that olmv's own metadata names: what a prediction needs, then what an extra brings."""
     needed, optional = requirements()
     findings = [Finding("olmv", metadata.version("olmv"))]
     for name in needed:

@@ -132,7 +132,7 @@ class WorkerCrashedError(VideoError):
 
 
 def reason(failure: BaseException) -> str:
-    """Why something failed, in one sentence of at most 200 characters: for the end of our own messages."""
+    """Say why something failed, in one sentence of at most 200 characters: for the end of our own messages."""
     text = " ".join(str(failure).split()) or type(failure).__name__
     sentence = re.split(r"(?<=[a-z)'\"])\. ", text, maxsplit=1)[0].rstrip(".")
     return sentence if len(sentence) <= 200 else sentence[:197] + "..."

@@ -88,7 +88,7 @@ class VideoScorer:
         )
 
     def _score(self, embedding: VideoEmbedding, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
-        """Similarity, logits and probabilities, each [C]."""
+        """Return similarity, logits and probabilities, each [C]."""
         similarity, logits = score_clips(
             self.model,
             [embedding],

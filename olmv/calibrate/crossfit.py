@@ -72,7 +72,7 @@ def cross_fit(probability: Floats, truth: Bools, fold: Ints, fit: Callable[[Floa
 
 
 def _fullest(keys: tuple[Floats, ...], random: np.random.Generator) -> int:
-    """The index with the largest first key, then the largest second, then by lot."""
+    """Return the index with the largest first key, then the largest second, then by lot."""
     best = np.arange(len(keys[0]))
     for key in keys:
         best = best[key[best] >= key[best].max() - 1e-9]

@@ -21,7 +21,7 @@ __all__ = ["entries_of", "provenance", "words_of"]
 def entries_of(
     loaded: Loaded, fit: Fit, objective: Objective, after: DecisionFigures, scalings: Sequence[Platt | Isotonic | None]
 ) -> dict[str, LabelThreshold]:
-    """Label -> its entry in the file, for every label that has a threshold.
+    """Return label -> its entry in the file, for every label that has a threshold.
 
     Beside the declared fields an entry has `source` ("label", "pooled", "negatives"), for the last `false_alarms`, the
     share of videos without the label that are taken for it at most (with a confidence of 95 %), and `cross_fitted`,
@@ -50,7 +50,7 @@ def entries_of(
 
 
 def words_of(loaded: Loaded) -> dict[str, str]:
-    """Label -> hash of its aliases and attributes; empty where the predictions have no settings beside them."""
+    """Return label -> hash of its aliases and attributes; empty where the predictions have no settings beside them."""
     listed = loaded.settings.get("labels")
     if not isinstance(listed, list):
         return {}
@@ -62,7 +62,7 @@ def words_of(loaded: Loaded) -> dict[str, str]:
 
 
 def provenance(loaded: Loaded, objective: str, **more: Any) -> Provenance:
-    """The head of the file; `more` are further fields of it."""
+    """Make the head of the thresholds file; `more` are further fields of it."""
     document = RunSettings.from_document(loaded.settings).to_document()
     settings = {name: value for name, value in document.items() if name in loaded.settings}
     return Provenance(

@@ -113,7 +113,7 @@ def false_alarm_bound(alarms: int, videos: int, confidence: float = 0.95) -> flo
 
 
 def _value(positive: Bools, truth: Bools, objective: Objective) -> float:
-    """F-beta, precision, recall or false discovery rate of one label's decisions; NaN where it does not exist."""
+    """Return F-beta, precision, recall or false discovery rate of a label's decisions; NaN where it does not exist."""
     hits, predicted, support = int((positive & truth).sum()), int(positive.sum()), int(truth.sum())
     if objective.kind == "f":
         squared = objective.value**2

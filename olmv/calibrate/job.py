@@ -197,7 +197,7 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
 
 
 def _worse(objective: Objective, before: DecisionFigures, after: DecisionFigures) -> list[str]:
-    """A best fit to few positives can be worse than none."""
+    """Say where the thresholds do worse than the ones before: a best fit to few positives can be worse than none."""
     if objective.kind != "f" or not (after.macro_f1 < before.macro_f1 or after.micro_f1 < before.micro_f1):
         return []
     note = "on videos they were not fitted to, these thresholds do worse than the ones before"
@@ -207,7 +207,7 @@ def _worse(objective: Objective, before: DecisionFigures, after: DecisionFigures
 def _scalings(
     job: CalibrateJob, loaded: Loaded, fold: NDArray[np.int64], least: int
 ) -> tuple[list[Platt | Isotonic | None], tuple[tuple[float, float], tuple[float, float]] | None]:
-    """One scaling a label, and the calibration errors before and, cross-fitted, after."""
+    """Fit one scaling a label, and measure the calibration errors before and, cross-fitted, after."""
     probability, truth = loaded.scored.probability, loaded.scored.truth
     if job.scaling is None:
         return [None] * truth.shape[1], None
@@ -301,7 +301,7 @@ def _no_promise(loaded: Loaded, objective: Objective, confidence: float, refused
 
 
 def _calibration_errors(probability: Floats, truth: Bools) -> tuple[float, float]:
-    """Over all pairs, and over the bins."""
+    """Return the calibration errors: over all pairs, and over the bins."""
     bins = reliability(probability, truth)
     return bins.ece, bins.bin_error
 

@@ -142,7 +142,7 @@ def _mode(scored: Scored, settings: RunSettings) -> str:
 
 
 def _run_settings(predictions: Path) -> dict[str, Any]:
-    """From the file that `olmv predict` leaves beside its rows; empty if there is none that can be read."""
+    """Read the settings that `olmv predict` leaves beside its rows; empty if there are none that can be read."""
     with suppress(OSError, ValueError, RecursionError):
         document = json.loads(predictions.with_name(predictions.name + ".run.json").read_text(encoding="utf-8"))
         if isinstance(document, dict) and isinstance(document.get("settings"), dict):

@@ -45,7 +45,7 @@ def write_calibration_page(path: Path, summary: "CalibrateSummary") -> None:
 
 
 def _figures(summary: "CalibrateSummary") -> list[tuple[str, str, str]]:
-    """(name, before, after) of the headline figures."""
+    """Return (name, before, after) of the headline figures."""
     if summary.before is None or summary.after is None:
         return []
     shares = [
@@ -68,7 +68,7 @@ def _figures(summary: "CalibrateSummary") -> list[tuple[str, str, str]]:
 
 
 def _rows(summary: "CalibrateSummary") -> list[dict[str, Any]]:
-    """One per label, the largest gain of F1 first; labels without a threshold last."""
+    """Return one row per label, the largest gain of F1 first; labels without a threshold last."""
     scored, thresholds = summary.loaded.scored, summary.thresholds
     rows = []
     for index, label in enumerate(scored.labels):
@@ -99,7 +99,7 @@ def _source(entry: Any) -> str:
 
 
 def _triple(figures: Any, index: int) -> dict[str, float] | None:
-    """Precision, recall and F1 of a label; None where there is nothing to measure."""
+    """Return precision, recall and F1 of a label; None where there is nothing to measure."""
     if figures is None:
         return None
     triple = {name: float(getattr(figures, name)[index]) for name in ("precision", "recall", "f1")}

@@ -66,7 +66,7 @@ class FrameStages:
                 pass
 
     def _questions(self) -> Iterator[CaptionQuestion]:
-        """Stage one, as far ahead as the language model reads: what is there from before, then the rest."""
+        """Run stage one, as far ahead as the language model reads: what is there from before, then the rest."""
         output = self.output
         places = output.journal.offsets()
         rest = []

@@ -56,7 +56,7 @@ class _Captioner(ABC):
         self._model: Any = None
 
     def caption(self, frames: Tensor) -> list[str]:
-        """One caption a frame; see `FrameCaptioner.caption`.
+        """Write one caption a frame; see `FrameCaptioner.caption`.
 
         Raises:
             CaptionerUnavailableError: the model cannot be loaded, or not even one frame fits in memory.
@@ -124,7 +124,7 @@ class _Captioner(ABC):
         """Return the captions of one batch that fits."""
 
     def _device(self) -> torch.device:
-        """Where inputs go. Weights that a device map put on disk have no device of their own."""
+        """Tell where inputs go. Weights that a device map put on disk have no device of their own."""
         device: torch.device = self._model.device
         return self._placement.device if device.type == "meta" else device
 

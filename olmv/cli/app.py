@@ -119,7 +119,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _flags(options: Sequence[str], arguments: Sequence[str]) -> str:
-    """The flags that mend an error, in parentheses: those that the command which failed has of these options."""
+    """Return the flags that mend an error, in parentheses: those of these options that the command which failed has."""
     command: Any = typer.main.get_command(app)
     for word in arguments:
         command = getattr(command, "commands", {}).get(word, command)

@@ -97,7 +97,7 @@ def calibrate(
 
 
 def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
-    """The last lines: what was gained on videos that were not fitted to, and what was written."""
+    """Say the last lines: what was gained on videos that were not fitted to, and what was written."""
     if summary.before is not None and summary.after is not None:
         for kind, meaning in (("micro", "all labels"), ("macro", "mean of the labels that are true of a video")):
             for name in ("F1", "precision", "recall"):

@@ -28,7 +28,7 @@ _SKIPPED = ("inputs", "config", "help")
 
 
 def read_config(path: Path, command: Any) -> dict[str, Any]:
-    """The options in this file, by the names of the parameters of `command`.
+    """Read the options in this file, by the names of the parameters of `command`.
 
     Raises:
         UsageError: it cannot be read, is no YAML of `option: value`, or names an option that there is not.

@@ -150,13 +150,13 @@ def describe_labels(
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line, whatever its value."""
+    """Tell whether an option stands on the command line, whatever its value."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def key_values(texts: list[str] | None, flag: str) -> dict[str, str]:
-    """The options of a repeated `--flag KEY=VALUE`.
+    """Return the options of a repeated `--flag KEY=VALUE`.
 
     Raises:
         UsageError: one is not KEY=VALUE.

@@ -161,7 +161,7 @@ def evaluate(
 
 
 def _show(result: "Result") -> None:
-    """The headline figures, to standard output."""
+    """Print the headline figures to standard output."""
     from rich.console import Console
     from rich.table import Table
 
@@ -193,7 +193,7 @@ def _compare(folders: tuple[Path, Path], output: Path | None, *, quiet: bool) ->
 
 
 def _show_comparison(comparison: "Comparison") -> None:
-    """Figures side by side, to standard output."""
+    """Print figures side by side to standard output."""
     from rich.console import Console
     from rich.table import Table
 

@@ -28,7 +28,7 @@ _format = LogFormat.text
 
 
 def log_format() -> LogFormat:
-    """The format of this process."""
+    """Return the log format of this process."""
     return _format
 
 

@@ -58,7 +58,7 @@ class Found:
 
 
 def search(paths: Iterable[str]) -> Found:
-    """Sorts files into those that are videos or photos, and the others. Opens only those with an unknown ending."""
+    """Sort files into those that are videos or photos, and the others; open only those with an unknown ending."""
     found = Found()
     for path in paths:
         ending = os.path.splitext(path)[1].lower()  # noqa: PTH122
@@ -73,7 +73,7 @@ def search(paths: Iterable[str]) -> Found:
 
 
 def walk(folder: str) -> Iterator[str]:
-    """Files below `folder`, but hidden ones; follows linked folders, each real folder once."""
+    """Yield files below `folder`, but hidden ones; follow linked folders, each real folder once."""
     visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(parent)  # noqa: PTH116

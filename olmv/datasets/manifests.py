@@ -126,7 +126,7 @@ def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
 
 
 def _silent(_: str) -> None:
-    """Nobody wants to know."""
+    """Say nothing: nobody wants to know."""
 
 
 def _clip(row: ManifestRow) -> tuple[str, str | None]:

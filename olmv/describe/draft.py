@@ -128,7 +128,7 @@ class Draft:
         return AttributeBook.load(self._output) if self._output.is_file() else AttributeBook({})
 
     def _written(self) -> dict[str, int]:
-        """Label -> where its row is: only that, so that memory stays flat."""
+        """Return label -> where its row is: only that, so that memory stays flat."""
         return self._journal.offsets("label")
 
     def _row(self, offset: int) -> BookEntry:

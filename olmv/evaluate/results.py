@@ -86,7 +86,7 @@ class Result:
 
     @cached_property
     def truth(self) -> NDArray[np.bool_]:
-        """Which label is true of which video, bool [N, C]; rows of failed videos are filled too.
+        """Return which label is true of which video, bool [N, C]; rows of failed videos are filled too.
 
         Raises:
             UsageError: a row names a label that is not in the list.
@@ -108,7 +108,7 @@ class Result:
 
     @cached_property
     def ok(self) -> NDArray[np.bool_]:
-        """The videos that have scores, bool [N]."""
+        """Return which videos have scores, bool [N]."""
         if self.scores is None:
             return np.array([video["status"] == "ok" for video in self.videos], dtype=bool)
         return np.asarray(np.isfinite(self.scores).all(axis=(1, 2)))

@@ -173,7 +173,7 @@ def _scored(
 
 
 def _clips(video: VideoFrames, views: int) -> tuple[Tensor, ...]:
-    """[V * T, 3, S, S] -> V x [T, 3, S, S]."""
+    """Part a video's frames into its views: [V * T, 3, S, S] -> V x [T, 3, S, S]."""
     assert video.pixels is not None
     return video.pixels.chunk(views) if views > 1 else (video.pixels,)
 

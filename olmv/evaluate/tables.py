@@ -93,7 +93,7 @@ def csv_text(kind: str, table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: numpy numbers become Python's, and one that is not finite becomes null."""
+    """Return a value as JSON has it: numpy numbers become Python's, and one that is not finite becomes null."""
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -65,7 +65,7 @@ class Views:
 
     @property
     def count(self) -> int:
-        """V."""
+        """Return the number of views, V."""
         return self.clips * self.crops
 
     def describe(self) -> dict[str, str]:

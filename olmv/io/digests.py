@@ -7,6 +7,6 @@ __all__ = ["sha256_json"]
 
 
 def sha256_json(obj: object) -> str:
-    """SHA-256 (hexadecimal) of plain data, the same for equal data whatever the order of its keys."""
+    """Return the SHA-256 (hexadecimal) of plain data, the same for equal data whatever the order of its keys."""
     text = json.dumps(obj, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -32,7 +32,7 @@ def is_online() -> bool:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Holds back the log while a library does what the caller reports itself."""
+    """Hold back the log while a library does what the caller reports itself."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -43,7 +43,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def fetching() -> Iterator[None]:
-    """While weights are fetched: without a network only the cache is asked, at once.
+    """Ask only the cache, at once, where there is no network while weights are fetched.
 
     The hub's client retries for 45 s when a name does not resolve, and logs every try; the caller tells the user once.
     Its progress bars are for a terminal only.
@@ -61,7 +61,7 @@ def fetching() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_remote_code() -> Iterator[None]:
-    """While a library makes a tokenizer: where its files name code to be fetched and run, transformers would ask.
+    """Refuse code that a tokenizer's files name to be fetched and run, where transformers would ask the user.
 
     A time-out of 0 for the answer makes it refuse instead.
     """
@@ -77,7 +77,7 @@ def no_remote_code() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _bars() -> Iterator[None]:
-    """No progress bars of the hub's client where standard error is a file or a pipe, unless the user asked for them."""
+    """Hide the hub client's progress bars where standard error is a file or a pipe, unless the user asked for them."""
     from huggingface_hub import constants
     from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, but not in its __all__
         are_progress_bars_disabled,

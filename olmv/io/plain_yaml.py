@@ -49,7 +49,7 @@ def load_yaml(text: str, loader: Any = None) -> Any:
 
 
 def _unfolded(root: yaml.Node) -> int:
-    """How many nodes a walk over the whole tree meets, by one look at each of them."""
+    """Count the nodes that a walk over the whole tree meets, by one look at each of them."""
     sizes: dict[int, int] = {}
     opened: set[int] = set()
     waiting = [root]

@@ -167,7 +167,7 @@ class _Table:
         self._threshold = self._checked(where, row)[2]
 
     def _checked(self, where: str, row: _Scores) -> tuple["array[float]", ...]:
-        """logit, probability and threshold of a row, in the order of `labels`."""
+        """Return logit, probability and threshold of a row, in the order of `labels`."""
         columns = row.numbers
         if tuple(row.labels) != self.labels:
             columns = self._reordered(where, row)

@@ -211,7 +211,7 @@ def _tree(tree: object, notes: list[str]) -> list[Label]:
 
 
 def _at(where: str, fields: Mapping[Any, Any]) -> Label:
-    """One label from its fields; errors say where it stands."""
+    """Make one label of its fields; errors say where it stands."""
     try:
         return Label(
             fields["label"],

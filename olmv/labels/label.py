@@ -21,7 +21,7 @@ _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 
 def clean_text(text: object, *, what: str, limit: int) -> str:
-    """One line of text without surrounding white space, otherwise as written.
+    """Return one line of text without surrounding white space, otherwise as written.
 
     Args:
         text: what stood in the file.

@@ -58,7 +58,7 @@ def first_spellings(labels: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_known(unknown: "Counter[str]", given: int, *, known: str, where: str) -> str | None:
-    """Why labels that nobody knows are too many to go on; None where they are few.
+    """Say why labels that nobody knows are too many to go on; None where they are few.
 
     Args:
         unknown: label -> how often it is given.

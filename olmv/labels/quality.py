@@ -80,7 +80,7 @@ def parse_answer(text: str) -> list[str] | str:
 
 
 def tidy(text: str) -> str:
-    """One attribute without list marks, quotes, a lead such as "a photo of", a full stop and odd white space."""
+    """Return one attribute without list marks, quotes, a lead such as "a photo of", a full stop and odd white space."""
     text = " ".join(text[: 4 * MAX_ATTRIBUTE_CHARS].split())
     text = _BULLET.sub("", text).strip("\"'“”‘’ ")
     text = _LEAD.sub("", text)
@@ -120,7 +120,7 @@ class Gate:
         self._longest_name = max((key.count(" ") + 1 for key in self._owners), default=0)
 
     def accept(self, label: Label, candidates: Sequence[str], accepted: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Those of `candidates` that can be used beside `accepted`, tidied, and for the others the reason."""
+        """Return those of `candidates` that can be used beside `accepted`, tidied, and for the others the reason."""
         seen = {normalized(text) for text in accepted}
         good: list[str] = []
         problems: list[str] = []
@@ -137,7 +137,7 @@ class Gate:
         return good, problems
 
     def problem(self, label: Label, text: str) -> str | None:
-        """Why `text` is no attribute of `label`, as the end of a sentence; None if it is one."""
+        """Say why `text` is no attribute of `label`, as the end of a sentence; None if it is one."""
         try:
             clean_text(text, what="attribute", limit=MAX_ATTRIBUTE_CHARS)
         except VocabularyError:
@@ -159,7 +159,7 @@ class Gate:
         return self._too_long(text)
 
     def _copied(self, label: Label, text: str) -> str | None:
-        """Another label that stands in `text`.
+        """Return another label that stands in `text`.
 
         A label of one word counts only where it is the whole attribute: in a list of thousands, "person" or
         "red" is in every good description. A longer one counts anywhere, unless the label itself contains it.

@@ -79,7 +79,7 @@ class Prompt:
 
     @cached_property
     def sha256(self) -> str:
-        """Of everything the model is told; a comment in the file does not change it."""
+        """Return the hash of everything the model is told; a comment in the file does not change it."""
         return sha256_json(self.document.model_dump(mode="json", exclude={"about"}))
 
     @property

@@ -225,12 +225,12 @@ class _MultiLabelDraws:
         self._counted = np.concatenate([self.truth, predicted, self.truth & predicted], axis=1).astype(np.float32)
 
     def whole(self) -> dict[str, float]:
-        """Figure -> number, on the videos as they are."""
+        """Return figure -> number, on the videos as they are."""
         figures = self.figures(np.ones((1, len(self.truth)), dtype=np.int64))
         return {name: float(values[0]) for name, values in figures.items()}
 
     def drawn(self, resamples: int, seed: int) -> dict[str, Floats]:
-        """Figure -> [R], one number per draw."""
+        """Return figure -> [R], one number per draw."""
         videos = len(self.truth)
         resamples = min(resamples, max(_FEWEST, _PAIRS // self.truth.size))
         weights = (np.bincount(indices, minlength=videos) for indices in _draws(videos, resamples, seed))
@@ -238,7 +238,7 @@ class _MultiLabelDraws:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def figures(self, weights: Ints) -> dict[str, Floats]:
-        """Figure -> [R] for weights [R, N], how often each video counts."""
+        """Return figure -> [R] for weights [R, N], how often each video counts."""
         true, predicted, hits = np.split(np.float64(weights.astype(np.float32) @ self._counted), 3, axis=1)  # [R, C]
         precision, recall, f1 = precision_recall_f1(hits, predicted, true)
         ap = np.stack([self._ranked.average_precision(row) for row in weights])
@@ -255,7 +255,7 @@ class _MultiLabelDraws:
 
 
 def _draws(n: int, resamples: int, seed: int) -> Iterator[Ints]:
-    """Indices [n], drawn with replacement, `resamples` times."""
+    """Yield indices [n], drawn with replacement, `resamples` times."""
     if n < 1 or resamples < 1:
         raise UsageError(f"{n} videos and {resamples} resamples; give at least one of each")
     generator = np.random.default_rng(seed)
@@ -264,7 +264,7 @@ def _draws(n: int, resamples: int, seed: int) -> Iterator[Ints]:
 
 
 def _means(columns: tuple[Floats, ...], resamples: int, seed: int) -> list[Floats]:
-    """Per column [N] the means [R] over the same draws."""
+    """Return per column [N] the means [R] over the same draws."""
     means = [[column[indices].mean() for column in columns] for indices in _draws(len(columns[0]), resamples, seed)]
     return list(np.array(means).T)
 
@@ -293,13 +293,13 @@ def _difference(a: float, b: float, draws_a: Floats, draws_b: Floats, level: flo
 
 
 def _shifted(draws: Floats, value: float) -> Floats:
-    """The draws, centred on the figure."""
+    """Return the draws, centred on the figure."""
     known = draws[~np.isnan(draws)]
     return draws - known.mean() + value if len(known) else draws
 
 
 def _ends(draws: Floats, level: float) -> tuple[float, float]:
-    """The percentiles that hold `level` of the draws between them; NaN if no draw had the figure."""
+    """Return the percentiles that hold `level` of the draws between them; NaN if no draw had the figure."""
     known = draws[~np.isnan(draws)]
     if not len(known):
         return float("nan"), float("nan")

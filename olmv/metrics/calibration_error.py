@@ -36,7 +36,7 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: the mean over all pairs of the gap between probability and share.
+        """Return the expected calibration error: the mean over all pairs of the gap between probability and share.
 
         Of many labels nearly all pairs are easy negatives in the lowest bin, so it is small whatever the rest.
         """
@@ -44,7 +44,7 @@ class Reliability:
 
     @property
     def bin_error(self) -> float:
-        """The mean gap over the bins that hold a pair, each bin counted once: how far the curve is off."""
+        """Return the mean gap over the bins that hold a pair, each bin counted once: how far the curve is off."""
         return float(np.nanmean(self._gap))
 
     @property
@@ -66,7 +66,7 @@ def reliability(probability: Floats, truth: Bools) -> Reliability:
 
 
 def _mean_in(values: NDArray[np.floating] | Bools, bins: Ints, count: Ints) -> Floats:
-    """The mean of the values in each bin; NaN where there are none."""
+    """Return the mean of the values in each bin; NaN where there are none."""
     total = np.bincount(bins, weights=values.ravel(), minlength=BINS)
     mean: Floats = np.divide(total, count, out=np.full(BINS, np.nan), where=count > 0)
     return mean

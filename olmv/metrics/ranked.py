@@ -108,7 +108,7 @@ class RankedColumns:
         return float(mean[best]), float(scores[best])
 
     def _f1(self) -> Floats:
-        """[C, N]: F1 = 2 TP / (predicted + true) of everything down to each place."""
+        """Return F1 = 2 TP / (predicted + true) of everything down to each place, [C, N]."""
         hits = np.cumsum(self._truth, axis=1)
         predicted = np.arange(1, self._score.shape[1] + 1)
         return np.asarray(2.0 * hits / (predicted + self.support[:, None]), dtype=np.float64)

@@ -55,7 +55,7 @@ def retrieval(similarity: Floats, relevant: Bools) -> dict[str, float]:
 
 
 def _ranks(scores: Floats, relevant: Bools) -> Ints:
-    """[Q, I] -> [Q]."""
+    """Return the rank of each query's best relevant item: [Q, I] -> [Q]."""
     best = np.where(relevant, scores, -np.inf).max(axis=1, keepdims=True)
     first = (relevant & (scores == best)).argmax(axis=1)[:, None]
     ahead = (scores > best) | ((scores == best) & (np.arange(scores.shape[1]) < first))

@@ -55,7 +55,7 @@ def moji_benchmark(*, clips: int = CLIPS, seed: int = SEED) -> Benchmark:
 
 
 def scene_of(video: str) -> Scene:
-    """`moji:seen/SEED/INDEX` -> the scene."""
+    """Return the scene that `moji:seen/SEED/INDEX` names."""
     kind, seed, index = video.removeprefix("moji:").split("/")
     names = object_names("unseen" if kind == "unseen" else "seen")
     return sample_scene(int(seed), int(index), names=names, pairings="all")

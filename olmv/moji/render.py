@@ -20,7 +20,7 @@ MARGIN = 1.0  # the drawing fills its cell
 
 
 def _load_atlas() -> torch.Tensor:
-    """[N, 4, cell, cell] float32, colours premultiplied by alpha, all in 0..1."""
+    """Load the atlas: [N, 4, cell, cell] float32, colours premultiplied by alpha, all in 0..1."""
     meta = json.loads((FOLDER / "moji_objects.json").read_text(encoding="utf-8"))
     cell, columns = meta["cell"], meta["columns"]
     sheet = torch.from_numpy(np.asarray(Image.open(FOLDER / "moji_atlas.webp").convert("RGBA")).copy())
@@ -44,7 +44,7 @@ class Renderer:
         self.yy, self.xx = torch.meshgrid(axis, axis, indexing="ij")
 
     def __call__(self, scenes: Sequence[Scene], progress: Sequence[float]) -> torch.Tensor:
-        """Frame i shows `scenes[i]` at `progress[i]` (0 start of the clip, 1 its end). Returns [F, 3, S, S] uint8."""
+        """Draw [F, 3, S, S] uint8: frame i shows `scenes[i]` at `progress[i]` (0 start of the clip, 1 its end)."""
         picture = self._backgrounds(scenes)
         drawn, cell, theta, small = [], [], [], []
         for f, (scene, p) in enumerate(zip(scenes, progress, strict=True)):
@@ -113,7 +113,7 @@ class Renderer:
         return first * (1 - mix[:, None]) + second * mix[:, None]
 
     def _weather(self, picture: torch.Tensor, scenes: Sequence[Scene], progress: Sequence[float]) -> None:
-        """Draws streaks of rain or flakes of snow over the frames, in place."""
+        """Draw streaks of rain or flakes of snow over the frames, in place."""
         for name in WEATHERS[1:]:
             ix = [i for i, s in enumerate(scenes) if s.weather == name]
             if not ix:

@@ -92,7 +92,7 @@ class Scene:
 
     @property
     def scene_labels(self) -> tuple[str, ...]:
-        """Background and weather labels that are true of the clip."""
+        """Return the background and weather labels that are true of the clip."""
         kind = f"{self.colour_names[0]} background" if self.background == "plain" else f"{self.background} background"
         return (kind, *((self.weather,) if self.weather != "none" else ()))
 
@@ -105,7 +105,7 @@ class Scene:
         return f"{actors}{place}{weather}."
 
     def visible(self, progress: float) -> tuple[bool, ...]:
-        """For every actor, whether it is drawn at `progress` (0 at the start of the clip, 1 at its end)."""
+        """Tell, for every actor, whether it is drawn at `progress` (0 at the start of the clip, 1 at its end)."""
         return tuple(_visible(a, progress) for a in self.actors)
 
 
@@ -126,7 +126,7 @@ def _visible(actor: Actor, p: float) -> bool:
 
 
 def pose(actor: Actor, p: float) -> tuple[float, float, float, float]:
-    """Centre x, centre y, size (units of the picture's side) and angle (turns) of an actor at progress `p`."""
+    """Return centre x, centre y, size (units of the picture's side) and angle (turns) of an actor at progress `p`."""
     x, y, size, angle = actor.x, actor.y, actor.size, actor.phase * 0.1 - 0.05
     travel = 0.5 * actor.speed * (p - 0.5)
     wave = 2 * np.pi * (p * 1.5 * actor.speed + actor.phase)
@@ -168,19 +168,19 @@ def _objects() -> list[dict[str, str]]:
 
 @lru_cache(maxsize=2)
 def object_names(split: Split) -> tuple[str, ...]:
-    """Names of the objects of a split, in the atlas's order."""
+    """Return the names of the objects of a split, in the atlas's order."""
     return tuple(o["name"] for o in _objects() if o["split"] == split)
 
 
 @lru_cache(maxsize=1)
 def atlas_cells() -> dict[str, int]:
-    """Name -> cell of the atlas."""
+    """Return name -> cell of the atlas."""
     return {o["name"]: i for i, o in enumerate(_objects())}
 
 
 @lru_cache(maxsize=1)
 def paraphrases() -> dict[str, str]:
-    """Object name -> another way to say it, never used in training."""
+    """Return object name -> another way to say it, never used in training."""
     paraphrases: dict[str, str] = json.loads((FOLDER / "moji_paraphrases.json").read_text(encoding="utf-8"))
     return paraphrases
 

@@ -149,7 +149,7 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
 
 
 def _with_model(job: PredictJob, listener: PredictListener) -> tuple[PredictJob, str]:
-    """The job with the frames that its model looks at, and the model's name."""
+    """Return the job with the frames that its model looks at, and the model's name."""
     from olmv.models.default import chosen_model
     from olmv.models.registry import frames_for
 

@@ -41,7 +41,7 @@ class Outputs:
 
     @property
     def first(self) -> Path | None:
-        """The file that names the journal."""
+        """Return the file that names the journal."""
         return self._output or self._report
 
     def check(self) -> None:

@@ -61,7 +61,7 @@ class TextBank:
         background: "TextBank | None" = None,
         stored: LabelEmbeddings | None = None,
     ) -> "TextBank":
-        """The bank of a vocabulary: the templates of every phrase are averaged, one row stays per phrase.
+        """Make the bank of a vocabulary: the templates of every phrase are averaged, one row stays per phrase.
 
         Args:
             texts: what was encoded.
@@ -92,38 +92,38 @@ class TextBank:
         )
 
     def for_video(self, context: Tensor | None) -> "TextBank":
-        """This bank: it serves every video. (A `PromptedBank` makes another for each.)"""
+        """Return this bank: it serves every video. (A `PromptedBank` makes another for each.)"""
         return self
 
     def to(self, device: torch.device | str) -> "TextBank":
-        """The same bank on another device."""
+        """Return the same bank on another device."""
         background = None if self.background is None else self.background.to(device)
         return TextBank(self.embeddings.to(device), self.label_index.to(device), self.texts, self.labels, background)
 
     @cached_property
     def counts(self) -> Tensor:
-        """`[C]` how many texts every label has."""
+        """Return how many texts every label has, `[C]`."""
         return torch.bincount(self.label_index, minlength=len(self.labels))
 
     @cached_property
     def offsets(self) -> list[int]:
-        """C + 1 numbers: the texts of label c are `offsets[c]` to `offsets[c + 1]`, half-open."""
+        """Return C + 1 numbers: the texts of label c are `offsets[c]` to `offsets[c + 1]`, half-open."""
         return [0, *self.counts.cumsum(0).tolist()]
 
     @cached_property
     def sums(self) -> Tensor:
-        """`[C, D]` sum of every label's text embeddings."""
+        """Return the sum of every label's text embeddings, `[C, D]`."""
         zeros = self.embeddings.new_zeros(len(self.labels), self.embeddings.shape[1])
         return zeros.index_add_(0, self.label_index, self.embeddings)
 
     @cached_property
     def means(self) -> Tensor:
-        """`[C, D]` one L2-normalised vector a label: the mean of its texts."""
+        """Return one L2-normalised vector a label, the mean of its texts: `[C, D]`."""
         return normalize(self.sums, dim=-1)
 
     @cached_property
     def groups(self) -> list[Tensor]:
-        """Labels with equally many texts, together: for each count n, rising, their texts `[n, L, D]`.
+        """Return labels with equally many texts together: for each count n, rising, their texts `[n, L, D]`.
 
         Within a group every pooling is one dense reduction: ragged labels cost neither padding nor a scatter.
         """
@@ -136,7 +136,7 @@ class TextBank:
 
     @cached_property
     def group_rank(self) -> Tensor:
-        """`[C]` where every label stands when the groups are laid side by side."""
+        """Return where every label stands when the groups are laid side by side, `[C]`."""
         return self.counts.argsort(stable=True).argsort()
 
     def __repr__(self) -> str:

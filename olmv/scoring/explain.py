@@ -136,7 +136,7 @@ def _shares(
     temperature: float,
     frame_temperature: float,
 ) -> Tensor:
-    """What every pair of frame and text adds: frames `[T, D]`, texts `[n, D]` -> `[T, n]`."""
+    """Return what every pair of frame and text adds: frames `[T, D]`, texts `[n, D]` -> `[T, n]`."""
     similarity = frames @ texts.T
     if frame_pooling == "mean":
         # the video is the sum of frames over this length; all frames share one choice of texts
@@ -153,7 +153,7 @@ def _shares(
 
 
 def _text_weights(similarity: Tensor, texts: Tensor, *, pooling: Pooling, top_k: int, temperature: float) -> Tensor:
-    """The weight of every text: similarity `[M, n]` -> `[M, n]`."""
+    """Return the weight of every text: similarity `[M, n]` -> `[M, n]`."""
     if pooling == "mean":
         length = torch.linalg.vector_norm(texts.sum(dim=0)).clamp_min(1e-12)
         equal: Tensor = torch.ones_like(similarity) / length

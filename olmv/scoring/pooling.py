@@ -38,7 +38,7 @@ CHUNK_ELEMENTS = 1 << 24
 
 
 def average_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
-    """The mean of the frame embeddings, L2-normalised: the published baseline.
+    """Return the mean of the frame embeddings, L2-normalised: the published baseline.
 
     Args:
         frames: `[B, T, D]`, L2-normalised.
@@ -54,7 +54,7 @@ def average_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
 def frame_weights(
     similarity: Tensor, mask: Tensor | None = None, *, pooling: FramePooling, temperature: float = TEMPERATURE
 ) -> Tensor:
-    """How much every label attends to every frame; the weights of a label sum to 1.
+    """Return how much every label attends to every frame; the weights of a label sum to 1.
 
     Args:
         similarity: `[B, T, C]` of every frame to every label.
@@ -86,7 +86,7 @@ def frame_weights(
 def pool_frames(
     similarity: Tensor, mask: Tensor | None = None, *, pooling: FramePooling, temperature: float = TEMPERATURE
 ) -> Tensor:
-    """One similarity per label from one per frame and label: `[B, T, C]` -> `[B, C]`. See `frame_weights`.
+    """Pool one similarity per frame and label into one per label: `[B, T, C]` -> `[B, C]`. See `frame_weights`.
 
     Raises:
         ValueError: as `frame_weights`.
@@ -105,7 +105,7 @@ def pool_attributes(
     top_k: int = TOP_K,
     temperature: float = TEMPERATURE,
 ) -> Tensor:
-    """The similarity of embeddings to labels, pooled over the texts of each label.
+    """Return the similarity of embeddings to labels, pooled over the texts of each label.
 
     Args:
         embeddings: `[M, D]`, L2-normalised.
@@ -150,7 +150,7 @@ def score(
     temperature: float = TEMPERATURE,
     frame_temperature: float = TEMPERATURE,
 ) -> Tensor:
-    """The similarity of videos to labels, pooled over frames and texts.
+    """Return the similarity of videos to labels, pooled over frames and texts.
 
     Args:
         frames: `[B, T, D]` frame embeddings, L2-normalised; or `[B, D]`, one embedding a video.
@@ -193,7 +193,7 @@ def score(
 
 
 def _reduce_texts(similarity: Tensor, pooling: Pooling, top_k: int, temperature: float) -> Tensor:
-    """`[M, n, L]` -> `[M, L]`."""
+    """Pool the similarities to the n texts of every label: `[M, n, L]` -> `[M, L]`."""
     if similarity.shape[1] == 1:
         return similarity.squeeze(1)
     if pooling == "max":
@@ -206,7 +206,7 @@ def _reduce_texts(similarity: Tensor, pooling: Pooling, top_k: int, temperature:
 
 
 def _chunks(rows: int, count: int, labels: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and labels to take together so that `rows * count * labels` stays within `CHUNK_ELEMENTS`."""
+    """Yield rows and labels to take together so that `rows * count * labels` stays within `CHUNK_ELEMENTS`."""
     row_step = max(1, min(rows, CHUNK_ELEMENTS // count))
     label_step = max(1, min(labels, CHUNK_ELEMENTS // (row_step * count)))
     for row in range(0, rows, row_step):
@@ -215,8 +215,10 @@ def _chunks(rows: int, count: int, labels: int) -> Iterator[tuple[slice, slice]]
 
 
 def check_pooling(pooling: str, top_k: int, temperature: float) -> None:
-    """Raises:
-    ValueError: no such pooling, `top_k` under 1, or a temperature that is not positive.
+    """Check the options of pooling over texts.
+
+    Raises:
+        ValueError: no such pooling, `top_k` under 1, or a temperature that is not positive.
     """
     if pooling not in POOLINGS:
         raise ValueError(f"no pooling {pooling!r}; choose from {', '.join(POOLINGS)}")
@@ -240,7 +242,7 @@ def _without_padding(frames: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _mean_frames(frames: Tensor, mask: Tensor | None) -> Tensor:
-    """`[B, T, D]`, padding zeroed -> `[B, D]`, not normalised."""
+    """Return the mean over frames: `[B, T, D]`, padding zeroed -> `[B, D]`, not normalised."""
     return frames.mean(dim=1) if mask is None else frames.sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
 

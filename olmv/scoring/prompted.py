@@ -41,7 +41,7 @@ class PromptedBank:
         condition: Callable[[Tensor, Tensor], Tensor],
         background: "PromptedBank | None" = None,
     ) -> "PromptedBank":
-        """The bank of a vocabulary: of every phrase the mean over its templates.
+        """Make the bank of a vocabulary: of every phrase the mean over its templates.
 
         Args:
             texts: what was encoded.
@@ -66,7 +66,7 @@ class PromptedBank:
         )
 
     def for_video(self, context: Tensor | None) -> TextBank:
-        """The bank that the video of this context `[K, D]` is scored with.
+        """Make the bank that the video of this context `[K, D]` is scored with.
 
         Raises:
             ValueError: no context.

@@ -46,7 +46,7 @@ def score_stored(
     top_k: int = TOP_K,
     temperature: float = TEMPERATURE,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """The similarity of stored video embeddings to labels, chunk by chunk: see `pool_attributes` for what it is.
+    """Yield the similarity of stored video embeddings to labels, chunk by chunk: see `pool_attributes` for what it is.
 
     Take the best labels of a chunk, or `write_scores`; all similarities together are `N * C` numbers.
 
@@ -126,7 +126,7 @@ def _sizes(rows: int) -> list[int]:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Inside, a thread that calls torch works alone. Workers keep what they find at their first call."""
+    """Let a thread that calls torch inside work alone. Workers keep what they find at their first call."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -163,7 +163,7 @@ class _Tiles:
 
     @torch.no_grad()  # each thread has its own
     def pool(self, videos: Tensor, out: Tensor) -> None:
-        """`[n, D]`, up to `ROWS` -> out `[n, C]`."""
+        """Write the pooled similarity of videos `[n, D]`, up to `ROWS` of them, to out `[n, C]`."""
         if self.means is not None:
             torch.mm(videos, self.means, out=out)
             return
@@ -183,7 +183,7 @@ class _Tiles:
             torch.index_select(grouped, 1, self.order, out=out)
 
     def _reduce(self, tile: Tensor, out: Tensor) -> None:
-        """`[n, texts, L]` -> out `[n, L]`; the tile is not kept."""
+        """Pool a tile `[n, texts, L]` over its texts into out `[n, L]`; the tile is not kept."""
         count = tile.shape[1]
         if count == 1:
             out.copy_(tile[:, 0])
@@ -199,7 +199,7 @@ class _Tiles:
             self._mean_of_best(tile, out)
 
     def _mean_of_best(self, tile: Tensor, out: Tensor) -> None:
-        """Insertion: one text after the other falls through the best so far, for all pairs at once."""
+        """Insert one text after the other into the best so far, for all pairs at once."""
         rows, count, labels = tile.shape
         room = self.own.work[: (self.top_k + 2) * rows * labels].view(self.top_k + 2, rows, labels)
         for index in range(count):
@@ -218,7 +218,7 @@ class _Tiles:
 
 
 def _read(embeddings: "Tensor | NDArray[np.floating[Any]]", rows: slice) -> Tensor:
-    """A copy of a mapped part: it may be read-only, which torch cannot be told."""
+    """Copy a mapped part: it may be read-only, which torch cannot be told."""
     if isinstance(embeddings, Tensor):
         return embeddings[rows]
     import numpy as np

@@ -167,7 +167,7 @@ class Thresholds(Mapping[str, float]):
         write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
     def entry(self, label: str) -> LabelThreshold:
-        """The threshold of a label and how it was found.
+        """Return the threshold of a label and how it was found.
 
         Raises:
             KeyError: the file has no such label.
@@ -177,23 +177,23 @@ class Thresholds(Mapping[str, float]):
     def for_vocabulary(
         self, vocabulary: Vocabulary, *, threshold: float | None = None, default: float = DEFAULT_THRESHOLD
     ) -> list[float]:
-        """The threshold of every label, in order; see `thresholds_for`."""
+        """Return the threshold of every label, in order; see `thresholds_for`."""
         return thresholds_for(vocabulary, thresholds=self, threshold=threshold, default=default)
 
     def scaler(self, labels: Sequence[str]) -> Scaler | None:
-        """What makes calibrated probabilities of the model's, for these labels in this order; None if nothing does."""
+        """Return what calibrates the model's probabilities, for these labels in this order; None if nothing does."""
         scalings = [entry.scaling if (entry := self._labels.get(label)) else None for label in labels]
         return Scaler(scalings) if any(scalings) else None
 
     def scalings(self, labels: Sequence[str]) -> list[dict[str, Any]]:
-        """The scalings of these labels as plain data, for a run's settings; empty if there is none."""
+        """Return the scalings of these labels as plain data, for a run's settings; empty if there is none."""
         entries = [entry for label in labels if (entry := self._labels.get(label)) is not None]
         return [entry.scaling.model_dump(mode="json") for entry in entries if entry.scaling is not None]
 
     def notes_for(
         self, vocabulary: Vocabulary, *, model: str | None = None, settings: RunSettings | None = None
     ) -> list[str]:
-        """Remarks for the user: what differs from that which these thresholds were fitted to.
+        """Return remarks for the user: what differs from that which these thresholds were fitted to.
 
         Args:
             vocabulary: the labels to predict, with their attributes.
@@ -255,7 +255,7 @@ def thresholds_for(
     threshold: float | None = None,
     default: float = DEFAULT_THRESHOLD,
 ) -> list[float]:
-    """The threshold of every label, in order. The first of these that speaks of a label decides:
+    """Return the threshold of every label, in order. The first of these that speaks of a label decides:
 
     1. `threshold`, given by hand for all labels (`--threshold P`);
     2. `thresholds`, the file fitted by `olmv calibrate` (`--thresholds FILE`);
@@ -275,12 +275,12 @@ def thresholds_for(
 
 
 def words_sha256(aliases: Iterable[str], attributes: Iterable[str]) -> str:
-    """SHA-256 of what a label is described with, beside its name."""
+    """Return the SHA-256 of what a label is described with, beside its name."""
     return sha256_json([list(aliases), list(attributes)])
 
 
 def vocabulary_sha256(labels: Iterable[str]) -> str:
-    """SHA-256 of a list of labels, whatever their order."""
+    """Return the SHA-256 of a list of labels, whatever their order."""
     return sha256_json(sorted(labels))
 
 

@@ -61,7 +61,7 @@ class RunFolder:
 
     @property
     def original(self) -> Path:
-        """The trainable weights before the first step."""
+        """Return the file of the trainable weights before the first step."""
         return self.path / "original.safetensors"
 
     @property
@@ -74,7 +74,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Tell whether the run came to its end."""
         return (self.model / "config.json").is_file()
 
     def clear(self) -> None:

@@ -39,7 +39,7 @@ class Output:
 
     @property
     def logits(self) -> Tensor:
-        """scale * similarity (+ bias) [B, C]."""
+        """Return scale * similarity (+ bias) [B, C]."""
         logits = self.scale * self.similarity
         return logits if self.bias is None else logits + self.bias
 

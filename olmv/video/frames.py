@@ -77,7 +77,7 @@ class Frames:
 
     @property
     def decoded(self) -> int:
-        """T, the frames that are here."""
+        """Return T, the number of frames that are here."""
         return len(self.indices)
 
     def __repr__(self) -> str:

@@ -172,7 +172,7 @@ def adaptive(change: Floats | Sequence[float], *, frames: int) -> Indices:
 
 
 def keyframes(keyframe_indices: Indices, timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
-    """For each centre of `frames` equal segments, the keyframe nearest in time. Fewer where they coincide.
+    """Choose for each centre of `frames` equal segments the keyframe nearest in time. Fewer where they coincide.
 
     Returns:
         [at most T] frame indices, all of them keyframes; the first frame where the file marks no keyframe.

@@ -78,7 +78,7 @@ class Preprocess:
 
     @classmethod
     def from_open_clip(cls, config: Mapping[str, Any]) -> Self:
-        """From open_clip's `model.visual.preprocess_cfg`.
+        """Read open_clip's `model.visual.preprocess_cfg`.
 
         Raises:
             ValueError: an input that is not square, or a mode that open_clip does not use for inference.

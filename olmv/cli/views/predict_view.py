@@ -55,7 +55,7 @@ class PredictView(ProgressView, PredictListener):
         self.progress.step()
 
     def finished(self, summary: PredictSummary) -> None:
-        """The last lines: what was done, what failed, what was written."""
+        """Say the last lines: what was done, what failed, what was written."""
         self.progress.stop()
         done = summary.ok + summary.failed
         parts = [f"{summary.ok} videos" if summary.ok != 1 else "1 video"]
@@ -126,7 +126,7 @@ class PredictView(ProgressView, PredictListener):
 
 
 def plain_line(prediction: VideoPrediction) -> str:
-    """Tab-separated: the video, then its most probable labels; positive ones begin with a plus sign."""
+    """Return a tab-separated line: the video, then its most probable labels; positive ones begin with a plus sign."""
     if prediction.error is not None:
         reason = f"{prediction.error.type}: {prediction.error.message}"
         return f"{printable(prediction.video)}\terror: {printable(reason)}"
@@ -138,7 +138,7 @@ def plain_line(prediction: VideoPrediction) -> str:
 
 
 def explanation_lines(prediction: VideoPrediction) -> list[str]:
-    """Per positive label among the best: the texts and the moments that carried it."""
+    """Return, per positive label among the best, the texts and the moments that carried it."""
     shown = {label.label for label in _best(prediction) if label.positive}
     lines = []
     for explanation in prediction.explanations:
@@ -156,7 +156,7 @@ def explanation_lines(prediction: VideoPrediction) -> list[str]:
 
 
 def _counts(positives: Counter[str]) -> str:
-    """In how many videos each label is positive, the most frequent first."""
+    """Say in how many videos each label is positive, the most frequent first."""
     if not positives:
         return "no label in any video; lower the threshold with --threshold"
     shown = ", ".join(f"{label} {count}" for label, count in positives.most_common(COUNTS_SHOWN))

@@ -15,7 +15,7 @@ PLAIN_EVERY_S = 10.0
 
 
 def printable(text: str) -> str:
-    """`text` with control characters, odd bytes and other invisible things as backslash escapes."""
+    """Return `text` with control characters, odd bytes and other invisible things as backslash escapes."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
@@ -43,7 +43,7 @@ class Progress:
         self._begun = self._told = time.monotonic()
 
     def say(self, text: str) -> None:
-        """One line for the user; what is not printable in it is escaped."""
+        """Print one line for the user; what is not printable in it is escaped."""
         if self._quiet:
             return
         if log_format() == LogFormat.json:
@@ -78,7 +78,7 @@ class Progress:
             self._bar = self._bars.add_task(self._noun, total=total, completed=done, rate="starting")
 
     def side(self, what: str, done: int, total: int) -> None:
-        """Work beside the main bar, such as encoding the label texts; its bar goes when it is done."""
+        """Show work beside the main bar, such as encoding the label texts; its bar goes when it is done."""
         if self._bars is None:
             if time.monotonic() - self._told > PLAIN_EVERY_S and done < total:
                 self._told = time.monotonic()
@@ -89,7 +89,7 @@ class Progress:
         self._bars.update(self._side[what], completed=done, visible=done < total)
 
     def step(self) -> None:
-        """One more is done."""
+        """Move the main bar on: one more is done."""
         self._done += 1
         if self._done == self._earlier + 1:
             self._begun = self._told = time.monotonic()  # loading a model is not part of the rate

@@ -134,7 +134,7 @@ def _benchmark(
 
 
 def half_draws(count: int, *, seed: int = DRAW_SEED, draws: int = DRAWS) -> list[tuple[int, ...]]:
-    """Draws of half the classes (50 of 101, 25 of 51), one after the other from one generator.
+    """Draw half the classes (50 of 101, 25 of 51) several times, one after the other from one generator.
 
     With the default seed these are the ten draws that Open-VCLIP publishes for UCF101 and for HMDB51.
 
@@ -210,7 +210,7 @@ def _hmdb(tree: Tree, files: ListFiles, numbers: Sequence[int], own: bool) -> _O
 
 
 def _hmdb_names(tree: Tree, files: ListFiles, own: bool) -> list[str]:
-    """Names of split lists that are there; brush_hair is the first class, for a message where there are none."""
+    """Return a split list that is there; brush_hair is the first class, for a message where there are none."""
     names = [PurePosixPath(path).name for path in files.lists(own=own)]
     return sorted(name for name in names if name.endswith("_test_split1.txt"))[:1] or ["brush_hair_test_split1.txt"]
 
@@ -246,7 +246,7 @@ def _draws(official: _Official, options: BenchmarkOptions) -> tuple[list[tuple[i
 
 
 def _user_draws(folder: Path, classes: Sequence[str]) -> list[tuple[int, ...]]:
-    """Draws that somebody wrote down: 0, 1, ... as files, or as folders that hold test.csv or *-index2cls.json."""
+    """Read draws that somebody wrote down: 0, 1, ... as files, or as folders with test.csv or *-index2cls.json."""
     numbered = [path for path in folder.iterdir() if path.stem.isdecimal()] if folder.is_dir() else []
     if not numbered:
         found = f", {Tree(folder).found()}" if folder.is_dir() else ""
@@ -285,7 +285,7 @@ def _drawn_names(path: Path) -> list[str]:
 def _drawn_training(
     name: str, official: _Official, files: ListFiles, options: BenchmarkOptions
 ) -> tuple[list[tuple[str, int]], str]:
-    """(CLASS/NAME.avi, class) of the training videos, class by class, and how they were chosen."""
+    """Return (CLASS/NAME.avi, class) of the training videos, class by class, and how they were chosen."""
     shots = options.shots
     one_list = options.lists is not None and options.lists.is_file()
     if (shots is None and not one_list) or (shots is not None and shots < 1):

@@ -62,7 +62,7 @@ def kinetics400(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
 
 
 def kinetics600_zero_shot(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """Validation videos of the classes that Kinetics-600 has and 400 has not: three splits of 160 (ER-ZSAR).
+    """Read validation videos of the classes that Kinetics-600 has and 400 has not: three splits of 160 (ER-ZSAR).
 
     The splits (Chen & Huang, ICCV 2021) come from the user's copy, see `_class_splits`.
 
@@ -148,7 +148,7 @@ def _annotated(path: Path) -> Rows:
 
 
 def _listed(path: Path, tree: Tree, files: ListFiles, count: str) -> Rows:
-    """Lists as mmaction, SlowFast and Open-VCLIP write them: PATH and the number of the class."""
+    """Read lists as mmaction, SlowFast and Open-VCLIP write them: PATH and the number of the class."""
     names = _class_names(files, count)
     rows: Rows = []
     for line in read_lines(path):
@@ -177,7 +177,7 @@ def _class_names(files: ListFiles, count: str) -> dict[int, str]:
 
 
 def _numbered(path: Path, names: object) -> dict[int, str]:
-    """{"0": "abseiling"}, as JSON has it."""
+    """Read numbered class names as JSON has them: {"0": "abseiling"}."""
     pairs = names.items() if isinstance(names, dict) else ()
     if not pairs or not all(str(number).isdecimal() and isinstance(name, str) for number, name in pairs):
         raise InputError(f'{path} has no class names; write {{"0": "abseiling", ...}}')
@@ -185,7 +185,7 @@ def _numbered(path: Path, names: object) -> dict[int, str]:
 
 
 def _in_folders(tree: Tree) -> Rows:
-    """val/CLASS/VIDEO.mp4, as the archives of the CVD Foundation are sorted; the folder may also be val itself."""
+    """List val/CLASS/VIDEO.mp4, as the archives of the CVD Foundation are sorted; the folder may also be val itself."""
     paths = [PurePosixPath(path) for path in tree.videos]
     inside = [path for path in paths if set(VALIDATION).intersection(path.parts[:-1])] or [
         path for path in paths if "train" not in path.parts[:-1]
@@ -199,7 +199,7 @@ def _in_folders(tree: Tree) -> Rows:
 
 
 def _class_splits(files: ListFiles, place: Path) -> tuple[list[list[str]], str]:
-    """Three lists of class names and where they are from.
+    """Read three lists of class names and where they are from.
 
     `tst_class_idxs.json` with `classes620_label_defn.json` (ER-ZSAR); k600_split1/ to 3/ with
     k600-openset-index2cls.json (Open-VCLIP); or split1.txt to split3.txt with a name in a line.

@@ -12,7 +12,7 @@ __all__ = ["msrvtt", "msrvtt_full"]
 
 
 def msrvtt(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """1k-A (Yu et al., ECCV 2018, "JSFusion"): 1,000 videos, one sentence each; the diagonal is true.
+    """Read 1k-A (Yu et al., ECCV 2018, "JSFusion"): 1,000 videos, one sentence each; the diagonal is true.
 
     Raises:
         InputError: MSRVTT_JSFUSION_test.csv or the videos are missing or do not fit.

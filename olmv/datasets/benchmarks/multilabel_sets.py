@@ -19,7 +19,7 @@ LABEL_COLUMNS = ("labels", "Labels", "label_ids", "LabelIds")
 
 
 def charades(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """Charades test videos (Sigurdsson et al., ECCV 2016): 157 actions, several in each video.
+    """Read Charades test videos (Sigurdsson et al., ECCV 2016): 157 actions, several in each video.
 
     A video without any action is left out, as in the official evaluation, which ranks it last.
 
@@ -55,7 +55,7 @@ def charades(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
 
 
 def activitynet(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
-    """ActivityNet 1.3 validation videos (Caba Heilbron et al., CVPR 2015): the labels of a whole video.
+    """Read ActivityNet 1.3 validation videos (Caba Heilbron et al., CVPR 2015): the labels of a whole video.
 
     Files are v_ID.mp4, .mkv, .webm, or ID.*.
 
@@ -120,7 +120,7 @@ def youtube8m(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
 
 
 def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
-    """Any manifest: its labels are the truth, the vocabulary is the user's or all labels of the manifest.
+    """Read any manifest: its labels are the truth, the vocabulary is the user's or all labels of the manifest.
 
     Files are not looked for: a missing one costs its own row later. Rows that do not say what is true (no labels at
     all; an empty list says "nothing") are left out; labels that the vocabulary lacks are counted.
@@ -204,7 +204,7 @@ def _benchmark(
 
 
 def seen_and_unseen(labels: Sequence[str], unseen: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Label indices of "seen" and "unseen"; no groups where nothing is said to be unseen.
+    """Return the label indices of "seen" and "unseen"; no groups where nothing is said to be unseen.
 
     Raises:
         InputError: an unseen label is not among the labels.

@@ -81,7 +81,7 @@ class Tree:
         return next((path for path in found if loose(PurePosixPath(path).parent.name) not in others), None)
 
     def inside(self, entry: str, source: str) -> str:
-        """An entry of a list as a path relative to the root.
+        """Return an entry of a list as a path relative to the root.
 
         Raises:
             InputError: it leads out of the root.
@@ -139,7 +139,7 @@ class ListFiles:
         return None
 
     def need(self, what: str, *names: str, own: bool = True) -> Path:
-        """As `find`, for a file that has to be there.
+        """Find, as `find`, a file that has to be there.
 
         Raises:
             InputError: it is not; the message says what was looked for.
@@ -197,7 +197,7 @@ class Finder:
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """Paths, in the order in which they were met."""
+        """Return the videos' paths, in the order in which they were met."""
         return tuple(self._tree.path(path) for path in self._index)
 
     @property
@@ -286,7 +286,7 @@ def some(names: Collection[str], *, most: int = 3) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """'1 row', '2 rows'."""
+    """Return a number with its noun: '1 row', '2 rows'."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

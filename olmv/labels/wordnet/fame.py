@@ -51,7 +51,7 @@ def fame(synset: Synset, dictionary: WordNet) -> float:
 
 
 def well_known(synset: Synset, dictionary: WordNet) -> Iterator[Synset]:
-    """Return the kinds of a thing, the best known first and from different branches."""
+    """Yield the kinds of a thing, the best known first and from different branches."""
     rated = []
     for depth, branch, number in _below(synset, dictionary):
         kind = dictionary[number]
@@ -68,7 +68,7 @@ def well_known(synset: Synset, dictionary: WordNet) -> Iterator[Synset]:
 
 
 def _below(synset: Synset, dictionary: WordNet) -> list[tuple[int, int, int]]:
-    """Depth, the first step on the way there, and number of the hyponyms down to `MAX_DEPTH`."""
+    """Return depth, the first step on the way there, and number of the hyponyms down to `MAX_DEPTH`."""
     found: dict[int, tuple[int, int]] = {}
     layer = [(number, number) for number in synset.hyponyms]
     for depth in range(1, MAX_DEPTH + 1):

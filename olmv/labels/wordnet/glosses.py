@@ -69,7 +69,7 @@ def _tidy(clause: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """At most so many words, up to where a clause ends."""
+    """Cut to at most so many words, up to where a clause ends."""
     words = text.split()
     ends = [at for at in range(3, min(most, len(words) - 1) + 1) if words[at - 1][-1] in ",:" or words[at] in _BREAKS]
     return _trim(words[: ends[-1] if ends else most])

@@ -90,7 +90,7 @@ class PhraseWriter:
         yield from (f"{name}, {text}" for text in texts if text)
 
     def _kind(self, name: str, synset: Synset) -> Iterator[str]:
-        """Return what stands in for a definition that cannot be used; beside one, it would only blur it."""
+        """Yield what stands in for a definition that cannot be used; beside one, it would only blur it."""
         for number in synset.hypernyms[:1]:
             yield f"{name}, {_kind_of(synset)} {known_lemma(self._dictionary[number])}"
 
@@ -109,7 +109,7 @@ class PhraseWriter:
             yield (f"{name} with {' and '.join(known_lemma(part) for part in parts[:MAX_PARTS])}",)
 
     def _related(self, terms: Sequence[Term], chosen: Mapping[Term, int]) -> Iterator[Synset]:
-        """Return what is used for an action: artifacts whose definition or name speaks of it, the closest first."""
+        """Yield what is used for an action: artifacts whose definition or name speaks of it, the closest first."""
         meanings = [self._meaning(chosen[term]) for term in terms]
         about: defaultdict[str, float] = defaultdict(float)
         for meaning in meanings:
@@ -145,7 +145,7 @@ class PhraseWriter:
 
     @cached_property
     def _artifacts(self) -> Mapping[str, Sequence[int]]:
-        """Stem -> the artifacts with it in their name or definition; without those stems that too many have."""
+        """Return stem -> the artifacts with it in their name or definition; without those stems that too many have."""
         found: defaultdict[str, list[int]] = defaultdict(list)
         for synset in self._dictionary.on("noun.artifact"):
             for word in dict.fromkeys(itertools.chain(*self._dictionary.stems(synset.number))):

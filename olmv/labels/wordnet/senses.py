@@ -58,7 +58,7 @@ _Key = TypeVar("_Key", int, str)
 
 
 def choose_senses(readings: Sequence[Reading], dictionary: WordNet) -> list[dict[Term, int]]:
-    """For every reading the synset of each of its terms."""
+    """Choose for every reading the synset of each of its terms."""
     labels = [[_Candidates(term, dictionary) for term in (reading.head, *reading.others)] for reading in readings]
     numbers = {number for terms in labels for candidates in terms for number in candidates.numbers}
     meanings = {number: Meaning(dictionary[number], dictionary) for number in numbers}
@@ -127,7 +127,7 @@ class _Profile:
 
     @classmethod
     def sum(cls, profiles: Sequence["_Profile"]) -> "_Profile":
-        """Several profiles as one."""
+        """Add several profiles to one."""
         if len(profiles) == 1:
             return profiles[0]
         total = cls()
@@ -140,7 +140,7 @@ class _Profile:
 
 
 def _scores(labels: Sequence[Sequence[_Candidates]], meanings: Mapping[int, Meaning]) -> list[list[list[float]]]:
-    """For every label, term and meaning the score in the light of the scores so far."""
+    """Return for every label, term and meaning the score in the light of the scores so far."""
     profiles = [[_Profile.of(candidates, meanings) for candidates in terms] for terms in labels]
     of_labels = [_Profile.sum(of_terms) for of_terms in profiles]
     whole = _Profile.sum(of_labels)

@@ -71,7 +71,7 @@ class Synset:
 
     @property
     def pos(self) -> str:
-        """Part of speech: "n", "v" or "a"."""
+        """Return the part of speech: "n", "v" or "a"."""
         return self.subject[0]
 
     @property
@@ -162,12 +162,12 @@ class WordNet:
         return known
 
     def on(self, subject: str) -> Iterator[Synset]:
-        """All synsets that are filed under a subject."""
+        """Yield all synsets that are filed under a subject."""
         number = str(SUBJECTS.index(subject))
         yield from (self[at] for at, line in enumerate(self._lines) if line.split("\t", 4)[3] == number)
 
     def ancestors(self, number: int) -> tuple[int, ...]:
-        """All hypernyms up to the root, nearest first; not the synset itself."""
+        """Return all hypernyms up to the root, nearest first; not the synset itself."""
         known = self._ancestors.get(number)
         if known is None:
             hypernyms = self[number].hypernyms
@@ -179,7 +179,7 @@ class WordNet:
 
     @cached_property
     def irregular(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
-        """Part of speech -> form -> lemmas."""
+        """Return the irregular forms: part of speech -> form -> lemmas."""
         table: dict[str, dict[str, tuple[str, ...]]] = {"n": {}, "v": {}}
         for line in self._irregular.splitlines():
             pos, form, *lemmas = line.split(" ")
@@ -188,7 +188,7 @@ class WordNet:
 
     @cached_property
     def definitions_with(self) -> Mapping[str, int]:
-        """In how many definitions a stem is; those in only a few are left out."""
+        """Return in how many definitions a stem is; those in only a few are left out."""
         pairs = (line.split(" ") for line in self._words.splitlines())
         return {word: int(count) for word, count in pairs}
 

@@ -68,7 +68,7 @@ def key_of(lemma: str) -> str:
 
 
 def base_forms(word: str, pos: str, irregular: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """Return what `word` may be a form of, irregular forms first; not the word itself.
+    """Yield what `word` may be a form of, irregular forms first; not the word itself.
 
     Args:
         word: in small letters.
@@ -99,7 +99,7 @@ def stem(word: str) -> str:
 
 
 def content_words(text: str) -> Iterator[str]:
-    """Return the stems of what carries meaning in an English text, in order, repeated as they are."""
+    """Yield the stems of what carries meaning in an English text, in order, repeated as they are."""
     for word in _LETTERS.findall(text.lower()):
         if len(word) > 2 and word not in FUNCTION_WORDS:
             yield stem(word)

@@ -90,7 +90,7 @@ class OpenAIChat:
         schema: JsonSchema | None = None,
         generation: Generation,
     ) -> Iterator[tuple[int, Completion]]:
-        """See `olmv.llm.types.ChatModel.complete`."""
+        """Complete conversations; see `olmv.llm.types.ChatModel.complete`."""
         self.check()
         numbers: dict[Future[Completion], int] = {}
         source = enumerate(conversations)
@@ -113,7 +113,7 @@ class OpenAIChat:
                 future.cancel()
 
     def count_tokens(self, conversations: Sequence[Conversation]) -> list[int] | None:
-        """See `olmv.llm.types.ChatModel.count_tokens`; vLLM's server can tell, others cannot."""
+        """Count tokens, see `olmv.llm.types.ChatModel.count_tokens`; vLLM's server can tell, others cannot."""
         parts = urlsplit(self.url)
         root = parts.path.rstrip("/").removesuffix("/v1")
         url = urlunsplit((parts.scheme, parts.netloc, f"{root}/tokenize", "", ""))
@@ -140,7 +140,7 @@ class OpenAIChat:
             self._thread.join(timeout=PATIENCE_S)
 
     def check(self) -> None:
-        """See `olmv.llm.types.ChatModel.check`: one quick look, so that a wrong URL costs a second, not a minute."""
+        """Check the server, see `olmv.llm.types.ChatModel.check`: one quick look, a wrong URL costs but a second."""
         if self._served is not None:
             return
         client = self._client.with_options(timeout=PATIENCE_S, max_retries=1)
@@ -271,7 +271,7 @@ class OpenAIChat:
         )
 
     def _hide(self, text: str) -> str:
-        """Text of the server without the key: it goes into files and onto screens."""
+        """Return text of the server without the key: it goes into files and onto screens."""
         return text.replace(self._key, "[key]") if len(self._key) >= _SECRET_CHARS else text
 
     def _why(self, failure: BaseException | str) -> str:

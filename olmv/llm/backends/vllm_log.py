@@ -54,7 +54,7 @@ class EngineLog:
 
     @classmethod
     def explain(cls, failure: BaseException, since: int) -> str:
-        """Why it failed: the log's first error after `since` bytes is the root of what is raised here."""
+        """Say why it failed: the log's first error after `since` bytes is the root of what is raised here."""
         if cls.path is None or not cls.path.exists():
             return why(failure)
         with cls.path.open("rb") as file:

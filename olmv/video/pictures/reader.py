@@ -87,13 +87,13 @@ class PictureReader(VideoReader):
         return self._make_info(width=width, height=height, rotation=orientation.degrees, codec=self._kind)
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
-        """See `VideoReader.frames`. A frame that cannot be decoded is absent."""
+        """Yield frames, see `VideoReader.frames`. A frame that cannot be decoded is absent."""
         wanted = distinct(indices, len(self.timestamps_s))
         for index, (pixels, whole) in zip(wanted, self._pictures(wanted), strict=True):
             yield PickedFrame(index, index, float(self.timestamps_s[index]), pixels, not whole)
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
-        """See `VideoReader.luma`."""
+        """Return small grey pictures, see `VideoReader.luma`."""
         width, height = LUMA_SIZE
         rows = [np.zeros((0, height, width), np.uint8)]
         for picked in self.frames(indices):

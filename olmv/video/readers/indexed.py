@@ -70,13 +70,13 @@ class IndexedReader(VideoReader):
 
     @property
     def info(self) -> VideoInfo:
-        """See `VideoInfo`. These libraries turn the picture themselves and do not tell by how much: rotation is 0."""
+        """Return the `VideoInfo`; rotation is 0: these libraries turn the picture and do not tell by how much."""
         first = next(iter(self.frames([0]))).pixels
         height, width = (0, 0) if first is None else first.shape[:2]
         return self._make_info(width=width, height=height, rotation=0, codec=self._codec)
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
-        """See `VideoReader.frames`. A frame that fails is absent: there is no access to its neighbours on the way."""
+        """Yield frames, see `VideoReader.frames`. One that fails is absent: there is no access to its neighbours."""
         for index in distinct(indices, len(self.timestamps_s)):
             try:
                 pixels = self._shown(self._frame(index))
@@ -93,7 +93,7 @@ class IndexedReader(VideoReader):
         return self._display.stretch(pixels, transposed=pixels.shape[:2] == self._stored[::-1] != self._stored)
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
-        """See `VideoReader.luma`."""
+        """Return small grey pictures, see `VideoReader.luma`."""
         rows = [_small_luma(picked.pixels) for picked in self.frames(indices)]
         return np.stack(rows) if rows else np.zeros((0, *LUMA_STEPS), np.uint8)
 

@@ -28,7 +28,7 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, matrix: Any) -> "Orientation":
-        """From nine 16.16 fixed-point numbers: x' = a x + c y, y' = b x + d y, with (a, b, _, c, d) at the front."""
+        """Read nine 16.16 fixed-point numbers: x' = a x + c y, y' = b x + d y, with (a, b, _, c, d) at the front."""
         a, b, _, c, d = (int(v) for v in matrix[:5])
         if abs(b) + abs(c) > abs(a) + abs(d):
             return cls(transpose=True, flip_x=c < 0, flip_y=b < 0)
@@ -36,7 +36,7 @@ class Orientation:
 
     @classmethod
     def of_exif(cls, value: object) -> "Orientation":
-        """From a photo's EXIF orientation, 1 to 8; any other value turns nothing."""
+        """Read a photo's EXIF orientation, 1 to 8; any other value turns nothing."""
         return _EXIF.get(value, IDENTITY)
 
     @property

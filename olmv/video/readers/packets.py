@@ -154,7 +154,7 @@ class PacketTable:
         return {number: index for index, number in enumerate(self.frames)}
 
     def number(self, packet: Any, following: int | None) -> int | None:
-        """Which packet this is; None for one that was not there on the first reading.
+        """Tell which packet this is; None for one that was not there on the first reading.
 
         Args:
             packet: from the container, of a `seekable` table.
@@ -163,7 +163,7 @@ class PacketTable:
         return following if packet.pts is None else self._number_of.get(packet.pts)
 
     def frame_index(self, number: int) -> int | None:
-        """Which displayable frame came of this packet."""
+        """Tell which displayable frame came of this packet."""
         return self._index_of.get(number)
 
     def packets_of(self, index: int) -> list[int]:
@@ -178,7 +178,7 @@ class PacketTable:
         return np.array(sorted(i for i in found if i is not None), np.int64)
 
     def segments(self, frames: list[int]) -> Iterator[tuple[int, list[int]]]:
-        """Return (keyframe packet, frames) groups: each frame with the last keyframe that is shown no later than it.
+        """Yield (keyframe packet, frames) groups: each frame with the last keyframe that is shown no later than it.
 
         By presentation time, not by place in the file: frames stored after a keyframe but shown before it (open GOP)
         need the keyframe before.
@@ -196,7 +196,7 @@ class PacketTable:
         yield from groups.items()
 
     def starts(self, start: int) -> list[int]:
-        """Where to begin, then where to begin if frames stay away: the keyframe before, then the front."""
+        """Return where to begin, then where to begin if frames stay away: the keyframe before, then the front."""
         before = self.key_before[start - 1] if start > 0 else 0
         return list(dict.fromkeys([start, before, 0]))
 

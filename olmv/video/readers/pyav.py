@@ -101,13 +101,13 @@ class PyAVReader(VideoReader):
         )
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
-        """See `VideoReader.frames`."""
+        """Yield frames, see `VideoReader.frames`."""
         for wanted, index, frame, corrupt in self._picks(indices):
             pixels = None if frame is None else self._to_rgb(frame)
             yield PickedFrame(wanted, index, float(self.timestamps_s[index]), pixels, corrupt)
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
-        """See `VideoReader.luma`."""
+        """Return small grey pictures, see `VideoReader.luma`."""
         width, height = LUMA_SIZE
         rows = {i: np.zeros((height, width), np.uint8) for i in distinct(indices, len(self.timestamps_s))}
         room = KEPT_BYTES
@@ -162,7 +162,7 @@ class PyAVReader(VideoReader):
         return pick
 
     def _segment(self, start: int, targets: list[int], delivered: set[int]) -> Iterator[tuple[int, int, Any, bool]]:
-        """Return the picks that hang on one keyframe; `delivered` holds every frame handed out so far.
+        """Yield the picks that hang on one keyframe; `delivered` holds every frame handed out so far.
 
         A damaged pick is replaced by the last good frame that was decoded before it, unless that one is itself a pick;
         where there is none, the damaged picture is better than nothing; where there is no picture, None.
@@ -244,7 +244,7 @@ class PyAVReader(VideoReader):
         self._damage[key] = min(number, self._damage.get(key, number))
 
     def _counted(self) -> int | None:
-        """For streams whose stamps tell no order: the n-th frame to come out is frame n."""
+        """Number a frame of a stream whose stamps tell no order: the n-th to come out is frame n."""
         self._count += 1
         return self._count - 1 if self._count <= len(self.timestamps_s) else None
 
@@ -277,7 +277,7 @@ class PyAVReader(VideoReader):
             yield number, packet
 
     def _packets_by_count(self, start: int) -> Iterator[tuple[int, Any]]:
-        """Like `_packets_from`, where demuxing stands at packet `_next`."""
+        """Yield as `_packets_from`, where demuxing stands at packet `_next`."""
         assert self._packets is not None
         for packet in self._packets:
             number, self._next = self._next, self._next + 1

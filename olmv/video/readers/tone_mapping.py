@@ -59,7 +59,7 @@ class ToneMap:
 
     @classmethod
     def of_tags(cls, transfer: int, primaries: int) -> "ToneMap | None":
-        """From a stream's or frame's tags (ITU-T H.273); None for what is shown as it is.
+        """Read a stream's or frame's tags (ITU-T H.273); None for what is shown as it is.
 
         PQ and HLG without primaries are BT.2020: nothing else is made with them.
         """
@@ -98,7 +98,7 @@ class ToneMap:
 
 
 def pq_to_light(signal: Array) -> Array:
-    """Signal, 0 to 1, to cd/m2, 0 to 10000: the EOTF of PQ (BT.2100-2 table 4, also SMPTE ST 2084)."""
+    """Turn signal, 0 to 1, into cd/m2, 0 to 10000: the EOTF of PQ (BT.2100-2 table 4, also SMPTE ST 2084)."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 4096 * 128, 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
     power = np.asarray(signal, np.float64) ** (1 / m2)
     light: Array = PQ_PEAK * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
@@ -114,7 +114,7 @@ def light_to_pq(light: Array) -> Array:
 
 
 def hlg_to_scene(signal: Array) -> Array:
-    """Signal, 0 to 1, to the scene's light, 0 to 1: the inverse OETF of HLG (BT.2100-2 table 5)."""
+    """Turn signal, 0 to 1, into the scene's light, 0 to 1: the inverse OETF of HLG (BT.2100-2 table 5)."""
     a = 0.17883277
     b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
     signal = np.asarray(signal, np.float64)
