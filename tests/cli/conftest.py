@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from olmv.cli import main
+from tests.cli.captions import Captioner
 from tests.support.samples import write_clip
 from tests.support.tiny import write_open_clip_folder
 
@@ -30,11 +31,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, with a link to the clips, and a cache of its own."""
+    """An empty folder to stand in, with a link to the clips, a cache of its own, and no key of a language model."""
     (tmp_path / "clips").symlink_to(clips)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     return tmp_path
 
 
@@ -62,3 +65,12 @@ def start(*arguments: str, cwd: Path, preexec_fn: Callable[[], object] | None = 
         text=True,
         preexec_fn=preexec_fn,
     )
+
+
+@pytest.fixture
+def captioner(monkeypatch: pytest.MonkeyPatch) -> Captioner:
+    """The captioner that every spec opens, in this process; a server that fails is not asked again."""
+    captioner = Captioner()
+    monkeypatch.setattr("olmv.caption.captioner.open_captioner", lambda *_, **__: captioner)
+    monkeypatch.setattr("olmv.llm.backends.openai.RETRIES", 0)
+    return captioner

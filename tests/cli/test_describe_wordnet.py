@@ -8,13 +8,9 @@ from typing import Any
 import pytest
 
 from olmv.describe.draft import PARTIAL
+from tests.cli.books import book
 
 DEFAULT = "note: no language model is named: WordNet, a dictionary that ships with olmv, describes the labels"
-
-
-def book() -> dict[str, Any]:
-    labels: dict[str, Any] = json.loads(Path("book.json").read_text("utf-8"))["labels"]
-    return labels
 
 
 def describe(olmv: Any, labels: str, *more: str) -> tuple[int, str, str]:

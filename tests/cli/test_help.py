@@ -17,8 +17,8 @@ import pytest
 import olmv as package
 from olmv.models.registry import SHIPPED
 from olmv.models.storage.saving import save_pretrained
+from tests.cli.captions import Captioner
 from tests.cli.conftest import COMMAND
-from tests.cli.test_caption import Captioner
 from tests.support import tiny
 from tests.support.llm_stub import StubServer, good, tells
 
