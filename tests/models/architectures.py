@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import olmv  # noqa: F401  (the torchvision guard, before timm and open_clip)
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.registry import load_model
+from olmv.models.registry import load_video_clip
 
 WIDTH = 64
 _VIT: dict[str, Any] = {"embed_dim": WIDTH, "depth": 2, "num_heads": 2}
@@ -121,7 +121,7 @@ class Shop:
         """Through olmv's own `load_model(ARCH/PRETRAINED)`."""
         path = self.weights(case)
         with patch("open_clip.factory.download_pretrained", lambda *_, **__: str(path)):
-            return load_model(case.name, device="cpu", **({"dtype": "float32"} | options))
+            return load_video_clip(case.name, device="cpu", **({"dtype": "float32"} | options))
 
     def reference(self, case: Published) -> tuple[Any, Any, Any]:
         """The model, the transform of pictures and the tokenizer as a user of open_clip alone has them."""

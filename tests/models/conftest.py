@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.registry import load_model
+from olmv.models.registry import load_video_clip
 from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
 from tests.models.text_towers import custom_text_clip, siglip
 from tests.support.hub_server import HubServer, client_at
@@ -34,7 +34,7 @@ def llama(lm_folders: dict[str, Path]) -> LanguageModel:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> VideoCLIP:
     folder = write_open_clip_folder(tmp_path_factory.mktemp("clip") / "oc")
-    return load_model(f"local-dir:{folder}", device="cpu", dtype="float32")
+    return load_video_clip(f"local-dir:{folder}", device="cpu", dtype="float32")
 
 
 @pytest.fixture(params=["mini", "clip", "custom", "siglip"])

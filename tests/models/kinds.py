@@ -5,15 +5,19 @@ import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
 
+from olmv.models.base import VideoModel
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.registry import load_model
+from olmv.models.clip.towers import Towers
+from olmv.models.open_clip.towers import OpenClipTowers
+from olmv.models.registry import load_video_clip
 from tests.support.tiny import tiny_model, write_open_clip_folder
 
+T = TypeVar("T", bound=Towers)
 TRANSFORMERS = ("mini", "open_clip", "open_clip-custom", "siglip", "pe", "eva")
 _CLIP = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16}
 _TIMM = {"image_size": 32, "timm_model_pretrained": False, "timm_pool": "map", "timm_proj": "none"}
@@ -29,9 +33,9 @@ _VISION: Mapping[str, dict[str, Any]] = {
 
 
 def _timm_model(name: str, *, num_classes: int = 0, global_pool: str = "token", **_: Any) -> Any:
-    made = _timm_class(name, num_classes, global_pool)
-    made.default_cfg = {}
-    return made
+    model = _timm_class(name, num_classes, global_pool)
+    model.default_cfg = {}
+    return model
 
 
 def _timm_class(name: str, num_classes: int, global_pool: str) -> Any:
@@ -58,9 +62,9 @@ def tiny_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @lru_cache(maxsize=len(_VISION))
 def _plain(kind: str) -> VideoCLIP:
-    with tempfile.TemporaryDirectory() as made:
-        source = write_open_clip_folder(Path(made) / "m", vision=_VISION[kind], siglip=kind == "siglip")
-        return load_model(f"local-dir:{source}", device="cpu", dtype="float32")
+    with tempfile.TemporaryDirectory() as folder:
+        source = write_open_clip_folder(Path(folder) / "m", vision=_VISION[kind], siglip=kind == "siglip")
+        return load_video_clip(f"local-dir:{source}", device="cpu", dtype="float32")
 
 
 def make(kind: str, *, temporal: str = "mean", options: dict[str, Any] | None = None) -> VideoCLIP:
@@ -68,11 +72,27 @@ def make(kind: str, *, temporal: str = "mean", options: dict[str, Any] | None = 
     if kind == "mini":
         return tiny_model(temporal=temporal, temporal_options=options)
     plain = _plain(kind)
-    tokenizer = plain.towers.tokenizer
-    towers = copy.deepcopy(plain.towers, {id(tokenizer): tokenizer})
+    towers = copy_of(towers_of(plain, OpenClipTowers))
     torch.manual_seed(1)
     model = VideoCLIP(towers, name=kind, preprocess=plain.preprocess, temporal=temporal, temporal_options=options)
     return model.eval().requires_grad_(False)
+
+
+def towers_of(model: VideoModel, kind: type[T]) -> T:
+    """A model's towers, which must be of this kind: for what only those have."""
+    assert isinstance(model, VideoCLIP)
+    assert isinstance(model.towers, kind)
+    return model.towers
+
+
+def blocks_of(model: VideoCLIP) -> list[Any]:
+    """The transformer blocks of the image tower; what parts they have is their family's."""
+    return list(model.towers.image_blocks())
+
+
+def copy_of(towers: OpenClipTowers) -> OpenClipTowers:
+    """A copy with weights of its own; a tokenizer is shared, as not every one can be copied."""
+    return copy.deepcopy(towers, {id(towers.tokenizer): towers.tokenizer})
 
 
 def clips(batch: int = 2, time: int = 3, size: int = 32, seed: int = 0) -> torch.Tensor:

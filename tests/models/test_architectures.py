@@ -20,12 +20,13 @@ from olmv.labels import background
 from olmv.labels.texts import build_texts
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.open_clip.loading import random_model
-from olmv.models.registry import load_model
+from olmv.models.open_clip.towers import OpenClipTowers
+from olmv.models.registry import load_model, load_video_clip
 from olmv.models.storage.saving import save_pretrained
 from olmv.scoring.score import score_clips
 from olmv.video.transforms import Preprocess
 from tests.models.architectures import MEANS, PUBLISHED, Published, Shop, shop
-from tests.models.kinds import randomise
+from tests.models.kinds import copy_of, randomise, towers_of
 
 TEXTS = ["A Dog!", "a round red fruit, with a green leaf", "rain", "far too long a text " * 20]
 INSIDE = ("cross-frame", "divided")
@@ -68,13 +69,13 @@ def clips(case: Published, batch: int = 1, time: int = 1, seed: int = 0) -> Tens
 
 def in_half(model: VideoCLIP) -> VideoCLIP:
     """A copy."""
-    tokenizer = model.towers.tokenizer
+    tokenizer = towers_of(model, OpenClipTowers).tokenizer
     return copy.deepcopy(model, {id(tokenizer): tokenizer}).to(torch.bfloat16)
 
 
 def with_temporal(model: VideoCLIP, temporal: str, options: dict[str, Any] | None = None) -> VideoCLIP:
     """On a copy of the towers, with everything in the module at work."""
-    towers = copy.deepcopy(model.towers, {id(model.towers.tokenizer): model.towers.tokenizer})
+    towers = copy_of(towers_of(model, OpenClipTowers))
     torch.manual_seed(1)
     changed = VideoCLIP(
         towers, name=model.name, preprocess=model.preprocess, temporal=temporal, temporal_options=options
@@ -173,8 +174,9 @@ def test_gradients_reach_the_whole_of_both_towers(made: Made) -> None:
     model.requires_grad_(True)
     frames = model.encode_frames(clips(made.case, 1, 2))
     texts = normalize(model.towers.text(TEXTS[:2]), dim=-1)
-    ((frames[0] @ texts.T) * torch.tensor([[1.0, -2.0], [3.0, 0.5]])).sum().backward()
-    named = {n: p for n, p in model.towers.model.named_parameters() if p.ndim > 1 and "text_decoder" not in n}
+    torch.autograd.backward(((frames[0] @ texts.T) * torch.tensor([[1.0, -2.0], [3.0, 0.5]])).sum())
+    clip = towers_of(model, OpenClipTowers).model
+    named = {n: p for n, p in clip.named_parameters() if p.ndim > 1 and "text_decoder" not in n}
     without = [n for n, p in named.items() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()]
     model.zero_grad(set_to_none=True)
     model.requires_grad_(False)
@@ -186,7 +188,7 @@ def test_gradients_reach_the_whole_of_both_towers(made: Made) -> None:
 def test_a_saved_model_is_the_same_model(made: Made, tmp_path: Path) -> None:
     model, frames = made.model, clips(made.case, 1, 2)
     save_pretrained(model, tmp_path)
-    again = load_model(tmp_path, device="cpu", dtype="float32")
+    again = load_video_clip(tmp_path, device="cpu", dtype="float32")
     state, other = model.state_dict(), again.state_dict()
     assert list(state) == list(other)
     for name, value in state.items():
@@ -213,7 +215,7 @@ def test_scale_and_bias_outlive_half_precision(stock: Shop, tmp_path: Path) -> N
     case = next(case for case in PUBLISHED if case.sigmoid)
     model = stock.load(case)
     scale, bias = model.logit_scale, model.logit_bias
-    rounded = copy.deepcopy(model.towers.model).to(torch.bfloat16)  # outside of a VideoCLIP
+    rounded = copy.deepcopy(towers_of(model, OpenClipTowers).model).to(torch.bfloat16)  # outside of a VideoCLIP
     assert float(rounded.logit_scale.exp()) != pytest.approx(scale, rel=0.01)
     half = in_half(model)
     for _ in range(2):
@@ -257,8 +259,8 @@ def test_at_full_size(stock: Shop, architecture: str, tmp_path: Path) -> None:
         assert sum(p.numel() for p in model.parameters()) > 40e6
         encoded = model.encode_frames(frames)
         save_pretrained(model, tmp_path)
-        again = load_model(tmp_path, device="cpu", dtype="float32")
+        again = load_video_clip(tmp_path, device="cpu", dtype="float32")
         assert torch.equal(encoded, again.encode_frames(frames))
-        theirs = model.towers.model.encode_image(frames[0], normalize=True)
+        theirs = towers_of(model, OpenClipTowers).model.encode_image(frames[0], normalize=True)
     torch.testing.assert_close(encoded[0], theirs, rtol=0, atol=1e-5)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())

@@ -11,7 +11,8 @@ from olmv.errors import ModelError, UsageError
 from olmv.models.clip.in_tower import CrossFrameAttention, FrameGrouping, neighbour_attention
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import IN_TOWER, new_parameters
-from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
+from olmv.models.open_clip.towers import OpenClipTowers
+from tests.models.kinds import TRANSFORMERS, blocks_of, clips, make, randomise, tiny_timm, towers_of  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_timm")
 
@@ -72,7 +73,7 @@ def test_zero_edges_are_masked_edges_with_part_of_the_softmax_lost() -> None:
 
 
 def block_attention(model: VideoCLIP) -> Any:
-    return model.towers.image_blocks()[0].attn
+    return blocks_of(model)[0].attn
 
 
 @pytest.mark.parametrize("kind", TRANSFORMERS)
@@ -127,7 +128,7 @@ def test_divided_adds_to_a_plain_checkpoint(kind: str) -> None:
     own = new_parameters(model)
     assert set(own) == {n for n in missing if n in dict(model.named_parameters())} == set(missing)
     assert all(".temporal." in name for name in own)
-    block = model.towers.image_blocks()[0]
+    block = blocks_of(model)[0]
     for mine, theirs in zip(block.temporal.attn.parameters(), block.attn.parameters(), strict=True):
         assert mine is not theirs
         torch.testing.assert_close(mine, theirs)
@@ -136,7 +137,7 @@ def test_divided_adds_to_a_plain_checkpoint(kind: str) -> None:
 
 def test_divided_attends_over_time_at_the_same_token() -> None:
     model = make("open_clip", temporal="divided")
-    branch = randomise(model).towers.image_blocks()[0].temporal
+    branch = blocks_of(randomise(model))[0].temporal
     x = torch.randn(2 * 3, 5, 32)
     changed = x.clone()
     changed[1, 2] += torch.randn(32)  # frame 1 of the first clip, token 2
@@ -155,7 +156,7 @@ def test_checkpointing_gives_the_same_gradients(kind: str, temporal: str) -> Non
     found = []
     for checkpointing in (False, True):
         model = randomise(make(kind, temporal=temporal)).train().requires_grad_(True)
-        model.towers.model.visual.set_grad_checkpointing(checkpointing)
+        towers_of(model, OpenClipTowers).model.visual.set_grad_checkpointing(checkpointing)
         long, short = clips(1, 4, seed=1), clips(2, 2, seed=2)
         mask = mask_of([2, 1], 2)
         loss = model.encode_frames(long)[..., 0].sum() + model.encode_frames(short, mask)[mask][..., 0].sum()

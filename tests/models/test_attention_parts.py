@@ -17,15 +17,17 @@ def torchs(**options: bool) -> nn.Module:
 def open_clips(**options: bool) -> nn.Module:
     from open_clip.transformer import Attention
 
-    return Attention(32, 2, **options)  # type: ignore[no-any-return]
+    module: nn.Module = Attention(32, 2, **options)
+    return module
 
 
 def timms(name: str, **options: object) -> nn.Module:
     from timm.layers import Attention, AttentionRope
     from timm.models.eva import EvaAttention
 
-    made = {"Attention": Attention, "AttentionRope": AttentionRope, "EvaAttention": EvaAttention}[name]
-    return made(32, num_heads=2, norm_layer=nn.LayerNorm, **options)  # type: ignore[no-any-return]
+    kind = {"Attention": Attention, "AttentionRope": AttentionRope, "EvaAttention": EvaAttention}[name]
+    module: nn.Module = kind(32, num_heads=2, norm_layer=nn.LayerNorm, **options)
+    return module
 
 
 KNOWN: list[Callable[[], nn.Module]] = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from olmv.errors import ModelError, ModelNotFoundError, WeightsUnavailableError
 from olmv.models.hub.download import FILES, check_repo, download, is_model_file, parse
 from olmv.models.hub.upload import push_to_hub
-from olmv.models.registry import load_model
+from olmv.models.registry import load_video_clip
 from olmv.models.storage.saving import save_pretrained
 from tests.support.hub_server import HubServer, client_at
 from tests.support.tiny import tiny_model
@@ -33,10 +33,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def scores(folder: Path) -> torch.Tensor:
-    model = load_model(folder, device="cpu", dtype="float32").eval()
+    model = load_video_clip(folder, device="cpu", dtype="float32").eval()
     pixels = torch.linspace(-1, 1, 2 * 3 * 3 * 32 * 32).view(2, 3, 3, 32, 32)
     with torch.no_grad():
-        return model.encode_video(pixels) @ model.encode_texts(["dog", "rain"]).T  # type: ignore[operator]
+        return model.encode_video(pixels) @ model.encode_texts(["dog", "rain"]).T
 
 
 def test_a_pushed_model_comes_back_with_the_same_scores(hub: HubServer, saved: Path) -> None:

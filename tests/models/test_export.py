@@ -16,10 +16,11 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.export import graphs
 from olmv.models.export.onnx import Export, export_onnx
 from olmv.models.export.runtimes import load_graph
+from olmv.models.open_clip.towers import OpenClipTowers
 from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
-from tests.models.kinds import make, randomise, tiny_timm
+from tests.models.kinds import make, randomise, tiny_timm, towers_of
 from tests.support.tiny import tiny_model, write_open_clip_folder
 
 __all__ = ["tiny_timm"]  # the fixture
@@ -89,7 +90,8 @@ def test_open_clip_as_a_whole(tmp_path: Path) -> None:
     assert described["text.onnx"]["inputs"] == {"ids": {"dtype": "int64", "shape": ["A", 77]}}
     assert described["tokenizer"] == {"kind": "open_clip.SimpleTokenizer", "context_length": 77}
     assert described["logit_bias"] == pytest.approx(-10)
-    texts = load_graph("onnx", tmp_path / "out" / "text.onnx")({"ids": model.towers.tokenizer(["dog"] * 3).numpy()})
+    ids = towers_of(model, OpenClipTowers).tokenizer(["dog"] * 3)
+    texts = load_graph("onnx", tmp_path / "out" / "text.onnx")({"ids": ids.numpy()})
     torch.testing.assert_close(torch.from_numpy(texts), model.encode_texts(["dog"] * 3), atol=1e-5, rtol=0)
 
 

@@ -17,7 +17,6 @@ import olmv
 from olmv.errors import ModelError
 from olmv.models.registry import SHIPPED, load_model, load_video_clip, model_info, text_limit
 from olmv.models.soft_attributes.language_model import load_language_model
-from olmv.models.storage import tokenizer_check
 from olmv.models.storage.checkpoints import is_finite, read_checkpoint
 from olmv.models.storage.file_checks import check_file
 from olmv.models.storage.label_embeddings import read_tensors, write_tensors
@@ -170,7 +169,7 @@ def test_a_tokenizer_is_tried_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         started.append(arguments)
         return run(*arguments, **options)
 
-    monkeypatch.setattr(tokenizer_check.subprocess, "run", counted)
+    monkeypatch.setattr(subprocess, "run", counted)
     file = padded_tokenizer(tmp_path / "once.json", 7)
     read_tokenizer(file)
     read_tokenizer(file)

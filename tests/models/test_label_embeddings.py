@@ -9,8 +9,9 @@ from torch.nn.functional import normalize
 
 from olmv.classifier import Classifier
 from olmv.errors import ModelError, OutputError
+from olmv.labels.label import Label
 from olmv.labels.texts import build_texts
-from olmv.labels.vocabulary import Label, Vocabulary
+from olmv.labels.vocabulary import Vocabulary
 from olmv.models.registry import load_model
 from olmv.models.storage.label_embeddings import (
     LABEL_FILES,
@@ -19,6 +20,7 @@ from olmv.models.storage.label_embeddings import (
     save_label_embeddings,
 )
 from olmv.models.storage.saving import save_pretrained
+from olmv.scoring.bank import TextBank
 from tests.support.tiny import tiny_model
 
 
@@ -133,5 +135,7 @@ def test_the_text_bank_has_them_for_names_only() -> None:
         model.label_embeddings = stored()
         bank = Classifier(model).text_bank(texts)
         assert bank.texts == ("dog", "hound", "weather", "rain", "Rain", "cat")
+        assert isinstance(plain, TextBank)
+        assert isinstance(bank, TextBank)
         assert torch.equal(bank.embeddings[0], stored().embeddings[0])
         assert torch.equal(bank.embeddings[1:], plain.embeddings[1:])

@@ -22,6 +22,7 @@ from olmv.models.registry import SHIPPED, list_models, load_video_clip, model_in
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
 from scripts.research.make_lite import text_state, vision_state
+from tests.models.kinds import towers_of
 from tests.support.tiny import write_tokenizer
 
 TINY = LiteConfig(
@@ -47,8 +48,10 @@ def test_the_image_tower_is_timms_with_its_normalisation_folded_in(size: Any, tm
     theirs = timm.create_model(f"tf_efficientnet_lite{version}").eval()
     for module in theirs.modules():
         if isinstance(module, nn.BatchNorm2d):  # fresh ones change nothing
-            module.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr, operator]
-            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr, operator]
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 2)
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
     torch.save(theirs.state_dict(), tmp_path / "published.pth")
@@ -101,7 +104,7 @@ def test_padding_changes_no_text(tmp_path: Path) -> None:
 
 
 def test_a_text_is_a_mixture_of_the_classifiers_weights(tmp_path: Path) -> None:
-    towers = tiny_lite(tmp_path).towers
+    towers = towers_of(tiny_lite(tmp_path), LiteTowers)
     meaning = nn.functional.normalize(torch.randn(5, 16), dim=-1)
     attention = towers.textual.attention(meaning)
     assert attention.shape == (5, 12)

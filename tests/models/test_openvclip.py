@@ -16,17 +16,17 @@ from olmv.models.convert import openvclip
 from olmv.models.convert.convert import convert
 from olmv.models.open_clip.loading import random_model
 from olmv.models.open_clip.towers import OpenClipTowers
-from olmv.models.registry import load_model
+from olmv.models.registry import load_model, load_video_clip
 from olmv.models.storage.checkpoints import sha256_of
 from olmv.models.storage.saving import save_pretrained
 from olmv.video.transforms import Preprocess
-from tests.models.kinds import clips
+from tests.models.kinds import clips, towers_of
 from tests.models.published import TINY_CLIP, clip_state, loaded, write_clip, write_epoch, write_swa
 from tests.models.weights import equal
 from tests.support.tiny import tiny_model
 
 State = dict[str, Tensor]
-CPU = {"device": "cpu", "dtype": "float32"}
+CPU: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_the_model_runs_as_its_authors_run_it(converted: VideoCLIP) -> None:
     assert (converted.temporal, converted.temporal_options) == ("cross-frame", {"edges": "zero"})
     assert (converted.templates, converted.frame_pooling) == ("open-vclip", "logits")
     assert converted.preprocess == Preprocess(size=32, interpolation="bilinear", antialias=False)
-    assert converted.towers.config["quick_gelu"] is True
+    assert towers_of(converted, OpenClipTowers).config["quick_gelu"] is True
     assert converted.logit_bias is None
 
 
@@ -128,11 +128,10 @@ def test_it_encodes_as_a_model_built_by_hand(converted: VideoCLIP, before: State
 
 def test_texts_are_the_originals_and_single_frames_are_not(converted: VideoCLIP, original: str) -> None:
     """Two zero neighbours take their share of the attention."""
-    plain = load_model(original, **CPU)  # type: ignore[arg-type]
+    plain = load_model(original, **CPU)
     texts = ["a dog", "playing guitar"]
     assert torch.equal(converted.encode_texts(texts), plain.encode_texts(texts))
-    still = load_model(converted.name, temporal="mean", **CPU)  # type: ignore[arg-type]
-    assert isinstance(still, VideoCLIP)
+    still = load_video_clip(converted.name, temporal="mean", **CPU)
     with torch.inference_mode():
         one = clips(1, 1)
         assert not torch.allclose(converted.encode_video(one), still.encode_video(one), atol=1e-4)
@@ -284,9 +283,8 @@ def test_a_config_alone_does_not_make_quick_gelu(
     tmp_path: Path, swa: Path, original: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ViT-B-16/openai: open_clip knows that the weights want it, and builds the plain activation."""
-    model = load_model(original, **CPU)  # type: ignore[arg-type]
-    assert isinstance(model, VideoCLIP)
-    model.towers.model.visual.transformer.resblocks[1].mlp.gelu = torch.nn.GELU()
+    model = load_model(original, **CPU)
+    towers_of(model, OpenClipTowers).model.visual.transformer.resblocks[1].mlp.gelu = torch.nn.GELU()
     monkeypatch.setattr(openvclip, "load_model", lambda *_, **__: model)
     with pytest.raises(ModelError, match="does not compute with QuickGELU"):
         convert(swa, tmp_path / "out", ratio=0.5, original=original)
@@ -318,7 +316,7 @@ def test_the_published_shapes_of_b32(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return openai
 
     monkeypatch.setattr(openvclip, "load_model", load)
-    start = dict(openai.towers.model.state_dict())
+    start = dict(towers_of(openai, OpenClipTowers).model.state_dict())
     tuned = {name: tensor * 0.9 + 0.001 for name, tensor in start.items()}
     done = convert(write_swa(tmp_path / "swa_2_22.pth", tuned), tmp_path / "out")
     assert (done.tensors, done.architecture, done.ratio) == (302, "ViT-B-32-quickgelu", 0.5)

@@ -8,19 +8,24 @@ from safetensors.torch import load_file
 
 from olmv.errors import ModelError, ModelNotFoundError, OutputError, UsageError, WeightsUnavailableError
 from olmv.io import network
+from olmv.models.base import VideoModel
+from olmv.models.clip.model import VideoCLIP
 from olmv.models.open_clip.loading import random_model
+from olmv.models.open_clip.towers import OpenClipTowers
 from olmv.models.registry import DEFAULT_MODEL, list_models, load_model, model_info
 from olmv.models.storage.saving import save_pretrained
+from tests.models.kinds import towers_of
 from tests.support.tiny import tiny_model, write_open_clip_folder
 
 TEXTS = ["dog", "a video of rain."]
 
 
-def outputs(model: object) -> tuple[torch.Tensor, torch.Tensor]:
+def outputs(model: VideoModel) -> tuple[torch.Tensor, torch.Tensor]:
     """What a model makes of fixed frames and texts."""
-    size = model.preprocess.size  # type: ignore[attr-defined]
+    assert isinstance(model, VideoCLIP)
+    size = model.preprocess.size
     pixels = torch.linspace(-1, 1, 2 * 3 * 3 * size * size).view(2, 3, 3, size, size)
-    return model.encode_video(pixels), model.encode_texts(TEXTS)  # type: ignore[attr-defined]
+    return model.encode_video(pixels), model.encode_texts(TEXTS)
 
 
 @pytest.mark.parametrize("temporal", ["mean", "attention"])
@@ -178,10 +183,11 @@ def test_openai_weights_get_the_activation_they_were_trained_with(monkeypatch: p
     monkeypatch.setattr(open_clip, "create_model", create)
     model = load_model("RN50/openai", device="cpu", dtype="float32")
     assert asked == [("RN50", "openai")]
-    assert model.towers.config["quick_gelu"]
-    assert type(model.towers.model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+    towers = towers_of(model, OpenClipTowers)
+    assert towers.config["quick_gelu"]
+    assert type(towers.model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
     plain = random_model("RN50", device="cpu")
-    assert type(plain.towers.model.transformer.resblocks[0].mlp.gelu).__name__ == "GELU"
+    assert type(towers_of(plain, OpenClipTowers).model.transformer.resblocks[0].mlp.gelu).__name__ == "GELU"
     plain.load_state_dict(model.state_dict())
     assert plain.fingerprint != model.fingerprint, "the same weights, and other embeddings"
 

@@ -75,7 +75,8 @@ def test_kept_texts_are_shared_only_within_a_dtype(
 def test_what_a_runtime_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="unknown runtime 'tensorrt'; choose from torch, onnx, openvino"):
         load_model("olmv-mini", runtime="tensorrt")
-    for options in ({"device": "cuda"}, {"dtype": "bfloat16"}):
+    elsewhere: tuple[dict[str, Any], ...] = ({"device": "cuda"}, {"dtype": "bfloat16"})
+    for options in elsewhere:
         with pytest.raises(UsageError, match="encodes on the CPU in float32; leave out the device and the dtype"):
             load_model("olmv-mini", runtime="onnx", **options)
     with pytest.raises(ModelError, match="is not a video CLIP and runs in torch only"):

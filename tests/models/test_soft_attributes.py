@@ -13,10 +13,12 @@ from olmv.errors import ModelError, OutputError, VocabularyError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.clip.model import VideoCLIP
+from olmv.models.mini.towers import MiniTowers
 from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
 from olmv.models.soft_attributes.module import SoftAttributes
 from olmv.models.soft_attributes.text import soft_text
 from olmv.scoring.bank import TextBank
+from tests.models.kinds import towers_of
 from tests.support.tiny import tiny_model
 
 LABELS = ["dog", "rain", "a car", "striped cat"]
@@ -96,7 +98,7 @@ def test_a_label_alone_is_as_in_a_batch(towers: Any, lm: LanguageModel) -> None:
 
 
 def test_shapes_and_lengths(llama: LanguageModel) -> None:
-    towers = tiny_model().towers
+    towers = towers_of(tiny_model(), MiniTowers)
     made = SoftAttributes(towers, llama, **SIZES)
     soft = made.soft_tokens(LABELS)
     assert soft.shape == (4, 3, 16)
@@ -118,7 +120,12 @@ def test_the_text_tower_encodes_a_label_once(llama: LanguageModel, monkeypatch: 
     made = SoftAttributes(towers, llama, **SIZES)
     seen: list[str] = []
     text = towers.text
-    monkeypatch.setattr(towers, "text", lambda texts: seen.extend(texts) or text(texts))
+
+    def recorded(texts: list[str]) -> Tensor:
+        seen.extend(texts)
+        return text(texts)
+
+    monkeypatch.setattr(towers, "text", recorded)
     made(["dog", "rain", "dog"])
     made(["rain", "car"])
     assert sorted(seen) == ["car", "dog", "rain"]

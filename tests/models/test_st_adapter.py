@@ -10,7 +10,7 @@ from olmv.errors import ModelError, UsageError
 from olmv.models.clip.in_tower import FrameGrouping, attach
 from olmv.models.clip.st_adapter import STAdapter
 from olmv.models.clip.temporal import check_temporal, new_parameters
-from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
+from tests.models.kinds import TRANSFORMERS, blocks_of, clips, make, randomise, tiny_timm  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_timm")
 
@@ -42,7 +42,8 @@ def test_it_is_a_depthwise_3d_convolution_between_projections(
     conv = nn.Conv3d(6, 6, (kernel, 1, 1), padding=(kernel // 2, 0, 0), groups=6)
     with torch.no_grad():
         conv.weight.copy_(adapter.kernel.T.reshape(6, 1, kernel, 1, 1))
-        conv.bias.copy_(adapter.bias)  # type: ignore[union-attr]
+        assert conv.bias is not None
+        conv.bias.copy_(adapter.bias)
     for clip, length, found in zip(x, lengths, out, strict=True):
         grid = adapter.down(clip[:length, prefix:]).view(1, length, 2, 2, 6).permute(0, 4, 1, 2, 3)
         added = adapter.up(conv(grid).permute(0, 2, 3, 4, 1)).reshape(length, 4, 8)
@@ -66,7 +67,7 @@ def test_a_fresh_one_is_frame_averaging_to_the_last_bit(kind: str) -> None:
 def test_it_stands_before_the_norm_of_every_block() -> None:
     model = randomise(make("open_clip", temporal="st-adapter"))
     seen: list[tuple[Tensor, Tensor]] = []
-    for block in model.towers.image_blocks():
+    for block in blocks_of(model):
         block.temporal.register_forward_hook(lambda _, args, out: seen.append((args[0], out)))
         block.ln_1.register_forward_pre_hook(lambda _, args: seen.append((args[0], args[0])))
     model.encode_frames(clips(1, 3))
@@ -105,9 +106,9 @@ def test_order_of_frames_matters() -> None:
 
 
 def test_its_sizes() -> None:
-    block = make("open_clip", temporal="st-adapter").towers.image_blocks()[0]
+    block = blocks_of(make("open_clip", temporal="st-adapter"))[0]
     assert (block.temporal.down.weight.shape, block.temporal.kernel.shape) == ((16, 32), (3, 16))
-    block = make("siglip", temporal="st-adapter", options={"width": 5, "kernel": 7}).towers.image_blocks()[0]
+    block = blocks_of(make("siglip", temporal="st-adapter", options={"width": 5, "kernel": 7}))[0]
     assert (block.temporal.up.weight.shape, block.temporal.kernel.shape) == ((32, 5), (7, 5))
 
 

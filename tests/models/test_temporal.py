@@ -12,9 +12,9 @@ from olmv.errors import ModelError, UsageError
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.positions import TABLE_SIZE, time_positions
 from olmv.models.clip.temporal import IN_TOWER, AttentionPool, FrameTransformer, MeanPool, new_parameters, to_cells
-from olmv.models.registry import load_model
+from olmv.models.registry import load_model, load_video_clip
 from olmv.models.storage.saving import save_pretrained
-from tests.models.kinds import TRANSFORMERS, clips, make, randomise, tiny_timm  # noqa: F401
+from tests.models.kinds import TRANSFORMERS, blocks_of, clips, make, randomise, tiny_timm  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("tiny_timm")
 MODULES: list[tuple[str, dict[str, Any]]] = [
@@ -148,10 +148,10 @@ def test_stills_can_be_kept(temporal: str, options: dict[str, Any]) -> None:
 def test_a_saved_model_loads_the_same(tmp_path: Path, kind: str, temporal: str, options: dict[str, Any]) -> None:
     model = randomise(make(kind, temporal=temporal, options=options))
     save_pretrained(model, tmp_path)
-    again = load_model(tmp_path, device="cpu", dtype="float32")
+    again = load_video_clip(tmp_path, device="cpu", dtype="float32")
     assert (again.temporal, again.temporal_options) == (temporal, model.temporal_options)
     assert torch.equal(again.encode_video(clips()), model.encode_video(clips()))
-    plain = load_model(tmp_path, device="cpu", dtype="float32", temporal="mean")
+    plain = load_video_clip(tmp_path, device="cpu", dtype="float32", temporal="mean")
     torch.testing.assert_close(plain.encode_video(clips()), make(kind).encode_video(clips()))
 
 
@@ -159,13 +159,15 @@ def test_a_saved_model_loads_the_same(tmp_path: Path, kind: str, temporal: str, 
 def test_another_module_or_other_options_start_afresh(tmp_path: Path, temporal: str) -> None:
     save_pretrained(randomise(make("mini", temporal="transformer")), tmp_path)
     options = {"layers": 1} if temporal == "transformer" else None
-    model = load_model(tmp_path, device="cpu", dtype="float32", temporal=temporal, temporal_options=options)
+    model = load_video_clip(tmp_path, device="cpu", dtype="float32", temporal=temporal, temporal_options=options)
     torch.testing.assert_close(model.encode_video(clips()), make("mini").encode_video(clips()), atol=1e-6, rtol=1e-5)
     assert all(p == 0 for n, p in model.named_parameters() if n.endswith("gate"))
     if temporal == "divided":
-        block = model.towers.image_blocks()[0]
+        block = blocks_of(model)[0]
         assert torch.equal(block.temporal.attn.in_proj_weight, block.attn.in_proj_weight)
-    same = load_model(tmp_path, device="cpu", dtype="float32", temporal="transformer", temporal_options={"layers": 2})
+    same = load_video_clip(
+        tmp_path, device="cpu", dtype="float32", temporal="transformer", temporal_options={"layers": 2}
+    )
     assert same.context is not None
     assert same.context.gate == 1
 

@@ -7,7 +7,9 @@ from tokenizers import Tokenizer
 
 from olmv.io.paths import cache_dir
 from olmv.models.clip.model import VideoCLIP
+from olmv.models.mini.towers import MiniTowers
 from olmv.models.text_cache import encode_texts_cached
+from tests.models.kinds import towers_of
 from tests.support.tiny import tiny_model
 
 
@@ -57,8 +59,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.Monk
 
 def test_another_vocabulary_is_another_text_tower() -> None:
     model, swapped = tiny_model(), tiny_model()
-    words = json.loads(swapped.towers.tokenizer.to_str())
+    towers = towers_of(swapped, MiniTowers)
+    words = json.loads(towers.tokenizer.to_str())
     vocabulary = words["model"]["vocab"]
     vocabulary["d"], vocabulary["c"] = vocabulary["c"], vocabulary["d"]
-    swapped.towers.tokenizer = Tokenizer.from_str(json.dumps(words))
+    towers.tokenizer = Tokenizer.from_str(json.dumps(words))
     assert not torch.allclose(encode_texts_cached(model, ["dog"]), encode_texts_cached(swapped, ["dog"]))

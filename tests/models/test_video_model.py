@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 
+from olmv.models.mini.towers import MiniTowers
+from tests.models.kinds import towers_of
 from tests.models.xclip_folders import tiny_xclip
 from tests.support.tiny import tiny_model
 
@@ -27,9 +29,9 @@ def test_another_precision_has_another_fingerprint() -> None:
 
 def test_optimizers_keep_their_parameters_and_gradients_fit() -> None:
     model = tiny_model().requires_grad_(True)
-    scale = model.towers.log_scale
+    scale = towers_of(model, MiniTowers).log_scale
     optimizer = torch.optim.AdamW([scale], lr=0.1)
-    (scale * 2).backward()
+    torch.autograd.backward(scale * 2)
     before = model.to(torch.bfloat16).logit_scale
     optimizer.step()
     assert model.logit_scale < before

@@ -198,10 +198,11 @@ def test_the_preprocessing_is_that_of_the_authors_or_of_the_folder(tmp_path: Pat
     path.write_text(json.dumps({"size": 64, "crop_size": 64}))
     with pytest.raises(ModelError, match="makes frames of 64 pixels, and the model is made for 32"):
         hf_preprocess(path, 32)
-    for wrong in (
+    unusable: tuple[dict[str, Any], ...] = (
         {"resample": 17}, {"resample": []}, {"size": True}, {"size": [1]}, {"size": {"a": 1}}, {"size": 10**400},
         {"size": float("inf")}, {"image_mean": [0, 0]}, {"image_mean": [10**400, 0, 0]}, {"image_std": [0, 0, 0]},
-    ):  # fmt: skip
+    )  # fmt: skip
+    for wrong in unusable:
         path.write_text(json.dumps(wrong))
         with pytest.raises(ModelError, match=r"cannot be read as a preprocessing: .*; get it again"):
             hf_preprocess(path, 32)

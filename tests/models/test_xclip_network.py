@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 from olmv.errors import ModelError
 from olmv.models.xclip.keys import from_hf_state
@@ -160,7 +160,8 @@ def test_frames_hear_of_each_other_through_messages_only() -> None:
     def change() -> Tensor:
         with torch.inference_mode():
             first, second = (model.visual(f.flatten(0, 1), 4)[0].view(2, 4, -1) for f in (frames, other))
-        return (first - second).abs().amax(-1)
+        difference: Tensor = (first - second).abs().amax(-1)
+        return difference
 
     moved = change()
     assert (moved[0] > 1e-4).all()
@@ -187,12 +188,13 @@ def test_gradients_reach_every_weight_and_are_those_of_transformers() -> None:
     frames, ids = xclip_inputs(TINY_XCLIP, 2, 3)
     frames = frames.double()
     target = torch.tensor([0, 2])
-    torch.nn.functional.cross_entropy(ours.logits(frames, ids), target).backward()
-    torch.nn.functional.cross_entropy(theirs(pixel_values=frames, input_ids=ids).logits_per_video, target).backward()
+    for logits in (ours.logits(frames, ids), theirs(pixel_values=frames, input_ids=ids).logits_per_video):
+        torch.autograd.backward(cross_entropy(logits, target))
     without = [name for name, p in ours.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
     expected = from_hf_state({name: p.grad for name, p in theirs.named_parameters()}, TINY_XCLIP)
     for name, parameter in ours.named_parameters():
+        assert parameter.grad is not None
         difference = (parameter.grad - expected[name]).abs().max()
         assert difference <= 1e-5 * expected[name].abs().max(), name
 

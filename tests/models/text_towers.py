@@ -44,11 +44,15 @@ def siglip() -> OpenClipTowers:
 
 def token_vectors(towers: Any, text: str) -> Tensor:
     """What the text tower's first layer reads of a text without special tokens, [1, Q, W]."""
+    vectors: Tensor
     if hasattr(towers, "textual"):
         ids = torch.tensor([towers.tokenizer.encode(text).ids[1:-1]])
-        out: Tensor = towers.textual.widen(towers.textual.tokens(ids))
-        return out
+        vectors = towers.textual.widen(towers.textual.tokens(ids))
+        return vectors
     body = getattr(towers.model, "text", towers.model)
     if isinstance(towers.tokenizer, SiglipTokenizer):
-        return body.token_embedding(towers.tokenizer([text])[:, : len(text)])  # type: ignore[no-any-return]
-    return body.token_embedding(torch.tensor([towers.tokenizer.encode(text)]))  # type: ignore[no-any-return]
+        ids = towers.tokenizer([text])[:, : len(text)]
+    else:
+        ids = torch.tensor([towers.tokenizer.encode(text)])
+    vectors = body.token_embedding(ids)
+    return vectors

@@ -133,8 +133,9 @@ def as_the_authors_write(model: XClip) -> dict[str, Tensor]:
         both(f"{name}.cross_attn.proj", cross.out)
         both(f"{name}.norm1", layer.ln_1)
         both(f"{name}.norm3", layer.ln_2)
-        both(f"{name}.mlp.0", layer.mlp.fc)
-        both(f"{name}.mlp.3", layer.mlp.proj)
+        mlp: Any = layer.mlp
+        both(f"{name}.mlp.0", mlp.fc)
+        both(f"{name}.mlp.3", mlp.proj)
     return {name: tensor.detach().clone() for name, tensor in out.items()}
 
 
