@@ -109,7 +109,7 @@ def _read(cache: sqlite3.Connection | None, texts: Sequence[str], dim: int) -> d
     if cache is None:
         return {}
     keys = {_key(t): t for t in texts}
-    found: dict[str, np.ndarray] = {}
+    vectors: dict[str, np.ndarray] = {}
     ordered = list(keys)
     try:
         for k in range(0, len(ordered), 500):
@@ -117,10 +117,10 @@ def _read(cache: sqlite3.Connection | None, texts: Sequence[str], dim: int) -> d
             marks = ",".join("?" * len(part))
             for key, vector in cache.execute(f"SELECT key, vector FROM texts WHERE key IN ({marks})", part):
                 if len(vector) == 4 * dim:
-                    found[keys[key]] = np.frombuffer(vector, dtype=np.float32).copy()
+                    vectors[keys[key]] = np.frombuffer(vector, dtype=np.float32).copy()
     except sqlite3.DatabaseError as error:
         log.warning("the text cache cannot be read: %s", error)
-    return found
+    return vectors
 
 
 def _write(cache: sqlite3.Connection | None, rows: Sequence[tuple[str, np.ndarray]]) -> None:

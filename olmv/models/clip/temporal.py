@@ -216,12 +216,12 @@ def check_temporal(name: str, options: Mapping[str, Any] | None = None) -> dict[
     if name not in TEMPORALS:
         raise UsageError(f"unknown temporal module {name!r:.40}; choose from {', '.join(TEMPORALS)}")
     defaults = _DEFAULTS.get(name, {})
-    given = dict(options or {})
-    for key in given:
+    overrides = dict(options or {})
+    for key in overrides:
         if key not in defaults:
             allowed = f"choose from {', '.join(defaults)}" if defaults else "it has none, so leave it out"
             raise UsageError(f"unknown option {key!r:.40} of temporal module '{name}'; {allowed}")
-    resolved = defaults | given
+    resolved = defaults | overrides
     if name == "cross-frame" and resolved["edges"] not in EDGES:
         raise UsageError(f"edges is {resolved['edges']!r:.40}; choose from {', '.join(EDGES)}")
     if name == "transformer" and not isinstance(resolved["keep"], bool):

@@ -1,1 +1,1 @@
-"""Checkpoints of other projects, made into model folders."""
+"""Convert checkpoints of other projects into model folders."""

@@ -90,11 +90,11 @@ def convert(
             option=("ratio", "original"),
         )
     if kind == _OPEN_VCLIP:
-        model, done = _open_vclip(state, file, folder, ratio, original)
+        model, conversion = _open_vclip(state, file, folder, ratio, original)
     else:
-        model, done = _xclip(kind, state, file, folder)
-    _save(model, folder, card=_card(done, file.name), description=_description(done))
-    return done
+        model, conversion = _xclip(kind, state, file, folder)
+    _save(model, folder, card=_card(conversion, file.name), description=_description(conversion))
+    return conversion
 
 
 def _save(model: VideoModel, folder: Path, *, card: str, description: str) -> None:
@@ -118,7 +118,7 @@ def _save(model: VideoModel, folder: Path, *, card: str, description: str) -> No
 
 
 def _recognise(content: Mapping[str, Any], file: Path) -> tuple[str, dict[Any, Any]]:
-    """What it is, and the weights; everything else, such as the optimizer's state, is let go."""
+    """Tell what it is, and return the weights; everything else, such as the optimizer's state, is let go."""
     tuned, model = content.get("model_state"), content.get("model")
     if isinstance(tuned, Mapping):
         if f"{openvclip.PREFIX}visual.conv1.weight" in tuned:
@@ -152,25 +152,25 @@ def _keys(content: Mapping[Any, Any]) -> str:
 def _open_vclip(
     state: dict[Any, Any], file: Path, folder: Path, ratio: float | None, original: str | None
 ) -> tuple[VideoModel, Conversion]:
-    stripped = openvclip.strip_prefix(state)
-    config = openvclip.config_of(stripped)
-    tuned = openvclip.check_state(stripped, config)
+    state_by_name = openvclip.strip_prefix(state)
+    config = openvclip.config_of(state_by_name)
+    tuned = openvclip.check_state(state_by_name, config)
     architecture = openvclip.architecture_of(config)
-    told = architecture or "ViT of {width}x{layers}, patch {patch_size}".format(**config["vision_cfg"])
-    chosen = openvclip.RATIOS.get(told) if ratio is None else ratio
-    if chosen is None:
-        raise UsageError(f"no ratio is published for this architecture ({told}); say one, 0 to 1", option="ratio")
-    if chosen == 0 and original is not None:
+    title = architecture or "ViT of {width}x{layers}, patch {patch_size}".format(**config["vision_cfg"])
+    share = openvclip.RATIOS.get(title) if ratio is None else ratio
+    if share is None:
+        raise UsageError(f"no ratio is published for this architecture ({title}); say one, 0 to 1", option="ratio")
+    if share == 0 and original is not None:
         raise UsageError(
             "ratio 0 takes nothing of the original; leave it out, or give another ratio", option=("original", "ratio")
         )
-    if chosen and original is None and architecture is not None:
+    if share and original is None and architecture is not None:
         original = f"{architecture}/openai"
-    weights = openvclip.patch(tuned, config, chosen, original)
-    done = Conversion(
-        _OPEN_VCLIP, told, len(tuned), chosen, ratio is None, original, None, sha256_of(file), folder
+    weights = openvclip.patch(tuned, config, share, original)
+    conversion = Conversion(
+        _OPEN_VCLIP, title, len(tuned), share, ratio is None, original, None, sha256_of(file), folder
     )  # fmt: skip
-    return openvclip.build(weights, config, name=str(folder)), done
+    return openvclip.build(weights, config, name=str(folder)), conversion
 
 
 def _xclip(kind: str, state: dict[Any, Any], file: Path, folder: Path) -> tuple[VideoModel, Conversion]:
@@ -185,12 +185,14 @@ def _xclip(kind: str, state: dict[Any, Any], file: Path, folder: Path) -> tuple[
         preprocess = hf_preprocess(file.with_name("preprocessor_config.json"), config.image_size)
     xclip = XClip(config)
     xclip.load_state_dict(ours)
-    told = f"ViT of {config.vision_width}x{config.vision_layers}, patch {config.patch_size}, {config.image_size} pixels"
-    done = Conversion(
-        kind, told, len(state), None, False, None, config.frames, sha256_of(file), folder
+    title = (
+        f"ViT of {config.vision_width}x{config.vision_layers}, patch {config.patch_size}, {config.image_size} pixels"
+    )
+    conversion = Conversion(
+        kind, title, len(state), None, False, None, config.frames, sha256_of(file), folder
     )  # fmt: skip
     model = XClipModel(xclip, name=str(folder), preprocess=preprocess).eval().requires_grad_(False)
-    return model, done
+    return model, conversion
 
 
 def _hf_config(file: Path) -> dict[str, Any]:
@@ -200,33 +202,33 @@ def _hf_config(file: Path) -> dict[str, Any]:
     return read_object(path)
 
 
-def _description(done: Conversion) -> str:
-    patched = f", ratio {done.ratio:g}" if done.ratio is not None else ""
-    frames = f", {done.frames} frames" if done.frames is not None else ""
-    return f"{done.kind}, {done.architecture}{patched}{frames}; converted by olmv"
+def _description(conversion: Conversion) -> str:
+    patched = f", ratio {conversion.ratio:g}" if conversion.ratio is not None else ""
+    frames = f", {conversion.frames} frames" if conversion.frames is not None else ""
+    return f"{conversion.kind}, {conversion.architecture}{patched}{frames}; converted by olmv"
 
 
-def _card(done: Conversion, file_name: str) -> str:
-    """The model card; names that somebody else chose stay on their line and within their quotes."""
-    views = "openvclip" if done.kind == _OPEN_VCLIP else "xclip"
+def _card(conversion: Conversion, file_name: str) -> str:
+    """Write the model card; names that somebody else chose stay on their line and within their quotes."""
+    views = "openvclip" if conversion.kind == _OPEN_VCLIP else "xclip"
     lines = [
-        f"# {done.kind}, converted by olmv",
+        f"# {conversion.kind}, converted by olmv",
         "",
-        f"- Checkpoint: {_quoted(file_name)}, SHA-256 `{done.sha256}`",
-        f"- Recognised as: {done.kind}, {done.architecture}; {done.tensors} tensors checked",
+        f"- Checkpoint: {_quoted(file_name)}, SHA-256 `{conversion.sha256}`",
+        f"- Recognised as: {conversion.kind}, {conversion.architecture}; {conversion.tensors} tensors checked",
     ]
-    if done.ratio is not None:
-        published = " (the published one)" if done.published_ratio else ""
+    if conversion.ratio is not None:
+        published = " (the published one)" if conversion.published_ratio else ""
         lines += [
-            f"- Weights: ratio * original + (1 - ratio) * checkpoint, ratio {done.ratio:g}{published}",
-            f"- Original: {_quoted(short_name(done.original)) if done.original else 'none needed'}",
+            f"- Weights: ratio * original + (1 - ratio) * checkpoint, ratio {conversion.ratio:g}{published}",
+            f"- Original: {_quoted(short_name(conversion.original)) if conversion.original else 'none needed'}",
         ]
-    if done.frames is not None:
-        lines.append(f"- Made for {done.frames} frames of a video")
+    if conversion.frames is not None:
+        lines.append(f"- Made for {conversion.frames} frames of a video")
     return "\n".join(
         [
             *lines,
-            f"- Source: {_SOURCES[done.kind]}",
+            f"- Source: {_SOURCES[conversion.kind]}",
             "- Licence: the weights are under that of their authors, not olmv's; see the source.",
             "",
             "## Use",

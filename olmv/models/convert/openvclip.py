@@ -44,7 +44,7 @@ _AS_PUBLISHED = "give a checkpoint of Open-VCLIP as its authors saved it"
 
 
 def strip_prefix(state: Mapping[Any, Any]) -> dict[str, Any]:
-    """What is under `model_state`, by OpenAI's names; what holds no weights is left out.
+    """Return what is under `model_state`, by OpenAI's names; what holds no weights is left out.
 
     Raises:
         ModelError: a name does not begin with "model.".
@@ -54,12 +54,12 @@ def strip_prefix(state: Mapping[Any, Any]) -> dict[str, Any]:
             f"{len(foreign)} of {len(state)} names in the checkpoint do not begin with '{PREFIX}': {named(foreign)}; "
             f"{_AS_PUBLISHED}"
         )
-    stripped = {str(name).removeprefix(PREFIX): value for name, value in state.items()}
-    return {name: value for name, value in stripped.items() if name.rpartition(".")[2] not in _NO_WEIGHTS}
+    weights = {str(name).removeprefix(PREFIX): value for name, value in state.items()}
+    return {name: value for name, value in weights.items() if name.rpartition(".")[2] not in _NO_WEIGHTS}
 
 
 def config_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The architecture, in the form of open_clip's configs, from names and shapes; heads are 64 wide.
+    """Read the architecture, in the form of open_clip's configs, from names and shapes; heads are 64 wide.
 
     Raises:
         ModelError: these are not the weights of a CLIP with a vision transformer.
@@ -68,10 +68,10 @@ def config_of(state: Mapping[str, Any]) -> dict[str, Any]:
     def shape(name: str, dims: int) -> list[int]:
         if name not in state:
             raise ModelError(f"the checkpoint has no tensor '{name}', so it is not of a ViT CLIP; {_AS_PUBLISHED}")
-        found = state[name]
-        if not isinstance(found, Tensor) or found.ndim != dims or not found.numel():
+        tensor = state[name]
+        if not isinstance(tensor, Tensor) or tensor.ndim != dims or not tensor.numel():
             raise ModelError(f"'{name}' in the checkpoint is no tensor of {dims} dimensions; {_AS_PUBLISHED}")
-        return list(found.shape)
+        return list(tensor.shape)
 
     def layers(prefix: str) -> int:
         pattern = re.compile(re.escape(prefix) + r"\.resblocks\.(\d{1,4})\.")
@@ -110,7 +110,7 @@ def config_of(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def architecture_of(config: Mapping[str, Any]) -> str | None:
-    """open_clip's name for it, such as `ViT-B-16-quickgelu`; None where it has none."""
+    """Return open_clip's name for an architecture, such as `ViT-B-16-quickgelu`; None where it has none."""
     import open_clip
 
     names = (name for name in open_clip.list_models() if name.endswith("-quickgelu"))
@@ -118,7 +118,7 @@ def architecture_of(config: Mapping[str, Any]) -> str | None:
 
 
 def check_state(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The same weights, once every name, shape, dtype and value is what this architecture has.
+    """Return the same weights, once every name, shape, dtype and value is what this architecture has.
 
     Raises:
         ModelError: tensors are missing, unknown, of another shape, not float32, no tensors, or not finite; the
@@ -129,13 +129,13 @@ def check_state(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
     check_tensors(state, "the checkpoint")  # first: sizes that no data stands behind would overflow even without memory
     with torch.device("meta"):  # shapes without their memory: the sizes are the file's word
         expected = {name: tensor.shape for name, tensor in CLIP(**config).state_dict().items()}
-    for found, what in (
+    for names, what in (
         ([name for name in expected if name not in state], "missing"),
         ([name for name in state if name not in expected], "unknown"),
     ):
-        if found:
+        if names:
             raise ModelError(
-                f"{len(found)} tensors are {what} in the checkpoint (of {len(expected)}): {named(found)}; "
+                f"{len(names)} tensors are {what} in the checkpoint (of {len(expected)}): {named(names)}; "
                 f"{_AS_PUBLISHED}"
             )
     if wrong := [name for name, shape in expected.items() if state[name].shape != shape]:
@@ -156,7 +156,7 @@ def check_state(state: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
 def patch(
     tuned: Mapping[str, Tensor], config: Mapping[str, Any], ratio: float, original: str | None
 ) -> dict[str, Tensor]:
-    """ratio * original + (1 - ratio) * tuned, in float32; copies, exact at both ends.
+    """Compute ratio * original + (1 - ratio) * tuned, in float32; copies, exact at both ends.
 
     Args:
         tuned: what `check_state` gave.
@@ -195,29 +195,29 @@ def patch(
 
 
 def _check_original(towers: OpenClipTowers, config: Mapping[str, Any], name: str) -> None:
-    """Weights of one shape can still be of models that compute differently: by activation, or by heads."""
+    """Raise ModelError where the original has another activation or other heads, which shapes do not tell."""
     from open_clip.transformer import QuickGELU
 
     clip = towers.model
     blocks = [*towers.image_blocks(), *getattr(getattr(clip, "transformer", None), "resblocks", [])]
     activations = [getattr(getattr(block, "mlp", None), "gelu", None) for block in blocks]
-    if not towers.config.get("quick_gelu") or not all(isinstance(found, QuickGELU) for found in activations):
+    if not towers.config.get("quick_gelu") or not all(isinstance(activation, QuickGELU) for activation in activations):
         raise ModelError(
             f"'{name}' does not compute with QuickGELU, as OpenAI's CLIP and Open-VCLIP do; {_original_hint(config)}"
         )
     vision, text = config["vision_cfg"], config["text_cfg"]
-    wanted = [vision["width"] // _HEAD_WIDTH] * vision["layers"] + [text["heads"]] * text["layers"]
-    if len(blocks) == len(wanted) and [block.attn.num_heads for block in blocks] != wanted:
+    heads = [vision["width"] // _HEAD_WIDTH] * vision["layers"] + [text["heads"]] * text["layers"]
+    if len(blocks) == len(heads) and [block.attn.num_heads for block in blocks] != heads:
         raise ModelError(f"'{name}' has other attention heads than the checkpoint; {_original_hint(config)}")
 
 
 def _original_hint(config: Mapping[str, Any]) -> str:
-    found = architecture_of(config)
-    return f"use the original {found}/openai" if found else "use the very model that was fine-tuned"
+    architecture = architecture_of(config)
+    return f"use the original {architecture}/openai" if architecture else "use the very model that was fine-tuned"
 
 
 def build(state: Mapping[str, Tensor], config: Mapping[str, Any], *, name: str) -> VideoCLIP:
-    """The model as its authors run it: cross-frame attention with zero edges, 28 templates, the mean of logits.
+    """Build the model as its authors run it: cross-frame attention with zero edges, 28 templates, the mean of logits.
 
     Args:
         state: what `patch` gave.
@@ -226,11 +226,11 @@ def build(state: Mapping[str, Tensor], config: Mapping[str, Any], *, name: str) 
     """
     import open_clip
 
-    with tempfile.TemporaryDirectory() as made:
-        described = {"model_cfg": config, "preprocess_cfg": _PREPROCESS}
-        (Path(made) / "open_clip_config.json").write_text(json.dumps(described), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        description = {"model_cfg": config, "preprocess_cfg": _PREPROCESS}
+        (Path(folder) / "open_clip_config.json").write_text(json.dumps(description), encoding="utf-8")
         with quiet():  # it warns that the weights are random
-            clip = open_clip.create_model(f"local-dir:{made}", load_weights=False)
+            clip = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
     clip.load_state_dict(state)
     tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=config["text_cfg"]["context_length"])
     model = VideoCLIP(

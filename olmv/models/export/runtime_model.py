@@ -66,12 +66,12 @@ class RuntimeModel(VideoModel):
 
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
         counts = mask.sum(1).tolist()
-        found: dict[int, VideoEmbedding] = {}
+        embeddings: dict[int, VideoEmbedding] = {}
         for count in set(counts):  # the graph knows no padding
             alike = [index for index, other in enumerate(counts) if other == count]
             encoded = torch.from_numpy(self._encode(frames[alike, :count].numpy()))
-            found |= {index: VideoEmbedding(rows) for index, rows in zip(alike, encoded, strict=True)}
-        return [found[index] for index in range(len(counts))]
+            embeddings |= {index: VideoEmbedding(rows) for index, rows in zip(alike, encoded, strict=True)}
+        return [embeddings[index] for index in range(len(counts))]
 
     def encode_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> Tensor:
         return self.model.encode_texts(texts, batch_size=batch_size)
@@ -110,8 +110,8 @@ def with_runtime(model: VideoModel, kind: str) -> RuntimeModel:
         log.warning("exporting %s for the runtime %s, once; kept in %s", model.name, kind, folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as work:
-            made = export_onnx(model, Path(work) / "made", texts=False).folder
+            export = export_onnx(model, Path(work) / "made", texts=False).folder
             with contextlib.suppress(OSError):  # another process was quicker; its export is the same
-                made.rename(folder)
+                export.rename(folder)
     encode = open_runtime(kind, folder, torch.get_num_threads())
     return RuntimeModel(model, encode).eval().requires_grad_(False)

@@ -24,19 +24,19 @@ FILES = (
     *("added_tokens.json", "vocab.json", "vocab.txt", "merges.txt"),
 )
 """What a model folder may hold, besides `*.model`, the tokenizers of SentencePiece."""
-_TOLD = ("config.json", "open_clip_config.json", "tokenizer_config.json")
+_CONFIGS = ("config.json", "open_clip_config.json", "tokenizer_config.json")
 """Small, and enough to know whether the rest is worth fetching."""
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 _EXAMPLE = "microsoft/xclip-base-patch32"
 
 
 def is_model_file(name: str) -> bool:
-    """Whether this name, relative to the folder, is one of a model folder's."""
+    """Tell whether this name, relative to the folder, is one of a model folder's."""
     return name in FILES or re.fullmatch(r"\w[\w.-]*\.model", name) is not None
 
 
 def parse(name: str) -> tuple[str, str | None]:
-    """`hf:ORG/REPO[@REVISION]` -> ("ORG/REPO", revision or None). A revision is a branch, a tag or a commit.
+    """Split `hf:ORG/REPO[@REVISION]` -> ("ORG/REPO", revision or None). A revision is a branch, a tag or a commit.
 
     Raises:
         ModelNotFoundError: it is not such a name.
@@ -52,7 +52,7 @@ def parse(name: str) -> tuple[str, str | None]:
 
 
 def check_repo(repo: str, revision: str | None = None) -> None:
-    """Raises ModelNotFoundError unless these can be a repository of the Hub, and a branch, tag or commit."""
+    """Raise ModelNotFoundError unless these can be a repository of the Hub, and a branch, tag or commit."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not in its __all__
 
@@ -74,7 +74,7 @@ def check_repo(repo: str, revision: str | None = None) -> None:
 
 
 def client() -> Any:
-    """The Hub's client (`HfApi`), which says who asks. It follows HF_ENDPOINT, HF_TOKEN and HF_HOME."""
+    """Make the Hub's client (`HfApi`), which says who asks. It follows HF_ENDPOINT, HF_TOKEN and HF_HOME."""
     import importlib.metadata
 
     from huggingface_hub import HfApi
@@ -83,7 +83,7 @@ def client() -> Any:
 
 
 def download(repo: str, revision: str | None = None) -> Path:
-    """The folder of a model on the Hub, fetched into the Hub's cache or found there. See `FILES` for what is fetched.
+    """Return the folder of a model on the Hub, fetched into the Hub's cache or found there; see `FILES`.
 
     Without a network, or with HF_HUB_OFFLINE=1, what was fetched before under this revision is used.
 
@@ -101,11 +101,11 @@ def download(repo: str, revision: str | None = None) -> Path:
 
     check_repo(repo, revision)
     title = PREFIX + repo + (f"@{revision}" if revision else "")
-    chosen = constants.HF_HUB_OFFLINE
+    offline = constants.HF_HUB_OFFLINE
     with fetching():
         if constants.HF_HUB_OFFLINE:
-            why = "HF_HUB_OFFLINE is set" if chosen else f"{constants.ENDPOINT} does not answer"
-            return _cached(title, repo, revision, why, "unset it to fetch" if chosen else "get on line once")
+            why = "HF_HUB_OFFLINE is set" if offline else f"{constants.ENDPOINT} does not answer"
+            return _cached(title, repo, revision, why, "unset it to fetch" if offline else "get on line once")
         api = client()
         try:
             names = [file.rfilename for file in api.model_info(repo, revision=revision).siblings or ()]
@@ -114,13 +114,13 @@ def download(repo: str, revision: str | None = None) -> Path:
         except Exception as error:  # hub, network and proxy errors have no common class
             return _cached(title, repo, revision, _why(error), "try again later")
         _check_listing(title, repo, names)
-        told = {"allow_patterns": [name for name in names if name in _TOLD]}
-        wanted = {"allow_patterns": [name for name in names if is_model_file(name)]}
+        configs = [name for name in names if name in _CONFIGS]
+        files = [name for name in names if is_model_file(name)]
         try:
-            folder = Path(api.snapshot_download(repo, revision=revision, **told))
-            _check_told(title, repo, folder)
+            folder = Path(api.snapshot_download(repo, revision=revision, allow_patterns=configs))
+            _check_configs(title, repo, folder)
             # the commit, so that both are of one even while somebody pushes
-            return Path(api.snapshot_download(repo, revision=folder.name, **wanted))
+            return Path(api.snapshot_download(repo, revision=folder.name, allow_patterns=files))
         except ModelError:
             raise
         except Exception as error:
@@ -128,7 +128,7 @@ def download(repo: str, revision: str | None = None) -> Path:
 
 
 def _cached(title: str, repo: str, revision: str | None, why: str, cure: str) -> Path:
-    """What was fetched before.
+    """Return the folder of a model that was fetched before.
 
     Raises:
         WeightsUnavailableError: nothing was, or not all of it.
@@ -148,12 +148,12 @@ def _cached(title: str, repo: str, revision: str | None, why: str, cure: str) ->
         raise lacking from None
     if not (folder / "config.json").is_file() or not (folder / "model.safetensors").is_file():
         raise lacking
-    _check_told(title, repo, folder)
+    _check_configs(title, repo, folder)
     return folder
 
 
 def _check_listing(title: str, repo: str, names: Iterable[str]) -> None:
-    """Raises ModelError unless these files are a model's."""
+    """Raise ModelError unless these files are a model's."""
     names = set(names)
     if "config.json" not in names:
         if "open_clip_config.json" in names:
@@ -176,30 +176,30 @@ def _check_listing(title: str, repo: str, names: Iterable[str]) -> None:
     raise ModelError(f"'{title}' holds no model.safetensors; name a repository with weights")
 
 
-def _check_told(title: str, repo: str, folder: Path) -> None:
-    """Raises ModelError for a model of another kind, and for one that asks for code of its own to be run."""
-    told: dict[str, Any] = {}
-    for name in _TOLD:
+def _check_configs(title: str, repo: str, folder: Path) -> None:
+    """Raise ModelError for a model of another kind, and for one that asks for code of its own to be run."""
+    configs: dict[str, Any] = {}
+    for name in _CONFIGS:
         if not (folder / name).is_file():
             continue
-        told[name] = read_json(folder / name, f"tell the authors of '{title}'")
-    refuse_code(title, told)
-    config = told["config.json"]
+        configs[name] = read_json(folder / name, f"tell the authors of '{title}'")
+    refuse_code(title, configs)
+    config = configs["config.json"]
     if isinstance(config, dict) and ("format" in config or foreign_family(config) is not None):
         return
     kind = config.get("model_type") if isinstance(config, dict) else None
-    cure = f"load it as hf-hub:{repo}" if "open_clip_config.json" in told else "name a model of one of these kinds"
+    cure = f"load it as hf-hub:{repo}" if "open_clip_config.json" in configs else "name a model of one of these kinds"
     raise ModelError(
         f"'{title}' ({kind or 'unknown'!r:.40}) is neither saved by olmv nor a Hugging Face X-CLIP; {cure}"
     )
 
 
-def refuse_code(title: str, told: Any) -> None:
-    """Raises ModelError where what a model's files say (parsed JSON) would have a library run code that comes with it.
+def refuse_code(title: str, configs: Any) -> None:
+    """Raise ModelError where what a model's files say (parsed JSON) would have a library run code that comes with it.
 
     open_clip hands what stands in tokenizer_kwargs to transformers; auto_map names the code to be fetched and run.
     """
-    if _has_key(told, "trust_remote_code") or _has_key(told, "auto_map"):
+    if _has_key(configs, "trust_remote_code") or _has_key(configs, "auto_map"):
         raise ModelError(
             f"'{title}' asks for code of its own to be run (a tokenizer), which olmv never does; use another"
         )
@@ -219,7 +219,7 @@ def _has_key(value: Any, key: str) -> bool:
 
 
 def _refused(title: str, repo: str, revision: str | None, error: Exception) -> ModelError:
-    """The Hub's error as ours."""
+    """Return the Hub's error as ours."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if isinstance(error, GatedRepoError):
@@ -242,7 +242,7 @@ def _refused(title: str, repo: str, revision: str | None, error: Exception) -> M
 
 
 def _why(error: BaseException) -> str:
-    """The client's messages are paragraphs; the status says enough."""
+    """Tell in few words why the Hub gave nothing; its client's messages are paragraphs."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
         return "the Hub does not accept the token; log in again with `hf auth login`"

@@ -130,5 +130,5 @@ class LiteTextTower(nn.Module):
 
     def attention(self, meaning: Tensor) -> Tensor:
         """Return how much texts of meaning [A, W], L2-normalised, are of every image class [A, K]; rows sum to 1."""
-        asked = F.normalize(meaning @ self.queries, dim=-1)  # [H, A, W]
-        return (asked @ self.keys.transpose(1, 2) / self.temperature).softmax(-1).mean(0)
+        queries = F.normalize(meaning @ self.queries, dim=-1)  # [H, A, W]
+        return (queries @ self.keys.transpose(1, 2) / self.temperature).softmax(-1).mean(0)

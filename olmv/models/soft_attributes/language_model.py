@@ -106,7 +106,7 @@ def load_language_model(name: str | Path, *, device: str | torch.device = "cpu")
     try:
         with fetching():
             tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-            model, told = AutoModel.from_pretrained(
+            model, loading_info = AutoModel.from_pretrained(
                 str(name), dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
             )
     except Exception as error:  # hub, network, file and format errors have no common class
@@ -118,7 +118,7 @@ def load_language_model(name: str | Path, *, device: str | torch.device = "cpu")
         if bars:
             logging.enable_progress_bar()
     # transformers fills what a file lacks with random numbers; only the pooler is never read here
-    missing = sorted(key for key in told["missing_keys"] if "pooler" not in key)
+    missing = sorted(key for key in loading_info["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"the language model '{name}' lacks weights such as {missing[0]}; download it again")
     return LanguageModel(model.to(placement.device), tokenizer, str(name))

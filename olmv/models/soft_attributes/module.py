@@ -24,7 +24,7 @@ from olmv.labels.templates import apply, resolve
 from olmv.models.clip.towers import Towers
 from olmv.models.soft_attributes.language_model import LanguageModel, load_language_model
 from olmv.models.soft_attributes.text import soft_text, token_table
-from olmv.models.storage.label_embeddings import made_folder, read_tensors, write_tensors
+from olmv.models.storage.label_embeddings import make_folder, read_tensors, write_tensors
 
 __all__ = ["SoftAttributes"]
 
@@ -42,7 +42,7 @@ class _PromptingLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, states: Tensor, padding: Tensor) -> Tensor:
-        """x [C, Q, W], states [C, L, W], padding [C, L] True where there is no token -> [C, Q, W]."""
+        """Map x [C, Q, W], states [C, L, W], padding [C, L] True where there is no token -> [C, Q, W]."""
         h = self.ln_1(x)
         x = x + self.attn(h, h, h, need_weights=False)[0]
         x = x + self.cross(self.ln_2(x), states, states, key_padding_mask=padding, need_weights=False)[0]
@@ -124,11 +124,11 @@ class SoftAttributes(nn.Module):
 
     @property
     def source(self) -> dict[str, Any]:
-        """Where label embeddings come from, for `save_label_embeddings`."""
+        """What label embeddings were made with, for `save_label_embeddings`."""
         return {"language_model": self.language_model.name, "templates": list(self.templates), **self.sizes}
 
     def soft_tokens(self, labels: Sequence[str]) -> Tensor:
-        """C labels -> [C, Q, W] float32, all of one length, the gain."""
+        """Make the soft tokens of C labels -> [C, Q, W] float32, all of one length, the gain."""
         hidden, mask = self.language_model(self.prefixes, labels)
         states = self.narrow(self.norm(hidden))
         x = self.queries.expand(len(labels), -1, -1)
@@ -137,7 +137,7 @@ class SoftAttributes(nn.Module):
         return normalize(x, dim=-1) * self.gain
 
     def forward(self, labels: Sequence[str]) -> Tensor:
-        """C labels -> [C, D] float32, L2-normalised, on the module's device."""
+        """Embed C labels -> [C, D] float32, L2-normalised, on the module's device."""
         if not labels:
             return self.gate.new_zeros(0, self.towers.embed_dim)
         clip = self._clip_embeddings(labels).to(self.gate.device)
@@ -148,7 +148,7 @@ class SoftAttributes(nn.Module):
 
     @torch.no_grad()
     def precompute(self, labels: Sequence[str], batch_size: int = 64) -> Tensor:
-        """C labels -> [C, D] float32 on the CPU, L2-normalised, without gradient."""
+        """Embed C labels -> [C, D] float32 on the CPU, L2-normalised, without gradient."""
         order = sorted(range(len(labels)), key=lambda i: len(labels[i]))
         out = torch.zeros(len(labels), self.towers.embed_dim)
         for k in range(0, len(order), batch_size):
@@ -158,7 +158,7 @@ class SoftAttributes(nn.Module):
 
     @torch.no_grad()
     def _clip_embeddings(self, labels: Sequence[str], batch_size: int = 256) -> Tensor:
-        """[C, D] float32 on the CPU, not normalised: the sum over templates, as `TextBank.from_texts` makes it.
+        """Sum over templates as `TextBank.from_texts` does -> [C, D] float32 on the CPU, not normalised.
 
         Every label goes through the text tower once.
         """
@@ -181,8 +181,8 @@ class SoftAttributes(nn.Module):
         Raises:
             OutputError: the folder cannot be written.
         """
-        folder = made_folder(folder)
-        described = {
+        folder = make_folder(folder)
+        description = {
             "format": FORMAT,
             "sizes": self.sizes,
             "templates": list(self.templates),
@@ -191,13 +191,13 @@ class SoftAttributes(nn.Module):
             "language_model": {"name": self.language_model.name, **self.language_model.described},
         }
         write_tensors(folder / "soft_attributes.safetensors", self.state_dict(), {"format": "pt"})
-        write_atomic(folder / "soft_attributes.json", json.dumps(described, indent=1) + "\n")
+        write_atomic(folder / "soft_attributes.json", json.dumps(description, indent=1) + "\n")
 
     @classmethod
     def load(
         cls, folder: str | Path, towers: Towers, *, language_model: LanguageModel | None = None
     ) -> "SoftAttributes":
-        """What `save` wrote, to embed new labels.
+        """Read what `save` wrote, to embed new labels.
 
         Args:
             folder: that of `save`.
@@ -210,20 +210,20 @@ class SoftAttributes(nn.Module):
         """
         path = Path(folder) / "soft_attributes.json"
         try:
-            described = json.loads(path.read_text(encoding="utf-8"))
-            known = described["format"] == FORMAT
-            sizes, lm = dict(described["sizes"]), dict(described["language_model"])
-            templates = [str(template) for template in described["templates"]]
-            name, width, dim = str(lm.pop("name")), int(described["text_width"]), int(described["embed_dim"])
+            description = json.loads(path.read_text(encoding="utf-8"))
+            is_ours = description["format"] == FORMAT
+            sizes, lm = dict(description["sizes"]), dict(description["language_model"])
+            templates = [str(template) for template in description["templates"]]
+            name, width, dim = str(lm.pop("name")), int(description["text_width"]), int(description["embed_dim"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
             raise ModelError(f"{path} cannot be read: {reason(error)}; train soft attributes again") from None
-        if not known:
+        if not is_ours:
             raise ModelError(f"{path} is not of format {FORMAT}; is '{folder}' a folder that olmv saved?")
-        given = (token_table(towers).shape[1], towers.embed_dim)
-        if given != (width, dim):
+        sizes_here = (token_table(towers).shape[1], towers.embed_dim)
+        if sizes_here != (width, dim):
             raise ModelError(
                 f"the soft attributes in '{folder}' are for a text tower of width {width} and dimension {dim}, "
-                f"not {given[0]} and {given[1]}; load them with the model that they were trained with"
+                f"not {sizes_here[0]} and {sizes_here[1]}; load them with the model that they were trained with"
             )
         language_model = language_model or load_language_model(name, device=towers.logit_scale.device)
         if language_model.described != lm:
@@ -232,8 +232,8 @@ class SoftAttributes(nn.Module):
                 f"'{language_model.name}' is not; name that one"
             )
         try:
-            made = cls(towers, language_model, templates=templates, **sizes)
-            made.load_state_dict(read_tensors(path.with_suffix(".safetensors"))[0])
+            module = cls(towers, language_model, templates=templates, **sizes)
+            module.load_state_dict(read_tensors(path.with_suffix(".safetensors"))[0])
         except (TypeError, RuntimeError, VocabularyError) as error:
             raise ModelError(f"the soft attributes in '{folder}' do not fit: {reason(error)}; train again") from None
-        return made
+        return module

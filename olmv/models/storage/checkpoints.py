@@ -43,7 +43,7 @@ _SHOWN = 3
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
-    """What is in a file of `torch.save` or safetensors: names to tensors, or to whatever else was saved with them.
+    """Read a file of `torch.save` or safetensors: names to tensors, or to whatever else was saved with them.
 
     Of a zip of torch every record's checksum and size is checked, so its tensors are read into memory.
 
@@ -82,8 +82,8 @@ def _torch_load(path: Path) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=False)  # mapped, sizes go unchecked
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+) was not|unsupported GLOBAL (\S+) whose", str(error))
-        what = f"'{ascii((found[1] or found[2])[:80])[1:-1]}', which is code" if found else "what could be code"
+        match = re.search(r"GLOBAL (\S+) was not|unsupported GLOBAL (\S+) whose", str(error))
+        what = f"'{ascii((match[1] or match[2])[:80])[1:-1]}', which is code" if match else "what could be code"
         raise ModelError(
             f"{path} holds {what}, not only weights; nothing of it was run. Get the file from its authors, or have "
             "its weights saved as safetensors"
@@ -126,11 +126,11 @@ def _check_zip(path: Path) -> None:
         raise _damaged(path, ValueError("its records claim more than there is"))
     try:
         with zipfile.ZipFile(path) as archive:
-            wrong = archive.testzip()
+            bad_record = archive.testzip()
     except Exception as error:  # a damaged archive can fail in any way
         raise _damaged(path, error) from None
-    if wrong is not None:
-        raise _damaged(path, ValueError(f"record {wrong!a:.100} does not have its checksum"))
+    if bad_record is not None:
+        raise _damaged(path, ValueError(f"record {bad_record!a:.100} does not have its checksum"))
 
 
 def _is_safetensors(head: bytes) -> bool:
@@ -138,7 +138,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _what_else(head: bytes) -> str:
-    """The end of a sentence about a file that is none of ours."""
+    """Tell what a file with these first bytes is, when it is no checkpoint: the end of a sentence."""
     if not head:
         return "is empty; download it again"
     if (head.startswith(b"\x80") and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")) or _OLD_PICKLE.match(head):
@@ -158,7 +158,7 @@ def _what_else(head: bytes) -> str:
 
 
 def _text(head: bytes) -> str:
-    """These first bytes as text; empty where they are none. The last character may be cut."""
+    """Return these first bytes as text; empty where they are none. The last character may be cut."""
     try:
         return "" if b"\0" in head else codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -170,7 +170,7 @@ def _kind(value: Any) -> str:
 
 
 def check_tensors(state: Mapping[Any, Any], source: str) -> None:
-    """Raises ModelError unless every value is a plain tensor, whole in its file, of finite numbers.
+    """Raise ModelError unless every value is a plain tensor, whole in its file, of finite numbers.
 
     The message begins with `source`, counts the offenders and names the first few.
     """
@@ -186,17 +186,19 @@ def check_tensors(state: Mapping[Any, Any], source: str) -> None:
             hollow.append(str(name))  # a few bytes that claim to be gigabytes, by a stride of zero
         elif not is_finite(value):
             broken.append(str(name))
-    for found, what in (
+    for offenders, what in (
         (odd, "entries are no plain tensors"),
         (hollow, "tensors are larger than their data"),
         (broken, "tensors have values that are no finite numbers"),
     ):
-        if found:
-            raise ModelError(f"{source}: {len(found)} {what}: {named(found)}; give the file as its authors saved it")
+        if offenders:
+            raise ModelError(
+                f"{source}: {len(offenders)} {what}: {named(offenders)}; give the file as its authors saved it"
+            )
 
 
 def is_finite(value: Tensor) -> bool:
-    """Whether no number of a tensor of any shape and kind is infinite or no number.
+    """Tell whether every number of a tensor of any shape and kind is a finite one.
 
     The least and the greatest tell, without a copy of the tensor.
     """
@@ -206,12 +208,12 @@ def is_finite(value: Tensor) -> bool:
 
 
 def named(names: list[str]) -> str:
-    """The first few names, which are anybody's, so that they stay on one line."""
+    """List the first few names, escaped to stay on one line whoever chose them, and count the rest."""
     shown = ", ".join(ascii(name[:80]) for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal digest of a file, read in pieces."""
+    """Return the hexadecimal digest of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

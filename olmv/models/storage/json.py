@@ -25,24 +25,24 @@ def read_json(path: Path, cure: str = "get it again") -> Any:
     """
     check_file(path, cure)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {reason(error)}; {cure}") from None
-    level = [told]
+    level = [content]
     for _ in range(_MAX_DEPTH):
         nested = [value for value in level if isinstance(value, dict | list)]
         level = [inner for value in nested for inner in (value.values() if isinstance(value, dict) else value)]
         if not level:
-            return told
+            return content
     raise ModelError(f"{path} cannot be read: it is nested more than {_MAX_DEPTH} deep; {cure}")
 
 
 def read_object(path: Path, cure: str = "get it again") -> dict[str, Any]:
     """Read a JSON file that holds one object, as `read_json` does; raise ModelError where it holds anything else."""
-    told = read_json(path, cure)
-    if not isinstance(told, dict):
-        raise ModelError(f"{path} holds a {type(told).__name__} in place of an object; {cure}")
-    return told
+    content = read_json(path, cure)
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds a {type(content).__name__} in place of an object; {cure}")
+    return content
 
 
 def check_sizes(sizes: object, most: Mapping[str, int], what: str, *, may_be_0: tuple[str, ...] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Label embeddings kept in a model's folder: computed once, looked up by name."""
+"""Label embeddings in a model's folder: computed once, looked up by name."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ __all__ = [
     "LABEL_FILES",
     "LabelEmbeddings",
     "load_label_embeddings",
-    "made_folder",
+    "make_folder",
     "read_tensors",
     "save_label_embeddings",
     "write_tensors",
@@ -66,12 +66,12 @@ class LabelEmbeddings:
         return {label: k for k, label in enumerate(self.labels)}
 
     def lookup(self, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """A labels -> mask [A] True where known, embeddings [A, D], zeros where not."""
+        """Look up A labels -> mask [A] True where known, embeddings [A, D], zeros where not."""
         rows = self._rows
         known = torch.tensor([label in rows for label in labels], dtype=torch.bool)
-        found = self.embeddings.new_zeros(len(labels), self.embeddings.shape[1])
-        found[known] = self.embeddings[[rows[label] for label in labels if label in rows]]
-        return known, found
+        embeddings = self.embeddings.new_zeros(len(labels), self.embeddings.shape[1])
+        embeddings[known] = self.embeddings[[rows[label] for label in labels if label in rows]]
+        return known, embeddings
 
     def __repr__(self) -> str:
         return f"LabelEmbeddings(labels={len(self.labels)}, embeddings={list(self.embeddings.shape)})"
@@ -92,37 +92,38 @@ def save_label_embeddings(
         ModelError: see `LabelEmbeddings`.
         OutputError: the folder cannot be written.
     """
-    made = LabelEmbeddings(tuple(labels), embeddings.detach().float().cpu(), source or {})
-    folder = made_folder(folder)
+    content = LabelEmbeddings(tuple(labels), embeddings.detach().float().cpu(), source or {})
+    folder = make_folder(folder)
     # the two files cannot be replaced at once: the digest tells whether they belong together
-    about = {"format": FORMAT, "labels_sha256": sha256_json(list(made.labels))}
-    write_tensors(folder / "label_embeddings.safetensors", {"label_embeddings": made.embeddings}, about)
-    described = {"format": FORMAT, "labels": list(made.labels), "source": made.source}
-    write_atomic(folder / "labels.json", json.dumps(described, indent=1, ensure_ascii=False) + "\n")
+    about = {"format": FORMAT, "labels_sha256": sha256_json(list(content.labels))}
+    write_tensors(folder / "label_embeddings.safetensors", {"label_embeddings": content.embeddings}, about)
+    listing = {"format": FORMAT, "labels": list(content.labels), "source": content.source}
+    write_atomic(folder / "labels.json", json.dumps(listing, indent=1, ensure_ascii=False) + "\n")
 
 
 def load_label_embeddings(folder: str | Path) -> LabelEmbeddings | None:
-    """What `save_label_embeddings` wrote; None where a folder has neither of its files.
+    """Read what `save_label_embeddings` wrote; None where a folder has neither of its files.
 
     Raises:
         ModelError: one file is missing, cannot be read, or does not belong to the other; see `LabelEmbeddings`.
     """
-    listed, weights = (Path(folder) / name for name in LABEL_FILES)
-    if not listed.exists() and not weights.exists():
+    names, weights = (Path(folder) / name for name in LABEL_FILES)
+    if not names.exists() and not weights.exists():
         return None
-    described = read_object(listed, "compute label embeddings again")
-    labels: Any = described.get("labels")
-    source: Any = described.get("source", {})
-    known = described.get("format") == FORMAT and isinstance(source, dict) and isinstance(labels, list)
+    listing = read_object(names, "compute label embeddings again")
+    labels: Any = listing.get("labels")
+    source: Any = listing.get("source", {})
+    known = listing.get("format") == FORMAT and isinstance(source, dict) and isinstance(labels, list)
     if not known or not all(isinstance(label, str) for label in labels):
-        raise ModelError(f"{listed} is not of format {FORMAT}; compute label embeddings again")
+        raise ModelError(f"{names} is not of format {FORMAT}; compute label embeddings again")
     tensors, about = read_tensors(weights)
     if list(tensors) != ["label_embeddings"] or about.get("labels_sha256") != sha256_json(labels):
-        raise ModelError(f"{weights} is not of the labels in {listed.name}; compute label embeddings again")
+        raise ModelError(f"{weights} is not of the labels in {names.name}; compute label embeddings again")
     return LabelEmbeddings(tuple(labels), tensors["label_embeddings"], source)
 
 
-def made_folder(folder: str | Path) -> Path:
+def make_folder(folder: str | Path) -> Path:
+    """Make the folder if need be, and return its path; raises OutputError where that cannot be."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -131,13 +132,14 @@ def made_folder(folder: str | Path) -> Path:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all; raises OutputError where that cannot be."""
     from safetensors.torch import save
 
     write_atomic(path, save({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, metadata=about))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata.
+    """Read the tensors and the metadata of a safetensors file.
 
     Raises:
         ModelError: the file cannot be read, or has numbers that are not finite.

@@ -83,17 +83,17 @@ _SHOWN = 3
 
 
 def from_hf_state(state: Mapping[str, Any], config: XClipConfig) -> dict[str, Tensor]:
-    """Weights of transformers' `XCLIPModel` -> the state dict of `XClip(config)`, in float32 on their device.
+    """Translate weights of transformers' `XCLIPModel` -> the state dict of `XClip(config)`, float32 on their device.
 
     Raises:
         ModelError: tensors are missing, unknown or of another shape; the message names the first few.
     """
-    given = {name: value for name, value in state.items() if name not in _HF_BUFFERS}
-    return _translate(given, config, _PROMPTING + _HF, _HF_TRANSPOSED)
+    weights = {name: value for name, value in state.items() if name not in _HF_BUFFERS}
+    return _translate(weights, config, _PROMPTING + _HF, _HF_TRANSPOSED)
 
 
 def from_authors_state(state: Mapping[str, Any], config: XClipConfig) -> dict[str, Tensor]:
-    """What is under `model` in a checkpoint of github.com/microsoft/VideoX -> the state dict of `XClip(config)`.
+    """Translate `model` of a checkpoint of github.com/microsoft/VideoX -> the state dict of `XClip(config)`.
 
     The config is that of `config_of_authors`; float32, on the weights' device.
 
@@ -104,17 +104,17 @@ def from_authors_state(state: Mapping[str, Any], config: XClipConfig) -> dict[st
 
 
 def config_of_authors(state: Mapping[str, Any]) -> XClipConfig:
-    """The sizes of an authors' checkpoint, which has no config beside it: from its shapes; heads are 64 wide.
+    """Read the sizes of an authors' checkpoint, which has no config, from its shapes; heads are 64 wide.
 
     Raises:
         ModelError: these are not the weights of an X-CLIP.
     """
 
     def shape(name: str, dims: int) -> Sequence[int]:
-        found = state.get(name)
-        if not isinstance(found, Tensor) or found.ndim != dims or not found.numel():
+        tensor = state.get(name)
+        if not isinstance(tensor, Tensor) or tensor.ndim != dims or not tensor.numel():
             raise ModelError(f"not an X-CLIP of its authors: no tensor '{name}' of {dims} dimensions; give such a file")
-        return found.shape
+        return tensor.shape
 
     def layers(prefix: str) -> int:
         return len({m[1] for name in state if (m := re.match(re.escape(prefix) + r"\.(\d+)\.", str(name)))})
@@ -148,33 +148,35 @@ def _translate(
     with torch.device("meta"):
         ours = {name: tensor.shape for name, tensor in XClip(config).state_dict().items()}
     out: dict[str, Tensor] = {}
-    used: set[str] = set()
+    sources_read: set[str] = set()
     missing: list[str] = []
     misfits: list[str] = []
     for name, shape in ours.items():
         sources = _sources(name, rules)
-        used.update(sources)
+        sources_read.update(sources)
         missing += [source for source in sources if source not in state]
         flip = sources[0] in transposed
         expected = shape[::-1] if flip else (shape[0] // len(sources), *shape[1:]) if len(sources) > 1 else shape
-        found = [state[source] for source in sources if source in state]
-        wrong = [
+        parts = [state[source] for source in sources if source in state]
+        misfits_here = [
             f"'{source}' is {_describe(tensor)}, not {list(expected)}"
-            for source, tensor in zip((s for s in sources if s in state), found, strict=True)
+            for source, tensor in zip((s for s in sources if s in state), parts, strict=True)
             if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or tensor.shape != expected
         ]
-        misfits += wrong
-        if not wrong and len(found) == len(sources):
-            whole = torch.cat(found) if len(found) > 1 else found[0]
+        misfits += misfits_here
+        if not misfits_here and len(parts) == len(sources):
+            whole = torch.cat(parts) if len(parts) > 1 else parts[0]
             out[name] = (whole.T if flip else whole).to(torch.float32, copy=True).contiguous()
-    unknown = [ascii(str(name)[:80]) for name in state if name not in used]
-    said = [
+    unknown = [ascii(str(name)[:80]) for name in state if name not in sources_read]
+    problems = [
         f"{what} {', '.join(names[:_SHOWN])}" + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
         for what, names in (("missing", [f"'{n}'" for n in missing]), ("unknown", unknown), ("misfitting", misfits))
         if names
     ]
-    if said:
-        raise ModelError(f"the weights do not fit this X-CLIP: {'; '.join(said)}; check that file and config belong")
+    if problems:
+        raise ModelError(
+            f"the weights do not fit this X-CLIP: {'; '.join(problems)}; check that file and config belong"
+        )
     return out
 
 

@@ -82,11 +82,11 @@ class XClipModel(VideoModel):
 
     def encode_clips(self, frames: Tensor, mask: Tensor) -> list[VideoEmbedding]:
         """Encode clips as `VideoModel.encode_clips`; raise UsageError for more frames than the model is made for."""
-        made = self.xclip.config.frames
-        if frames.shape[1] != made or not bool(mask.all()):
+        model_frames = self.xclip.config.frames
+        if frames.shape[1] != model_frames or not bool(mask.all()):
             count = mask.sum(1, keepdim=True)
-            self.check_frames(max(int(count.max()), made))
-            middles = (2 * torch.arange(made, device=mask.device) + 1) * count // (2 * made)  # [B, T]
+            self.check_frames(max(int(count.max()), model_frames))
+            middles = (2 * torch.arange(model_frames, device=mask.device) + 1) * count // (2 * model_frames)  # [B, T]
             frames = frames[torch.arange(len(frames), device=frames.device)[:, None], middles.to(frames.device)]
         videos, contexts = self.xclip.encode_video(frames)
         return [VideoEmbedding(video, context) for video, context in zip(videos.float(), contexts, strict=True)]
@@ -128,17 +128,17 @@ def hf_preprocess(path: Path, size: int) -> Preprocess:
     """
     if not path.is_file():
         return Preprocess(size=size, **_IMAGENET)
-    told = read_object(path)
+    settings = read_object(path)
     try:
-        resized, cropped = _side(told.get("size"), size), _side(told.get("crop_size"), size)
+        resized, cropped = _side(settings.get("size"), size), _side(settings.get("crop_size"), size)
         if cropped != size or resized < size:
             raise ModelError(f"{path} makes frames of {cropped} pixels, and the model is made for {size}; correct it")
         return Preprocess.from_dict(
             {
                 "size": size,
-                "mean": told.get("image_mean", _IMAGENET["mean"]),
-                "std": told.get("image_std", _IMAGENET["std"]),
-                "interpolation": _RESAMPLE[told.get("resample", 2)],
+                "mean": settings.get("image_mean", _IMAGENET["mean"]),
+                "std": settings.get("image_std", _IMAGENET["std"]),
+                "interpolation": _RESAMPLE[settings.get("resample", 2)],
                 "crop_ratio": size / resized,
             }
         )
@@ -146,11 +146,11 @@ def hf_preprocess(path: Path, size: int) -> Preprocess:
         raise ModelError(f"{path} cannot be read as a preprocessing: {reason(error)}; get it again") from None
 
 
-def _side(told: Any, default: int) -> int:
+def _side(value: Any, default: int) -> int:
     """Return the pixels of the short side: from a number, {"shortest_edge": n} or {"height": n, "width": n}."""
-    if told is None:
+    if value is None:
         return default
-    side = (told.get("shortest_edge") or told["height"]) if isinstance(told, dict) else told
+    side = (value.get("shortest_edge") or value["height"]) if isinstance(value, dict) else value
     if type(side) is not int:
         raise ValueError(f"a size is {side!r:.40} and no whole number")
     return side

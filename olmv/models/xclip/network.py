@@ -124,7 +124,7 @@ class XClipConfig:
             prompt_heads=config.get("prompt_num_attention_heads", 8),
             prompt_alpha=config.get("prompt_alpha", 0.1),
         )
-        for what, found, needed in (
+        for what, value, needed in (
             ("hidden_act of the text tower", text.get("hidden_act", "quick_gelu"), "quick_gelu"),
             ("hidden_act of the image tower", vision.get("hidden_act", "quick_gelu"), "quick_gelu"),
             ("prompt_hidden_act", config.get("prompt_hidden_act", "quick_gelu"), "quick_gelu"),
@@ -136,9 +136,9 @@ class XClipConfig:
             ("mit_hidden_size", vision.get("mit_hidden_size", 512), sizes.embed_dim),
             ("mit_intermediate_size", vision.get("mit_intermediate_size", 2048), 4 * sizes.embed_dim),
         ):
-            if found != needed:
+            if value != needed:
                 raise ModelError(
-                    f"an X-CLIP with {what} = {found!r:.40} is not supported, only {needed!r}; use another"
+                    f"an X-CLIP with {what} = {value!r:.40} is not supported, only {needed!r}; use another"
                 )
         return sizes
 
