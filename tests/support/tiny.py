@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 import olmv  # noqa: F401  (the torchvision guard, before open_clip)
 from olmv.models.clip.model import VideoCLIP
-from olmv.models.mini.towers import MiniTowers
 from olmv.models.mini.network import MiniConfig
+from olmv.models.mini.towers import MiniTowers
 from olmv.video.transforms import Preprocess
 
 CONFIG = MiniConfig(
