@@ -285,6 +285,14 @@ def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
         FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="decord"))
 
 
+def test_a_decode_of_the_script_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acting_decode, "__module__", "__main__")
+    with pytest.raises(UsageError, match="put it into a module of its own, or use 0 workers"):
+        FrameLoader(["a"], preprocess=SMALL, decode=acting_decode)
+    rows = FrameLoader(["a"], preprocess=SMALL, decode=acting_decode, options=DecodeOptions(workers=0))
+    assert [row.error for row in rows] == [None]
+
+
 def test_a_package_that_does_not_fit_is_not_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if readers.available_decoders()["decord"] is None:
         pytest.skip("decord is not installed")

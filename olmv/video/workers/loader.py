@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Self
 
+from olmv.errors import UsageError
 from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import check_decoder
@@ -29,11 +30,14 @@ class FrameLoader:
         preprocess: the model's input; resizing happens in the workers.
         options: frames, sampling, decoder, workers and limits.
         prefetch: results that may wait for the caller; None takes 8 + 2 for each worker.
-        decode: what a worker does with a path, in place of `decode_video`: a function or object that can be pickled,
-            (path, preprocess, options) -> `VideoFrames`; what it raises becomes the row's error.
+        decode: what a worker does with a path, in place of `decode_video`: (path, preprocess, options) ->
+            `VideoFrames`; what it raises becomes the row's error. A function, or an object of a class, that stands at
+            the top level of a module: the workers import it.
 
     Raises:
-        UsageError, MissingDependencyError, ValueError: about the options, see `DecodeOptions.check`.
+        UsageError: about the decoder, or a `decode` that workers cannot import.
+        MissingDependencyError: the decoder is not installed.
+        ValueError: an option out of range, see `DecodeOptions.check`.
     """
 
     def __init__(
@@ -47,6 +51,11 @@ class FrameLoader:
     ) -> None:
         check_decoder(options.decoder)
         options.check()
+        if options.workers != 0 and getattr(decode, "__module__", None) == "__main__":
+            raise UsageError(
+                "decode is defined in the script itself, which worker processes do not import; put it into a module of "
+                "its own, or use 0 workers"
+            )
         if prefetch is not None and prefetch < 1:
             raise ValueError(f"prefetch is {prefetch}; use at least 1")
         # a text is one path, no list of its characters
