@@ -53,7 +53,7 @@ class PanelGroup(TyperGroup):
 def _plain(piece: str) -> str:
     if piece.startswith("{"):
         return piece[1:].partition("}")[0]
-    return piece.replace("......", "...").replace("...]...", "...]")
+    return piece.replace("[[", "[").replace("]...]...", "]...")
 
 
 def group(help_text: str, **options: Any) -> typer.Typer:

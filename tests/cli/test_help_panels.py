@@ -58,9 +58,7 @@ def test_the_usage_line_of_predict(olmv: Any) -> None:
 
 
 @every_command
-def test_usage_lines_are_plain(olmv: Any, path: tuple[str, ...], request: pytest.FixtureRequest) -> None:
-    if path in (("models", "list"), ("models", "info")):
-        request.applymarker(pytest.mark.xfail(reason="they are not PanelCommands yet"))
+def test_usage_lines_are_plain(olmv: Any, path: tuple[str, ...]) -> None:
     usage = olmv(*path, "--help")[1].splitlines()[0]
     assert re.fullmatch(rf"Usage: olmv {' '.join(path)} \[OPTIONS\]( \[?[A-Za-z._|]+\]?(\.\.\.)?)*", usage), usage
 

@@ -17,7 +17,7 @@ Examples:
 
 
 def export(
-    name: Annotated[str, typer.Argument(help="A model's name or folder.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model's name or folder.", show_default=False)],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="A new folder, or the model's own.", show_default=False),
@@ -40,12 +40,13 @@ def export(
     if not beside:
         refuse_unless_empty(output)
     model = load_model(name, device="cpu", dtype="float32")
-    made = export_onnx(model, output)
+    graphs = export_onnx(model, output)
     if not beside:
         save_pretrained(model, output, description=f"exported from {short_name(model.name)}")
-    for file in made.files:
+    for file in graphs.files:
         view.say(f"{(output / file).stat().st_size / 1e6:>9.1f} MB  {file}")
-    view.say(f"largest difference from torch: {made.video_difference:.1e} (videos), {made.text_difference:.1e} (texts)")
+    differences = f"{graphs.video_difference:.1e} (videos), {graphs.text_difference:.1e} (texts)"
+    view.say(f"largest difference from torch: {differences}")
     view.say(f"wrote {output}; export.json there tells what goes in and out")
     view.say("next, with pixels float32 [B, T, 3, S, S] from 0 to 255:")
     view.say("  onnxruntime.InferenceSession('video.onnx').run(None, {'pixels': pixels})")

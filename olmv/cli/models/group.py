@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(models, name="models")
 
 
-@models.command("list", epilog=LIST_EPILOG)
+@models.command("list", cls=PanelCommand, epilog=LIST_EPILOG)
 def list_(
     words: Annotated[list[str] | None, typer.Argument(metavar="[WORD]...", help="Only names with all words.")] = None,
 ) -> None:
@@ -45,8 +45,10 @@ def list_(
             print(f"{info.name:<48} {size:>7}  {extra}".rstrip())
 
 
-@models.command("info", epilog=INFO_EPILOG)
-def info(name: Annotated[str, typer.Argument(help="A model's name or folder.", show_default=False)]) -> None:
+@models.command("info", cls=PanelCommand, epilog=INFO_EPILOG)
+def info(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model's name or folder.", show_default=False)],
+) -> None:
     """Say what is known of one model; loads no weights."""
     from dataclasses import asdict
 

@@ -21,7 +21,9 @@ def push(
     repo: Annotated[
         str,
         typer.Argument(
-            help="ORG/REPO on the Hugging Face Hub, or a folder in its place: ./DIR or /DIR.", show_default=False
+            metavar="REPO",
+            help="ORG/REPO on the Hugging Face Hub, or a folder in its place: ./DIR or /DIR.",
+            show_default=False,
         ),
     ],
     evaluation: Annotated[
