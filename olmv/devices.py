@@ -77,14 +77,14 @@ def _choose_device(device: str | torch.device) -> tuple[torch.device, str]:
             return torch.device("mps"), "Apple GPU"
         return torch.device("cpu"), "no GPU that torch can use"
     try:
-        asked = torch.device(device)
+        place = torch.device(device)
     except RuntimeError:
         raise UsageError(f"unknown device '{device}'; use auto, cpu, cuda, cuda:0 or mps") from None
-    if asked.type == "cuda" and not _has_cuda(asked.index):
-        raise UsageError(f"device '{asked}' is not here (torch sees {torch.cuda.device_count()} GPUs); use auto or cpu")
-    if asked.type == "mps" and not torch.backends.mps.is_available():
+    if place.type == "cuda" and not _has_cuda(place.index):
+        raise UsageError(f"device '{place}' is not here (torch sees {torch.cuda.device_count()} GPUs); use auto or cpu")
+    if place.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("device 'mps' is not here; use auto or cpu")
-    return asked, "asked for"
+    return place, "asked for"
 
 
 def _has_cuda(index: int | None) -> bool:

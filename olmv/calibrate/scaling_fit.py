@@ -94,15 +94,15 @@ def _isotonic(logit: Floats, truth: Bools) -> Isotonic | None:
     if level[-1] == 1:
         level[-1] = max(1 - 0.5 / (count[-1] + 1), (1 + level[-2]) / 2)
     if len(level) > _STEPS:
-        kept = np.unique(np.linspace(0, len(level) - 1, _STEPS).round().astype(int))
+        places = np.unique(np.linspace(0, len(level) - 1, _STEPS).round().astype(int))
     else:
-        kept = np.arange(len(level))
+        places = np.arange(len(level))
     left, right = np.full(len(level), np.inf), np.full(len(level), -np.inf)
     np.minimum.at(left, where, logit)
     np.maximum.at(right, where, logit)
-    gaps = np.diff(level[kept], prepend=0.0, append=1.0)
-    low, high = level[kept] - _TILT * gaps[:-1], level[kept] + _TILT * gaps[1:]
-    knots = np.stack([left[kept], right[kept]], axis=1).ravel()
+    gaps = np.diff(level[places], prepend=0.0, append=1.0)
+    low, high = level[places] - _TILT * gaps[:-1], level[places] + _TILT * gaps[1:]
+    knots = np.stack([left[places], right[places]], axis=1).ravel()
     heights = np.stack([low, high], axis=1).ravel()
     rising = np.append(True, knots[1:] > knots[:-1])  # a step of one score is one knot
     return Isotonic(logit=tuple(knots[rising].tolist()), probability=tuple(heights[rising].tolist()))

@@ -94,8 +94,8 @@ def words_from(vocabulary: Vocabulary) -> LabelWords:
     Nothing is a setting; a `LabelWords` made by hand says more.
     """
     motions = tuple(name for name in vocabulary.names if _begins_with_verb(name))
-    told = set(motions)
-    return LabelWords(objects=tuple(name for name in vocabulary.names if name not in told), motions=motions)
+    motion_names = set(motions)
+    return LabelWords(objects=tuple(name for name in vocabulary.names if name not in motion_names), motions=motions)
 
 
 def sentence(objects: Sequence[str], motions: Sequence[str] = (), settings: Sequence[str] = ()) -> str:
@@ -109,8 +109,8 @@ def sentence(objects: Sequence[str], motions: Sequence[str] = (), settings: Sequ
     if not parts:
         parts.append("a scene")
     parts += [_placed(name) for name in settings]
-    told = f"The video shows {', '.join(parts)}"
-    return told if told.endswith((".", "!", "?")) else f"{told}."
+    text = f"The video shows {', '.join(parts)}"
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def caption_of(
@@ -132,8 +132,8 @@ def caption_of(
         known = set(kind)
         chosen.append([name for name in left if name in known][:max_objects])
         left = [name for name in left if name not in known]  # a label of two kinds is told once
-    told = {name for names in chosen for name in names}
-    return sentence(*chosen), [name for name in prediction.positives if name in told]
+    mentions = {name for names in chosen for name in names}
+    return sentence(*chosen), [name for name in prediction.positives if name in mentions]
 
 
 def with_article(name: str) -> str:

@@ -257,11 +257,11 @@ class ChatCaptioner(_Captioner):
 
         pictures = [[Image.fromarray(frame.permute(1, 2, 0).contiguous().cpu().numpy())] for frame in frames]
         prompt = self._prompt()
-        given: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
+        options: dict[str, Any] = {"padding": True, "return_tensors": "pt"}
         start = self._processor.tokenizer.bos_token
         if start and prompt.startswith(start):  # or there would be two
-            given["add_special_tokens"] = False
-        inputs = self._processor(text=[prompt] * len(pictures), images=pictures, **given)
+            options["add_special_tokens"] = False
+        inputs = self._processor(text=[prompt] * len(pictures), images=pictures, **options)
         settings = greedy(self._processor.tokenizer, self._max_tokens, [self._model.generation_config])
         moved = {key: self._moved(value) for key, value in inputs.items()}
         output = self._model.generate(**moved, generation_config=settings)

@@ -39,7 +39,7 @@ class Source:
         """Look once whether the hub answers; its client would try for 45 s at every file."""
         return cls(model, revision, Path(model).is_dir() or not network.is_online())
 
-    def read(self, kind: Any, **given: Any) -> Any:
+    def read(self, kind: Any, **options: Any) -> Any:
         """Call `kind.from_pretrained` for a config, a processor or a model.
 
         Raises:
@@ -52,7 +52,7 @@ class Source:
                     revision=self.revision,
                     local_files_only=self.local_only,
                     trust_remote_code=False,
-                    **given,
+                    **options,
                 )
         except Exception as failure:
             raise unavailable(self, failure) from failure
@@ -86,11 +86,11 @@ class Source:
                 f"{self.model} holds its weights as pickle, which can run code; convert them to safetensors "
                 "(load them once where you trust them, then save_pretrained)"
             )
-        model, found = self.read(
+        model, report = self.read(
             kind, dtype=placement.dtype, use_safetensors=True, output_loading_info=True, **dict(options)
         )
         # transformers fills these at random and only warns: the captions would be noise
-        wrong = sorted(set(found["missing_keys"]) & {name for name, _ in model.named_parameters()})
+        wrong = sorted(set(report["missing_keys"]) & {name for name, _ in model.named_parameters()})
         if wrong:
             raise CaptionerUnavailableError(
                 f"{self.model} lacks {len(wrong)} of its weights ({wrong[0]}, ...); its files are not all here, "
@@ -135,8 +135,8 @@ def greedy(tokenizer: Any, max_tokens: int, ends_of: Iterable[Any]) -> Any:
     """Return a generation config without chance, ending where the tokenizer or any of these configs ends a text."""
     from transformers import GenerationConfig
 
-    found = [tokenizer.eos_token_id, *(getattr(config, "eos_token_id", None) for config in ends_of)]
-    ends = sorted({int(e) for end in found if end is not None for e in (end if isinstance(end, list) else [end])})
+    candidates = [tokenizer.eos_token_id, *(getattr(config, "eos_token_id", None) for config in ends_of)]
+    ends = sorted({int(e) for end in candidates if end is not None for e in (end if isinstance(end, list) else [end])})
     padding = tokenizer.pad_token_id
     # what is left open here is filled in from the model's own generation config
     return GenerationConfig(

@@ -34,12 +34,12 @@ _NO_LABELS = frozenset(
 
 def merge_captions(captions: Sequence[FrameCaption]) -> list[str]:
     """Return the captions in order of time, those that say nearly the same as an earlier one left out."""
-    kept: list[str] = []
+    texts: list[str] = []
     for caption in sorted(captions, key=lambda item: item.time_s):
         text = caption.text.casefold()
-        if not any(difflib.SequenceMatcher(None, text, other.casefold()).ratio() >= SAME for other in kept):
-            kept.append(caption.text)
-    return kept
+        if not any(difflib.SequenceMatcher(None, text, other.casefold()).ratio() >= SAME for other in texts):
+            texts.append(caption.text)
+    return texts
 
 
 def normalize_label(text: str) -> str | None:
@@ -73,13 +73,13 @@ class CaptionQuestion:
         said = _field(text, ANSWER)
         if not isinstance(said, str):
             return [f'the answer had no text "{ANSWER}"']
-        told = clean_caption(_OPENED.sub("", clean_caption(said)))
-        words = len(told.split())
+        rest = clean_caption(_OPENED.sub("", clean_caption(said)))
+        words = len(rest.split())
         if not MIN_WORDS <= words <= MAX_WORDS:
-            return [f"{_shown(told)} has {words} words; write {MIN_WORDS} to 40"]
-        if re.search(r"[.!?]\s+\S", told):
-            return [f"{_shown(told)} is more than one sentence"]
-        sentence = OPENING + told
+            return [f"{_shown(rest)} has {words} words; write {MIN_WORDS} to 40"]
+        if re.search(r"[.!?]\s+\S", rest):
+            return [f"{_shown(rest)} is more than one sentence"]
+        sentence = OPENING + rest
         self.caption = sentence if sentence[-1] in ".!?" else sentence + "."
         return []
 
@@ -101,10 +101,10 @@ class LabelsQuestion:
         return self.prompt.retry(problems=problems)
 
     def take(self, text: str) -> list[str]:
-        found = _field(text, "labels")
-        if not isinstance(found, list):
+        items = _field(text, "labels")
+        if not isinstance(items, list):
             return ['the answer had no list "labels"']
-        names = [normalize_label(item) for item in found[:100] if isinstance(item, str)]
+        names = [normalize_label(item) for item in items[:100] if isinstance(item, str)]
         self.labels = list(dict.fromkeys(name for name in names if name))[:MAX_LABELS]
         return [] if self.labels else ["none of the labels is 1 to 4 plain words"]
 

@@ -48,8 +48,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(value: bool) -> None:
+    if value:
         print(f"olmv {__version__}")
         raise typer.Exit
 
@@ -83,13 +83,13 @@ config.register(app)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
+    command_line = sys.argv[1:] if arguments is None else arguments
     set_log_format(LogFormat.text)
     try:
-        code = _run(given)
+        code = _run(command_line)
         sys.stdout.flush()  # here, where a full disk can be told; at exit Python would print a traceback
     except OlmvError as error:
-        return _fail(f"{error}{_flags(error.options, given)}")
+        return _fail(f"{error}{_flags(error.options, command_line)}")
     except (KeyboardInterrupt, typer.Abort) as error:
         return _fail("; ".join(("stopped", *_notes(error))), code=_STOPPED)
     except BrokenPipeError as error:
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     except _ClickError as error:
         return _fail_usage(error)
     except Exception as error:  # nobody is helped by a traceback on the screen
-        return _fail_unforeseen(error, given)
+        return _fail_unforeseen(error, command_line)
     return code
 
 
@@ -126,7 +126,7 @@ def _flags(options: Sequence[str], arguments: Sequence[str]) -> str:
     flags = []
     for option in options:
         for parameter in command.params:
-            if parameter.name.rstrip("_") == option and parameter.param_type_name == "option":
+            if parameter.name.rstrip("_") == option.rstrip("_") and parameter.param_type_name == "option":
                 # what an error names is the way out of the default: --no-resume
                 flags.append((parameter.secondary_opts or [max(parameter.opts, key=len)])[0])
     return f" ({', '.join(flags)})" if flags else ""
@@ -148,10 +148,10 @@ def _fail_unforeseen(error: Exception, arguments: Sequence[str]) -> int:
         # a name of 100,000 characters is shown by its beginning
         where = "standard output, or a file being written" if error.filename is None else str(error.filename)[:200]
         return _fail(f"{error.strerror or error} ({where}); mend that and run again")
-    told = f"{type(error).__name__}: {error}"
+    message = f"{type(error).__name__}: {error}"
     path = write_fault_report(error, arguments)
     where = "" if path is None else f"; please report it with {path}, which says where"
-    return _fail(f"a fault of olmv: {told[:300]}{where}", code=_FAULT)
+    return _fail(f"a fault of olmv: {message[:300]}{where}", code=_FAULT)
 
 
 def _notes(error: BaseException) -> list[str]:

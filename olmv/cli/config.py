@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from olmv.cli.help import RUNNING, group
+from olmv.cli.help import RUNNING, PanelCommand, group
 
 __all__ = ["ConfigOption", "register"]
 
@@ -40,14 +40,14 @@ def read_config(path: Path, command: Any) -> dict[str, Any]:
     from olmv.io.plain_yaml import load_yaml
 
     try:
-        told = load_yaml(read_text(path))
+        document = load_yaml(read_text(path))
     except (yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{path} is not YAML ({' '.join(str(error).split())[:200]}); write option: value") from None
-    if not isinstance(told, dict):
+    if not isinstance(document, dict):
         raise UsageError(f"{path} holds no options; write a line each, such as model: olmv-lite")
     known = [parameter.name for parameter in command.params if parameter.name not in _SKIPPED]
-    found: dict[str, Any] = {}
-    for key, value in told.items():
+    options: dict[str, Any] = {}
+    for key, value in document.items():
         name = str(key).replace("-", "_")
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -58,8 +58,8 @@ def read_config(path: Path, command: Any) -> dict[str, Any]:
         if isinstance(value, list | dict):
             raise UsageError(f"{path}: {key} is a {type(value).__name__}; give one value")
         if value is not None:
-            found[name] = value if isinstance(value, bool) else str(value)
-    return found
+            options[name] = value if isinstance(value, bool) else str(value)
+    return options
 
 
 def _apply(context: typer.Context, value: Path | None) -> Path | None:
@@ -90,7 +90,7 @@ def register(app: typer.Typer) -> None:
     def _config() -> None:
         """Options of predict from a file."""
 
-    @commands.command("show", epilog=EPILOG)
+    @commands.command("show", cls=PanelCommand, epilog=EPILOG)
     def show(
         config: Annotated[Path | None, typer.Option(metavar="YAML", help="The file; default: none.")] = None,
     ) -> None:
@@ -106,13 +106,13 @@ def _show(app: typer.Typer, path: Path | None) -> None:
     import yaml
 
     command: Any = typer.main.get_command(app).commands["predict"]  # type: ignore[attr-defined]  # it is a group
-    told = {} if path is None else read_config(path, command)
+    options = {} if path is None else read_config(path, command)
     for parameter in command.params:
         if parameter.name in _SKIPPED:
             continue
         value, source = parameter.default, "default"
-        if parameter.name in told:
-            value, source = told[parameter.name], str(path)
+        if parameter.name in options:
+            value, source = options[parameter.name], str(path)
         elif parameter.name == "model" and os.environ.get("OLMV_MODEL"):
             value, source = os.environ["OLMV_MODEL"], "OLMV_MODEL"
         if parameter.required and source == "default":

@@ -173,10 +173,10 @@ def _show(result: "Result") -> None:
         interval = result.intervals.get(name)
         value = f"{result.metrics[name]:.3f}" + ("" if spread is None else f" +- {spread:.3f}")
         table.add_row(title(name), value, "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}")
-    for group, found in result.groups.items():
+    for group, metrics in result.groups.items():
         if group == "harmonic":
             continue
-        table.add_row(f"{title('macro_map')} of {printable(group)}", f"{found['macro_map']:.3f}", "")
+        table.add_row(f"{title('macro_map')} of {printable(group)}", f"{metrics['macro_map']:.3f}", "")
     Console(highlight=False).print(table)
 
 
@@ -203,9 +203,16 @@ def _show_comparison(comparison: "Comparison") -> None:
     out = Console(highlight=False)
     table = Table("figure", first, second, "difference", "95 % interval", "p", title=f"{comparison.videos} videos")
     for name in [name for name in _FIRST if name in comparison.figures]:
-        found = comparison.figures[name]
-        interval = f"{found.low:+.3f} to {found.high:+.3f}"
-        row = (title(name), f"{found.a:.3f}", f"{found.b:.3f}", f"{found.difference:+.3f}", interval, f"{found.p:.3f}")
+        figure = comparison.figures[name]
+        interval = f"{figure.low:+.3f} to {figure.high:+.3f}"
+        row = (
+            title(name),
+            f"{figure.a:.3f}",
+            f"{figure.b:.3f}",
+            f"{figure.difference:+.3f}",
+            interval,
+            f"{figure.p:.3f}",
+        )
         table.add_row(*row)
     out.print(table)
     for name, before, after in comparison.settings:

@@ -59,17 +59,17 @@ class Found:
 
 def search(paths: Iterable[str]) -> Found:
     """Sort files into those that are videos or photos, and the others; open only those with an unknown ending."""
-    found = Found()
+    result = Found()
     for path in paths:
         ending = os.path.splitext(path)[1].lower()  # noqa: PTH122
         if ending in _KNOWN:
-            found.files.append(path)
+            result.files.append(path)
         elif _is_something_else(ending):
-            found.others[ending] += 1
+            result.others[ending] += 1
         else:
-            _look_inside(path, ending, found)
-    found.files.sort()
-    return found
+            _look_inside(path, ending, result)
+    result.files.sort()
+    return result
 
 
 def walk(folder: str) -> Iterator[str]:
@@ -87,23 +87,23 @@ def walk(folder: str) -> Iterator[str]:
                 yield os.path.join(parent, name)  # noqa: PTH118 - keeps a leading ./ as written
 
 
-def _look_inside(path: str, ending: str, found: Found) -> None:
+def _look_inside(path: str, ending: str, result: Found) -> None:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - to open a pipe would wait for its other end
-            found.others[ending] += 1
+            result.others[ending] += 1
             return
         with Path(path).open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError:
-        found.closed += 1
+        result.closed += 1
         return
     refused = refused_format(head)
     if refused is not None:
-        found.unread[refused] += 1
+        result.unread[refused] += 1
     elif begins_as_picture(head) is not None or begins_as(head) not in (None, AUDIO):
-        found.files.append(path)
+        result.files.append(path)
     else:
-        found.others[ending] += 1
+        result.others[ending] += 1
 
 
 def _is_something_else(ending: str) -> bool:

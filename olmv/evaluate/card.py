@@ -95,9 +95,9 @@ def card_with_results(card: str, results: Sequence[Result], *, model: str) -> st
     text = _with_part(parsed.text.strip("\n"), "use", _usage(model))
     if results:
         theirs = [
-            kept
-            for kept in data.eval_results or ()
-            if not isinstance(kept.dataset_args, dict) or "evaluated_with" not in kept.dataset_args
+            entry
+            for entry in data.eval_results or ()
+            if not isinstance(entry.dataset_args, dict) or "evaluated_with" not in entry.dataset_args
         ]
         data.model_name = data.model_name or model.rpartition("/")[2].partition("@")[0]
         data.eval_results = theirs + _metadata(results)
@@ -111,7 +111,7 @@ def markdown(text: object) -> str:
     plain = " ".join(plain.split())
     plain = plain if len(plain) <= _TEXT_MOST else plain[: _TEXT_MOST - 1] + "…"
     plain = re.sub(r"([\\`*_{}\[\]<>|~$&@!#=])", r"\\\1", plain)
-    plain = re.sub(r"(?i)(:)(//)|(www)(\.)", lambda found: "\\".join(part for part in found.groups() if part), plain)
+    plain = re.sub(r"(?i)(:)(//)|(www)(\.)", lambda match: "\\".join(part for part in match.groups() if part), plain)
     return re.sub(r"^([-+])|^(\d+)([.)])(?=\s|$)", lambda f: f"\\{f[1]}" if f[1] else f"{f[2]}\\{f[3]}", plain)
 
 
@@ -149,10 +149,10 @@ def _with_part(text: str, name: str, part: str) -> str:
     """Return the text with our part of this name in the place of an earlier one, else at the end."""
     begin, end = f"<!-- olmv: {name} -->", f"<!-- olmv: end of {name} -->"
     marked = f"{begin}\n{part.strip()}\n{end}"
-    found = re.search(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
-    if found is None:
+    match = re.search(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
+    if match is None:
         return f"{text}\n\n{marked}".strip("\n")
-    return text[: found.start()] + marked + text[found.end() :]
+    return text[: match.start()] + marked + text[match.end() :]
 
 
 def _usage(model: str) -> str:
@@ -178,13 +178,13 @@ def _metadata(results: Sequence[Result]) -> "list[EvalResult]":
     from huggingface_hub import EvalResult
 
     protocols = [result.protocol for result in results]
-    found = []
+    entries = []
     for result in results:
         name = " ".join(without_paths(result.protocol).split())
         for metric in HEADLINES[result.kind]:
             if not math.isfinite(result.metrics.get(metric, math.nan)):
                 continue
-            found.append(
+            entries.append(
                 EvalResult(
                     task_type="text-to-video-retrieval" if result.kind == "retrieval" else "video-classification",
                     dataset_type=name,
@@ -197,7 +197,7 @@ def _metadata(results: Sequence[Result]) -> "list[EvalResult]":
                     metric_value=round(result.metrics[metric], 6),
                 )
             )
-    return found
+    return entries
 
 
 def _sections(results: Sequence[Result]) -> list[str]:
@@ -217,8 +217,8 @@ def _section(result: Result) -> list[str]:
     counts = {"videos": len(result.videos), "labels": len(result.labels), "failed": 0} | dict(result.counts)
     failed = f", of which {counts['failed']} could not be read and are left out" if counts["failed"] else ""
     of = "sentences" if result.kind == "retrieval" else "labels"
-    told = f"{result.kind}, {moment(result.created)}: {counts['videos']} videos{failed}; {counts['labels']} {of}."
-    lines = [f"### {markdown(result.protocol)}", "", markdown(told), ""]
+    summary = f"{result.kind}, {moment(result.created)}: {counts['videos']} videos{failed}; {counts['labels']} {of}."
+    lines = [f"### {markdown(result.protocol)}", "", markdown(summary), ""]
     names = [name for name in result.metrics if not name.endswith("_std")]
     rows = [
         [markdown(title(name)), markdown(name), shown(name, result.metrics[name]), interval(result, name)]
@@ -255,5 +255,5 @@ def _some(labels: Sequence[str], most: int = 8) -> str:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return a table of cells that are Markdown already, and an empty line."""
-    made: list[Any] = [heads, ["---"] * len(heads), *rows]
-    return [*(f"| {' | '.join(row)} |" for row in made), ""]
+    lines: list[Any] = [heads, ["---"] * len(heads), *rows]
+    return [*(f"| {' | '.join(row)} |" for row in lines), ""]

@@ -74,10 +74,10 @@ def common_part(a: Result, b: Result) -> Common:
     keep = (truths[0] == truths[1]).all(axis=1)
     if not keep.all():
         notes.append(f"{(~keep).sum()} videos have another truth in the second and are left out")
-    told: Bools = np.asarray(truths[0].any(axis=1))
-    if a.kind != "multi-label" and not told[keep].all():
-        notes.append(f"{(keep & ~told).sum()} videos are of other labels and are left out")
-        keep &= told
+    has_label: Bools = np.asarray(truths[0].any(axis=1))
+    if a.kind != "multi-label" and not has_label[keep].all():
+        notes.append(f"{(keep & ~has_label).sum()} videos are of other labels and are left out")
+        keep &= has_label
     if not keep.any():
         raise UsageError("of the videos that both have, none was scored with the same truth in both; evaluate again")
     return Common((rows[0][keep], rows[1][keep]), columns, truths[0][keep], notes)

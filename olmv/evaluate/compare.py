@@ -118,8 +118,8 @@ def _single_label(
     for place, (split, (rows, columns)) in enumerate(parts.items()):
         own = np.searchsorted(columns, truth[rows])
         for side in (0, 1):
-            for name, found in top_k_hits(logits[side][np.ix_(rows, columns)], own, ks).items():
-                hits[name][side][rows, place] = found
+            for name, values in top_k_hits(logits[side][np.ix_(rows, columns)], own, ks).items():
+                hits[name][side][rows, place] = values
         for name in names:
             splits[split][name] = paired(*(hits[name][side][rows, place] for side in (0, 1)))
     for name in names:
@@ -128,7 +128,7 @@ def _single_label(
         else:
             of_a, of_b = hits[name]
             figures[name] = paired_statistic(_mean_of_splits(of_a, member), _mean_of_splits(of_b, member), len(truth))
-    right = [(found.argmax(axis=1) == truth).astype(np.float64) for found in logits]
+    right = [(scores.argmax(axis=1) == truth).astype(np.float64) for scores in logits]
     support = np.bincount(truth, minlength=common.truth.shape[1])
     accuracy = [
         np.bincount(truth, weights=side, minlength=len(support)) / np.where(support > 0, support, np.nan)
@@ -149,14 +149,14 @@ def _mean_of_splits(hits: Floats, member: Bools) -> Callable[[Ints], float]:
 
 
 def _parts(results: tuple[Result, Result], common: Common, truth: Ints) -> dict[str, tuple[Ints, Ints]]:
-    """Split -> its rows and columns among the common ones, where both results have it."""
+    """Return split -> its rows and columns among the common ones, where both results have it."""
     everything = {"all": (np.arange(len(truth)), np.arange(common.truth.shape[1]))}
     if max(len(result.splits) for result in results) < 2:
         return everything
-    told = [{str(split["name"]): split for split in result.splits} for result in results]
-    found: dict[str, tuple[Ints, Ints]] = {}
-    for name in told[0]:
-        pair = [side.get(name) for side in told]
+    splits = [{str(split["name"]): split for split in result.splits} for result in results]
+    parts: dict[str, tuple[Ints, Ints]] = {}
+    for name in splits[0]:
+        pair = [side.get(name) for side in splits]
         if any(split is None or not isinstance(split.get("videos"), Sequence) for split in pair):
             continue
         rows, columns = (
@@ -165,13 +165,13 @@ def _parts(results: tuple[Result, Result], common: Common, truth: Ints) -> dict[
         )
         rows = rows[np.isin(truth[rows], columns)]
         if rows.size:
-            found[name] = (rows, columns)
-    if len(found) < max(map(len, told)):
+            parts[name] = (rows, columns)
+    if len(parts) < max(map(len, splits)):
         common.notes.append(
-            f"{len(found)} splits can be compared, of {len(told[0])} in the first and {len(told[1])} in the second"
-            + ("" if found else "; the figures are over all videos and labels")
+            f"{len(parts)} splits can be compared, of {len(splits[0])} in the first and {len(splits[1])} in the second"
+            + ("" if parts else "; the figures are over all videos and labels")
         )
-    return found or everything
+    return parts or everything
 
 
 def _retrieval(results: tuple[Result, Result], common: Common) -> dict[str, Difference]:
@@ -195,12 +195,12 @@ def _multi_label(results: tuple[Result, Result], common: Common) -> tuple[dict[s
 
 def _probabilities(results: tuple[Result, Result], common: Common) -> list[tuple[Floats, Floats]]:
     """Return per side the probabilities [N, C] and thresholds [C]."""
-    found = []
+    sides = []
     for side, result in enumerate(results):
         thresholds = np.array(result.thresholds or [0.5] * len(result.labels), dtype=np.float64)
         probability = result.probability()[np.ix_(common.rows[side], common.columns[side])]
-        found.append((probability, thresholds[common.columns[side]]))
-    return found
+        sides.append((probability, thresholds[common.columns[side]]))
+    return sides
 
 
 def _groups(results: tuple[Result, Result], common: Common, folder: Path) -> dict[str, dict[str, Difference]]:
@@ -218,14 +218,14 @@ def _groups(results: tuple[Result, Result], common: Common, folder: Path) -> dic
     for index, place in enumerate(common.columns[0]):
         for name in filter(None, groups[place].split("; ")):
             members.setdefault(name, []).append(index)
-    both, found = _probabilities(results, common), {}
+    both, figures = _probabilities(results, common), {}
     for name, columns in members.items():
         truth = common.truth[:, columns]
         if len(members) > 1 and truth.any():
             (of_a, limits_a), (of_b, limits_b) = ((p[:, columns], limits[columns]) for p, limits in both)
             differences = multi_label_differences(of_a, limits_a, of_b, limits_b, truth)
-            found[name] = {metric: differences[metric] for metric in ("macro_map", "macro_f1")}
-    return found
+            figures[name] = {metric: differences[metric] for metric in ("macro_map", "macro_f1")}
+    return figures
 
 
 def _rows(result: Result, common: Common, support: Ints, values: Sequence[Floats]) -> list[dict[str, Any]]:
@@ -242,16 +242,16 @@ def _rows(result: Result, common: Common, support: Ints, values: Sequence[Floats
 
 
 def _settings(a: Result, b: Result) -> tuple[tuple[str, str, str], ...]:
-    told = []
+    sides = []
     for result in (a, b):
         head = [("protocol", result.protocol), ("model", result.model), ("views are combined by", result.combine)]
         versions = {f"{name} version": value for name, value in result.versions.items()}
-        told.append(dict([*setting_rows(result.settings), *setting_rows(versions), *head]))
-    names = dict.fromkeys([*told[0], *told[1]])
+        sides.append(dict([*setting_rows(result.settings), *setting_rows(versions), *head]))
+    names = dict.fromkeys([*sides[0], *sides[1]])
     return tuple(
-        (name, told[0].get(name, "–"), told[1].get(name, "–"))
+        (name, sides[0].get(name, "–"), sides[1].get(name, "–"))
         for name in names
-        if told[0].get(name) != told[1].get(name)
+        if sides[0].get(name) != sides[1].get(name)
     )
 
 

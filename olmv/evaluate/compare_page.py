@@ -90,17 +90,17 @@ def _place(name: str) -> int:
     return list(NAMES).index(name) if name in NAMES else len(NAMES)
 
 
-def _line(part: str, name: str, found: Difference) -> dict[str, str]:
-    sure = found.low > 0 or found.high < 0
+def _line(part: str, name: str, figure: Difference) -> dict[str, str]:
+    sure = figure.low > 0 or figure.high < 0
     return {
         "part": part,
         "title": title(name),
-        "a": shown(name, found.a),
-        "b": shown(name, found.b),
-        "difference": _points(found.difference),
-        "interval": f"{_points(found.low)} to {_points(found.high)}",
-        "p": "–" if math.isnan(found.p) else f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001",
-        "mark": ("better" if found.difference > 0 else "worse") if sure else "",
+        "a": shown(name, figure.a),
+        "b": shown(name, figure.b),
+        "difference": _points(figure.difference),
+        "interval": f"{_points(figure.low)} to {_points(figure.high)}",
+        "p": "–" if math.isnan(figure.p) else f"{figure.p:.3f}" if figure.p >= 0.001 else "< 0.001",
+        "mark": ("better" if figure.difference > 0 else "worse") if sure else "",
     }
 
 

@@ -66,7 +66,7 @@ def benchmark_of(
 
 def remarks(joined: Joined) -> list[str]:
     """Say what had no counterpart, one line each, a few named."""
-    told = (
+    groups = (
         (joined.without_prediction, "videos of the truth have no prediction"),
         (joined.without_truth, "predicted videos are not in the truth"),
         (joined.failed, "videos failed when they were predicted"),
@@ -75,7 +75,7 @@ def remarks(joined: Joined) -> list[str]:
     )
     return [
         f"{len(names)} {words}: {', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
-        for names, words in told
+        for names, words in groups
         if names
     ]
 

@@ -93,23 +93,23 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
             "give the truth of these videos, under the same paths or file names"
         )
     pairs = [(index, rows[row]) for index, row in enumerate(matches[:scored_count]) if row is not None]
-    kept = [index for index, row in pairs if row.labels is not None]
-    if not kept:
+    indices = [index for index, row in pairs if row.labels is not None]
+    if not indices:
         raise InputError("the truth does not say which labels any scored video has; fill its 'labels' column")
     lookup = LabelLookup(predictions.labels)
-    given = [row.labels for _, row in pairs if row.labels is not None]
-    true, unknown = _truth_matrix(lookup, given, allow_unknown=allow_unknown)
-    everything = len(kept) == scored_count  # then the arrays need no copy
+    label_lists = [row.labels for _, row in pairs if row.labels is not None]
+    true, unknown = _truth_matrix(lookup, label_lists, allow_unknown=allow_unknown)
+    everything = len(indices) == scored_count  # then the arrays need no copy
     matched = set(matches)
     if by_name:
         notes.append(f"matched by file name, since their paths differ: {by_name} of {len(videos)} videos")
     notes += lookup.notes()
     return Joined(
         scored=Scored(
-            videos=tuple(predictions.videos[index] for index in kept),
+            videos=tuple(predictions.videos[index] for index in indices),
             labels=predictions.labels,
-            logit=predictions.logit if everything else predictions.logit[kept],
-            probability=predictions.probability if everything else predictions.probability[kept],
+            logit=predictions.logit if everything else predictions.logit[indices],
+            probability=predictions.probability if everything else predictions.probability[indices],
             truth=true,
             threshold=predictions.threshold,
             model=predictions.model,
@@ -141,8 +141,8 @@ def _truth_matrix(
             f"no label of the truth ({min(unknown)!r} for one) was predicted ({lookup.labels[0]!r} for one); "
             "write labels as they are in the label file"
         )
-    given = unknown.total() + int(matrix.sum())
-    problem = check_known(unknown, given, known=lookup.labels[0], where="the truth")
+    total = unknown.total() + int(matrix.sum())
+    problem = check_known(unknown, total, known=lookup.labels[0], where="the truth")
     if problem is not None and not allow_unknown:
         raise InputError(f"{problem}, or leave unknown labels out", option="allow_unknown")
     return matrix, dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0])))

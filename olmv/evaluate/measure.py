@@ -66,7 +66,7 @@ def measure(
 
 
 def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, scored: NDArray[np.bool_]) -> Measured:
-    found = Measured()
+    result = Measured()
     truth = np.array([labels[0] for labels in benchmark.truth], dtype=np.int64)
     hits: dict[str, NDArray[np.bool_]] = {}
     ks = ks_of(max(len(split.labels) for split in benchmark.splits))
@@ -80,17 +80,17 @@ def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, 
         logits = combined(scores[rows][:, :, list(split.labels)], combine)
         hits = dict(top_k_hits(logits, own, ks))
         shares = {name: float(values.mean()) for name, values in hits.items()}
-        found.splits.append({"name": split.name, "videos": rows, "labels": list(split.labels), "metrics": shares})
+        result.splits.append({"name": split.name, "videos": rows, "labels": list(split.labels), "metrics": shares})
     for name in hits:
-        values = np.array([split["metrics"][name] for split in found.splits])
-        found.metrics[name] = float(values.mean())
+        values = np.array([split["metrics"][name] for split in result.splits])
+        result.metrics[name] = float(values.mean())
         if len(values) > 1:
-            found.metrics[f"{name}_std"] = float(values.std())
-    if len(found.splits) == 1:
-        found.intervals = {name: _pair(bootstrap.mean_interval(v.astype(np.float64))) for name, v in hits.items()}
+            result.metrics[f"{name}_std"] = float(values.std())
+    if len(result.splits) == 1:
+        result.intervals = {name: _pair(bootstrap.mean_interval(v.astype(np.float64))) for name, v in hits.items()}
         there = set(truth[scored].tolist())
-        found.never = tuple(benchmark.labels[c] for c in benchmark.splits[0].labels if c not in there)
-    return found
+        result.never = tuple(benchmark.labels[c] for c in benchmark.splits[0].labels if c not in there)
+    return result
 
 
 def _retrieval(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, scored: NDArray[np.bool_]) -> Measured:
@@ -98,12 +98,12 @@ def _retrieval(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, sco
     relevant = truth_of(benchmark)[rows]
     columns = np.flatnonzero(relevant.any(axis=0))  # a sentence whose video failed cannot be found
     similarity, relevant = combined(scores[rows], combine)[:, columns], relevant[:, columns]
-    found = Measured(metrics=dict(retrieval(similarity, relevant)))
+    result = Measured(metrics=dict(retrieval(similarity, relevant)))
     for direction, ranks in zip(("t2v", "v2t"), retrieval_ranks(similarity, relevant), strict=True):
-        asked = ranks[ranks > 0]  # 0: a video without a sentence
+        places = ranks[ranks > 0]  # 0: a video without a sentence
         for k in (1, 5, 10):
-            found.intervals[f"{direction}_r{k}"] = _pair(bootstrap.mean_interval((asked <= k).astype(np.float64)))
-    return found
+            result.intervals[f"{direction}_r{k}"] = _pair(bootstrap.mean_interval((places <= k).astype(np.float64)))
+    return result
 
 
 def _multi_label(
@@ -113,23 +113,23 @@ def _multi_label(
     truth = truth_of(benchmark)[rows]
     probability = sigmoid(combined(scores[rows]))
     whole = multi_label(probability, truth, thresholds)
-    found = Measured(
+    result = Measured(
         metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always)
     )
     intervals = bootstrap.multi_label_intervals(probability, truth, thresholds)
-    found.intervals = {name: _pair(interval) for name, interval in intervals.items()}
+    result.intervals = {name: _pair(interval) for name, interval in intervals.items()}
     if benchmark.groups:
         figures = groups(probability, truth, thresholds, benchmark.groups)
-        found.groups = {name: _floats(values) for name, values in figures.items()}
-        if {"seen", "unseen"} <= set(found.groups):
-            seen, unseen = (found.groups[name]["macro_map"] for name in ("seen", "unseen"))
-            found.metrics["harmonic_map"] = harmonic_mean(seen, unseen)
+        result.groups = {name: _floats(values) for name, values in figures.items()}
+        if {"seen", "unseen"} <= set(result.groups):
+            seen, unseen = (result.groups[name]["macro_map"] for name in ("seen", "unseen"))
+            result.metrics["harmonic_map"] = harmonic_mean(seen, unseen)
     for split in benchmark.splits if len(benchmark.splits) > 1 else ():
-        kept, columns = np.isin(rows, split.videos), list(split.labels)
-        part = multi_label(probability[kept][:, columns], truth[kept][:, columns], thresholds[columns])
-        size = {"videos": rows[kept].tolist(), "labels": columns}
-        found.splits.append({"name": split.name, **size, "metrics": _floats(part)})
-    return found
+        inside, columns = np.isin(rows, split.videos), list(split.labels)
+        part = multi_label(probability[inside][:, columns], truth[inside][:, columns], thresholds[columns])
+        size = {"videos": rows[inside].tolist(), "labels": columns}
+        result.splits.append({"name": split.name, **size, "metrics": _floats(part)})
+    return result
 
 
 def truth_of(benchmark: Benchmark) -> NDArray[np.bool_]:

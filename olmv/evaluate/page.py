@@ -48,31 +48,31 @@ _COUNTS = ("support", "predicted", "confused")
 def pictures(result: Result) -> dict[str, tuple[str, plots.Picture]]:
     """Draw the pictures that suit the kind: file stem -> (what it shows, picture). Empty where there are no scores."""
     ok = result.ok
-    made: dict[str, tuple[str, plots.Picture]] = {}
+    drawings: dict[str, tuple[str, plots.Picture]] = {}
     if len(result.splits) > 1:
         metric = HEADLINES[result.kind][0]
         values = {str(split["name"]): split["metrics"].get(metric, math.nan) for split in result.splits}
         if all(math.isfinite(value) for value in values.values()):
-            made["splits"] = (f"{title(metric)} on every split", plots.splits(values, metric=title(metric)))
+            drawings["splits"] = (f"{title(metric)} on every split", plots.splits(values, metric=title(metric)))
     if result.scores is None or not (result.truth & ok[:, None]).any():
-        return made
+        return drawings
     if result.kind == "retrieval":
         from olmv.metrics.retrieval import retrieval_ranks
 
         relevant = result.truth[ok]
-        found = relevant.any(axis=0)  # a sentence whose video failed cannot be found
-        ranks = retrieval_ranks(result.logit()[ok][:, found], relevant[:, found])
-        made["ranks"] = ("Recall over the rank", plots.rank_histogram(*ranks))
+        has_video = relevant.any(axis=0)  # a sentence whose video failed cannot be found
+        ranks = retrieval_ranks(result.logit()[ok][:, has_video], relevant[:, has_video])
+        drawings["ranks"] = ("Recall over the rank", plots.rank_histogram(*ranks))
     elif result.kind == "single-label":
         known = ok & result.truth.any(axis=1)
         if known.any():
             best, truth = result.logit()[known].argmax(axis=1), result.truth[known].argmax(axis=1)
             counts = plots.confusion(best, truth, len(result.labels))
             heading = f"What is taken for what{_of(len(result.labels), 'classes')}"
-            made["confusion"] = (heading, plots.heat_map(counts, counts.sum(axis=1), result.labels, title=heading))
+            drawings["confusion"] = (heading, plots.heat_map(counts, counts.sum(axis=1), result.labels, title=heading))
     else:
-        made |= _multi_label(result)
-    return made
+        drawings |= _multi_label(result)
+    return drawings
 
 
 def _multi_label(result: Result) -> dict[str, tuple[str, plots.Picture]]:
@@ -188,8 +188,8 @@ def _headlines(result: Result) -> list[dict[str, str]]:
 def _spread(result: Result, name: str) -> dict[str, str]:
     values = [split["metrics"].get(name, math.nan) for split in result.splits]
     spread = f"± {100 * deviation(values)[1]:.1f} over {len(values)} splits" if len(values) > 1 else ""
-    found = interval(result, name)
-    return {"interval": f"95 %: {found}" if found else "", "spread": "" if "nan" in spread else spread}
+    limits = interval(result, name)
+    return {"interval": f"95 %: {limits}" if limits else "", "spread": "" if "nan" in spread else spread}
 
 
 def _figures(result: Result) -> list[dict[str, str]]:
@@ -260,8 +260,8 @@ def _cell(name: str, value: Any) -> dict[str, Any]:
 
 def _failed(video: Mapping[str, Any]) -> dict[str, str]:
     error = video.get("error") or {}
-    found = error if isinstance(error, Mapping) else {"type": "", "message": str(error)}
-    return file_name(video["video"]) | {"type": found.get("type") or "", "message": found.get("message") or ""}
+    failure = error if isinstance(error, Mapping) else {"type": "", "message": str(error)}
+    return file_name(video["video"]) | {"type": failure.get("type") or "", "message": failure.get("message") or ""}
 
 
 def file_name(video: str) -> dict[str, str]:
@@ -276,14 +276,14 @@ def _worst(result: Result, table: Sequence[Mapping[str, Any]]) -> list[dict[str,
     measure = "ap" if result.kind == "multi-label" else "accuracy"
     scored = [(row[measure], index) for index, row in enumerate(table) if row["support"] and row[measure] < 1]
     probability, truth, ok = result.probability(), result.truth, result.ok
-    found = []
+    rows = []
     for value, index in sorted(scored)[:WORST_LABELS]:
         column, true = probability[:, index], truth[:, index]
         if result.kind == "multi-label":
             positive = column >= (result.thresholds[index] if result.thresholds else 0.5)
         else:
             positive = result.logit().argmax(axis=1) == index
-        found.append(
+        rows.append(
             {
                 "label": result.labels[index],
                 "measure": f"{_HEADS[measure]} {shown(measure, value)}, {table[index]['support']} videos",
@@ -291,7 +291,7 @@ def _worst(result: Result, table: Sequence[Mapping[str, Any]]) -> list[dict[str,
                 "missed": _files(result, np.flatnonzero(ok & ~positive & true), column, column),
             }
         )
-    return found
+    return rows
 
 
 def _files(result: Result, indices: Any, order: Any, column: Any) -> dict[str, Any]:

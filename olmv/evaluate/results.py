@@ -143,27 +143,27 @@ class Result:
         folder = Path(folder)
         content = _content(folder)
         known = {name for name in cls.__dataclass_fields__ if name not in ("videos", "scores")}
-        given = {name: value for name, value in content.items() if name in known}
-        if missing := {"protocol", "kind", "model", "created", "labels", "metrics"} - set(given):
+        fields = {name: value for name, value in content.items() if name in known}
+        if missing := {"protocol", "kind", "model", "created", "labels", "metrics"} - set(fields):
             raise UsageError(f"{folder / 'result.json'} lacks {', '.join(sorted(missing))}; evaluate again")
-        if given["kind"] not in KINDS:
-            raise UsageError(f"{folder / 'result.json'} is of kind {given['kind']!r}; use a newer olmv to read it")
+        if fields["kind"] not in KINDS:
+            raise UsageError(f"{folder / 'result.json'} is of kind {fields['kind']!r}; use a newer olmv to read it")
         for name in ("labels", "classes", "thresholds", "splits", "never", "always", "notes"):
-            given[name] = tuple(given.get(name, ()))
-        given["metrics"] = _numbers(given["metrics"])
-        given["intervals"] = {
-            name: (_number(low), _number(high)) for name, (low, high) in given.get("intervals", {}).items()
+            fields[name] = tuple(fields.get(name, ()))
+        fields["metrics"] = _numbers(fields["metrics"])
+        fields["intervals"] = {
+            name: (_number(low), _number(high)) for name, (low, high) in fields.get("intervals", {}).items()
         }
-        given["groups"] = {name: _numbers(metrics) for name, metrics in given.get("groups", {}).items()}
-        given["splits"] = tuple(split | {"metrics": _numbers(split["metrics"])} for split in given["splits"])
+        fields["groups"] = {name: _numbers(metrics) for name, metrics in fields.get("groups", {}).items()}
+        fields["splits"] = tuple(split | {"metrics": _numbers(split["metrics"])} for split in fields["splits"])
         videos = _videos(folder / "videos.jsonl")
         scores = _scores(folder / "scores.npy")
-        if scores is not None and (scores.shape[0], scores.shape[2]) != (len(videos), len(given["labels"])):
+        if scores is not None and (scores.shape[0], scores.shape[2]) != (len(videos), len(fields["labels"])):
             raise UsageError(
                 f"{folder / 'scores.npy'} has {scores.shape[0]} videos and {scores.shape[2]} labels, the rest of the "
-                f"folder {len(videos)} and {len(given['labels'])}; evaluate again"
+                f"folder {len(videos)} and {len(fields['labels'])}; evaluate again"
             )
-        return cls(**given, videos=videos, scores=scores)
+        return cls(**fields, videos=videos, scores=scores)
 
 
 def write_result(folder: str | Path, result: Result, table: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -231,7 +231,7 @@ def scored_of_result(folder: str | Path) -> "Scored":
     if not ok.any():
         raise UsageError(f"every video of {folder} failed; evaluate again")
     threshold = np.array(result.thresholds or [0.5] * len(result.labels), dtype=np.float64)
-    videos = tuple(str(video["video"]) for video, kept in zip(result.videos, ok, strict=True) if kept)
+    videos = tuple(str(video["video"]) for video, has_scores in zip(result.videos, ok, strict=True) if has_scores)
     left = len(ok) - len(videos)
     notes = (f"{left} of {len(ok)} videos failed and are left out",) if left else ()
     return Scored(videos, result.labels, logit[ok], probability[ok], result.truth[ok], threshold, result.model, notes)
@@ -258,12 +258,12 @@ def _content(folder: Path) -> dict[str, Any]:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError):
         content = None
-    found = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(found, str) or not found.startswith("olmv-result/"):
+    version = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(version, str) or not version.startswith("olmv-result/"):
         raise UsageError(f"{path} is not a result that `olmv evaluate` wrote; name another folder")
-    if found != FORMAT:
+    if version != FORMAT:
         raise UsageError(
-            f"{path} has the format {found}, this olmv reads {FORMAT}; use a newer olmv, or evaluate again"
+            f"{path} has the format {version}, this olmv reads {FORMAT}; use a newer olmv, or evaluate again"
         )
     assert isinstance(content, dict)
     return content

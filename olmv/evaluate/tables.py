@@ -65,16 +65,16 @@ def _single_label(result: "Result", ok: Any) -> list[dict[str, Any]]:
     from olmv.metrics.single_label import single_label_table
 
     known = ok & result.truth.any(axis=1)
-    found = single_label_table(result.logit()[known], result.truth[known].argmax(axis=1))
+    table = single_label_table(result.logit()[known], result.truth[known].argmax(axis=1))
     classes = result.classes or result.labels
     return [
         {
             "label": label,
             "class": classes[index],
-            "support": int(found.support[index]),
-            "accuracy": float(found.accuracy[index]),
-            "confused_with": result.labels[found.confused_with[index]] if found.confused_with[index] >= 0 else "",
-            "confused": int(found.confused[index]),
+            "support": int(table.support[index]),
+            "accuracy": float(table.accuracy[index]),
+            "confused_with": result.labels[table.confused_with[index]] if table.confused_with[index] >= 0 else "",
+            "confused": int(table.confused[index]),
         }
         for index, label in enumerate(result.labels)
     ]

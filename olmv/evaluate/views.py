@@ -203,14 +203,14 @@ class ViewReader:
             def resize(frame: Pixels) -> Tensor:
                 return crops(frame, size, views)[None]
 
-        found = decode_video(path, preprocess, options, pick=pick, resize=resize)
-        assert found.pixels is not None  # decode_video raises instead
+        video = decode_video(path, preprocess, options, pick=pick, resize=resize)
+        assert video.pixels is not None  # decode_video raises instead
         # a frame that could not be decoded is stood in for by its neighbour in time
-        nearest = np.abs(found.times_s[None, None] - plan[..., None]).argmin(-1)
-        chosen = found.pixels[torch.from_numpy(nearest)]  # [clips, T, (crops,) 3, S, S]
+        nearest = np.abs(video.times_s[None, None] - plan[..., None]).argmin(-1)
+        chosen = video.pixels[torch.from_numpy(nearest)]  # [clips, T, (crops,) 3, S, S]
         if views.name != "uniform":
             chosen = chosen.transpose(1, 2).flatten(0, 1)
-        return replace(found, pixels=chosen.flatten(0, 1), decoded=len(found.times_s), requested=views.frames)
+        return replace(video, pixels=chosen.flatten(0, 1), decoded=len(video.times_s), requested=views.frames)
 
 
 def _plan(reader: VideoReader, views: Views) -> Indices:

@@ -54,12 +54,12 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
     def __init__(self, labels: Mapping[str, BookEntry | Sequence[str]]) -> None:
         self._entries: dict[str, BookEntry] = {}
         self._extra: dict[str, Any] = {}
-        for name, given in labels.items():
+        for name, value in labels.items():
             label = clean_text(name, what="label", limit=MAX_LABEL_CHARS)
-            if isinstance(given, str):
+            if isinstance(value, str):
                 raise VocabularyError(f"attributes of {label!r} must be a list of texts, not one text")
-            check_count(given.attributes if isinstance(given, BookEntry) else given, what="attributes", label=label)
-            entry = given if isinstance(given, BookEntry) else BookEntry(attributes=tuple(given))
+            check_count(value.attributes if isinstance(value, BookEntry) else value, what="attributes", label=label)
+            entry = value if isinstance(value, BookEntry) else BookEntry(attributes=tuple(value))
             what = f"attribute of {label!r}"
             cleaned = dict.fromkeys(clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in entry.attributes)
             self._entries[label] = entry.model_copy(update={"attributes": tuple(cleaned)})
@@ -133,8 +133,8 @@ def write_book(
         yield head.removesuffix("\n}") + ',\n "labels": {'
         separator = "\n"
         for label, entry in entries:
-            told = json.dumps(entry.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=1)
-            yield f"{separator}  {json.dumps(label, ensure_ascii=False)}: {told.replace(chr(10), chr(10) + '  ')}"
+            text = json.dumps(entry.model_dump(mode="json", exclude_none=True), ensure_ascii=False, indent=1)
+            yield f"{separator}  {json.dumps(label, ensure_ascii=False)}: {text.replace(chr(10), chr(10) + '  ')}"
             separator = ",\n"
         yield "\n }\n}\n"
 

@@ -38,9 +38,9 @@ def clean_text(text: object, *, what: str, limit: int) -> str:
         raise VocabularyError(f"{what} is empty; write it out or take the line away")
     if len(text) > limit:
         raise VocabularyError(f"{what} {text[:40]!r}... has {len(text)} characters; keep it under {limit + 1}")
-    if found := _REFUSED.search(text):
+    if match := _REFUSED.search(text):
         raise VocabularyError(
-            f"{what} {text[:80]!r} has the control character U+{ord(found[0]):04X}; take it out of the file"
+            f"{what} {text[:80]!r} has the control character U+{ord(match[0]):04X}; take it out of the file"
         )
     return text
 

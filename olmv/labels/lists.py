@@ -123,16 +123,16 @@ def _ambiguous(text: str, parts: list[str]) -> AmbiguousLabelsError:
 
 def _plain(cells: Iterable[str]) -> list[str]:
     """Return the labels about which there is no doubt."""
-    found: list[str] = []
+    labels: list[str] = []
     for text in cells:
         listed = parse_list(text)
         if listed is not None:
-            found += listed
+            labels += listed
         elif len(_parts(text, ";")) > 1:
-            found += split_at(text, ";")
+            labels += split_at(text, ";")
         elif all(len(_parts(text, mark)) == 1 for mark in _OTHERS):
-            found.append(text)
-    return [label for label in found if label.strip()]
+            labels.append(text)
+    return [label for label in labels if label.strip()]
 
 
 def _parts(text: str, mark: str) -> list[str]:

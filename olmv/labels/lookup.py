@@ -51,10 +51,10 @@ class LabelLookup:
 
 def first_spellings(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the labels that occur, by first appearance; those that differ by case or white space alone are one."""
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for label in labels:
-        found.setdefault(label_key(label), label)
-    return tuple(found.values())
+        spellings.setdefault(label_key(label), label)
+    return tuple(spellings.values())
 
 
 def check_known(unknown: "Counter[str]", given: int, *, known: str, where: str) -> str | None:

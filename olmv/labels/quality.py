@@ -70,12 +70,12 @@ def parse_answer(text: str) -> list[str] | str:
         tree = first_json(text)
     except ValueError as failure:
         return str(failure)
-    found = tree.get("attributes") if isinstance(tree, dict) else tree
-    if not isinstance(found, list):
+    items = tree.get("attributes") if isinstance(tree, dict) else tree
+    if not isinstance(items, list):
         return 'the answer had no list "attributes"'
-    if not found:
+    if not items:
         return "the list of attributes was empty"
-    texts = [item for item in found if isinstance(item, str)]
+    texts = [item for item in items if isinstance(item, str)]
     return texts[:MAX_CANDIDATES] if texts else "the attributes were not texts"
 
 
@@ -150,8 +150,8 @@ class Gate:
         if _MARKUP.search(text) or sum(char.isalpha() or char.isspace() for char in text) < 0.7 * len(text):
             return "is not a plain phrase"
         for pattern, reason in _REASONS:
-            if found := pattern.search(text):
-                return f'{reason} ("{found[0].lower()}")'
+            if match := pattern.search(text):
+                return f'{reason} ("{match[0].lower()}")'
         if other := self._copied(label, text):
             return f"names another label, {_shown(other)}"
         if normalized(text) in {normalized(name) for name in (label.name, *label.aliases)}:

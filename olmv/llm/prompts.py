@@ -90,10 +90,10 @@ class Prompt:
     @cached_property
     def variables(self) -> frozenset[str]:
         """Return the names that the system and user texts mention."""
-        found: set[str] = set()
+        names: set[str] = set()
         for text in (self.document.system, self.document.user):
-            found |= meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
-        return frozenset(found)
+            names |= meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
+        return frozenset(names)
 
     def conversation(self, **variables: Any) -> list[Message]:
         """Return the system turn, the examples as earlier turns, and the question.
@@ -162,8 +162,8 @@ def load_prompt(name: str | Path) -> Prompt:
     except (yaml.YAMLError, ValueError, RecursionError) as failure:
         raise UsageError(f"{path} is not valid YAML ({' '.join(str(failure).split())})") from None
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
-        found = tree.get("format") if isinstance(tree, dict) else None
-        raise UsageError(f"{path} is not a prompt that this version reads (format {found!r}, needed {FORMAT!r})")
+        version = tree.get("format") if isinstance(tree, dict) else None
+        raise UsageError(f"{path} is not a prompt that this version reads (format {version!r}, needed {FORMAT!r})")
     if "schema" in tree:
         tree["schema_"] = tree.pop("schema")
     try:

@@ -226,8 +226,8 @@ def sample_scene(
     actors = []
     for name, corner in zip(chosen, corners, strict=True):
         held_out = [is_held_out_pairing(name, m) for m in motions]
-        wanted = {"training": False, "held-out": True}.get(pairings)
-        allowed = [m for m, h in zip(motions, held_out, strict=True) if wanted is None or h == wanted] or list(motions)
+        choice = {"training": False, "held-out": True}.get(pairings)
+        allowed = [m for m, h in zip(motions, held_out, strict=True) if choice is None or h == choice] or list(motions)
         motion = allowed[int(rng.integers(len(allowed)))]
         spread = 0.06 if count > 1 else 0.14
         centre = (0.5, 0.5) if count == 1 else (0.29 + 0.42 * (corner % 2), 0.29 + 0.42 * (corner // 2))

@@ -199,8 +199,8 @@ def threshold_sweep(figure: Any, probability: Floats, truth: Bools, measured: "M
 def _counts(column: Floats, true: Bools, thresholds: Floats) -> tuple[Any, Any, Any]:
     """Count for one label, at every threshold, how often it is predicted and true, predicted, and true."""
     hits, everything = np.sort(column[true]), np.sort(column)
-    found = hits.size - np.searchsorted(hits, thresholds)
-    return found, everything.size - np.searchsorted(everything, thresholds), np.full(found.shape, hits.size)
+    both = hits.size - np.searchsorted(hits, thresholds)
+    return both, everything.size - np.searchsorted(everything, thresholds), np.full(both.shape, hits.size)
 
 
 def co_occurrence(predicted: Bools, truth: Bools) -> Floats:

@@ -80,9 +80,9 @@ class TextBank:
         sums = unit.new_zeros(len(texts.phrases), unit.shape[1]).index_add_(0, phrase_of_text, unit)
         rows = normalize(sums, dim=-1)
         if stored is not None:
-            known, found = (part.to(device) for part in stored.lookup(texts.phrases))
+            known, vectors = (part.to(device) for part in stored.lookup(texts.phrases))
             names = torch.tensor([kind == "name" for kind in texts.kind_of_phrase], device=device)
-            rows = torch.where((known & names)[:, None], found, rows)
+            rows = torch.where((known & names)[:, None], vectors, rows)
         return cls(
             embeddings=rows,
             label_index=torch.tensor(texts.label_of_phrase, device=device),

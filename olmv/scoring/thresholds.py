@@ -131,13 +131,13 @@ class Thresholds(Mapping[str, float]):
         self.model = model
         self.provenance = provenance or Provenance()
         self._labels: dict[str, LabelThreshold] = {}
-        for label, given in labels.items():
-            if not isinstance(given, LabelThreshold):
+        for label, value in labels.items():
+            if not isinstance(value, LabelThreshold):
                 try:
-                    given = LabelThreshold(threshold=given)
+                    value = LabelThreshold(threshold=value)
                 except ValidationError:
-                    raise VocabularyError(f"threshold of {label!r} is {given!r}; give a number from 0 to 1") from None
-            self._labels[label] = given
+                    raise VocabularyError(f"threshold of {label!r} is {value!r}; give a number from 0 to 1") from None
+            self._labels[label] = value
         self._shown = {label: _shown(entry) for label, entry in self._labels.items()}
 
     @classmethod
@@ -270,8 +270,8 @@ def thresholds_for(
             raise UsageError(f"{name} is {value}; give a number from 0 to 1")
     if threshold is not None:
         return [float(threshold)] * len(vocabulary)
-    found = thresholds if thresholds is not None else {}
-    return [found.get(label.name, default if label.threshold is None else label.threshold) for label in vocabulary]
+    by_label = thresholds if thresholds is not None else {}
+    return [by_label.get(label.name, default if label.threshold is None else label.threshold) for label in vocabulary]
 
 
 def words_sha256(aliases: Iterable[str], attributes: Iterable[str]) -> str:

@@ -58,16 +58,16 @@ class BatchLoss:
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
         pixels = on_device(batch.pixels, device)
         if self.config.data.vary_frames and mask is None:
-            kept = self._some_frames(batch.mask.shape[1], step).to(device)
-            pixels = pixels[:, kept] if isinstance(pixels, Tensor) else pixels.frames(kept)
+            frames = self._some_frames(batch.mask.shape[1], step).to(device)
+            pixels = pixels[:, frames] if isinstance(pixels, Tensor) else pixels.frames(frames)
         output = Output(*self.module(pixels, mask, self.bank, labels))
         logits = output.logits
         if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
             logits = output.scale * output.similarity + 0.0 * output.bias
-        told = batch.labelled.to(device)  # of other clips only the caption is known
+        rows = batch.labelled.to(device)  # of other clips only the caption is known
         if rule.label == "cross-entropy":  # which label is it? teaches nothing where it is none
-            told = told & targets.bool().any(-1)
-        label = LABEL_OBJECTIVES[rule.label](logits[told], targets[told]) if bool(told.any()) else logits.sum() * 0.0
+            rows = rows & targets.bool().any(-1)
+        label = LABEL_OBJECTIVES[rule.label](logits[rows], targets[rows]) if bool(rows.any()) else logits.sum() * 0.0
         loss, figures = rule.label_weight * label, {"label": label.item()}
         if rule.caption_weight > 0:
             caption = self._caption_loss(output, batch.captions)
@@ -103,10 +103,10 @@ class BatchLoss:
         return [names[i] for i in columns], torch.from_numpy(columns).to(targets.device)
 
     def _caption_loss(self, output: Output, captions: Sequence[str | None]) -> Tensor:
-        told = [i for i, caption in enumerate(captions) if caption]
-        if len(told) < 2 and self.accelerator.num_processes == 1:
+        rows = [i for i, caption in enumerate(captions) if caption]
+        if len(rows) < 2 and self.accelerator.num_processes == 1:
             return output.video.sum() * 0.0  # nothing to tell it from
-        texts = [captions[i] or "" for i in told]
+        texts = [captions[i] or "" for i in rows]
         if fresh := [t for t in dict.fromkeys(texts) if t not in self._captions]:
             encoded = encode_texts_cached(self.trainable.model, fresh)
             self._captions |= {text: row.half() for text, row in zip(fresh, encoded, strict=True)}
@@ -114,9 +114,9 @@ class BatchLoss:
             torch.stack([self._captions[t] for t in texts]).float() if texts else torch.zeros(0, output.video.shape[1])
         )
         mine, first = self._from_all(mine.to(output.video.device))
-        if not told or len(mine) < 2:
+        if not rows or len(mine) < 2:
             return output.video.sum() * 0.0
-        return caption_contrast(output.video[told], nn.functional.normalize(mine, dim=-1), output.scale, first=first)
+        return caption_contrast(output.video[rows], nn.functional.normalize(mine, dim=-1), output.scale, first=first)
 
     def _from_all(self, captions: Tensor) -> tuple[Tensor, int]:
         """Gather caption embeddings [B, D] of all processes, and the row where this process's begin."""

@@ -45,9 +45,9 @@ class Preprocess:
         if type(self.size) is not int or not 1 <= self.size <= _MAX_SIDE:
             raise ValueError(f"size is {self.size!r:.40}; give a whole number of pixels from 1 to {_MAX_SIDE}")
         for name, least in (("mean", -1e6), ("std", 1e-6)):
-            told = getattr(self, name)
-            if not isinstance(told, tuple) or len(told) != 3 or not all(_is_number(x, least, 1e6) for x in told):
-                raise ValueError(f"{name} is {told!r:.80}; give three numbers from {least:g} to 1e+06")
+            value = getattr(self, name)
+            if not isinstance(value, tuple) or len(value) != 3 or not all(_is_number(x, least, 1e6) for x in value):
+                raise ValueError(f"{name} is {value!r:.80}; give three numbers from {least:g} to 1e+06")
         if type(self.fill_color) is not int or not 0 <= self.fill_color <= 255:
             raise ValueError(f"fill_color is {self.fill_color!r:.40}; give a whole number from 0 to 255")
         if type(self.antialias) is not bool:

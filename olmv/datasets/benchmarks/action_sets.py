@@ -227,13 +227,13 @@ def _class_notes(data: str, official: _Official) -> tuple[str, ...]:
 
 
 def _add(finder: Finder, rows: Iterable[tuple[str, int]]) -> tuple[int, ...]:
-    found = (finder.add(entry, truth=[label]) for entry, label in rows)
-    return tuple(dict.fromkeys(index for index in found if index is not None))
+    indices = (finder.add(entry, truth=[label]) for entry, label in rows)
+    return tuple(dict.fromkeys(index for index in indices if index is not None))
 
 
 def _half(finder: Finder, name: str, draw: tuple[int, ...]) -> Split:
-    wanted = set(draw)
-    return Split(name, tuple(index for index, labels in enumerate(finder.truth) if wanted.intersection(labels)), draw)
+    classes = set(draw)
+    return Split(name, tuple(index for index, labels in enumerate(finder.truth) if classes.intersection(labels)), draw)
 
 
 def _draws(official: _Official, options: BenchmarkOptions) -> tuple[list[tuple[int, ...]], str]:
@@ -249,10 +249,10 @@ def _user_draws(folder: Path, classes: Sequence[str]) -> list[tuple[int, ...]]:
     """Read draws that somebody wrote down: 0, 1, ... as files, or as folders with test.csv or *-index2cls.json."""
     numbered = [path for path in folder.iterdir() if path.stem.isdecimal()] if folder.is_dir() else []
     if not numbered:
-        found = f", {Tree(folder).found()}" if folder.is_dir() else ""
+        contents = f", {Tree(folder).found()}" if folder.is_dir() else ""
         raise InputError(
             f"{folder} has no draws: looked for 0 to 9, files of class names or of CLASS/VIDEO,NUMBER, or folders "
-            f"with test.csv or *index2cls.json{found}; name the folder that holds them"
+            f"with test.csv or *index2cls.json{contents}; name the folder that holds them"
         )
     known = {loose(name): index for index, name in enumerate(classes)}
     draws = []
@@ -268,10 +268,10 @@ def _user_draws(folder: Path, classes: Sequence[str]) -> list[tuple[int, ...]]:
 def _drawn_names(path: Path) -> list[str]:
     if path.is_dir():
         inside = [path / "test.csv", *sorted(path.glob("*index2cls.json")), *sorted(path.glob("*.txt"))]
-        found = next((file for file in inside if file.is_file()), None)
-        if found is None:
+        list_file = next((file for file in inside if file.is_file()), None)
+        if list_file is None:
             raise InputError(f"{path} holds no draw: looked for test.csv, *index2cls.json, *.txt; put one there")
-        path = found
+        path = list_file
     if path.suffix == ".json":
         names = read_json(path)
         names = list(names.values()) if isinstance(names, dict) else names
@@ -293,21 +293,21 @@ def _drawn_training(
     rows: dict[int, list[str]] = {index: [] for index in range(len(official.classes))}
     for entry, index in official.train[1]:
         rows[index].append(entry)
-    wanted = 1 if shots is None else shots
+    number = 1 if shots is None else shots
     if options.lists is not None:
-        path = files.need("drawn training videos", f"train1_few_shot_{wanted}.txt", f"{wanted}.txt", f"{wanted}.csv")
+        path = files.need("drawn training videos", f"train1_few_shot_{number}.txt", f"{number}.txt", f"{number}.csv")
         rows, origin = _named_training(path, rows), files.told(path)
     else:
         origin = f"{shots} of each class of training list 1, random.Random({options.seed or 0})"
     for index, entries in rows.items():
-        if len(entries) < wanted or (options.lists is not None and shots is not None and len(entries) > shots):
+        if len(entries) < number or (options.lists is not None and shots is not None and len(entries) > shots):
             label = official.classes[index]
             raise InputError(
-                f"{name}: {label} has {len(entries)} training videos, {wanted} are wanted; ask for another number"
+                f"{name}: {label} has {len(entries)} training videos, {number} are wanted; ask for another number"
             )
     if options.lists is None:
         generator = random.Random(options.seed or 0)
-        rows = {index: sorted(generator.sample(sorted(entries), wanted)) for index, entries in rows.items()}
+        rows = {index: sorted(generator.sample(sorted(entries), number)) for index, entries in rows.items()}
     return [(entry, index) for index, entries in rows.items() for entry in entries], origin
 
 

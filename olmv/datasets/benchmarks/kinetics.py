@@ -83,8 +83,8 @@ def kinetics600_zero_shot(name: str, root: Path, options: BenchmarkOptions) -> B
     splits = []
     for number, part in enumerate(parts, start=1):
         labels = tuple(index for index, label in enumerate(classes) if label in part)
-        wanted = set(labels)
-        videos = tuple(index for index, truth in enumerate(finder.truth) if wanted.intersection(truth))
+        members = set(labels)
+        videos = tuple(index for index, truth in enumerate(finder.truth) if members.intersection(truth))
         splits.append(Split(f"split {number}", videos, labels))
     notes = [
         f"split {number} has {len(part)} classes, the protocol has 160"
@@ -209,22 +209,22 @@ def _class_splits(files: ListFiles, place: Path) -> tuple[list[list[str]], str]:
     indices, names = files.find("tst_class_idxs.json"), files.find("classes620_label_defn.json")
     if indices is not None and names is not None:
         return _indexed_splits(indices, names), f"{files.told(indices)}, {files.told(names)}"
-    parts, told = [], []
+    parts, origins = [], []
     for number in (1, 2, 3):
         path = place / f"k600_split{number}" / "k600-openset-index2cls.json"
         if path.is_file():
             parts.append(list(_numbered(path, read_json(path)).values()))
         else:
-            found = files.find(f"split{number}.txt")
-            if found is None:
+            list_file = files.find(f"split{number}.txt")
+            if list_file is None:
                 looked = "tst_class_idxs.json with classes620_label_defn.json, k600_split1/ to k600_split3/ with "
                 looked += "k600-openset-index2cls.json, or split1.txt to split3.txt"
                 here = Tree(place).found()
                 raise InputError(f"{place} has no class splits: looked for {looked}, {here}; name them with lists")
-            path = found
+            path = list_file
             parts.append(read_lines(path))
-        told.append(files.told(path))
-    return parts, ", ".join(told)
+        origins.append(files.told(path))
+    return parts, ", ".join(origins)
 
 
 def _indexed_splits(indices: Path, names: Path) -> list[list[str]]:

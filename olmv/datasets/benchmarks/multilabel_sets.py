@@ -70,20 +70,22 @@ def activitynet(name: str, root: Path, options: BenchmarkOptions) -> Benchmark:
     if not isinstance(database, dict):
         raise InputError(f"{path} has no 'database'; get activity_net.v1-3.min.json again")
     try:
-        found = {
+        annotations = {
             str(identity): {str(part["label"]) for part in entry["annotations"]} for identity, entry in database.items()
         }
-        wanted = [str(identity) for identity, entry in database.items() if entry["subset"] == "validation"]
+        identities = [str(identity) for identity, entry in database.items() if entry["subset"] == "validation"]
     except (TypeError, KeyError):
         raise InputError(f"{path} has videos without 'subset' and 'annotations'; get it again") from None
-    labels = sorted(set().union(*found.values()))
+    labels = sorted(set().union(*annotations.values()))
     number = {label: index for index, label in enumerate(labels)}
-    if not any(found[identity] for identity in wanted):
+    if not any(annotations[identity] for identity in identities):
         raise InputError(f"{path} has no labels of validation videos; get activity_net.v1-3.min.json again")
     finder = Finder(tree)
-    for identity in wanted:
+    for identity in identities:
         names = (f"v_{identity}", identity)
-        finder.add(*(tree.inside(entry, path.name) for entry in names), truth=[number[one] for one in found[identity]])
+        finder.add(
+            *(tree.inside(entry, path.name) for entry in names), truth=[number[one] for one in annotations[identity]]
+        )
     return _benchmark(name, "validation", labels, finder, options, files.told(path))
 
 
@@ -139,21 +141,21 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
             raise InputError(f"{path} has no rows of the split {options.split!r}; {cure}")
     joined, _ = join_rows([replace(row, caption=None, split=None) for row in rows])
     labelled = sum(row.labels is not None for row in rows)
-    given = {row.video: row.labels for row in joined if row.labels is not None}
-    every = first_spellings(label for names in given.values() for label in names)
+    names_of = {row.video: row.labels for row in joined if row.labels is not None}
+    every = first_spellings(label for names in names_of.values() for label in names)
     if not every:
         raise InputError(f"{path} has no rows with labels; add a 'labels' column")
     labels = every if options.labels is None else options.labels.names
     lookup = LabelLookup(labels)
-    found = {video: [(name, lookup.find(name)) for name in names] for video, names in given.items()}
-    unknown = Counter(name for names in found.values() for name, place in names if place is None)
-    times = sum(map(len, found.values()))
+    places_of = {video: [(name, lookup.find(name)) for name in names] for video, names in names_of.items()}
+    unknown = Counter(name for names in places_of.values() for name, place in names if place is None)
+    times = sum(map(len, places_of.values()))
     if unknown.total() == times:
         raise InputError(f"{path} has none of the labels to look for; it has {some(list(every))}, name these")
     problem = check_known(unknown, times, known=labels[0], where=path.name)
     if problem is not None and not options.allow_unknown:
         raise InputError(f"{problem}, or leave unknown labels out", option="allow_unknown")
-    truth = {video: {place for _, place in names if place is not None} for video, names in found.items()}
+    truth = {video: {place for _, place in names if place is not None} for video, names in places_of.items()}
     if labelled < len(rows):
         notes.append(f"{len(rows) - labelled} of {len(rows)} rows without labels left out")
     notes += _unknown_note(unknown, "the vocabulary")
@@ -210,12 +212,12 @@ def seen_and_unseen(labels: Sequence[str], unseen: Iterable[str]) -> dict[str, t
         InputError: an unseen label is not among the labels.
     """
     lookup = LabelLookup(labels)
-    found = {label: lookup.find(label) for label in unseen}
-    if not found:
+    place_of = {label: lookup.find(label) for label in unseen}
+    if not place_of:
         return {}
-    if strangers := sorted(label for label, place in found.items() if place is None):
+    if strangers := sorted(label for label, place in place_of.items() if place is None):
         raise InputError(f"unseen labels {some(strangers)} are not among the labels; there are {some(labels)}")
-    chosen = set(found.values())
+    chosen = set(place_of.values())
     groups = {
         "seen": tuple(index for index in range(len(labels)) if index not in chosen),
         "unseen": tuple(index for index in range(len(labels)) if index in chosen),
@@ -224,10 +226,10 @@ def seen_and_unseen(labels: Sequence[str], unseen: Iterable[str]) -> dict[str, t
 
 
 def _column(path: Path, row: dict[str, str], names: Sequence[str]) -> str:
-    found = next((name for name in names if name in row), None)
-    if found is None:
+    column = next((name for name in names if name in row), None)
+    if column is None:
         raise InputError(f"{path} has no column {' or '.join(names)} (columns: {some(list(row), most=6)}); name it so")
-    return found
+    return column
 
 
 def _unknown_note(unknown: "Counter[str]", what: str) -> tuple[str, ...]:

@@ -70,8 +70,8 @@ BENCHMARKS: Mapping[str, str] = {name: text for name, (_, text) in _LOADERS.item
 def close_protocols(name: str, known: Iterable[str]) -> list[str]:
     """Return the names that may be meant, in their order: those that begin so, else the most alike, else none."""
     names = list(known)
-    found = [other for other in names if name and other.startswith(name)]
-    return found or sorted(difflib.get_close_matches(name, names, n=4, cutoff=0.5), key=names.index)
+    matches = [other for other in names if name and other.startswith(name)]
+    return matches or sorted(difflib.get_close_matches(name, names, n=4, cutoff=0.5), key=names.index)
 
 
 def load_benchmark(name: str, root: Path | None, *, options: BenchmarkOptions) -> Benchmark:

@@ -53,9 +53,9 @@ class Tree:
     def named(self, *names: str) -> str | None:
         """Return the list file with the first of these names that there is, the one nearest to the root."""
         for name in names:
-            found = [path for path in self.lists if PurePosixPath(path).name == name]
-            if found:
-                return min(found, key=_nearest)
+            paths = [path for path in self.lists if PurePosixPath(path).name == name]
+            if paths:
+                return min(paths, key=_nearest)
         return None
 
     def video(self, entry: str, classes: Collection[str] = ()) -> str | None:
@@ -68,17 +68,17 @@ class Tree:
             entry: CLASS/NAME.avi, NAME.mp4 or NAME; a known ending of a video does not matter.
             classes: names of folders of classes.
         """
-        asked = PurePosixPath(entry)
-        stem = asked.stem if asked.suffix.lower() in VIDEO_EXTENSIONS else asked.name
-        found = sorted(self._by_stem.get(stem, ()), key=lambda path: (not _ends(path, asked), _nearest(path)))
-        if not asked.parent.name:
-            return found[0] if found else None
+        target = PurePosixPath(entry)
+        stem = target.stem if target.suffix.lower() in VIDEO_EXTENSIONS else target.name
+        candidates = sorted(self._by_stem.get(stem, ()), key=lambda path: (not _ends(path, target), _nearest(path)))
+        if not target.parent.name:
+            return candidates[0] if candidates else None
         for same in (str, loose):
-            for path in found:
-                if same(PurePosixPath(path).parent.name) == same(asked.parent.name):
+            for path in candidates:
+                if same(PurePosixPath(path).parent.name) == same(target.parent.name):
                     return path
-        others = {loose(name) for name in classes} if found else set()
-        return next((path for path in found if loose(PurePosixPath(path).parent.name) not in others), None)
+        others = {loose(name) for name in classes} if candidates else set()
+        return next((path for path in candidates if loose(PurePosixPath(path).parent.name) not in others), None)
 
     def inside(self, entry: str, source: str) -> str:
         """Return an entry of a list as a path relative to the root.
@@ -134,8 +134,8 @@ class ListFiles:
         if own and self._lists is not None and self._own is None:
             return self._lists
         for tree in (self._own,) if own and self._own is not None else (self._tree, self._own):
-            if tree is not None and (found := tree.named(*names)) is not None:
-                return tree.root / found
+            if tree is not None and (path := tree.named(*names)) is not None:
+                return tree.root / path
         return None
 
     def need(self, what: str, *names: str, own: bool = True) -> Path:
@@ -144,12 +144,12 @@ class ListFiles:
         Raises:
             InputError: it is not; the message says what was looked for.
         """
-        found = self.find(*names, own=own)
-        if found is None:
+        path = self.find(*names, own=own)
+        if path is None:
             tree = self._own if own and self._own is not None else self._tree
-            wanted = " or ".join(names)
-            raise InputError(f"{tree.root} has no {what}: looked below it for {wanted}, {tree.found()}; put it there")
-        return found
+            choices = " or ".join(names)
+            raise InputError(f"{tree.root} has no {what}: looked below it for {choices}, {tree.found()}; put it there")
+        return path
 
     def lists(self, *, own: bool = True) -> tuple[str, ...]:
         """Return all list files of the place where `find` looks first, relative to it."""
@@ -213,14 +213,14 @@ class Finder:
         """
         if not self._missing:
             return ()
-        wanted, first = len(self._missing) + len(self._index), _shown(next(iter(self._missing)))
+        total, first = len(self._missing) + len(self._index), _shown(next(iter(self._missing)))
         if not self._index:
             root = self._tree.root
             raise InputError(
-                f"{root} has none of the {wanted} videos of {source}: looked below it for {first} and so on, "
+                f"{root} has none of the {total} videos of {source}: looked below it for {first} and so on, "
                 f"{self._tree.found()}; put the videos there"
             )
-        return (f"{len(self._missing)} of {wanted} videos of {source} missing and left out (first: {first})",)
+        return (f"{len(self._missing)} of {total} videos of {source} missing and left out (first: {first})",)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -300,8 +300,8 @@ def _nearest(path: str) -> tuple[int, str]:
     return path.count("/"), path
 
 
-def _ends(path: str, asked: PurePosixPath) -> bool:
+def _ends(path: str, target: PurePosixPath) -> bool:
     """Tell whether a path ends with all the folders of an entry."""
     folders = PurePosixPath(path).parent.parts
-    wanted = asked.parent.parts
-    return not wanted or folders[-len(wanted) :] == wanted
+    ending = target.parent.parts
+    return not ending or folders[-len(ending) :] == ending

@@ -69,12 +69,12 @@ def well_known(synset: Synset, dictionary: WordNet) -> Iterator[Synset]:
 
 def _below(synset: Synset, dictionary: WordNet) -> list[tuple[int, int, int]]:
     """Return depth, the first step on the way there, and number of the hyponyms down to `MAX_DEPTH`."""
-    found: dict[int, tuple[int, int]] = {}
+    places: dict[int, tuple[int, int]] = {}
     layer = [(number, number) for number in synset.hyponyms]
     for depth in range(1, MAX_DEPTH + 1):
-        new = [(number, branch) for number, branch in layer if number not in found]
-        found.update((number, (depth, branch)) for number, branch in new if number not in found)
+        new = [(number, branch) for number, branch in layer if number not in places]
+        places.update((number, (depth, branch)) for number, branch in new if number not in places)
         layer = [(below, branch) for number, branch in new for below in dictionary[number].hyponyms]
-        if len(found) > MAX_LOOKED_AT:
+        if len(places) > MAX_LOOKED_AT:
             break
-    return [(depth, branch, number) for number, (depth, branch) in found.items()]
+    return [(depth, branch, number) for number, (depth, branch) in places.items()]

@@ -48,14 +48,14 @@ def phrase(definition: str, most: int) -> str:
     clauses the first stay as long as there is room.
     """
     first, *more = _ASIDE.sub(" ", definition).split(";")
-    told = _tidy(first)
-    if len(told.split()) > most:
-        return _cut(told, most)
+    text = _tidy(first)
+    if len(text.split()) > most:
+        return _cut(text, most)
     for clause in more:
         part = _tidy(clause)
-        if part and not _ELSEWHERE.search(clause) and len(f"{told} {part}".split()) <= most:
-            told = f"{told}, {part}" if told else part
-    return told
+        if part and not _ELSEWHERE.search(clause) and len(f"{text} {part}".split()) <= most:
+            text = f"{text}, {part}" if text else part
+    return text
 
 
 def _tidy(clause: str) -> str:

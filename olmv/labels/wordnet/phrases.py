@@ -146,11 +146,11 @@ class PhraseWriter:
     @cached_property
     def _artifacts(self) -> Mapping[str, Sequence[int]]:
         """Return stem -> the artifacts with it in their name or definition; without those stems that too many have."""
-        found: defaultdict[str, list[int]] = defaultdict(list)
+        artifacts: defaultdict[str, list[int]] = defaultdict(list)
         for synset in self._dictionary.on("noun.artifact"):
             for word in dict.fromkeys(itertools.chain(*self._dictionary.stems(synset.number))):
-                found[word].append(synset.number)
-        return {word: numbers for word, numbers in found.items() if len(numbers) <= COMMON_STEM}
+                artifacts[word].append(synset.number)
+        return {word: numbers for word, numbers in artifacts.items() if len(numbers) <= COMMON_STEM}
 
 
 def _plain(name: str) -> str:

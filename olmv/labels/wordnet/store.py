@@ -135,14 +135,14 @@ class WordNet:
 
         Nouns come first, then verbs, then adjectives; the most common sense first.
         """
-        found = {sense.number: sense for sense in self._senses_of(key_of("".join(words)), exact=True)}
+        by_number = {sense.number: sense for sense in self._senses_of(key_of("".join(words)), exact=True)}
         for pos, at in (("n", len(words) - 1), ("v", 0)):
             for base in base_forms(words[at], pos, self.irregular[pos]):
                 key = key_of("".join((*words[:at], base, *words[at + 1 :])))
                 for sense in self._senses_of(key, exact=False):
                     if self[sense.number].pos == pos:
-                        found.setdefault(sense.number, sense)
-        return list(found.values())
+                        by_number.setdefault(sense.number, sense)
+        return list(by_number.values())
 
     def _senses_of(self, key: str, *, exact: bool) -> list[Sense]:
         senses = []

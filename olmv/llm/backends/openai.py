@@ -121,8 +121,8 @@ class OpenAIChat:
 
         async def count(conversation: Conversation) -> int:
             body = {"model": self.model, "messages": _messages(conversation)}
-            told = await asyncio.wait_for(client.post(url, cast_to=str, body=body), PATIENCE_S)
-            return int(strict_json(told)["count"])
+            answer = await asyncio.wait_for(client.post(url, cast_to=str, body=body), PATIENCE_S)
+            return int(strict_json(answer)["count"])
 
         counts = []
         for conversation in conversations:
@@ -146,8 +146,8 @@ class OpenAIChat:
         client = self._client.with_options(timeout=PATIENCE_S, max_retries=1)
 
         async def models() -> list[str]:
-            told = await asyncio.wait_for(client.get("/models", cast_to=str), PATIENCE_S)
-            return [str(model["id"]) for model in strict_json(told)["data"]]
+            answer = await asyncio.wait_for(client.get("/models", cast_to=str), PATIENCE_S)
+            return [str(model["id"]) for model in strict_json(answer)["data"]]
 
         try:
             self._served = asyncio.run_coroutine_threadsafe(models(), self._loop).result()
@@ -235,11 +235,11 @@ class OpenAIChat:
             dialect.limit_name: generation.max_tokens,
         }
         body = {field: value for field, value in body.items() if field not in dialect.left_out}
-        asked = _FORMATS[dialect.format]
-        if schema is not None and asked in ("strict", "schema"):
-            described = {"name": "answer", "schema": dict(schema), "strict": asked == "strict"}
+        form = _FORMATS[dialect.format]
+        if schema is not None and form in ("strict", "schema"):
+            described = {"name": "answer", "schema": dict(schema), "strict": form == "strict"}
             body["response_format"] = {"type": "json_schema", "json_schema": described}
-        elif schema is not None and asked == "object":
+        elif schema is not None and form == "object":
             body["response_format"] = {"type": "json_object"}
         return {**body, "model": self.model, "messages": _messages(conversation), **self._body}
 
@@ -281,8 +281,8 @@ class OpenAIChat:
 
     def _failed(self, failure: openai.OpenAIError) -> Completion:
         status = getattr(failure, "status_code", None)
-        told = f"the server answered {status}: " if status else ""
-        return Completion("", "error", error=f"{told}{self._why(failure)}")
+        lead = f"the server answered {status}: " if status else ""
+        return Completion("", "error", error=f"{lead}{self._why(failure)}")
 
     def _no_key(self) -> LLMUnavailableError:
         return LLMUnavailableError(f"the server at {self.url} refuses the key; set OPENAI_API_KEY to one that it takes")

@@ -30,8 +30,8 @@ class EngineLog:
     @classmethod
     def instead_of_the_terminal(cls) -> None:
         """Set it up once per process, unless the user has said how vLLM is to log."""
-        asked = ("VLLM_LOGGING_LEVEL", "VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
-        if cls.path is not None or any(name in os.environ for name in asked):
+        variables = ("VLLM_LOGGING_LEVEL", "VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
+        if cls.path is not None or any(name in os.environ for name in variables):
             return
         folder = Path(tempfile.mkdtemp(prefix="olmv-vllm-"))
         cls.path = folder / "vllm.log"

@@ -106,10 +106,10 @@ class ClipReader:
         plan: Augmentation,
         rng: np.random.Generator | None,
     ) -> VideoFrames:
-        kept = self._kept_frames(str(path), preprocess, options, folder)
+        frames = self._kept_frames(str(path), preprocess, options, folder)
         # they lie at even distances in time
-        picked = self._pick(np.arange(len(kept)) / len(kept), 1.0, options.frames, rng)
-        pixels = plan.crop(kept[picked], preprocess)
+        picked = self._pick(np.arange(len(frames)) / len(frames), 1.0, options.frames, rng)
+        pixels = plan.crop(frames[picked], preprocess)
         return VideoFrames(index=0, path=str(path), pixels=pixels, requested=options.frames, decoded=len(pixels))
 
     def _kept_frames(self, path: str, preprocess: Preprocess, options: DecodeOptions, folder: Path) -> Pixels:
@@ -129,8 +129,8 @@ class ClipReader:
             "decoder": options.decoder,
         }
         entry = folder / f"{sha256_json(key)}.npy"
-        if (kept := _load(entry)) is not None:
-            return kept
+        if (cached_frames := _load(entry)) is not None:
+            return cached_frames
         frames = _decoded(path, preprocess, replace(options, frames=self.cache_frames))
         buffer = io.BytesIO()
         np.save(buffer, frames)
@@ -152,12 +152,12 @@ def _short_side(preprocess: Preprocess) -> int:
 def _load(entry: Path) -> Pixels | None:
     """Return cached frames, mapped, not read; None where they are missing or damaged."""
     try:
-        kept = np.load(entry, mmap_mode="r", allow_pickle=False)
+        array = np.load(entry, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    if kept.dtype != np.uint8 or kept.ndim != 4 or kept.shape[-1] != 3 or kept.size == 0:
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] != 3 or array.size == 0:
         return None
-    frames: Pixels = kept
+    frames: Pixels = array
     return frames
 
 

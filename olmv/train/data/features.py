@@ -127,9 +127,9 @@ class FeatureStore:
         if not path.is_file():
             return 0
         lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
-        kept = lines[: len(lines) // CHUNK * CHUNK]
-        write_atomic(path, "".join(kept))
-        return len(kept)
+        whole_chunks = lines[: len(lines) // CHUNK * CHUNK]
+        write_atomic(path, "".join(whole_chunks))
+        return len(whole_chunks)
 
     def _encoded(self, done: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         model = self._model
@@ -141,12 +141,12 @@ class FeatureStore:
             if batch.pixels is not None:
                 with torch.inference_mode():
                     pixels = model.preprocess.normalize(batch.pixels, dtype=model.dtype, device=model.device)
-                    found = model.encode_stills(pixels, batch.mask.to(model.device))
+                    stills = model.encode_stills(pixels, batch.mask.to(model.device))
                 for row, video in enumerate(batch.videos):
                     real = int(batch.mask[row].sum())
-                    features = {"embeddings": found.embeddings[row, :real].half().cpu().numpy()}
-                    if found.tokens is not None:
-                        features["tokens"] = found.tokens[row, :real].half().cpu().numpy()
+                    features = {"embeddings": stills.embeddings[row, :real].half().cpu().numpy()}
+                    if stills.tokens is not None:
+                        features["tokens"] = stills.tokens[row, :real].half().cpu().numpy()
                     clips.append({
                         "video": video, "frames": real, "labels": batch.targets[row].nonzero().flatten().tolist(),
                         "labelled": bool(batch.labelled[row]), "caption": batch.captions[row], "features": features,
@@ -204,9 +204,9 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> Any:
                 return there
         except (ValueError, EOFError):
             pass  # cut off in its first moments
-    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     reserve(path)  # a disk that is full says so here; later it would kill the process
-    return made
+    return array
 
 
 def _tower_fingerprint(model: VideoCLIP) -> str:

@@ -74,9 +74,9 @@ class ManifestDataset(VideoDataset):
     ) -> None:
         if sampling not in ("uniform", "window"):
             raise ValueError(f"unknown sampling {sampling!r}; use uniform or window")
-        kept = 4 * frames if cache_frames is None else cache_frames
-        if frames < 1 or kept < 1:
-            raise ValueError(f"frames is {frames}, cache_frames {kept}; ask for at least 1")
+        cache_count = 4 * frames if cache_frames is None else cache_frames
+        if frames < 1 or cache_count < 1:
+            raise ValueError(f"frames is {frames}, cache_frames {cache_count}; ask for at least 1")
         check_decoder(decoder)
         notes: list[str] = []
         if cache is not None:
@@ -103,7 +103,7 @@ class ManifestDataset(VideoDataset):
             sampling=sampling,
             augment=augment,
             cache=None if cache is None else os.fspath(cache),
-            cache_frames=kept,
+            cache_frames=cache_count,
         )
 
     def __len__(self) -> int:
@@ -147,7 +147,7 @@ class ManifestDataset(VideoDataset):
     def _indices(self, notes: list[str]) -> list[tuple[int, ...]]:
         """Return for each row its labels as indices into the vocabulary."""
         lookup = LabelLookup(self.labels)
-        found = []
+        targets = []
         for place, row in enumerate(self._rows, start=1):
             where = f"{self._name} row {place if row.number is None else row.number}"
             if row.labels is None and not row.caption:
@@ -160,9 +160,9 @@ class ManifestDataset(VideoDataset):
                     hint = f"did you mean {close[0]!r}?" if close else "add it there, or take it out of the row"
                     raise InputError(f"{where} has the label {label!r}, which is not in the vocabulary; {hint}")
                 indices[index] = None
-            found.append(tuple(indices))
+            targets.append(tuple(indices))
         notes += lookup.notes()
-        return found
+        return targets
 
 
 def _tells_labels(row: ManifestRow) -> bool:

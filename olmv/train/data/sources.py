@@ -75,10 +75,10 @@ def _videos(
 ) -> VideoDataset:
     options = data.augmentation
     augment = AugmentConfig(crop=options.crop, flip=options.flip, colour_jitter=options.colour_jitter)
-    given = source.manifest
+    manifest = source.manifest
     rows = (
-        given
-        if given is not None
+        manifest
+        if manifest is not None
         else hf_rows(
             str(source.dataset), source.split, video_column=source.video_column, label_column=source.label_column
         )
@@ -87,13 +87,13 @@ def _videos(
         rows,
         vocabulary,
         preprocess=preprocess,
-        split=source.split if given is not None else None,
+        split=source.split if manifest is not None else None,
         frames=data.frames,
         sampling=data.sampling,
         augment=augment if train else None,
         seed=seed,
         cache=data.cache,
-        name=str(given or source.dataset),
+        name=str(manifest or source.dataset),
     )
 
 
@@ -127,11 +127,11 @@ def _objects(text: str | tuple[str, ...]) -> tuple[str, ...]:
         if unknown := set(text) - {*object_names("seen"), *object_names("unseen")}:
             raise UsageError(f"the Moji world has no object '{min(unknown)}'; see olmv/moji/moji_objects.json")
         return text
-    found = _OBJECTS.fullmatch(text)
+    match = _OBJECTS.fullmatch(text)
     names: tuple[str, ...] = ()
-    if found:
-        place = slice(*(int(n) if n else None for n in found.groups()[1:]))
-        names = object_names("seen" if found[1] == "seen" else "unseen")[place]
+    if match:
+        place = slice(*(int(n) if n else None for n in match.groups()[1:]))
+        names = object_names("seen" if match[1] == "seen" else "unseen")[place]
     if not names:
         raise UsageError(f"moji objects {text!r} are none; write seen, unseen, or a slice such as seen[:200]")
     return names

@@ -88,8 +88,8 @@ class PictureReader(VideoReader):
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
         """Yield frames, see `VideoReader.frames`. A frame that cannot be decoded is absent."""
-        wanted = distinct(indices, len(self.timestamps_s))
-        for index, (pixels, whole) in zip(wanted, self._pictures(wanted), strict=True):
+        targets = distinct(indices, len(self.timestamps_s))
+        for index, (pixels, whole) in zip(targets, self._pictures(targets), strict=True):
             yield PickedFrame(index, index, float(self.timestamps_s[index]), pixels, not whole)
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
@@ -102,14 +102,14 @@ class PictureReader(VideoReader):
             rows.append(np.asarray(small)[None])
         return np.concatenate(rows)
 
-    def _pictures(self, wanted: list[int]) -> Iterator[tuple[Pixels | None, bool]]:
+    def _pictures(self, targets: list[int]) -> Iterator[tuple[Pixels | None, bool]]:
         """Yield (pixels, whole) of each wanted frame, in order."""
-        if not wanted:
+        if not targets:
             return
         if self._is_still:
             yield self._still()
             return
-        todo = set(wanted)
+        todo = set(targets)
         with Path(self._path).open("rb") as file:
             for index, (canvas, whole) in enumerate(self._animation.frames(file)):
                 if index in todo:

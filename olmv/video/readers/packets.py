@@ -174,8 +174,8 @@ class PacketTable:
 
     def keyframes(self) -> Indices:
         """Return [K] frame indices of the displayable keyframes."""
-        found = {self._index_of.get(k) for k in self.keys}
-        return np.array(sorted(i for i in found if i is not None), np.int64)
+        indices = {self._index_of.get(k) for k in self.keys}
+        return np.array(sorted(i for i in indices if i is not None), np.int64)
 
     def segments(self, frames: list[int]) -> Iterator[tuple[int, list[int]]]:
         """Yield (keyframe packet, frames) groups: each frame with the last keyframe that is shown no later than it.

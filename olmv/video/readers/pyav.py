@@ -102,22 +102,22 @@ class PyAVReader(VideoReader):
 
     def frames(self, indices: Sequence[int] | Indices) -> Iterator[PickedFrame]:
         """Yield frames, see `VideoReader.frames`."""
-        for wanted, index, frame, corrupt in self._picks(indices):
+        for target, index, frame, corrupt in self._picks(indices):
             pixels = None if frame is None else self._to_rgb(frame)
-            yield PickedFrame(wanted, index, float(self.timestamps_s[index]), pixels, corrupt)
+            yield PickedFrame(target, index, float(self.timestamps_s[index]), pixels, corrupt)
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
         """Return small grey pictures, see `VideoReader.luma`."""
         width, height = LUMA_SIZE
         rows = {i: np.zeros((height, width), np.uint8) for i in distinct(indices, len(self.timestamps_s))}
         room = KEPT_BYTES
-        for wanted, index, frame, corrupt in self._picks(indices):
+        for target, index, frame, corrupt in self._picks(indices):
             if frame is None:
                 continue
-            rows[wanted] = self._display.luma(frame, width, height)
+            rows[target] = self._display.luma(frame, width, height)
             room -= sum(plane.buffer_size for plane in frame.planes)
-            if room > 0 and wanted == index:
-                self._kept[wanted] = (frame, corrupt)
+            if room > 0 and target == index:
+                self._kept[target] = (frame, corrupt)
         return np.stack([rows[i] for i in sorted(rows)]) if rows else np.zeros((0, height, width), np.uint8)
 
     def _to_rgb(self, frame: Any) -> Pixels:
@@ -126,12 +126,12 @@ class PyAVReader(VideoReader):
 
     def _picks(self, indices: Sequence[int] | Indices) -> Iterator[tuple[int, int, Any, bool]]:
         """Yield (wanted, delivered, frame or None, corrupt) once for every distinct index."""
-        wanted = distinct(indices, len(self.timestamps_s))
-        todo = [i for i in wanted if i not in self._kept]
-        for i in wanted:
+        distinct_indices = distinct(indices, len(self.timestamps_s))
+        todo = [i for i in distinct_indices if i not in self._kept]
+        for i in distinct_indices:
             if i in self._kept:
                 yield (i, i, *self._kept[i])
-        delivered = set(wanted) - set(todo)
+        delivered = set(distinct_indices) - set(todo)
         replaced: list[tuple[int, int, Any, bool]] = []
         for start, targets in self._table.segments(todo):
             for pick in self._segment(start, targets, delivered):
@@ -142,7 +142,7 @@ class PyAVReader(VideoReader):
                 else:
                     yield pick
         for pick in replaced:
-            pick = self._nearest(pick, delivered.union(wanted))
+            pick = self._nearest(pick, delivered.union(distinct_indices))
             delivered.add(pick[1])
             yield pick
 
@@ -156,8 +156,8 @@ class PyAVReader(VideoReader):
         order = np.argsort(away, kind="stable")
         free = [k for k in self.keyframes[order[away[order] < limit]].tolist() if k not in taken]
         for key in free[:STAND_INS]:
-            for found, picture, good in self._decode(self._table.frames[key], [key]):
-                if found == key and good:
+            for number, picture, good in self._decode(self._table.frames[key], [key]):
+                if number == key and good:
                     return index, key, picture, True
         return pick
 
