@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from olmv.calibrate.fitting import Fit, fit_all
 from olmv.calibrate.guarantee import check_guarantee, positives_needed
 from olmv.calibrate.loading import Loaded, load, load_unlabelled, some
 from olmv.calibrate.objectives import Objective
+from olmv.calibrate.options import CalibrateJob, CalibrateSummary
 from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scalings
 from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
 from olmv.errors import UsageError
@@ -29,68 +29,8 @@ from olmv.scoring.thresholds import Guarantee, LabelThreshold, Thresholds
 __all__ = ["CalibrateJob", "CalibrateSummary", "run"]
 
 Floats = NDArray[np.float64]
+
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class CalibrateJob:
-    """What to fit and where to write it.
-
-    Args:
-        predictions: a file of `olmv predict`, or a folder of `olmv evaluate`.
-        output: the thresholds file.
-        truth: a manifest; None for a folder, and with `unlabelled`.
-        objective: "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1"; None for "f1".
-        guarantee: the confidence with which the target is promised, or None.
-        scaling: "platt", "isotonic" or None.
-        min_support: labels with fewer positives share a threshold.
-        allow_unknown: go on where many true labels were not predicted; they are left out.
-        folds: of the cross-fitted figures.
-        unlabelled, prevalence: without truth: a number for all labels, or a csv file.
-        page: an HTML file, or None.
-    """
-
-    predictions: Path
-    output: Path
-    truth: Path | None = None
-    objective: str | None = None
-    guarantee: float | None = None
-    scaling: str | None = None
-    min_support: int = 10
-    allow_unknown: bool = False
-    folds: int = 5
-    unlabelled: bool = False
-    prevalence: str | None = None
-    page: Path | None = None
-
-
-@dataclass(frozen=True)
-class CalibrateSummary:
-    """What a run did.
-
-    Attributes:
-        thresholds: as they were written.
-        objective: its name, or "prevalence".
-        loaded: what it was fitted to.
-        before: figures at the thresholds that the predictions were made with; None without truth.
-        after: cross-fitted figures at the new ones, of the same decisions; None without truth.
-        ece: expected calibration error before and, cross-fitted, after scaling; None without scaling.
-        bin_error: likewise, each bin of probabilities counted once.
-        refused: label -> why it has no threshold.
-        notes: what the user should know, one line each.
-        written: the files.
-    """
-
-    thresholds: Thresholds
-    objective: str
-    loaded: Loaded
-    before: DecisionFigures | None = None
-    after: DecisionFigures | None = None
-    ece: tuple[float, float] | None = None
-    bin_error: tuple[float, float] | None = None
-    refused: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    written: tuple[Path, ...] = ()
 
 
 def run(job: CalibrateJob, listener: JobListener | None = None) -> CalibrateSummary:

@@ -10,7 +10,7 @@ from olmv.models.default import model_note
 from olmv.pages.page import asset, write_page
 
 if TYPE_CHECKING:
-    from olmv.calibrate.job import CalibrateSummary
+    from olmv.calibrate.options import CalibrateSummary
 
 __all__ = ["write_calibration_page"]
 

@@ -11,7 +11,7 @@ from olmv.cli.options import AllowUnknownOption
 from olmv.cli.views.progress import ProgressView
 
 if TYPE_CHECKING:
-    from olmv.calibrate.job import CalibrateSummary
+    from olmv.calibrate.options import CalibrateSummary
 
 EPILOG = """\b
 Examples:
@@ -73,7 +73,8 @@ def calibrate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes or summary.")] = False,
 ) -> None:
     """Fit a threshold for each label, from predictions and what is true of their videos."""
-    from olmv.calibrate.job import CalibrateJob, run
+    from olmv.calibrate.options import CalibrateJob
+    from olmv.calibrate.job import run
 
     job = CalibrateJob(
         predictions=predictions,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
-from olmv.evaluate.paths import match_paths
 from olmv.evaluate.results import Result
+from olmv.io.path_matching import match_paths
 
 __all__ = ["Common", "common_part"]
 

@@ -185,8 +185,8 @@ def _measured(
 
 
 def _written(folder: Path, result: Result, benchmark: Benchmark) -> EvaluateSummary:
+    from olmv.evaluate.label_table import label_table
     from olmv.evaluate.page import write_result_page
-    from olmv.evaluate.tables import label_table
 
     table = label_table(result, benchmark.groups)
     write_result(folder, result, table)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from olmv.datasets.manifests import ManifestRow, join_rows, read_manifest
 from olmv.errors import InputError
-from olmv.evaluate.paths import match_paths
+from olmv.io.path_matching import match_paths
 from olmv.io.prediction_table import Predictions, read_predictions
 from olmv.labels.lookup import LabelLookup, check_known
 

@@ -105,7 +105,7 @@ def write_result_page(folder: str | Path, result: Result, table: Sequence[Mappin
     Args:
         folder: there already; see `olmv.evaluate.results.write_result`.
         result: what was measured.
-        table: the rows of `olmv.evaluate.tables.label_table`.
+        table: the rows of `olmv.evaluate.label_table.label_table`.
 
     Returns:
         The files, index.html first.

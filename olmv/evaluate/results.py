@@ -175,7 +175,7 @@ def write_result(folder: str | Path, result: Result, table: Sequence[Mapping[str
     Args:
         folder: where.
         result: what was measured.
-        table: one row per label, as `olmv.evaluate.tables.label_table` makes them; empty for retrieval.
+        table: one row per label, as `olmv.evaluate.label_table.label_table` makes them; empty for retrieval.
 
     Raises:
         OutputError: the folder cannot be made or written to.

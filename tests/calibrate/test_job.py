@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from olmv.calibrate.job import CalibrateJob, run
+from olmv.calibrate.job import run
+from olmv.calibrate.options import CalibrateJob
 from olmv.errors import MissingDependencyError, UsageError
 from olmv.evaluate.results import Result, write_result
 from olmv.io.prediction_rows import write_rows

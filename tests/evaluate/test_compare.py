@@ -12,8 +12,8 @@ import pytest
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.evaluate.compare import Comparison, compare
 from olmv.evaluate.compare_page import write_comparison
+from olmv.evaluate.label_table import label_table
 from olmv.evaluate.results import Result, write_result
-from olmv.evaluate.tables import label_table
 from olmv.metrics.multilabel import multi_label
 from olmv.metrics.retrieval import retrieval
 from olmv.metrics.single_label import top_k_accuracy

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from olmv.evaluate import page
+from olmv.evaluate.label_table import label_table
 from olmv.evaluate.page import file_name, moment, pictures, setting_rows, write_result_page
 from olmv.evaluate.results import Result
-from olmv.evaluate.tables import label_table
 from olmv.pages.figures import HEADLINES, NAMES, deviation, shown
 from olmv.pages.plots import Picture
 from tests.evaluate.made_results import EVIL, made_result

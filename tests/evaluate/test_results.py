@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from olmv.errors import InputError, OutputError, UsageError
+from olmv.evaluate.label_table import label_table
 from olmv.evaluate.results import Result, json_text, scored_of_result, write_result
-from olmv.evaluate.tables import csv_text, label_table, plain
+from olmv.evaluate.tables import csv_text, plain
 from tests.evaluate.made_results import made_result
 
 
