@@ -73,8 +73,8 @@ def calibrate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes or summary.")] = False,
 ) -> None:
     """Fit a threshold for each label, from predictions and what is true of their videos."""
-    from olmv.calibrate.options import CalibrateJob
     from olmv.calibrate.job import run
+    from olmv.calibrate.options import CalibrateJob
 
     job = CalibrateJob(
         predictions=predictions,
