@@ -56,6 +56,6 @@ def _plain(piece: str) -> str:
     return piece.replace("[[", "[").replace("]...]...", "]...")
 
 
-def group(help_text: str, **options: Any) -> typer.Typer:
+def group(help_text: str) -> typer.Typer:
     """Make a group of commands that shows its help when it is called alone."""
-    return typer.Typer(help=help_text, no_args_is_help=True, cls=PanelGroup, rich_markup_mode=None, **options)
+    return typer.Typer(help=help_text, no_args_is_help=True, cls=PanelGroup, rich_markup_mode=None)

@@ -100,10 +100,9 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
             special = mode is not None and not stat.S_ISREG(mode)
             if not special:
                 temporary = temporary_beside(target)
-                # created by os.open, not mkstemp, so that the user's umask decides who may read a new file
-                os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-                if mode is not None:
-                    temporary.chmod(stat.S_IMODE(mode))
+                # created by os.open, not mkstemp, so that the user's umask decides who may read a new file; in place of
+                # an old one it is private until it has that one's mode, which may forbid writing
+                os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
         except OSError as failure:
             raise_output(path, failure)
         if temporary is None:
@@ -112,6 +111,8 @@ def replacing_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         try:
             _sync(temporary)
+            if mode is not None:
+                temporary.chmod(stat.S_IMODE(mode))
             temporary.replace(target)
             temporary = None
             _sync_folder(target.parent)
@@ -156,8 +157,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
         except OSError as failure:
             raise_output(path, failure)
     finally:
-        for folder in (fresh, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        if target.exists():  # else what was there could not be put back: it stays where it is
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def temporary_beside(path: Path) -> Path:

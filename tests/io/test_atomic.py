@@ -207,6 +207,35 @@ def test_a_folder_is_kept_when_the_block_raises(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["model"]
 
 
+def test_a_folder_that_cannot_be_put_back_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "one").write_text("one")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == folder:  # neither the new nor the old one comes into place
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OutputError, match="Input/output error"), replacing_folder(folder) as fresh:
+        (fresh / "two").write_text("two")
+    (left,) = tmp_path.iterdir()
+    assert entries(left) == ["one"]
+
+
+def test_a_write_protected_file_is_replaced_and_its_mode_kept(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    target.chmod(0o444)
+    with replacing_file(target) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600  # can be written, and read by nobody else
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o444
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
     for path, message in (

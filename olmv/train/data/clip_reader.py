@@ -25,7 +25,7 @@ from olmv.video.options import DecodeOptions
 from olmv.video.sampling import random_segments, uniform, window
 from olmv.video.transforms import Preprocess
 
-__all__ = ["ClipReader", "Task", "cache_size"]
+__all__ = ["ClipReader", "Task"]
 
 CACHE_FORMAT = 1
 
@@ -138,11 +138,6 @@ class ClipReader:
         with contextlib.suppress(OutputError):
             write_atomic(entry, buffer.getvalue())
         return frames
-
-
-def cache_size(folder: str | Path) -> int:
-    """Count the bytes that the decoded frames in a cache folder take; 0 where there is none."""
-    return sum(entry.stat().st_size for entry in Path(folder).glob("*.npy"))
 
 
 def _short_side(preprocess: Preprocess) -> int:
