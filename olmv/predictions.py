@@ -3,9 +3,6 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from olmv.io.fields import check_fields
-from olmv.io.prediction_fields import check_row
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -16,8 +13,6 @@ __all__ = [
     "FrameCounts",
     "LabelPrediction",
     "VideoPrediction",
-    "check_fields",
-    "check_row",
     "round_significant",
 ]
 

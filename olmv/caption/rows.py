@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from olmv.caption.captioner import FrameCaption
 from olmv.io.atomic import write_atomic
+from olmv.io.fields import check_fields
 from olmv.io.journal import encode_row
 from olmv.io.table_cells import csv_cell
-from olmv.predictions import check_fields, round_significant
+from olmv.predictions import round_significant
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olmv.datasets.manifests import expand_inputs
+from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
@@ -18,7 +19,7 @@ from olmv.placement import PlacementOptions
 from olmv.predict.outputs import Outputs
 from olmv.predict.redecide import redecide
 from olmv.predict.settings import PredictSettings
-from olmv.predictions import VideoPrediction, check_row
+from olmv.predictions import VideoPrediction
 from olmv.progress import JobListener
 from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions

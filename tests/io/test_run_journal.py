@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from olmv.errors import OutputError, UsageError
+from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.pages.pictures import Pictures, PictureStore
-from olmv.predictions import FrameCounts, LabelPrediction, VideoPrediction, check_row
+from olmv.predictions import FrameCounts, LabelPrediction, VideoPrediction
 
 SETTINGS: dict[str, Any] = {"labels": [["dog", [], []]], "model": "olmv-mini", "frames": 8}
 
