@@ -13,6 +13,7 @@ from typing import Any
 
 from olmv.caption.captioner import FrameCaption, clean_caption
 from olmv.llm.answers import first_json
+from olmv.llm.ask import Problem
 from olmv.llm.prompts import Prompt
 from olmv.llm.types import Message
 
@@ -63,22 +64,19 @@ class CaptionQuestion:
     prompt: Prompt
     caption: str | None = None
 
-    def conversation(self) -> list[Message]:
-        return self.prompt.conversation(captions=merge_captions(self.captions))
+    def conversation(self, advice: Sequence[str]) -> list[Message]:
+        return self.prompt.conversation({"captions": merge_captions(self.captions)}, advice=advice)
 
-    def again(self, problems: list[str]) -> Message:
-        return self.prompt.retry(problems=problems)
-
-    def take(self, text: str) -> list[str]:
+    def take(self, text: str) -> list[Problem]:
         said = _field(text, ANSWER)
         if not isinstance(said, str):
-            return [f'the answer had no text "{ANSWER}"']
+            return [Problem(f'the answer had no text "{ANSWER}"', f'Answer with JSON that has one text, "{ANSWER}".')]
         rest = clean_caption(_OPENED.sub("", clean_caption(said)))
         words = len(rest.split())
         if not MIN_WORDS <= words <= MAX_WORDS:
-            return [f"{_shown(rest)} has {words} words; write {MIN_WORDS} to 40"]
+            return [Problem(f"{_shown(rest)} has {words} words", f"Write {MIN_WORDS} to 40 words.")]
         if re.search(r"[.!?]\s+\S", rest):
-            return [f"{_shown(rest)} is more than one sentence"]
+            return [Problem(f"{_shown(rest)} is more than one sentence", "Write one sentence.")]
         sentence = OPENING + rest
         self.caption = sentence if sentence[-1] in ".!?" else sentence + "."
         return []
@@ -94,19 +92,18 @@ class LabelsQuestion:
     prompt: Prompt
     labels: list[str] = field(default_factory=list)
 
-    def conversation(self) -> list[Message]:
-        return self.prompt.conversation(caption=self.caption, captions=merge_captions(self.captions))
+    def conversation(self, advice: Sequence[str]) -> list[Message]:
+        question = {"caption": self.caption, "captions": merge_captions(self.captions)}
+        return self.prompt.conversation(question, advice=advice)
 
-    def again(self, problems: list[str]) -> Message:
-        return self.prompt.retry(problems=problems)
-
-    def take(self, text: str) -> list[str]:
+    def take(self, text: str) -> list[Problem]:
         items = _field(text, "labels")
         if not isinstance(items, list):
-            return ['the answer had no list "labels"']
+            return [Problem('the answer had no list "labels"', 'Answer with JSON that has a list of texts, "labels".')]
         names = [normalize_label(item) for item in items[:100] if isinstance(item, str)]
         self.labels = list(dict.fromkeys(name for name in names if name))[:MAX_LABELS]
-        return [] if self.labels else ["none of the labels is 1 to 4 plain words"]
+        rule = "Write labels of 1 to 4 plain words."
+        return [] if self.labels else [Problem("none of the labels is 1 to 4 plain words", rule)]
 
 
 def _field(text: str, key: str) -> object:

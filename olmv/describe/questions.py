@@ -1,6 +1,6 @@
 """Ask a language model for one label after the other, until its attributes can be used."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,11 @@ from olmv.errors import UsageError
 from olmv.labels.label import MAX_LABEL_CHARS, Label, clean_text
 from olmv.labels.quality import Gate, parse_answer
 from olmv.llm import ask as llm
+from olmv.llm.ask import Problem
 from olmv.llm.prompts import Prompt
 from olmv.llm.types import ChatModel, Generation, Message
 
 __all__ = ["Answer", "Questions", "answer_tokens", "ask"]
-
-MAX_PROBLEMS = 12
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,19 @@ class Questions:
         attributes = {**schema["properties"]["attributes"], "minItems": self.count, "maxItems": self.count}
         return {**schema, "properties": {**schema["properties"], "attributes": attributes}}
 
-    def conversation(self, label: Label) -> list[Message]:
-        """Return the first question about a label."""
-        variables: dict[str, Any] = {"label": label.name, "aliases": list(label.aliases), "count": self.count}
+    def conversation(self, label: Label, *, accepted: Sequence[str] = (), advice: Sequence[str] = ()) -> list[Message]:
+        """Return the question about a label.
+
+        Args:
+            label: the label.
+            accepted: attributes that it has already.
+            advice: what to do better than in the last answer.
+        """
+        question = {"label": label.name, "aliases": list(label.aliases), "accepted": list(accepted)}
+        shared: dict[str, Any] = {"count": self.count}
         if self.domain is not None:
-            variables["domain"] = self.domain
-        return self.prompt.conversation(**variables)
+            shared["domain"] = self.domain
+        return self.prompt.conversation(question, shared=shared, advice=advice)
 
 
 def answer_tokens(count: int) -> int:
@@ -107,27 +113,20 @@ class _LabelQuestion:
         self.label, self._questions, self._gate = label, questions, gate
         self.accepted: list[str] = []
 
-    def conversation(self) -> list[Message]:
-        return self._questions.conversation(self.label)
+    def conversation(self, advice: Sequence[str]) -> list[Message]:
+        return self._questions.conversation(self.label, accepted=self.accepted, advice=advice)
 
-    def again(self, problems: list[str]) -> Message:
-        return self._questions.prompt.retry(
-            label=self.label.name,
-            count=self._questions.count,
-            problems=problems[:MAX_PROBLEMS],
-            accepted=self.accepted,
-        )
-
-    def take(self, text: str) -> list[str]:
+    def take(self, text: str) -> list[Problem]:
         texts = parse_answer(text)
         if isinstance(texts, str):
-            return [texts]
+            return [Problem(texts, 'Answer with JSON that has a list of texts, "attributes".')]
         count = self._questions.count
         good, problems = self._gate.accept(self.label, texts, self.accepted)
         self.accepted.extend(good[: count - len(self.accepted)])
         if len(self.accepted) >= count:
             return []
-        return problems or [f"{len(self.accepted)} attributes are good, {count} are needed"]
+        few = f"{len(self.accepted)} attributes are good, {count} are needed"
+        return [Problem(problem) for problem in problems] or [Problem(few, f"Write {count} attributes.")]
 
 
 def ask(

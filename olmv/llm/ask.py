@@ -1,32 +1,47 @@
 """Put many questions to a language model, each again until its answer can be used."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from olmv.errors import LLMUnavailableError
 from olmv.llm.types import ChatModel, Completion, Generation, JsonSchema, Message
 
-__all__ = ["Exchange", "Question", "ask"]
+__all__ = ["Exchange", "Problem", "Question", "ask"]
 
 ERRORS_IN_A_ROW = 20
 """So many conversations that fail one after the other mean that the model is gone, not that questions are odd."""
-MAX_QUOTED = 4000
+MAX_ADVICE = 6
 _LOST = "the model failed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an answer.
+
+    Args:
+        message: for people; may quote the answer.
+        advice: for the model: a rule in our own words. Nothing that it wrote goes back to it, for a small model copies
+            what it reads, its own mistake and the complaint about it alike. "" where no advice would help.
+    """
+
+    message: str
+    advice: str = ""
 
 
 class Question(Protocol):
     """One thing to find out; it keeps what was good in the answers so far."""
 
-    def conversation(self) -> list[Message]:
-        """Return the question as it is put first."""
+    def conversation(self, advice: Sequence[str]) -> list[Message]:
+        """Return the question.
 
-    def again(self, problems: list[str]) -> Message:
-        """Return what is said after an answer that cannot be used as it is."""
+        Args:
+            advice: what to do better than in the last answer; empty if there was none, or none that was read.
+        """
 
-    def take(self, text: str) -> list[str]:
-        """Read an answer: nothing if no more is needed, else what is wrong with it, for the model to read."""
+    def take(self, text: str) -> list[Problem]:
+        """Read an answer: nothing if no more is needed, else what is wrong with it."""
 
 
 Q = TypeVar("Q", bound=Question)
@@ -46,7 +61,7 @@ class Exchange(Generic[Q]):
     """
 
     question: Q
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     completion: Completion | None = None
     times: int = 0
     prompt_tokens: int = 0
@@ -55,7 +70,7 @@ class Exchange(Generic[Q]):
     def why(self, generation: Generation) -> str:
         """Return the last problem in one line, with what the user can do where that is known."""
         assert self.completion is not None
-        problem = self.problems[0] if self.problems else _LOST
+        problem = self.problems[0].message if self.problems else _LOST
         if self.completion.finish_reason == "length":
             return f"the answer was cut off at {generation.max_tokens} tokens; allow longer answers"
         if self.completion.finish_reason in ("error", "refusal"):
@@ -76,8 +91,9 @@ def ask(
 ) -> Generator[Exchange[Q]]:
     """Ask every question, in whatever order the answers come; each comes back exactly once.
 
-    An answer that cannot be used is asked for again, with the reasons and up to `retries` times. Questions are
-    read as they are needed, so memory does not grow with their number.
+    What cannot be answered at once is asked again up to `retries` times: the same question from the start, with advice.
+    The first answer is not shown again: a small model would repeat it, and what all questions begin with is read only
+    once by a server that keeps it. Questions are read as they are needed, so memory does not grow with their number.
 
     Raises:
         LLMUnavailableError: the model is gone; questions not yet answered are lost to this call only.
@@ -126,16 +142,13 @@ class _Stream(Generic[Q]):
 
 
 def _conversation(exchange: Exchange[Q]) -> list[Message]:
-    turns = exchange.question.conversation()
-    last = exchange.completion
-    if last is None or last.finish_reason == "error":
+    advice = dict.fromkeys(problem.advice for problem in exchange.problems if problem.advice)
+    turns = exchange.question.conversation(list(advice)[:MAX_ADVICE])
+    if exchange.times == 0:
         return turns
-    # the model's own text goes back as its turn, never into ours
-    return [
-        *turns,
-        Message("assistant", last.text[:MAX_QUOTED] or "(empty)"),
-        exchange.question.again(exchange.problems),
-    ]
+    # the same words would be drawn with the same luck, see `olmv.llm.types.seed_of`
+    last = turns[-1]
+    return [*turns[:-1], Message(last.role, f"{last.content}\n\nTry {exchange.times + 1}.")]
 
 
 def _take(exchange: Exchange[Q], completion: Completion) -> None:
@@ -144,10 +157,10 @@ def _take(exchange: Exchange[Q], completion: Completion) -> None:
     exchange.completion_tokens += completion.completion_tokens
     exchange.completion = completion
     if completion.finish_reason == "error":
-        exchange.problems = [completion.error or _LOST]
+        exchange.problems = [Problem(completion.error or _LOST)]
     elif completion.finish_reason == "refusal":
-        exchange.problems = [f"the answer was a refusal ({completion.error or 'no reason given'})"]
+        exchange.problems = [Problem(f"the answer was a refusal ({completion.error or 'no reason given'})")]
     else:
         exchange.problems = exchange.question.take(completion.text)
         if exchange.problems and completion.finish_reason == "length":
-            exchange.problems = ["the answer was cut off, write less"]
+            exchange.problems = [Problem("the answer was cut off", "Write less.")]

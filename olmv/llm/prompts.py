@@ -6,7 +6,7 @@
     about: one line for people
     system: what the model is (jinja2)
     user: one question (jinja2)
-    retry: what is said after an answer that cannot be used (jinja2)
+    retry: what is added to the question after an answer that cannot be used (jinja2)
     schema: the JSON schema of the answer
     examples:
       - input: {label: "..."}
@@ -95,26 +95,36 @@ class Prompt:
             names |= meta.find_undeclared_variables(_ENVIRONMENT.parse(text))
         return frozenset(names)
 
-    def conversation(self, **variables: Any) -> list[Message]:
+    def conversation(
+        self, question: Mapping[str, Any], *, shared: Mapping[str, Any] | None = None, advice: Sequence[str] = ()
+    ) -> list[Message]:
         """Return the system turn, the examples as earlier turns, and the question.
 
+        What all questions of a run share stands first, so that a server that keeps the beginning of a prompt reads it
+        once.
+
+        Args:
+            question: the variables of this question. An example has its own, or none.
+            shared: the variables of all questions.
+            advice: what to do better than before; given to the text `retry`, which ends the question, as `problems`.
+
         Raises:
             UsageError: the prompt mentions a variable that is not given.
         """
+        shared = shared or {}
+        variables = {**shared, **question}
+        blank = {
+            name: type(value)() if isinstance(value, str | list | tuple) else value for name, value in question.items()
+        }
         turns = [Message("system", self._fill(self.document.system, variables))]
         for example in self.document.examples:
-            filled = {**variables, **example.input}
+            filled = {**blank, **shared, **example.input}
             turns.append(Message("user", self._fill(self.document.user, filled)))
             turns.append(Message("assistant", json.dumps(example.answer, ensure_ascii=False)))
-        return [*turns, Message("user", self._fill(self.document.user, variables))]
-
-    def retry(self, **variables: Any) -> Message:
-        """Return what is said after an answer that cannot be used.
-
-        Raises:
-            UsageError: the prompt mentions a variable that is not given.
-        """
-        return Message("user", self._fill(self.document.retry, variables))
+        text = self._fill(self.document.user, variables)
+        if advice:
+            text = f"{text}\n\n{self._fill(self.document.retry, {**variables, 'problems': list(advice)})}"
+        return [*turns, Message("user", text)]
 
     def _fill(self, text: str, variables: Mapping[str, Any]) -> str:
         try:
