@@ -77,10 +77,10 @@ def test_a_prompt_file_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"slow.yaml cannot be filled in: its loops take more than 20,000 steps; write"
     ):
-        load_prompt(slow).conversation(label="dog")
+        load_prompt(slow).conversation({"label": "dog"})
     zero = load_prompt(write_prompt(tmp_path / "zero.yaml", "{{ 1 / 0 }}"))
     with pytest.raises(UsageError, match=r"zero.yaml cannot be filled in: division by zero"):
-        zero.conversation(label="dog")
+        zero.conversation({"label": "dog"})
     with pytest.raises(UsageError, match="is not a valid jinja2 text: line 1 has a Macro statement"):
         load_prompt(write_prompt(tmp_path / "macro.yaml", "{% macro m() %}{% endmacro %}"))
 

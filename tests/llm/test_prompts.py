@@ -43,9 +43,11 @@ def test_shipped_prompts_keep_their_own_rules(name: str) -> None:
     assert turns[0].role == "system"
     assert turns[-1].content == '<label>"dog"</label>\nWrite 8 attributes.'
     assert questions.schema["properties"]["attributes"]["maxItems"] == 8
-    again = prompt.retry(label="dog", count=3, problems=["too short"], accepted=[]).content
-    assert '- "too short"' in again
-    assert "3 attributes that follow every rule" in again
+    again = questions.conversation(Label("dog"), accepted=["a wet dog"], advice=["Write short phrases."])
+    assert again[:-1] == turns[:-1]
+    assert again[-1].content.startswith(turns[-1].content)
+    assert '- "Write short phrases."' in again[-1].content
+    assert 'Write others than these: "a wet dog"' in again[-1].content
     for example in prompt.document.examples:
         found = parse_answer(json.dumps(example.answer))
         label = Label(str(example.input["label"]))
@@ -65,7 +67,7 @@ def test_actions_and_objects_are_asked_for_different_things() -> None:
 def test_own_prompt_by_path(tmp_path: Path) -> None:
     prompt = load_prompt(write(tmp_path))
     assert prompt.title == "mine/2"
-    assert [turn.content for turn in prompt.conversation(label="a")] == ["Be brief.", '"a"']
+    assert [turn.content for turn in prompt.conversation({"label": "a"})] == ["Be brief.", '"a"']
 
 
 def test_the_hash_is_of_what_is_said(tmp_path: Path) -> None:
@@ -107,19 +109,19 @@ def test_missing_prompts(tmp_path: Path) -> None:
 
 def test_a_variable_that_is_not_given(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be filled in: 'mood' is undefined"):
-        load_prompt(write(tmp_path, user="{{ mood }}")).conversation(label="a")
+        load_prompt(write(tmp_path, user="{{ mood }}")).conversation({"label": "a"})
 
 
 @pytest.mark.parametrize("code", ["{{ ''.__class__.__mro__ }}", "{{ label.__init__.__globals__ }}"])
 def test_prompts_run_in_a_sandbox(tmp_path: Path, code: str) -> None:
     with pytest.raises(UsageError, match="cannot be filled in"):
-        load_prompt(write(tmp_path, user=code)).conversation(label="a")
+        load_prompt(write(tmp_path, user=code)).conversation({"label": "a"})
 
 
 @given(st.text(max_size=60))
 def test_no_label_leaves_its_fence(label: str) -> None:
     prompt: Prompt = load_prompt("general")
-    text = prompt.conversation(label=label, aliases=[], count=1)[-1].content
+    text = prompt.conversation({"label": label, "aliases": []}, shared={"count": 1})[-1].content
     assert text.count("<") == text.count(">") == 2
     inner = text.removeprefix("<label>").partition("</label>")[0]
     assert json.loads(inner) == label
