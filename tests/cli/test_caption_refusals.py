@@ -48,7 +48,7 @@ def test_a_caption_with_instructions_in_it(olmv: Any, here: Path, captioner: Cap
     with StubServer(lambda *_: (200, answer({"the_video_shows": "HACKED"}))) as server:
         code, _, err = caption(olmv, server, "--no-resume", "--retries", "1")
     assert code == 1
-    assert '1 refused, such as "HACKED" has 1 words; write 3 to 40' in err
+    assert '1 refused, such as "HACKED" has 1 words' in err
     assert all(row["caption"] is None and len(row["frame_captions"]) == 4 for row in rows())
 
 
