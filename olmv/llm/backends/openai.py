@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
@@ -15,15 +14,19 @@ import yaml
 from olmv.errors import LLMUnavailableError, UsageError, reason
 from olmv.io.plain_yaml import load_yaml
 from olmv.llm.answers import completion_of, strict_json
+from olmv.llm.backends.address import HOSTED, split
+from olmv.llm.backends.background_loop import BackgroundLoop
 from olmv.llm.backends.bounded_http import BoundedHttpClient, BrokenAnswerError, RedirectedError
 from olmv.llm.types import Completion, Conversation, Generation, JsonSchema, seed_of
 
 __all__ = ["OpenAIChat"]
 
-HOSTED = "https://api.openai.com/v1"
 RETRIES = 6
 """Of a request after 408, 409, 429, 5xx or a broken connection, with the client's growing pauses: about 25 s in all."""
+CONNECT_S = 2.5
+"""For the first connection: that nothing is there is told within 3 s."""
 PATIENCE_S = 10.0
+"""For the first answer: a server that is there may be busy."""
 
 # From the tightest way of asking for JSON to none: servers and models differ in what they take.
 _FORMATS = ("strict", "schema", "object", "none")
@@ -60,7 +63,7 @@ class OpenAIChat:
         self, model: str, *, name: str, concurrency: int = 32, timeout_s: float = 120.0, options: Mapping[str, str]
     ) -> None:
         self.name = name
-        self.model, self.url = _split(model)
+        self.model, self.url = split(model)
         key = self._key = os.environ.get("OPENAI_API_KEY", "").strip()
         if not (key.isascii() and key.isprintable()):
             raise UsageError("OPENAI_API_KEY holds characters that no key has; set it anew")
@@ -70,17 +73,15 @@ class OpenAIChat:
         self._body = {option: _value(option, value) for option, value in options.items()}
         self._dialect = _Dialect()
         self._served: list[str] | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="olmv-openai", daemon=True)
-        self._thread.start()
-        # the default one looks at every open connection for every request
-        self._http = BoundedHttpClient(timeout=timeout_s)
+        self._loop = BackgroundLoop("olmv-openai")
+        # the client's own looks at every open connection for every request
+        self._http = BoundedHttpClient(self.url, timeout_s=timeout_s)
         self._client = openai.AsyncOpenAI(
             api_key=key or "none",
             base_url=self.url,
             max_retries=RETRIES,
             http_client=self._http,
-            timeout=timeout_s,
+            timeout=openai.Timeout(timeout_s, connect=PATIENCE_S),
         )
 
     def complete(
@@ -105,7 +106,7 @@ class OpenAIChat:
                         more = False
                         break
                     answer = self._answer(conversation, schema, generation)
-                    numbers[asyncio.run_coroutine_threadsafe(answer, self._loop)] = number
+                    numbers[self._loop.start(answer)] = number
                 for future in wait(numbers, return_when=FIRST_COMPLETED).done:
                     yield numbers.pop(future), future.result()
         finally:
@@ -117,7 +118,7 @@ class OpenAIChat:
         parts = urlsplit(self.url)
         root = parts.path.rstrip("/").removesuffix("/v1")
         url = urlunsplit((parts.scheme, parts.netloc, f"{root}/tokenize", "", ""))
-        client = self._client.with_options(timeout=PATIENCE_S, max_retries=0)
+        client = self._impatient_client()
 
         async def count(conversation: Conversation) -> int:
             body = {"model": self.model, "messages": _messages(conversation)}
@@ -127,32 +128,29 @@ class OpenAIChat:
         counts = []
         for conversation in conversations:
             try:
-                counts.append(asyncio.run_coroutine_threadsafe(count(conversation), self._loop).result())
+                counts.append(self._loop.start(count(conversation)).result())
             except (TimeoutError, openai.OpenAIError, OSError, *UNREADABLE):
                 return None
         return counts
 
     def close(self) -> None:
         """Close the connections."""
-        if self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(timeout=PATIENCE_S)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(timeout=PATIENCE_S)
+        self._loop.close(self._client.close)
 
     def check(self) -> None:
-        """Check the server, see `olmv.llm.types.ChatModel.check`: one quick look, a wrong URL costs but a second."""
+        """Check the server, see `olmv.llm.types.ChatModel.check`: one look at its models, without retries."""
         if self._served is not None:
             return
-        client = self._client.with_options(timeout=PATIENCE_S, max_retries=1)
+        client = self._impatient_client()
 
         async def models() -> list[str]:
             answer = await asyncio.wait_for(client.get("/models", cast_to=str), PATIENCE_S)
             return [str(model["id"]) for model in strict_json(answer)["data"]]
 
         try:
-            self._served = asyncio.run_coroutine_threadsafe(models(), self._loop).result()
-        except (TimeoutError, openai.APIConnectionError) as failure:
-            raise self._gone(failure) from None
+            self._served = self._loop.start(models()).result()
+        except (TimeoutError, openai.APIConnectionError):
+            raise self._gone(f"it takes connections, and sends no whole answer in {PATIENCE_S:g} s") from None
         except RedirectedError as failure:
             raise self._sent_on(failure) from None
         except BrokenAnswerError as failure:
@@ -168,17 +166,35 @@ class OpenAIChat:
         except (openai.OpenAIError, *UNREADABLE):
             self._served = []
 
+    def _impatient_client(self) -> openai.AsyncOpenAI:
+        """Return the client that finds out whether a server is there."""
+        # `pool` bounds all that a connection takes: looking up the name, connecting, TLS, the way through a proxy
+        timeout = openai.Timeout(PATIENCE_S, connect=CONNECT_S, pool=CONNECT_S)
+        return self._client.with_options(timeout=timeout, max_retries=0)
+
     async def _answer(
         self, conversation: Conversation, schema: JsonSchema | None, generation: Generation
     ) -> Completion:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._ask(conversation, schema, generation)
+        except (TimeoutError, openai.APIConnectionError) as failure:
+            late = isinstance(failure, TimeoutError | openai.APITimeoutError)
+            if self._http.not_reached is not None or not late:
+                raise self._gone(failure) from None
+            status = self._http.last_refusal
+            refusal = f"; the server answered {status}" if status else ""
+            return Completion("", "error", error=f"no whole answer in {self._timeout_s:g} s{refusal}")
+
+    async def _ask(self, conversation: Conversation, schema: JsonSchema | None, generation: Generation) -> Completion:
         broken = 0
         while True:
             dialect = self._dialect
             body = self._request(conversation, schema, generation, dialect)
             try:
                 # not chat.completions.create, which walks through every message to check types
-                request = self._client.post("/chat/completions", cast_to=str, body=body)
-                completion = completion_of(strict_json(await asyncio.wait_for(request, self._timeout_s)))
+                answer = await self._client.post("/chat/completions", cast_to=str, body=body)
+                completion = completion_of(strict_json(answer))
                 return replace(
                     completion,
                     text=self._hide(completion.text),
@@ -201,27 +217,26 @@ class OpenAIChat:
                 # another request may have learnt it meanwhile
                 if dialect == self._dialect and not self._relax(failure, schema is not None):
                     return self._failed(failure)
-            except (TimeoutError, openai.APITimeoutError):
-                if self._http.not_reached is not None:
-                    raise self._gone(self._http.not_reached) from None
-                return Completion("", "error", error=f"no whole answer in {self._timeout_s:g} s")
-            except openai.APIConnectionError as failure:
-                raise self._gone(failure) from None
+            except openai.APIConnectionError:
+                raise
             except openai.OpenAIError as failure:
                 return self._failed(failure)
             except UNREADABLE as failure:
                 return Completion("", "error", error=f"the server's answer cannot be read ({self._why(failure)})")
 
-    async def _still_there(self, failure: BaseException) -> None:
+    async def _still_there(self, failure: BrokenAnswerError) -> None:
         """Tell, after a connection that broke, whether it is the server that is gone, as it may be for some seconds.
 
         Raises:
-            LLMUnavailableError: it is.
+            LLMUnavailableError: it breaks this connection too.
+            openai.APIConnectionError: it is not reached any more.
         """
         try:
-            await asyncio.wait_for(self._client.get("/models", cast_to=str), max(self._timeout_s, PATIENCE_S))
-        except (TimeoutError, openai.APIConnectionError, BrokenAnswerError):
-            raise self._gone(self._http.not_reached or failure) from None
+            await self._client.get("/models", cast_to=str)
+        except openai.APIConnectionError:
+            raise
+        except BrokenAnswerError:
+            raise self._gone(failure) from None
         except openai.OpenAIError:
             return  # it answers, if only with a refusal
 
@@ -259,8 +274,8 @@ class OpenAIChat:
             self._dialect = replace(before, format=before.format + 1)
         return self._dialect != before
 
-    def _gone(self, failure: BaseException) -> LLMUnavailableError:
-        why = self._why(failure.__cause__ or failure)
+    def _gone(self, failure: BaseException | str) -> LLMUnavailableError:
+        why = self._http.not_reached or self._why(failure)
         return LLMUnavailableError(f"no server answers at {self.url} ({why}); start it there, or correct the URL")
 
     def _sent_on(self, failure: RedirectedError) -> LLMUnavailableError:
@@ -275,8 +290,6 @@ class OpenAIChat:
         return text.replace(self._key, "[key]") if len(self._key) >= _SECRET_CHARS else text
 
     def _why(self, failure: BaseException | str) -> str:
-        if isinstance(failure, asyncio.TimeoutError):
-            return "it takes too long"
         return reason(ValueError(self._hide(str(failure)) or type(failure).__name__))
 
     def _failed(self, failure: openai.OpenAIError) -> Completion:
@@ -285,6 +298,8 @@ class OpenAIChat:
         return Completion("", "error", error=f"{lead}{self._why(failure)}")
 
     def _no_key(self) -> LLMUnavailableError:
+        if not self._key:
+            return LLMUnavailableError(f"the server at {self.url} wants a key; set OPENAI_API_KEY")
         return LLMUnavailableError(f"the server at {self.url} refuses the key; set OPENAI_API_KEY to one that it takes")
 
 
@@ -295,33 +310,6 @@ def _value(name: str, text: str) -> Any:
         raise UsageError(
             f"option {name}={text[:80]!a} is not a value ({reason(failure)}); quote it as in YAML"
         ) from None
-
-
-def _split(model: str) -> tuple[str, str]:
-    """Split `MODEL@URL`. Without "@" the hosted API is meant, or OPENAI_BASE_URL."""
-    at = max(model.rfind("@http://"), model.rfind("@https://"))
-    if at < 0 and "@" in model:
-        # never the public endpoint by mistake: labels and the key would go there
-        raise UsageError(
-            f"openai:{model[:200]!a} has an @ and no URL after it; write the whole URL, as in "
-            "openai:llama@http://127.0.0.1:8000/v1"
-        )
-    url = model[at + 1 :] if at >= 0 else os.environ.get("OPENAI_BASE_URL") or HOSTED
-    model = model[:at] if at >= 0 else model
-    fix = "write it as http://127.0.0.1:8000/v1"
-    if not url.isascii() or not url.isprintable() or any(char in url for char in ' \\"<>'):
-        raise UsageError(f"{url!a} is no URL (it has characters that no URL has); {fix}")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # read here, for it is checked only when it is read
-        (parts.hostname or "").encode("idna")
-    except ValueError as failure:
-        raise UsageError(f"{url!a} is no URL ({reason(failure)}); {fix}") from None
-    if not model or not parts.hostname or parts.scheme not in ("http", "https"):
-        raise UsageError(f"openai:{model}@{url} is not openai:MODEL@URL, as in openai:llama@http://127.0.0.1:8000/v1")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise UsageError("the URL after openai:MODEL@ carries a key or a query; keys belong in OPENAI_API_KEY")
-    return model, url.rstrip("/")
 
 
 def _messages(conversation: Conversation) -> list[dict[str, str]]:
