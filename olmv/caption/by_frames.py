@@ -1,19 +1,25 @@
 """Caption videos by their frames: each frame by a captioner, then the video by a language model out of these."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from olmv.caption.captioner import FrameCaptioner
-from olmv.caption.frame_captions import caption_frames
+from olmv.caption.frame_captions import CaptionedVideo
+from olmv.caption.from_labels import LabelWords, caption_of_labels
 from olmv.caption.output import CaptionOutput
-from olmv.caption.rows import frame_captions_of, pack, unpack, with_caption, with_frame_captions_alone
+from olmv.caption.rows import (
+    frame_captions_of,
+    pack,
+    unpack,
+    with_caption,
+    with_frame_captions_alone,
+    with_template_caption,
+)
 from olmv.caption.summarize import CaptionQuestion
 from olmv.errors import LLMUnavailableError
 from olmv.llm.ask import ask
 from olmv.llm.prompts import Prompt
 from olmv.llm.types import ChatModel, Generation
-from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
@@ -27,19 +33,20 @@ class FrameStages:
 
     Args:
         output: takes the rows, those between the stages too, so that a run may be killed at either.
-        captioner: says what a frame shows.
+        source: captions the frames of files, in order.
         prompt: how the language model is asked.
         classifier: compares captions and videos; None compares none.
-        decode: how files are read.
-        batch_size: frames captioned at once.
+        words: the place of labels in a sentence, where `source` tells labels: the template makes a caption of them if
+            no sentence of the language model can be used.
+        gated: whether captions of frames must support what a sentence says, see `olmv.caption.gate`.
     """
 
     output: CaptionOutput
-    captioner: FrameCaptioner
+    source: Callable[[Iterable[str]], Iterator[CaptionedVideo]]
     prompt: Prompt
-    classifier: "Classifier | None"
-    decode: DecodeOptions
-    batch_size: int
+    classifier: "Classifier | None" = None
+    words: LabelWords | None = None
+    gated: bool = True
 
     def write_frame_captions(self) -> None:
         """Write every row with its frame captions alone: no language model makes a sentence of them."""
@@ -56,7 +63,7 @@ class FrameStages:
                 output.count(exchange)
                 row, caption = exchange.question.row, exchange.question.caption
                 if caption is None:
-                    output.fail(row, "CaptionError", exchange.why(generation))
+                    self._write_template(row, exchange.why(generation))
                 else:
                     output.write(with_caption(row, caption, self._similarity(row, caption)))
         except LLMUnavailableError as failure:
@@ -75,17 +82,11 @@ class FrameStages:
             if row is None or not row.get("frame_captions"):
                 rest.append(video)
             elif row["status"] != "ok":
-                yield CaptionQuestion(row, frame_captions_of(row), self.prompt)
+                yield CaptionQuestion(row, frame_captions_of(row), self.prompt, self.gated)
         if not rest:
             return
-        for video_captions in caption_frames(
-            rest,
-            self.captioner,
-            batch_size=self.batch_size,
-            decode=self.decode,
-            embed=self.classifier.embed_video if self.classifier is not None else None,
-        ):
-            decoded, captions = video_captions.video, video_captions.captions
+        for captioned in self.source(rest):
+            decoded, captions = captioned.video, captioned.captions
             row = output.new_row(
                 decoded.path,
                 decoded.info.duration_s if decoded.info else None,
@@ -93,17 +94,28 @@ class FrameStages:
             )
             output.summary.frames_captioned += 1
             output.listener.advanced(output.summary.frames_captioned, len(rest), stage="frame captions")
-            if decoded.error is not None:
-                output.fail(row, type(decoded.error).__name__, str(decoded.error))
-                continue
-            if not captions:
-                output.fail(row, "CaptionError", f"{output.captioner} said nothing of any frame")
+            error = decoded.error or captioned.error
+            if error is not None:
+                output.fail(row, type(error).__name__, str(error))
                 continue
             row["frame_captions"] = [{"time_s": item.time_s, "text": item.text} for item in captions]
-            if video_captions.embedding is not None:
-                row["embedding"] = pack(video_captions.embedding)
+            if captioned.embedding is not None:
+                row["embedding"] = pack(captioned.embedding)
+            if captioned.labels is not None:
+                row["labels"] = captioned.labels
+            if not captions:
+                self._write_template(row, f"{output.captioner} said nothing of any frame")
+                continue
             output.journal.append(row)
-            yield CaptionQuestion(row, captions, self.prompt)
+            yield CaptionQuestion(row, captions, self.prompt, self.gated)
+
+    def _write_template(self, row: dict[str, Any], refusal: str) -> None:
+        """Write the row of a video without a sentence: with the template's caption of its labels, else as an error."""
+        caption = "" if self.words is None else caption_of_labels(row.get("labels", ()), self.words)[0]
+        if caption:
+            self.output.write(with_template_caption(row, caption, self._similarity(row, caption), refusal))
+        else:
+            self.output.fail(row, "CaptionError", refusal)
 
     def _similarity(self, row: dict[str, Any], caption: str) -> float | None:
         if self.classifier is None or "embedding" not in row:

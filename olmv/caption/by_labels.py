@@ -5,7 +5,6 @@ from olmv.caption.output import CaptionOutput
 from olmv.caption.rows import with_caption
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.default import drawings_note
 from olmv.video.options import DecodeOptions
 
 __all__ = ["caption_by_labels"]
@@ -30,8 +29,6 @@ def caption_by_labels(
         decode: how files are read.
         batch_size: as for `Classifier.predict`.
     """
-    if (warning := drawings_note(classifier.model.name)) is not None:
-        output.listener.note(warning)
     for prediction in classifier.predict(
         output.todo,
         vocabulary,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from olmv.caption.captioner import FrameCaption, FrameCaptioner, captions_with_times
+from olmv.errors import OlmvError
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, VideoFrames
 
@@ -22,11 +23,15 @@ class CaptionedVideo:
         video: the decoded file; its pixels are gone.
         captions: in order of time; frames of which the captioner said nothing are left out.
         embedding: [D] of the video, where one was asked for.
+        labels: that a classifier finds in the whole video, the most probable first; None without a classifier.
+        error: why a video that was decoded has no captions.
     """
 
     video: VideoFrames
     captions: list[FrameCaption]
     embedding: Tensor | None = None
+    labels: list[str] | None = None
+    error: OlmvError | None = None
 
 
 def caption_frames(

@@ -26,7 +26,9 @@ __all__ = [
     "MAX_OBJECTS",
     "SETTING_THRESHOLD",
     "LabelWords",
+    "as_words",
     "caption_of",
+    "caption_of_labels",
     "moji_vocabulary",
     "moji_words",
     "sentence",
@@ -126,14 +128,29 @@ def caption_of(
     Returns:
         `("", [])` if nothing is positive, or if the video could not be read.
     """
-    left = prediction.positives
+    return caption_of_labels(prediction.positives, words, max_objects=max_objects)
+
+
+def caption_of_labels(
+    labels: Sequence[str], words: LabelWords, *, max_objects: int = MAX_OBJECTS
+) -> tuple[str, list[str]]:
+    """Return what `labels`, the most probable first, say in one sentence, and those that it names; as `caption_of`."""
+    left = list(labels)
     chosen: list[list[str]] = []
     for kind in (words.objects, words.motions, words.settings):
         known = set(kind)
         chosen.append([name for name in left if name in known][:max_objects])
         left = [name for name in left if name not in known]  # a label of two kinds is told once
     mentions = {name for names in chosen for name in names}
-    return sentence(*chosen), [name for name in prediction.positives if name in mentions]
+    return sentence(*chosen), [name for name in labels if name in mentions]
+
+
+def as_words(labels: Sequence[str], words: LabelWords) -> str:
+    """List labels as they stand in a sentence, in the order given: "a laptop, playing guitar, in the rain"."""
+    motions, settings = set(words.motions), set(words.settings) - set(words.objects)
+    return ", ".join(
+        name if name in motions else _placed(name) if name in settings else with_article(name) for name in labels
+    )
 
 
 def with_article(name: str) -> str:
@@ -172,7 +189,10 @@ def _is_plural(word: str) -> bool:
 
 def _begins_with_verb(name: str) -> bool:
     """Tell whether the first word is the "-ing" form of a verb: "playing guitar", but not "ring" or "ceiling fan"."""
-    first = name.split()[0].casefold()
+    plain = " ".join(name.casefold().split())
+    first = plain.split()[0]
+    if plain in _ING_THINGS:
+        return False
     stem = first.removesuffix("ing")
     return stem != first and any(vowel in stem for vowel in "aeiouy") and first not in _ING_NOUNS
 
@@ -225,3 +245,11 @@ _ING_NOUNS = _words("""
     duckling seedling dumpling sibling darling sterling during nothing something anything everything sapling gosling
     fledgling inkling icing awning stocking viking
 """)
+# an "-ing" word that only says what a thing is for
+_ING_THINGS = frozenset((
+    "baking sheet", "boxing glove", "chopping board", "cutting board", "dining room", "dining table", "drinking glass",
+    "drinking straw", "filing cabinet", "fishing rod", "frying pan", "ironing board", "knitting needle", "living room",
+    "mixing bowl", "parking lot", "parking meter", "punching bag", "rocking chair", "rolling pin", "running shoe",
+    "sewing machine", "shopping bag", "shopping basket", "shopping cart", "sleeping bag", "steering wheel",
+    "swimming pool", "swimming trunks", "walking stick", "washing machine", "watering can",
+))  # fmt: skip

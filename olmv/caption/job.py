@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,13 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.open import open_chat
 from olmv.llm.prompts import Prompt, load_prompt
 from olmv.llm.types import ChatModel, Generation
+from olmv.models.default import drawings_note
 from olmv.placement import PlacementOptions
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
+    from olmv.caption.by_frames import FrameStages
+    from olmv.caption.from_labels import LabelWords
     from olmv.classifier import Classifier
 
 __all__ = ["CaptionJob", "CaptionListener", "CaptionSummary", "run"]
@@ -39,8 +43,10 @@ class CaptionJob:
         inputs: videos, photos, folders, globs and manifests.
         output: the rows, .jsonl or .csv.
         captioner: `blip2:MODEL`, `hf:MODEL` or `labels:MODEL`.
-        llm: makes one caption of the frames', as in `olmv.llm.open`; None leaves these as they are.
+        llm: makes one caption of the frames', as in `olmv.llm.open`; None leaves these as they are, or tells labels by
+            a template.
         prompt: how it is asked: a prompt's name or file.
+        gate: refuse sentences, and leave out labels, of which the frame captions say something else; made for English.
         labels: what `labels:` may say; None for the words of olmv-mini.
         model: compares captions with videos; None compares none.
         min_similarity: captions below are marked, and stay out of the manifest.
@@ -61,6 +67,7 @@ class CaptionJob:
     captioner: str
     llm: str | None = None
     prompt: str = "summary"
+    gate: bool = True
     labels: str | None = None
     model: str | None = None
     min_similarity: float | None = None
@@ -153,7 +160,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
     job = replace(job, decode=replace(job.decode, frames=_frames(job)))
     with ExitStack() as stack:
         captioner = None if job.by_labels else _captioner(job, stack)
-        chat = None if job.by_labels or job.llm is None else _chat(job, job.llm, stack)
+        chat = None if job.llm is None else _chat(job, job.llm, stack)
         journal = stack.enter_context(
             RunJournal(
                 job.output,
@@ -163,15 +170,17 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
                 check=check_row,
             )
         )
-        llm = None if job.by_labels else job.llm
-        output = CaptionOutput(journal, videos, listener, captioner=job.captioner, llm=llm)
+        output = CaptionOutput(journal, videos, listener, captioner=job.captioner, llm=job.llm)
         classifier = _classifier(job) if output.todo else None
+        stages = _stages(job, output, captioner, classifier, vocabulary, prompt)
         journal.begin()
         listener.started(total=len(videos), done=output.summary.earlier)
+        if job.by_labels and classifier is not None and (warning := drawings_note(classifier.model.name)):
+            listener.note(warning)
         begun = time.monotonic()
         try:
-            if captioner is not None:
-                _caption_by_frames(job, output, captioner, chat, classifier, prompt)
+            if stages is not None:
+                _caption_by_frames(job, output, stages, chat)
             elif classifier is not None and vocabulary is not None:
                 _caption_by_labels(job, output, classifier, vocabulary)
         finally:
@@ -180,35 +189,61 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
     return output.summary
 
 
-def _caption_by_labels(
-    job: CaptionJob, output: CaptionOutput, classifier: "Classifier", vocabulary: Vocabulary
-) -> None:
-    from olmv.caption.by_labels import caption_by_labels
-    from olmv.caption.from_labels import moji_words, words_from
-
-    words = moji_words() if job.labels is None else words_from(vocabulary)
-    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=job.placement.batch_size)
-
-
-def _caption_by_frames(
+def _stages(
     job: CaptionJob,
     output: CaptionOutput,
-    captioner: captioners.FrameCaptioner,
-    chat: ChatModel | None,
+    captioner: captioners.FrameCaptioner | None,
     classifier: "Classifier | None",
+    vocabulary: Vocabulary | None,
     prompt: Prompt,
-) -> None:
-    from olmv.caption.by_frames import FrameStages
-    from olmv.caption.label_extraction import extract_labels
+) -> "FrameStages | None":
+    """Return what captions frames and has sentences made of them; None where labels of whole videos are told.
 
-    batch_size = job.placement.batch_size or _default_batch(job.placement)
-    stages = FrameStages(output, captioner, prompt, classifier, job.decode, batch_size)
+    Raises:
+        UsageError: the classifier tells no labels of frames.
+    """
+    from olmv.caption.by_frames import FrameStages
+
+    if captioner is not None:
+        from olmv.caption.frame_captions import caption_frames
+
+        batch_size = job.placement.batch_size or _default_batch(job.placement)
+        embed = None if classifier is None else classifier.embed_video
+        frames = partial(caption_frames, captioner=captioner, batch_size=batch_size, decode=job.decode, embed=embed)
+        return FrameStages(output, frames, prompt, classifier, gated=job.gate)
+    if job.llm is None or classifier is None or vocabulary is None:
+        return None
+    from olmv.caption.frame_labels import FrameLabels
+
+    words = _words(job, vocabulary)
+    labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size)
+    return FrameStages(output, labels, prompt, classifier, words, job.gate)
+
+
+def _caption_by_frames(job: CaptionJob, output: CaptionOutput, stages: "FrameStages", chat: ChatModel | None) -> None:
     if chat is None:
         stages.write_frame_captions()
         return
     stages.write_sentences(chat, generation=job.generation, retries=job.retries)
     if job.extract_labels is not None and output.summary.stopped is None:
-        extract_labels(output, chat, generation=job.generation, retries=job.retries)
+        from olmv.caption.label_extraction import extract_labels
+
+        extract_labels(output, chat, generation=job.generation, retries=job.retries, gated=job.gate)
+
+
+def _caption_by_labels(
+    job: CaptionJob, output: CaptionOutput, classifier: "Classifier", vocabulary: Vocabulary
+) -> None:
+    from olmv.caption.by_labels import caption_by_labels
+
+    words = _words(job, vocabulary)
+    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=job.placement.batch_size)
+
+
+def _words(job: CaptionJob, vocabulary: Vocabulary) -> "LabelWords":
+    from olmv.caption.from_labels import moji_words, words_from
+
+    return moji_words() if job.labels is None else words_from(vocabulary)
 
 
 def _captioner(job: CaptionJob, stack: ExitStack) -> captioners.FrameCaptioner:
@@ -255,14 +290,15 @@ def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) ->
     """Say what a row depends on."""
     return {
         "captioner": job.captioner,
-        "llm": None if job.by_labels else job.llm,
-        "prompt": None if job.by_labels else prompt.sha256,
+        "llm": job.llm,
+        "prompt": None if job.by_labels and job.llm is None else prompt.sha256,
         # the words, not the file's name: it may say something else tomorrow
         "labels": None if vocabulary is None else [[x.name, x.threshold] for x in vocabulary],
         "model": job.model,
         "frames": job.decode.frames,
         "sampling": job.decode.sampling,
         "decoder": job.decode.decoder,
+        **({} if job.llm is None else {"gate": job.gate}),
     }
 
 

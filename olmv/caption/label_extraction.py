@@ -13,12 +13,22 @@ from olmv.llm.types import ChatModel, Generation
 __all__ = ["extract_labels"]
 
 
-def extract_labels(output: CaptionOutput, chat: ChatModel, *, generation: Generation, retries: int) -> None:
-    """Add labels to every captioned row without them; a row for which none are named stays as it is."""
+def extract_labels(
+    output: CaptionOutput, chat: ChatModel, *, generation: Generation, retries: int, gated: bool = True
+) -> None:
+    """Add labels to every captioned row without them; a row for which none are named stays as it is.
+
+    Args:
+        output: has the rows, and takes them.
+        chat: names the labels.
+        generation: how its answers are drawn.
+        retries: how often it is asked again.
+        gated: whether a frame caption must name a label, see `olmv.caption.gate`.
+    """
     prompt = load_prompt("entities")
     try:
         for exchange in ask(
-            _questions(output, prompt), chat, schema=prompt.schema, generation=generation, retries=retries
+            _questions(output, prompt, gated), chat, schema=prompt.schema, generation=generation, retries=retries
         ):
             output.count(exchange)
             question = exchange.question
@@ -30,11 +40,11 @@ def extract_labels(output: CaptionOutput, chat: ChatModel, *, generation: Genera
         output.summary.stopped = str(failure)
 
 
-def _questions(output: CaptionOutput, prompt: Prompt) -> Iterator[LabelsQuestion]:
+def _questions(output: CaptionOutput, prompt: Prompt, gated: bool) -> Iterator[LabelsQuestion]:
     places = output.journal.offsets()
     for video in output.videos:
         if video not in places:
             continue
         row = output.journal.row_at(places[video])
         if row["status"] == "ok" and "labels" not in row:
-            yield LabelsQuestion(row, row["caption"], frame_captions_of(row), prompt)
+            yield LabelsQuestion(row, row["caption"], frame_captions_of(row), prompt, gated)

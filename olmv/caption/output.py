@@ -31,6 +31,7 @@ class CaptionSummary:
         earlier: of these, finished before.
         ok: captioned by this run.
         failed: without a caption; their rows say why.
+        refused: of these, by the template, as no sentence of the language model could be used.
         frames_captioned: videos whose frames were captioned by this run.
         answers: that a language model gave, those that were refused among them.
         prompt_tokens: over all answers.
@@ -46,6 +47,7 @@ class CaptionSummary:
     earlier: int
     ok: int = 0
     failed: int = 0
+    refused: int = 0
     frames_captioned: int = 0
     answers: int = 0
     prompt_tokens: int = 0
@@ -91,6 +93,7 @@ class CaptionOutput:
         self.journal.append(row)
         if row["error"] is None:
             self.summary.ok += 1
+            self.summary.refused += "refused" in row
         else:
             self.summary.failed += 1
             if len(self.summary.failures) < FAILURES_NAMED:

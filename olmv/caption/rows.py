@@ -1,7 +1,8 @@
 """Make and check the rows of captions.jsonl, stage by stage, and write the manifest made of them.
 
 status "captioned"   frame captions are there, the sentence is not yet; only while a run goes on
-status "ok"          with its caption, and with labels if they were asked for
+status "ok"          with its caption, and with labels if they were asked for; `refused` says why no language model
+                     made the caption where one was to
 status "error"       the video cannot be read (final), or the sentence failed (frame captions are kept, the next
                      run asks again)
 """
@@ -37,6 +38,7 @@ __all__ = [
     "unpack",
     "with_caption",
     "with_frame_captions_alone",
+    "with_template_caption",
     "write_csv",
     "write_manifest",
 ]
@@ -89,6 +91,13 @@ def with_caption(row: Mapping[str, Any], caption: str, similarity: float | None)
     """Return the row with its sentence."""
     rounded = None if similarity is None else round_significant(similarity)
     return {**row, "status": "ok", "error": None, "caption": caption, "similarity": rounded}
+
+
+def with_template_caption(
+    row: Mapping[str, Any], caption: str, similarity: float | None, refusal: str
+) -> dict[str, Any]:
+    """Return the row with a caption that no language model made, and why: its sentences were refused."""
+    return {**with_caption(row, caption, similarity), "llm": None, "refused": refusal}
 
 
 def with_frame_captions_alone(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from olmv.caption.captioner import FrameCaption, clean_caption
+from olmv.caption.gate import Gate, without_doubles
 from olmv.llm.answers import first_json
 from olmv.llm.ask import Problem
 from olmv.llm.prompts import Prompt
@@ -57,11 +58,20 @@ def normalize_label(text: str) -> str | None:
 
 @dataclass
 class CaptionQuestion:
-    """Asks for the sentence of one video (a `Question` of `olmv.llm.ask`)."""
+    """Asks for the sentence of one video (a `Question` of `olmv.llm.ask`).
+
+    Args:
+        row: of the video.
+        captions: of its frames.
+        prompt: how it is asked.
+        gated: whether the captions must support what the sentence says.
+        caption: the sentence; None until an answer can be used.
+    """
 
     row: dict[str, Any]
     captions: Sequence[FrameCaption]
     prompt: Prompt
+    gated: bool = True
     caption: str | None = None
 
     def conversation(self, advice: Sequence[str]) -> list[Message]:
@@ -71,12 +81,14 @@ class CaptionQuestion:
         said = _field(text, ANSWER)
         if not isinstance(said, str):
             return [Problem(f'the answer had no text "{ANSWER}"', f'Answer with JSON that has one text, "{ANSWER}".')]
-        rest = clean_caption(_OPENED.sub("", clean_caption(said)))
+        rest = clean_caption(_OPENED.sub("", clean_caption(said))).rstrip(" ,;:")
         words = len(rest.split())
         if not MIN_WORDS <= words <= MAX_WORDS:
             return [Problem(f"{_shown(rest)} has {words} words", f"Write {MIN_WORDS} to 40 words.")]
         if re.search(r"[.!?]\s+\S", rest):
             return [Problem(f"{_shown(rest)} is more than one sentence", "Write one sentence.")]
+        if self.gated and (problem := Gate.of(self.captions, self.prompt).problem(rest)) is not None:
+            return [problem]
         sentence = OPENING + rest
         self.caption = sentence if sentence[-1] in ".!?" else sentence + "."
         return []
@@ -84,12 +96,22 @@ class CaptionQuestion:
 
 @dataclass
 class LabelsQuestion:
-    """Asks for the labels that one video's captions name (a `Question` of `olmv.llm.ask`)."""
+    """Asks for the labels that one video's captions name (a `Question` of `olmv.llm.ask`).
+
+    Args:
+        row: of the video.
+        caption: its sentence.
+        captions: of its frames.
+        prompt: how it is asked.
+        gated: whether a frame caption must name a label; labels that none names are left out.
+        labels: none until an answer can be used.
+    """
 
     row: dict[str, Any]
     caption: str
     captions: Sequence[FrameCaption]
     prompt: Prompt
+    gated: bool = True
     labels: list[str] = field(default_factory=list)
 
     def conversation(self, advice: Sequence[str]) -> list[Message]:
@@ -101,9 +123,17 @@ class LabelsQuestion:
         if not isinstance(items, list):
             return [Problem('the answer had no list "labels"', 'Answer with JSON that has a list of texts, "labels".')]
         names = [normalize_label(item) for item in items[:100] if isinstance(item, str)]
-        self.labels = list(dict.fromkeys(name for name in names if name))[:MAX_LABELS]
-        rule = "Write labels of 1 to 4 plain words."
-        return [] if self.labels else [Problem("none of the labels is 1 to 4 plain words", rule)]
+        labels = list(dict.fromkeys(name for name in names if name))
+        if not labels:
+            return [Problem("none of the labels is 1 to 4 plain words", "Write labels of 1 to 4 plain words.")]
+        if self.gated:
+            gate = Gate.of(self.captions, self.prompt)
+            inventions = [label for label in labels if not gate.names(label)]
+            labels = without_doubles(label for label in labels if label not in inventions)
+            if not labels:
+                return [Problem(f"{_shown(inventions[0])} is in no caption", "List only what you have read.")]
+        self.labels = labels[:MAX_LABELS]
+        return []
 
 
 def _field(text: str, key: str) -> object:

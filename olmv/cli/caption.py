@@ -25,6 +25,7 @@ from olmv.video.options import DecodeOptions
 EPILOG = """\b
 Examples:
   olmv caption clips/ -o captions.jsonl --captioner labels:olmv-mini
+  olmv caption clips/ -o lite.jsonl --captioner labels:olmv-lite --labels labels.txt --llm openai:llama@http://127.0.0.1:8000/v1
   olmv caption clips/ -o blip.jsonl --captioner blip2:Salesforce/blip2-opt-2.7b --llm openai:llama@http://127.0.0.1:8000/v1
 """
 
@@ -51,11 +52,15 @@ def caption(
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="Makes one caption of the frames' (without it these are all): vllm:MODEL, openai:MODEL@URL or "
-            "transformers:MODEL.",
+            help="Makes one caption of the frames' (without it these are all, or the template tells labels): "
+            "vllm:MODEL, openai:MODEL@URL or transformers:MODEL.",
         ),
     ] = None,
     prompt: Annotated[str, typer.Option(metavar="NAME|FILE", help="How the LLM is asked.")] = "summary",
+    gate: Annotated[
+        bool,
+        typer.Option(help="Refuse what the LLM says that no frame caption does; for prompts that ask for English."),
+    ] = True,
     labels: Annotated[
         str | None, typer.Option("--labels", "-l", help="What labels:MODEL may say; not needed for olmv-mini.")
     ] = None,
@@ -110,6 +115,7 @@ def caption(
         captioner=captioner,
         llm=llm,
         prompt=prompt,
+        gate=gate,
         labels=labels,
         model=model,
         min_similarity=min_similarity,

@@ -34,24 +34,24 @@ def test_captions_are_data_in_the_prompt() -> None:
 
 def test_advice_ends_the_question() -> None:
     said = question("a dog").conversation(["Write one sentence."])[-1].content
-    assert said.endswith("Mind this time:\n- \"Write one sentence.\"")
+    assert said.endswith('Mind this time:\n- "Write one sentence."')
 
 
 @pytest.mark.parametrize("said", ["a dog on  a lawn with a ball", "The video shows a dog on a lawn with a ball."])
 def test_a_good_sentence(said: str) -> None:
-    asked = question("a dog")
+    asked = question("a dog with a ball", "a lawn")
     assert asked.take(json.dumps({"the_video_shows": said})) == []
     assert asked.caption == "The video shows a dog on a lawn with a ball."
 
 
 def test_thinking_is_not_the_answer() -> None:
-    asked = question("a dog")
+    asked = question("a dog on a lawn")
     assert asked.take('<think>{"the_video_shows": "no"}</think>{"the_video_shows": "a dog on a lawn"}') == []
     assert asked.caption == "The video shows a dog on a lawn."
 
 
 def test_a_loop_is_cut_and_what_is_left_is_a_sentence() -> None:
-    asked = question("a dog")
+    asked = question("a dog", "a cat")
     assert asked.take(json.dumps({"the_video_shows": "dogs and cats " * 30})) == []
     assert asked.caption == "The video shows dogs and cats."
 
@@ -106,7 +106,8 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 
 def test_labels_are_taken_once() -> None:
-    asked = LabelsQuestion({"video": "a.mp4"}, "The video shows a dog.", captions("a dog"), load_prompt("entities"))
+    said = captions("a running dog")
+    asked = LabelsQuestion({"video": "a.mp4"}, "The video shows a dog.", said, load_prompt("entities"))
     assert asked.take('{"labels": ["A dog", "dog", "the video", 3, "running"]}') == []
     assert asked.labels == ["dog", "running"]
     assert asked.take('{"labels": ["video"]}')[0].message == "none of the labels is 1 to 4 plain words"

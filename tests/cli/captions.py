@@ -10,6 +10,7 @@ from olmv.video.transforms import Preprocess
 from tests.support.llm_stub import StubServer
 
 WORDS = ("dog", "cat", "bird", "fish")
+COLOURS = ("red", "green", "blue", "white", "black", "yellow", "brown", "grey")
 
 
 class Captioner:
@@ -19,7 +20,7 @@ class Captioner:
     preprocess = Preprocess(size=32, resize_mode="squash")
 
     def __init__(self, says: Any = None) -> None:
-        self.says = says or (lambda number: f"a {WORDS[number % 4]} beside pile number {'abcdefgh'[number // 4 % 8]}")
+        self.says = says or (lambda number: f"a {WORDS[number % 4]} on a {COLOURS[number // 4 % 8]} lawn")
         self.batches: list[int] = []
         self.closed = 0
 

@@ -31,7 +31,7 @@ def test_a_captioner_that_says_nothing(olmv: Any, here: Path, captioner: Caption
 
 def test_a_captioner_that_is_stuck(olmv: Any, here: Path, captioner: Captioner) -> None:
     captioner.says = lambda _: "a dog and a dog and " * 500
-    with StubServer(tells) as server:
+    with StubServer(lambda *_: (200, answer({"the_video_shows": "a person and a dog"}))) as server:
         code, _, _ = caption(olmv, server)
     assert code == 0
     assert max(len(item["text"]) for row in rows() for item in row["frame_captions"]) <= 300

@@ -37,6 +37,8 @@ class CaptionView(ProgressView, CaptionListener):
         """Print the last lines: what was done, what failed, what was written."""
         say = self.progress.say
         parts = [f"{summary.ok} videos captioned" if summary.ok != 1 else "1 video captioned"]
+        if summary.refused:
+            parts.append(f"{summary.refused} of them by the template, no sentence of the LLM could be used")
         if summary.earlier:
             parts.append(f"{summary.earlier} from before")
         if summary.failed:
