@@ -2,29 +2,29 @@
 
     python scripts/benchmarks/bench_labels.py [--only map|server] [--quick] [--json FILE] [--clips 2000] [--seed 3000]
                                    [--model olmv-mini] [--frame-pooling softmax] [--vllm-env FOLDER]
+                                   [--llm-model FOLDER]
 
 Parts:
     map      100 objects of the Moji world under obscure names, with and without an attribute book
              (`bench_labels_map.py` tells the figures)
     server   writing the book with an LLM behind a server (`bench_labels_server.py`); needs an environment with
-             vllm and is skipped without one
+             vllm and is skipped without one. --llm-model is a real language model, as scripts/tools/get_small_llm
+             makes one, in place of a tiny one with random weights
 """
 
 import argparse
-import importlib
-import importlib.util
 import time
 from pathlib import Path
 
 from scripts.benchmarks.bench_labels_map import map_figures
+from scripts.benchmarks.bench_labels_server import server_figures
 from scripts.benchmarks.common import report
 from scripts.benchmarks.eval_mini import POOLINGS
 
 QUICK_CLIPS = 200
-SERVER = "bench_labels_server"
 
 
-def server_part(vllm_env: Path | None, quick: bool) -> dict[str, float]:
+def server_part(vllm_env: Path | None, quick: bool, llm_model: Path | None) -> dict[str, float]:
     """The figures of the server, or none and a line that says why."""
     if vllm_env is None:
         print("server part skipped: give the folder of an environment with vllm, as in --vllm-env ~/vllm-env")
@@ -32,11 +32,7 @@ def server_part(vllm_env: Path | None, quick: bool) -> dict[str, float]:
     if not vllm_env.is_dir():
         print(f"server part skipped: --vllm-env {vllm_env} is not a folder; create it and install vllm there")
         return {}
-    if importlib.util.find_spec(SERVER) is None:
-        print(f"server part skipped: scripts/{SERVER}.py is not there")
-        return {}
-    figures: dict[str, float] = importlib.import_module(SERVER).server_figures(vllm_env=vllm_env, quick=quick)
-    return figures
+    return server_figures(vllm_env=vllm_env, quick=quick, llm_model=llm_model)
 
 
 def main() -> None:
@@ -47,6 +43,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3000, help="of the clips; 1 and 9 were trained on")
     parser.add_argument("--frame-pooling", default="softmax", choices=POOLINGS)
     parser.add_argument("--vllm-env", type=Path, help="an environment with vllm, for the server part")
+    parser.add_argument("--llm-model", type=Path, metavar="FOLDER", help="a real language model, for the server part")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_CLIPS} clips, under a minute")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -56,7 +53,7 @@ def main() -> None:
     if args.only != "server":
         figures |= map_figures(args.model, clips, args.seed, args.frame_pooling)
     if args.only != "map":
-        figures |= server_part(args.vllm_env, args.quick)
+        figures |= server_part(args.vllm_env, args.quick, args.llm_model)
     settings = {
         "only": args.only or "both",
         "model": args.model,
@@ -64,6 +61,7 @@ def main() -> None:
         "seed": args.seed,
         "frame_pooling": args.frame_pooling,
         "vllm_env": str(args.vllm_env) if args.vllm_env else "none",
+        "llm_model": args.llm_model.name if args.llm_model else "random weights",
     }
     report(figures, settings, args.json, f"labels, {time.perf_counter() - started:.0f} s")
 

@@ -15,6 +15,7 @@ from olmv.llm.open import open_chat
 from olmv.llm.types import Conversation, Generation, Message
 from tests.caption.tiny_blip2 import build as build_blip2
 from tests.support.samples import write_clip
+from tests.vllm_real.command import console_script, describe
 
 URL = os.environ.get("OLMV_TEST_VLLM_URL", "")
 MODEL = os.environ.get("OLMV_TEST_VLLM_MODEL", "")
@@ -56,14 +57,6 @@ def label_file(tmp_path: Path) -> Path:
     return file
 
 
-def describe(command: list[str], labels: Path, book: Path, llm: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run `olmv describe-labels` from a folder that is not the checkout."""
-    asked = ["describe-labels", str(labels), "-o", str(book), "--llm", llm, "--model", "olmv-mini", *options]
-    return subprocess.run(
-        [*command, *asked], capture_output=True, text=True, check=False, timeout=500, cwd=labels.parent
-    )
-
-
 def check_book(book: Path, llm: str) -> None:
     loaded = olmv.AttributeBook.load(book)
     for label in LABELS:
@@ -72,11 +65,6 @@ def check_book(book: Path, llm: str) -> None:
     described = json.loads(book.read_text(encoding="utf-8"))["labels"]
     assert {entry["llm"] for entry in described.values()} == {llm}
     assert all(entry["prompt_sha256"] for entry in described.values())
-
-
-def console_script(python: str) -> str:
-    """Beside the interpreter; the link that a virtual environment's python is must not be followed."""
-    return str(Path(python).with_name("olmv"))
 
 
 def test_the_server_answers_in_the_schema() -> None:
@@ -95,7 +83,7 @@ def test_the_server_answers_in_the_schema() -> None:
 
 def test_describe_labels_with_the_server(label_file: Path, tmp_path: Path) -> None:
     book, llm = tmp_path / "book.json", f"openai:{MODEL}@{URL}"
-    done = describe([console_script(sys.executable)], label_file, book, llm)
+    done = describe(sys.executable, label_file, book, llm)
     assert done.returncode == 0, done.stderr
     check_book(book, llm)
 
@@ -103,7 +91,7 @@ def test_describe_labels_with_the_server(label_file: Path, tmp_path: Path) -> No
 def test_describe_labels_with_the_engine(label_file: Path, tmp_path: Path) -> None:
     book, llm = tmp_path / "book.json", f"vllm:{MODEL}"
     options = [part for name, value in ENGINE.items() for part in ("--llm-option", f"{name}={value}")]
-    done = describe([console_script(PYTHON)], label_file, book, llm, *options)
+    done = describe(PYTHON, label_file, book, llm, *options)
     assert done.returncode == 0, done.stderr
     check_book(book, llm)
     assert done.stdout == ""
@@ -160,9 +148,7 @@ if __name__ == "__main__":
 
 
 def test_a_wrong_option_is_one_line(label_file: Path, tmp_path: Path) -> None:
-    done = describe(
-        [console_script(PYTHON)], label_file, tmp_path / "book.json", f"vllm:{MODEL}", "--llm-option", "max_modellen=1"
-    )
+    done = describe(PYTHON, label_file, tmp_path / "book.json", f"vllm:{MODEL}", "--llm-option", "max_modellen=1")
     assert done.returncode == 2
     assert "vLLM has no option 'max_modellen'; did you mean max_model_len?" in done.stderr
     assert not (tmp_path / "book.json").exists()
