@@ -25,7 +25,6 @@ from olmv.video.options import DecodeOptions
 EPILOG = """\b
 Examples:
   olmv caption clips/ -o captions.jsonl --captioner labels:olmv-mini
-  olmv caption clips/ -o lite.jsonl --captioner labels:olmv-lite --labels labels.txt --llm openai:llama@http://127.0.0.1:8000/v1
   olmv caption clips/ -o blip.jsonl --captioner blip2:Salesforce/blip2-opt-2.7b --llm openai:llama@http://127.0.0.1:8000/v1
 """
 
