@@ -26,6 +26,7 @@ FOR_LANGUAGE_MODELS = (
     "concurrency",
     "timeout",
     "llm_option",
+    "labels_per_prompt",
 )
 
 
@@ -58,7 +59,8 @@ def describe_labels(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="general, actions, objects, domain, or your own file.  [default: general; domain with --domain]",
+            help="general, actions, objects, contrast (what tells a label from its neighbours), short (for small "
+            "models), domain, or your own file.  [default: general; domain with --domain]",
             show_default=False,
         ),
     ] = None,
@@ -82,7 +84,10 @@ def describe_labels(
         typer.Option(min=1, metavar="N", help="Of one answer.  [default: 40 per attribute + 64]", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
-    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Labels asked for at once.")] = 32,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="Questions under way at once.")] = 32,
+    labels_per_prompt: Annotated[
+        int, typer.Option(min=1, max=32, metavar="N", help="Labels in one question; quicker with a good model.")
+    ] = 1,
     timeout: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Of one answer of a server.")] = 120.0,
     llm_option: Annotated[
         list[str] | None,
@@ -92,6 +97,14 @@ def describe_labels(
             show_default=False,
         ),
     ] = None,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="Ask nobody: drop from the book what is redundant or nearer to other labels. What was written by hand "
+            "stays.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, or asked of a model; write and ask nothing.")
     ] = False,
@@ -104,11 +117,13 @@ def describe_labels(
     quiet: QuietOption = False,
 ) -> None:
     """Write what every label looks like, for olmv predict --attributes: from WordNet, or by a language model."""
-    from olmv.cli.views.describe_view import DescribeView, show_answers, show_preview
-    from olmv.describe.job import WORDNET, DescribeJob, preview_llm, preview_wordnet, run
+    from olmv.cli.views.describe_view import DescribeView, show_answers, show_preview, show_pruning
+    from olmv.describe.job import WORDNET, DescribeJob, preview_llm, preview_wordnet, run, run_pruning
     from olmv.describe.questions import answer_tokens
     from olmv.llm.types import Generation
 
+    if prune and llm is not None:
+        raise UsageError("--prune asks no language model; leave --llm out")
     llm_flags = [f"--{name.replace('_', '-')}" for name in FOR_LANGUAGE_MODELS if _is_given(context, name)]
     if llm_flags and (llm == WORDNET or (llm is None and not dry_run)):
         raise UsageError(f"{llm_flags[0]} is for a language model; name one with --llm, or leave {llm_flags[0]} out")
@@ -126,16 +141,20 @@ def describe_labels(
         generation=Generation(
             temperature=temperature,
             top_p=top_p,
-            max_tokens=max_tokens or answer_tokens(attributes_per_label),
+            max_tokens=max_tokens or answer_tokens(attributes_per_label, labels_per_prompt),
             seed=seed,
         ),
         concurrency=concurrency,
         timeout_s=timeout,
         llm_options=key_values(llm_option, "--llm-option"),
+        labels_per_prompt=labels_per_prompt,
         resume=resume,
     )
     remedy = "name a language model with --llm, or write them by hand"
     view = DescribeView(quiet=quiet, remedy=remedy if by_wordnet else "the same command asks for them again")
+    if prune:
+        show_pruning(run_pruning(job, view, write=not dry_run), output, written=not dry_run)
+        return
     if dry_run and by_wordnet:
         show_answers(preview_wordnet(job, view))
         return

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from olmv.describe.ask import Answer, Counts, ask
 from olmv.describe.draft import Draft
 from olmv.describe.from_wordnet import NAME as WORDNET
 from olmv.describe.from_wordnet import write_attributes
-from olmv.describe.questions import Answer, Questions, ask
+from olmv.describe.gate.gate import Gate
+from olmv.describe.questions import Questions
 from olmv.errors import LLMUnavailableError, UsageError
 from olmv.io.atomic import check_writable
 from olmv.labels.label import Label
-from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.types import ChatModel, Generation
 from olmv.progress import JobListener
@@ -49,6 +50,9 @@ class DescribeSummary:
         completion_tokens: as above.
         answers: that a language model gave, those that were refused among them.
         seconds: how long it took.
+        counts: what the gate did with the attributes of a language model.
+        moved: labels that the book moves nearer to another label than to their own name, with that label; None where no
+            text tower was asked.
         failed: label and reason of those that got none; the next run asks for them again.
         stopped: why the run ended early; None if it did not.
     """
@@ -62,14 +66,18 @@ class DescribeSummary:
     completion_tokens: int = 0
     answers: int = 0
     seconds: float = 0.0
+    counts: Counts = field(default_factory=Counts)
+    moved: list[tuple[str, str]] | None = None
     failed: list[tuple[str, str]] = field(default_factory=list)
     stopped: str | None = None
 
     def count(self, answer: Answer, enough: int) -> None:
         """Add one label."""
-        self.answers += answer.asked
+        self.answers += answer.answers
         self.prompt_tokens += answer.prompt_tokens
         self.completion_tokens += answer.completion_tokens
+        if answer.counts is not None:
+            self.counts.add(answer.counts)
         if answer.error is not None:
             self.failed.append((answer.label.name, answer.error))
             return

@@ -14,14 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from olmv.describe.questions import Answer
-from olmv.errors import OutputError
+from olmv.describe.ask import Answer, Counts
+from olmv.errors import OutputError, UsageError
 from olmv.io.journal import JsonlJournal
 from olmv.labels.attributes import AttributeBook, BookEntry, write_book
 from olmv.labels.label import Label
 from olmv.labels.vocabulary import Vocabulary
 
-__all__ = ["PARTIAL", "Draft", "attributes_sha256"]
+__all__ = ["PARTIAL", "Draft", "attributes_sha256", "is_by_hand"]
 
 PARTIAL = ".partial.jsonl"
 
@@ -65,6 +65,15 @@ class Draft:
         """Tell whether what the book says does not count: a run that started over and was killed is still one."""
         return self._restart or any(row.get("fresh") for row in self._journal.rows())
 
+    def check_finished(self) -> None:
+        """Make sure that no run is half-way: its rows would bring back what is changed in the book meanwhile.
+
+        Raises:
+            UsageError: one is.
+        """
+        if any(True for _ in self._journal.rows()):
+            raise UsageError(f"{self._path} holds a run that was stopped; finish it first: the same command goes on")
+
     def waiting(self, vocabulary: Vocabulary) -> list[Label]:
         """Return the labels without attributes so far."""
         done = set() if self._restart else set(self._written())
@@ -83,7 +92,7 @@ class Draft:
                 entry = self._row(written[name])
             else:
                 continue
-            if _by_hand(entry):
+            if is_by_hand(entry):
                 by_hand += 1
             else:
                 fields = entry.model_dump()
@@ -95,8 +104,9 @@ class Draft:
 
     def add(self, answer: Answer, provenance: Mapping[str, Any]) -> None:
         """Write one durable row."""
+        gate = {} if answer.counts is None else {"gate": answer.counts.to_dict()}
         if answer.error is not None:
-            self._journal.append({"failed": answer.label.name, "error": answer.error})
+            self._journal.append({"failed": answer.label.name, "error": answer.error, **gate})
             return
         entry = {
             "attributes": list(answer.attributes),
@@ -106,7 +116,9 @@ class Draft:
             **({"asked": answer.asked} if answer.asked else {}),
             "attributes_sha256": attributes_sha256(answer.attributes),
         }
-        self._journal.append({"label": answer.label.name, "entry": entry})
+        if answer.counts is not None and answer.counts.refused:
+            entry["refused"] = dict(answer.counts.refused.most_common())
+        self._journal.append({"label": answer.label.name, "entry": entry, **gate})
 
     def merge(self, vocabulary: Vocabulary, *, complete: bool) -> None:
         """Put the rows into the book. It is read again: a person may have changed it meanwhile."""
@@ -118,11 +130,21 @@ class Draft:
         order = dict.fromkeys((*(name for name in vocabulary.names if name in new or name in book), *book, *new))
         if new:
             entries = ((name, self._row(written[name]) if name in new else book.entry(name)) for name in order)
-            write_book(self._output, entries, extra=book.extra)
+            write_book(self._output, entries, extra=self._extra(book))
         self._path.unlink(missing_ok=True)
 
+    def _extra(self, book: AttributeBook) -> dict[str, Any]:
+        """Return what the book says beside its labels: what the gate did, in all runs that wrote it."""
+        extra = dict(book.extra)
+        total = Counts.of({} if self._fresh else extra.get("gate"))
+        for row in self._journal.rows():
+            total.add(Counts.of(row.get("gate")))
+        if total.candidates:
+            extra["gate"] = total.to_dict()
+        return extra
+
     def _stays(self, entry: BookEntry) -> bool:
-        return bool(entry.attributes) and (_by_hand(entry) or not self._fresh)
+        return bool(entry.attributes) and (is_by_hand(entry) or not self._fresh)
 
     def _book(self) -> AttributeBook:
         return AttributeBook.load(self._output) if self._output.is_file() else AttributeBook({})
@@ -138,7 +160,8 @@ class Draft:
             raise OutputError(f"{self._path} holds a row that olmv did not write; move the file away") from None
 
 
-def _by_hand(entry: BookEntry) -> bool:
+def is_by_hand(entry: BookEntry) -> bool:
+    """Tell whether a person wrote or changed the attributes of a label."""
     return (entry.model_extra or {}).get("attributes_sha256") != attributes_sha256(entry.attributes)
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Generator, Sequence
 
-from olmv.describe.questions import Answer
+from olmv.describe.ask import Answer
+from olmv.describe.gate.gate import Gate
+from olmv.describe.senses import LabelSense, read_senses
 from olmv.labels.label import Label
-from olmv.labels.quality import Gate
 from olmv.labels.vocabulary import Vocabulary
 from olmv.labels.wordnet.phrases import PhraseWriter
-from olmv.labels.wordnet.readings import Reading, Term, read_label
-from olmv.labels.wordnet.senses import choose_senses
 from olmv.labels.wordnet.store import WordNet, wordnet
 
 __all__ = ["NAME", "write_attributes"]
@@ -27,29 +26,27 @@ def write_attributes(labels: Sequence[Label], vocabulary: Vocabulary, *, count: 
         gate: what an attribute must be.
     """
     dictionary = wordnet()
-    readings = {label.name: reading for label in vocabulary if (reading := read_label(label, dictionary)) is not None}
-    chosen = dict(zip(readings, choose_senses(list(readings.values()), dictionary), strict=True))
+    senses = read_senses(vocabulary)
     writer = PhraseWriter(vocabulary, dictionary)
     for label in labels:
-        if (reading := readings.get(label.name)) is None:
+        if (sense := senses.get(label.name)) is None:
             yield Answer(label, error="is not in WordNet")
             continue
-        senses = chosen[label.name]
         attributes: list[str] = []
-        for ways in writer.phrases(label, reading, senses):
+        for ways in writer.phrases(label, sense.reading, sense.chosen):
             if len(attributes) == count:
                 break
             for way in ways:
-                good, _ = gate.accept(label, [way], attributes)
+                good = gate.accept(label, [way], attributes).accepted
                 if good:
                     attributes.extend(good)
                     break
         error = None if attributes else "WordNet says nothing of it that can be used"
-        yield Answer(label, tuple(attributes), error=error, source=_source(reading, senses, dictionary))
+        yield Answer(label, tuple(attributes), error=error, source=_source(sense, dictionary))
 
 
-def _source(reading: Reading, chosen: dict[Term, int], dictionary: WordNet) -> dict[str, object]:
+def _source(sense: LabelSense, dictionary: WordNet) -> dict[str, object]:
     """Say which meanings the attributes are about, for the book."""
-    terms = (reading.head, *reading.others)
-    meanings = [f"{dictionary[chosen[term]].name}: {dictionary[chosen[term]].definition}" for term in terms]
-    return {"sense": " + ".join(meanings), "senses_considered": sum(len(term.senses) for term in terms)}
+    synsets = [dictionary[sense.chosen[term]] for term in sense.terms]
+    meanings = [f"{synset.name}: {synset.definition}" for synset in synsets]
+    return {"sense": " + ".join(meanings), "senses_considered": sum(len(term.senses) for term in sense.terms)}

@@ -1,10 +1,11 @@
 """Do one `olmv describe-labels` run: labels in, an attribute book out, by a language model or from WordNet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from olmv.describe.ask import Answer
 from olmv.describe.book import (
     DescribeListener,
     DescribeSummary,
@@ -12,16 +13,20 @@ from olmv.describe.book import (
     describe_labels,
     waiting_labels,
 )
+from olmv.describe.checks import ListChecks
+from olmv.describe.draft import Draft
 from olmv.describe.from_wordnet import write_attributes
 from olmv.describe.preview import Preview, preview
-from olmv.describe.questions import Answer, Questions
+from olmv.describe.prune import Pruning, labels_moved_by, prune, write_pruned
+from olmv.describe.questions import Questions
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
-from olmv.labels.quality import Gate
-from olmv.labels.templates import DEFAULT_TEMPLATES, resolve
+from olmv.labels.attributes import AttributeBook
+from olmv.labels.label import Label
+from olmv.labels.quality import TextLimit
 from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.open import open_chat
-from olmv.llm.prompts import load_prompt
+from olmv.llm.prompts import Prompt, load_prompt
 from olmv.llm.types import ChatModel, Generation
 from olmv.models.default import DEFAULT_MODEL
 
@@ -33,6 +38,7 @@ __all__ = [
     "preview_llm",
     "preview_wordnet",
     "run",
+    "run_pruning",
 ]
 
 WORDNET = "wordnet"
@@ -58,6 +64,7 @@ class DescribeJob:
         concurrency: labels asked for at once.
         timeout_s: seconds that one answer of a server may take.
         llm_options: passed on to the language model.
+        labels_per_prompt: labels asked for together; more than 1 is quicker, with a model that is up to it.
         resume: False asks anew for every label, except those whose attributes were written or changed by hand.
     """
 
@@ -74,6 +81,7 @@ class DescribeJob:
     concurrency: int = 32
     timeout_s: float = 120.0
     llm_options: dict[str, str] = field(default_factory=dict)
+    labels_per_prompt: int = 1
     resume: bool = True
 
 
@@ -90,27 +98,37 @@ def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
         raise UsageError("a BOOK.json to write is needed; or look first", option=("output", "dry_run"))
     vocabulary = Vocabulary.load(job.labels)
     check_writable(job.output)
+    checks = _checks(job, vocabulary, listener)
     if job.llm in (None, WORDNET):
-        gate = _gate(vocabulary, job.model, job.templates)
+        gate = checks.gate_for_dictionary(_limit(job.model))
         _note(job, vocabulary, listener)
         return describe_from_wordnet(
             vocabulary, job.output, gate=gate, count=job.count, resume=job.resume, listener=listener
         )
-    questions = _questions(job)
+    prompt = _prompt(job)
+    limit = _limit(job.model or DEFAULT_MODEL)
+    assert limit is not None
     _note(job, vocabulary, listener)
     with _chat(job) as chat:
         assert chat is not None
-        return describe_labels(
+        waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
+        if waiting:
+            chat.check()  # before models are loaded
+        summary = describe_labels(
             vocabulary,
             job.output,
             chat=chat,
-            questions=questions,
-            gate=_gate(vocabulary, job.model or DEFAULT_MODEL, job.templates),
+            questions=_questions(job, prompt, checks),
+            gate=checks.gate_for_answers(prompt, limit=limit, book=_book(job.output, without=waiting)),
             generation=job.generation,
             retries=job.retries,
             resume=job.resume,
             listener=listener,
         )
+    if summary.described:
+        described = vocabulary.with_attributes(AttributeBook.load(job.output))
+        summary.moved = labels_moved_by(described, checks.tower)
+    return summary
 
 
 def preview_llm(job: DescribeJob, listener: DescribeListener) -> Preview | None:
@@ -122,7 +140,7 @@ def preview_llm(job: DescribeJob, listener: DescribeListener) -> Preview | None:
         UsageError: labels, prompt, model or book that cannot be used.
     """
     vocabulary = Vocabulary.load(job.labels)
-    questions = _questions(job)
+    questions = _questions(job, _prompt(job), _checks(job, vocabulary, listener))
     for note in vocabulary.notes:
         listener.note(note)
     waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
@@ -137,10 +155,43 @@ def preview_wordnet(job: DescribeJob, listener: DescribeListener) -> Iterator[An
         UsageError: labels, model or book that cannot be used.
     """
     vocabulary = Vocabulary.load(job.labels)
-    gate = _gate(vocabulary, job.model, job.templates)
+    gate = _checks(job, vocabulary, listener).gate_for_dictionary(_limit(job.model))
     waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
     _note(job, vocabulary, listener)
     return write_attributes(waiting, vocabulary, count=job.count, gate=gate)
+
+
+def run_pruning(job: DescribeJob, listener: DescribeListener, *, write: bool = True) -> Pruning:
+    """Drop from the book what does not help; no language model is asked.
+
+    Args:
+        job: labels, output and model count.
+        listener: is told what the labels and the model leave to say.
+        write: False only tells what would go.
+
+    Raises:
+        UsageError: labels, model or book that cannot be used.
+        OutputError: the book cannot be written, or another run is writing it.
+    """
+    if job.output is None:
+        raise UsageError("the book to prune is needed", option="output")
+    vocabulary = Vocabulary.load(job.labels)
+    check_writable(job.output)
+    for note in vocabulary.notes:
+        listener.note(note)
+    checks = _checks(job, vocabulary, listener)
+    with Draft(job.output, fresh=False) as draft:
+        draft.check_finished()
+        pruning = prune(vocabulary, job.output, checks.gate_for_pruning)
+        if write and pruning.dropped:
+            write_pruned(job.output, pruning)
+    described = [name for name in vocabulary.names if name in pruning.book]
+    if described:
+        part = Vocabulary([label for label in vocabulary if label.name in pruning.book])
+        before = labels_moved_by(part.with_attributes(pruning.book), checks.tower)
+        after = labels_moved_by(part.with_attributes(pruning.kept), checks.tower)
+        pruning.moved = (len(before), len(after))
+    return pruning
 
 
 def _note(job: DescribeJob, vocabulary: Vocabulary, listener: DescribeListener) -> None:
@@ -150,13 +201,22 @@ def _note(job: DescribeJob, vocabulary: Vocabulary, listener: DescribeListener) 
         listener.note(note)
 
 
-def _questions(job: DescribeJob) -> Questions:
+def _prompt(job: DescribeJob) -> Prompt:
     if job.llm is not None and ":" not in job.llm:
         raise UsageError(
             f"{job.llm!r} is not wordnet, vllm:MODEL, openai:MODEL@URL or transformers:MODEL", option="llm"
         )
-    prompt = load_prompt(job.prompt or ("domain" if job.domain else "general"))
-    return Questions(prompt, count=job.count, domain=job.domain)
+    return load_prompt(job.prompt or ("domain" if job.domain else "general"))
+
+
+def _questions(job: DescribeJob, prompt: Prompt, checks: ListChecks) -> Questions:
+    return checks.questions(prompt, count=job.count, domain=job.domain, labels_per_prompt=job.labels_per_prompt)
+
+
+def _checks(job: DescribeJob, vocabulary: Vocabulary, listener: DescribeListener) -> ListChecks:
+    # a language model in this process has the accelerator for itself
+    device = "auto" if job.llm is None or job.llm.startswith("openai:") else "cpu"
+    return ListChecks(vocabulary, model=job.model, templates=job.templates, device=device, listener=listener)
 
 
 def _chat(job: DescribeJob) -> AbstractContextManager[ChatModel | None]:
@@ -165,11 +225,17 @@ def _chat(job: DescribeJob) -> AbstractContextManager[ChatModel | None]:
     return closing(open_chat(job.llm, concurrency=job.concurrency, timeout_s=job.timeout_s, options=job.llm_options))
 
 
-def _gate(vocabulary: Vocabulary, model: str | None, templates: str | None) -> Gate:
-    """Make what an attribute must pass; without a model its length is not limited by one."""
+def _limit(model: str | None) -> TextLimit | None:
     if model is None:
-        return Gate(vocabulary, templates=resolve(templates or DEFAULT_TEMPLATES))
+        return None
     from olmv.models.registry import text_limit
 
-    limit = text_limit(model)
-    return Gate(vocabulary, templates=resolve(templates or limit.templates), limit=limit)
+    return text_limit(model)
+
+
+def _book(path: Path, *, without: Sequence[Label]) -> dict[str, tuple[str, ...]]:
+    """Return the attributes of a book, without labels that are described anew."""
+    if not path.is_file():
+        return {}
+    names = {label.name for label in without}
+    return {label: texts for label, texts in AttributeBook.load(path).items() if label not in names}

@@ -42,7 +42,7 @@ def preview(
         return None
     step = -(-len(labels) // MAX_COUNTED)
     some = labels[::step]
-    conversations = [questions.conversation(label) for label in some]
+    conversations = [questions.conversation([label]) for label in some]
     counts = chat.count_tokens(conversations) if chat is not None else None
     exact = counts is not None and step == 1
     if counts is None:

@@ -1,76 +1,67 @@
-"""Ask a language model for one label after the other, until its attributes can be used."""
+"""How labels are put to a language model: the prompt filled in, for one label or for several at once."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from olmv.errors import UsageError
 from olmv.labels.label import MAX_LABEL_CHARS, Label, clean_text
-from olmv.labels.quality import Gate, parse_answer
-from olmv.llm import ask as llm
-from olmv.llm.ask import Problem
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.prompts import Prompt
-from olmv.llm.types import ChatModel, Generation, Message
+from olmv.llm.types import Message
 
-__all__ = ["Answer", "Questions", "answer_tokens", "ask"]
+__all__ = ["MAX_CONTEXT", "Questions", "answer_tokens", "list_context"]
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What became of one label: attributes, or an error and none.
-
-    Args:
-        label: the label.
-        attributes: at most as many as were asked for, all of them through the gate.
-        error: why there are none, in one line.
-        asked: how many times a model was asked.
-        prompt_tokens: over all times.
-        completion_tokens: over all times.
-        source: what else the book tells of where they are from.
-    """
-
-    label: Label
-    attributes: tuple[str, ...] = ()
-    error: str | None = None
-    asked: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    source: Mapping[str, Any] = field(default_factory=dict)
+MAX_CONTEXT = 24
+"""Labels of a list that a prompt names to tell what the list is about."""
+MIN_CONTEXT = 3
+"""A list of fewer labels tells nothing of their senses."""
+_KNOWN = {
+    *("label", "aliases", "count", "domain", "context", "meaning", "neighbours", "accepted", "problems"),
+    *("labels", "several"),
+}
 
 
 @dataclass(frozen=True)
 class Questions:
-    """How labels are put to the model.
+    """What is asked of the labels of a list.
 
     Args:
-        prompt: what it is told.
+        prompt: what the model is told.
         count: attributes of a label.
         domain: what the videos are about, for prompts with a place for it.
+        context: some labels of the list, for the senses of the others.
+        meanings: what a dictionary says of labels, by name.
+        neighbours: the labels nearest to each, by name, for prompts that ask what tells them apart.
+        labels_per_prompt: labels asked for together.
 
     Raises:
-        UsageError: the prompt asks for a domain that is not given, or the other way round, or for other things
-            than a label's attributes.
+        UsageError: the prompt asks for a domain or for neighbours that are not given, or the other way round, for other
+            things than a label's attributes, or has no text for several labels.
     """
 
     prompt: Prompt
     count: int
     domain: str | None = None
+    context: Sequence[str] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    neighbours: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    labels_per_prompt: int = 1
 
     def __post_init__(self) -> None:
-        prompt = self.prompt
+        prompt, name = self.prompt, self.prompt.document.name
         if "domain" in prompt.variables and self.domain is None:
-            raise UsageError(
-                f'prompt {prompt.document.name!r} needs a domain, such as "hospital training videos"', option="domain"
-            )
+            raise UsageError(f'prompt {name!r} needs a domain, such as "hospital training videos"', option="domain")
         if "domain" not in prompt.variables and self.domain is not None:
-            raise UsageError(
-                f"prompt {prompt.document.name!r} has no place for a domain; use the prompt 'domain'", option="prompt"
-            )
+            raise UsageError(f"prompt {name!r} has no place for a domain; use the prompt 'domain'", option="prompt")
         if self.domain is not None:
             clean_text(self.domain, what="domain", limit=MAX_LABEL_CHARS)
-        unknown = prompt.variables - {"label", "aliases", "count", "domain"}
-        if unknown:
-            known = "label, aliases, count and domain"
+        if self.labels_per_prompt < 1:
+            raise UsageError("at least 1 label per prompt is needed", option="labels_per_prompt")
+        if self.labels_per_prompt > 1 and not prompt.document.several:
+            raise UsageError(f"prompt {name!r} has no text for several labels; ask for one", option="labels_per_prompt")
+        if unknown := prompt.variables - _KNOWN:
+            known = "label, aliases, count, domain, context, meaning and neighbours"
             raise UsageError(f"prompt {prompt.source} mentions {', '.join(sorted(unknown))}; labels have {known}")
         kind = prompt.schema.get("properties", {}).get("attributes", {})
         if "label" not in prompt.variables or not isinstance(kind, dict) or kind.get("type") != "array":
@@ -81,78 +72,66 @@ class Questions:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Return the prompt's schema, with the number of attributes."""
-        schema = self.prompt.schema
-        attributes = {**schema["properties"]["attributes"], "minItems": self.count, "maxItems": self.count}
-        return {**schema, "properties": {**schema["properties"], "attributes": attributes}}
+        """Return the schema of an answer: at most as many attributes as are asked for.
 
-    def conversation(self, label: Label, *, accepted: Sequence[str] = (), advice: Sequence[str] = ()) -> list[Message]:
-        """Return the question about a label.
+        Fewer may come: a small model that has nothing more to say fills a fixed number with the same again.
+        """
+        schema = self.prompt.schema
+        attributes = {**schema["properties"]["attributes"], "minItems": 1, "maxItems": self.count}
+        one = {**schema, "properties": {**schema["properties"], "attributes": attributes}}
+        if self.labels_per_prompt == 1:
+            return one
+        properties = {"label": {"type": "string", "maxLength": MAX_LABEL_CHARS}, **one["properties"]}
+        one = {**one, "properties": properties, "required": ["label", *one.get("required", ())]}
+        answers = {"type": "array", "items": one, "minItems": 1, "maxItems": self.labels_per_prompt}
+        return {
+            "type": "object",
+            "properties": {"answers": answers},
+            "required": ["answers"],
+            "additionalProperties": False,
+        }
+
+    def conversation(
+        self,
+        labels: Sequence[Label],
+        *,
+        accepted: Mapping[str, Sequence[str]] | None = None,
+        advice: Sequence[str] = (),
+    ) -> list[Message]:
+        """Return the question about one or more labels.
 
         Args:
-            label: the label.
-            accepted: attributes that it has already.
+            labels: what is asked for.
+            accepted: attributes that labels have already, by name.
             advice: what to do better than in the last answer.
         """
-        question = {"label": label.name, "aliases": list(label.aliases), "accepted": list(accepted)}
-        shared: dict[str, Any] = {"count": self.count}
+        items = [self._item(label, (accepted or {}).get(label.name, ())) for label in labels]
+        shared: dict[str, Any] = {"count": self.count, "context": list(self.context)}
         if self.domain is not None:
             shared["domain"] = self.domain
-        return self.prompt.conversation(question, shared=shared, advice=advice)
+        if self.labels_per_prompt > 1:
+            return self.prompt.conversation_about(items, shared=shared, advice=advice)
+        return self.prompt.conversation(items[0], shared={**shared, "several": False}, advice=advice)
+
+    def _item(self, label: Label, accepted: Sequence[str]) -> dict[str, Any]:
+        return {
+            "label": label.name,
+            "aliases": list(label.aliases),
+            "meaning": self.meanings.get(label.name, ""),
+            "neighbours": list(self.neighbours.get(label.name, ())),
+            "accepted": list(accepted),
+        }
 
 
-def answer_tokens(count: int) -> int:
-    """Return the most tokens that an answer with so many attributes may need."""
-    return 40 * count + 64
+def list_context(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Return labels spread over the list, in its order: the same for every label, so that prompts begin alike."""
+    names = vocabulary.names
+    if len(names) < MIN_CONTEXT:
+        return ()
+    some = min(len(names), MAX_CONTEXT)
+    return tuple(names[index * len(names) // some] for index in range(some))
 
 
-class _LabelQuestion:
-    """Asks for the attributes of one label; keeps those that pass the gate."""
-
-    def __init__(self, label: Label, questions: Questions, gate: Gate) -> None:
-        self.label, self._questions, self._gate = label, questions, gate
-        self.accepted: list[str] = []
-
-    def conversation(self, advice: Sequence[str]) -> list[Message]:
-        return self._questions.conversation(self.label, accepted=self.accepted, advice=advice)
-
-    def take(self, text: str) -> list[Problem]:
-        texts = parse_answer(text)
-        if isinstance(texts, str):
-            return [Problem(texts, 'Answer with JSON that has a list of texts, "attributes".')]
-        count = self._questions.count
-        good, problems = self._gate.accept(self.label, texts, self.accepted)
-        self.accepted.extend(good[: count - len(self.accepted)])
-        if len(self.accepted) >= count:
-            return []
-        few = f"{len(self.accepted)} attributes are good, {count} are needed"
-        return [Problem(problem) for problem in problems] or [Problem(few, f"Write {count} attributes.")]
-
-
-def ask(
-    labels: Iterable[Label],
-    chat: ChatModel,
-    *,
-    questions: Questions,
-    gate: Gate,
-    generation: Generation,
-    retries: int = 3,
-) -> Generator[Answer]:
-    """Ask for every label, in whatever order the answers come; every label gives exactly one `Answer`.
-
-    An answer that is short of good attributes is asked for again; what was good is kept.
-
-    Raises:
-        LLMUnavailableError: the model is gone; labels not yet answered are lost to this call only.
-    """
-    waiting = (_LabelQuestion(label, questions, gate) for label in labels)
-    for exchange in llm.ask(waiting, chat, schema=questions.schema, generation=generation, retries=retries):
-        question = exchange.question
-        yield Answer(
-            label=question.label,
-            attributes=tuple(question.accepted),
-            error=None if question.accepted else exchange.why(generation),
-            asked=exchange.times,
-            prompt_tokens=exchange.prompt_tokens,
-            completion_tokens=exchange.completion_tokens,
-        )
+def answer_tokens(count: int, labels: int = 1) -> int:
+    """Return the most tokens that an answer with so many attributes of so many labels may need."""
+    return (40 * count + 64) * labels

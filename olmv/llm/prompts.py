@@ -6,6 +6,7 @@
     about: one line for people
     system: what the model is (jinja2)
     user: one question (jinja2)
+    several: one question about several labels (jinja2), where the prompt has one
     retry: what is added to the question after an answer that cannot be used (jinja2)
     schema: the JSON schema of the answer
     examples:
@@ -55,6 +56,7 @@ class _Document(BaseModel):
     about: str = ""
     system: str
     user: str
+    several: str = ""
     retry: str = ""
     schema_: dict[str, Any]
     examples: tuple[_Example, ...] = ()
@@ -80,7 +82,10 @@ class Prompt:
     @cached_property
     def sha256(self) -> str:
         """Return the hash of everything the model is told; a comment in the file does not change it."""
-        return sha256_json(self.document.model_dump(mode="json", exclude={"about"}))
+        told = self.document.model_dump(mode="json", exclude={"about"})
+        if not self.document.several:
+            del told["several"]  # as before there was such a text
+        return sha256_json(told)
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -118,19 +123,52 @@ class Prompt:
         }
         turns = [Message("system", self._fill(self.document.system, variables))]
         for example in self.document.examples:
-            filled = {**blank, **shared, **example.input}
-            turns.append(Message("user", self._fill(self.document.user, filled)))
-            turns.append(Message("assistant", json.dumps(example.answer, ensure_ascii=False)))
-        text = self._fill(self.document.user, variables)
+            turns.append(Message("user", self._fill(self.document.user, {**blank, **shared, **example.input})))
+            turns.append(_answer(example.answer))
+        return [*turns, self._question(self.document.user, variables, advice)]
+
+    def conversation_about(
+        self, labels: Sequence[Mapping[str, Any]], *, shared: Mapping[str, Any], advice: Sequence[str] = ()
+    ) -> list[Message]:
+        """Return the system turn, the examples in one earlier turn, and one question about several labels.
+
+        Args:
+            labels: the variables of every label.
+            shared: as for `conversation`.
+            advice: as for `conversation`.
+
+        Raises:
+            UsageError: the prompt mentions a variable that is not given.
+        """
+        shared = {**shared, "several": True}
+        blank = {name: type(value)() for name, value in labels[0].items()}
+        turns = [Message("system", self._fill(self.document.system, shared))]
+        if examples := self.document.examples:
+            items = [{**blank, **example.input} for example in examples]
+            shown = [{"label": example.input.get("label", ""), **example.answer} for example in examples]
+            count = max(example.input.get("count", shared.get("count", 1)) for example in examples)
+            turns.append(
+                Message("user", self._fill(self.document.several, {**shared, "count": count, "labels": items}))
+            )
+            turns.append(_answer({"answers": shown}))
+        variables = {**shared, "labels": list(labels), "accepted": []}
+        return [*turns, self._question(self.document.several, variables, advice)]
+
+    def _question(self, text: str, variables: Mapping[str, Any], advice: Sequence[str]) -> Message:
+        filled = self._fill(text, variables)
         if advice:
-            text = f"{text}\n\n{self._fill(self.document.retry, {**variables, 'problems': list(advice)})}"
-        return [*turns, Message("user", text)]
+            filled = f"{filled}\n\n{self._fill(self.document.retry, {**variables, 'problems': list(advice)})}"
+        return Message("user", filled)
 
     def _fill(self, text: str, variables: Mapping[str, Any]) -> str:
         try:
             return _ENVIRONMENT.filled(_template(text), variables).strip()
         except Exception as failure:  # a prompt is a program: it divides by zero, adds a text to a number
             raise UsageError(f"prompt {self.source} cannot be filled in: {reason(failure)}") from None
+
+
+def _answer(answer: Mapping[str, Any]) -> Message:
+    return Message("assistant", json.dumps(answer, ensure_ascii=False))
 
 
 def _quoted(value: object) -> object:
@@ -178,7 +216,7 @@ def load_prompt(name: str | Path) -> Prompt:
         tree["schema_"] = tree.pop("schema")
     try:
         document = _Document.model_validate(tree)
-        for part in (document.system, document.user, document.retry):
+        for part in (document.system, document.user, document.several, document.retry):
             _template(part)
     except ValidationError as failure:
         first = failure.errors()[0]

@@ -215,6 +215,7 @@ def _journal(
 
 def _classifier(job: PredictJob, model: str, vocabulary: Vocabulary, listener: PredictListener) -> "Classifier":
     from olmv.classifier import Classifier
+    from olmv.scoring.drift import drift_note
 
     place = job.placement
     classifier = Classifier.from_pretrained(model, device=place.device, dtype=place.dtype, runtime=place.runtime)
@@ -229,6 +230,10 @@ def _classifier(job: PredictJob, model: str, vocabulary: Vocabulary, listener: P
         listener.note(f"label '{shown}' has a text of {count} tokens; {reads}, the end is cut off")
     if len(owners) > _NAMED:
         listener.note(f"{len(owners) - _NAMED} more texts are longer than {limit} tokens; shorten them")
+    if job.attributes is not None:
+        moved = classifier.moved_labels(vocabulary, templates=job.score.templates)
+        if (note := drift_note(moved, len(vocabulary))) is not None:
+            listener.note(note)
     return classifier
 
 

@@ -1,12 +1,15 @@
 """What `olmv describe-labels` shows: a dry run on standard output, a run on standard error."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from olmv.cli.views.progress import ProgressView, printable
+from olmv.describe.ask import Answer
+from olmv.describe.gate.reasons import Reason
 from olmv.describe.job import DescribeListener, DescribeSummary
 from olmv.describe.preview import Preview
-from olmv.describe.questions import Answer
+from olmv.describe.prune import Pruning
+from olmv.scoring.drift import drift_note
 
 __all__ = ["DescribeView", "show_answers", "show_preview"]
 
@@ -49,6 +52,23 @@ def show_answers(answers: Iterable[Answer]) -> None:
     print(f"{labels} labels, {attributes} attributes" + (f", {failed} without" if failed else ""))
 
 
+def show_pruning(pruning: Pruning, output: Path | None, *, written: bool) -> None:
+    """Print every attribute that goes, with its reason, and what stays."""
+    for label, text, rejection in pruning.dropped:
+        print(f"{printable(label)}\t{printable(text)}\t{rejection.reason}: {printable(rejection.detail)}")
+    total = sum(map(len, pruning.book.values()))
+    gone = len(pruning.dropped)
+    print(f"{gone} of {total} attributes {'dropped' if written else 'would go'}" + _shares(pruning.reasons, total))
+    if pruning.emptied:
+        print(f"{len(pruning.emptied)} labels keep none and are scored by their names")
+    if pruning.by_hand:
+        print(f"{pruning.by_hand} labels written or changed by hand: kept as they are")
+    before, after = pruning.moved
+    print(f"labels nearer to another label than to their own name: {before} before, {after} after")
+    if written and gone:
+        print(f"wrote {output}")
+
+
 class DescribeView(ProgressView, DescribeListener):
     """Shows a run.
 
@@ -83,6 +103,13 @@ class DescribeView(ProgressView, DescribeListener):
                 f"tokens, {summary.seconds:.1f} s"
             )
         say(", ".join(parts))
+        counts = summary.counts
+        if counts.candidates:
+            passed = f"{counts.accepted} of {counts.candidates} attributes passed the gate"
+            first = f"{counts.first_accepted} of {counts.first_candidates} in first answers"
+            say(f"{passed} ({first})" + _shares(counts.refused, counts.candidates))
+        if summary.moved and (warning := drift_note(summary.moved, summary.total)) is not None:
+            say(f"warning: {warning}")
         for name, why in summary.failed[:FAILURES_SHOWN]:
             say(f"failed: {name}: {why}")
         if len(summary.failed) > FAILURES_SHOWN:
@@ -93,3 +120,11 @@ class DescribeView(ProgressView, DescribeListener):
             say(f"labels that failed are not in the book; {self._remedy}")
         if output is not None and output.is_file():
             say(f"wrote {output}" if summary.described else f"unchanged: {output}")
+
+
+def _shares(reasons: Mapping[Reason, int], total: int) -> str:
+    """Return ": off topic 12 %, loop 5 %", the most common first; "" where nothing was refused."""
+    if not reasons:
+        return ""
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    return ": " + ", ".join(f"{reason} {count / total:.0%}" for reason, count in ordered)

@@ -1,5 +1,6 @@
 """The towers of olmv-lite."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,10 @@ class LiteTowers(OwnTowers):
         if pictures.device.type != "cpu" or torch.compiler.is_compiling():  # an exported graph keeps N open
             return super().image(pictures)
         return torch.cat([self.visual(part) for part in torch.split(pictures, self.cpu_pictures)])
+
+    def meaning(self, texts: Sequence[str]) -> Tensor:
+        """Encode A texts -> what they mean [A, W], L2-normalised: before it is said in terms of image classes."""
+        return self.textual.meaning(*self.token_ids(texts))
 
     @property
     def token_embedding(self) -> nn.Module:

@@ -1,0 +1,1 @@
+"""The gate that every attribute passes before it may score a video."""

@@ -1,0 +1,141 @@
+"""Whether attributes have to do with their label, and leave it where it is.
+
+A text is compared with the names of all labels of the list and with everyday words: it has to be nearer to its own
+label than to nearly all of them. A label's own side is its name, its aliases and what a dictionary says of it, which of
+them is nearest, because an encoder need not know the name itself: that is what attributes are for. This is asked of a
+sentence encoder. Of the text tower that will read the attributes only this is asked, for it concerns that tower alone:
+the mean of a label's name and attributes must still be nearest to its own name.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.describe.gate.reasons import Rejection
+from olmv.labels.background import BACKGROUND_WORDS
+from olmv.labels.label import Label
+from olmv.labels.vocabulary import Vocabulary
+
+__all__ = ["TextTower", "Topic"]
+
+Vectors = NDArray[np.float32]
+
+MIN_NEARER = 0.98
+"""Of all other labels and everyday words, the share that an attribute must be farther from than from its label."""
+MIN_NEARER_UNKNOWN = 0.8
+"""The same for a label that no dictionary knows: then the tower may not know it either."""
+MAX_COSINE = 0.85
+"""Two attributes of a label that are nearer than this say the same."""
+
+
+class TextTower(Protocol):
+    """Embeds phrases."""
+
+    name: str
+    """Of the model."""
+
+    def embed(self, phrases: Sequence[str]) -> Vectors:
+        """Return unit vectors [N, D] of N phrases; N may be 0."""
+
+
+class Topic:
+    """Compares attributes with labels.
+
+    Args:
+        encoder: embeds sentences.
+        vocabulary: all labels.
+        meanings: what a dictionary says of labels, by name.
+        tower: the text tower that will read the attributes; None where the encoder stands for it.
+    """
+
+    def __init__(
+        self,
+        encoder: TextTower,
+        vocabulary: Vocabulary,
+        meanings: Mapping[str, str],
+        tower: TextTower | None = None,
+    ) -> None:
+        self._encoder, self._meanings = encoder, meanings
+        self._labels = {label.name: index for index, label in enumerate(vocabulary)}
+        self._names = encoder.embed(vocabulary.names)
+        self._everyday = encoder.embed(BACKGROUND_WORDS)
+        self._tower = tower
+        self._tower_names = self._names if tower is None else tower.embed(vocabulary.names)
+        self._own: tuple[str, Vectors] = ("", self._names[:0])
+
+    def rejections(self, label: Label, texts: Sequence[str], earlier: Sequence[str]) -> list[Rejection | None]:
+        """Say for each text why it does not belong to a label; None where it does.
+
+        A text that passes counts as an earlier one for those behind it.
+
+        Args:
+            label: the label.
+            texts: attributes, in order.
+            earlier: attributes that the label has.
+        """
+        vectors, accepted = self._encoder.embed(texts), self._encoder.embed(earlier)
+        if self._tower is None:
+            of_tower, kept = vectors, accepted
+        else:
+            of_tower, kept = self._tower.embed(texts), self._tower.embed(earlier)
+        shares = self._shares_nearer(label, vectors)
+        result: list[Rejection | None] = []
+        for row, share in enumerate(shares):
+            rejection = self._rejection(label, vectors[row], float(share), accepted)
+            if rejection is None and (
+                other := self._moved_towards(label, np.append(kept, of_tower[row, None], axis=0))
+            ):
+                rejection = Rejection("moves label", f'moves the label towards "{other}"')
+            result.append(rejection)
+            if rejection is None:
+                accepted = np.append(accepted, vectors[row, None], axis=0)
+                kept = np.append(kept, of_tower[row, None], axis=0)
+        return result
+
+    def all_neighbours(self, count: int) -> dict[str, list[str]]:
+        """Return for every label those nearest to it, the nearest first, told by the tower that reads attributes."""
+        names = list(self._labels)
+        result = {}
+        for index, name in enumerate(names):
+            similarity = self._tower_names @ self._tower_names[index]
+            similarity[index] = -np.inf
+            result[name] = [names[other] for other in np.argsort(-similarity, kind="stable")[:count]][: len(names) - 1]
+        return result
+
+    def _moved_towards(self, label: Label, vectors: Vectors) -> str | None:
+        """Return the label that the mean of a name and attributes [N, D] is nearest to, if that is another one."""
+        index = self._labels[label.name]
+        similarity = self._tower_names @ (self._tower_names[index] + vectors.sum(axis=0))
+        nearest = int(similarity.argmax())
+        return None if similarity[nearest] <= similarity[index] else list(self._labels)[nearest]
+
+    def _rejection(self, label: Label, vector: Vectors, share: float, accepted: Vectors) -> Rejection | None:
+        if share < (MIN_NEARER if label.name in self._meanings else MIN_NEARER_UNKNOWN):
+            return Rejection("off topic", f"is farther from its label than from {1 - share:.0%} of other words")
+        if len(accepted) and float((accepted @ vector).max()) > MAX_COSINE:
+            return Rejection("near copy", "says what another says")
+        return None
+
+    def _shares_nearer(self, label: Label, vectors: Vectors) -> NDArray[np.float64]:
+        """Return for each vector [N, D] the share of other labels and words that are farther than the label."""
+        index = self._labels[label.name]
+        own = (vectors @ self._references(label).T).max(axis=1, initial=-1.0)
+        labels = vectors @ self._names.T
+        farther = (labels < own[:, None]).sum(axis=1) - (labels[:, index] < own)
+        # among everyday words is the label itself, or a word for it
+        everyday = vectors @ self._everyday.T
+        same = self._everyday @ self._names[index] > MAX_COSINE
+        farther = farther + ((everyday < own[:, None]) & ~same).sum(axis=1)
+        shares: NDArray[np.float64] = farther / max(1, len(self._labels) - 1 + int((~same).sum()))
+        return shares
+
+    def _references(self, label: Label) -> Vectors:
+        """Return what is a label's own side [R, D], its name first; labels come one by one, the last is remembered."""
+        if self._own[0] != label.name:
+            texts = [label.name, *label.aliases]
+            if meaning := self._meanings.get(label.name):
+                texts.append(f"{label.name}, {meaning}")
+            self._own = (label.name, self._encoder.embed(texts))
+        return self._own[1]
