@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from olmv.describe.ask import parse_answer
+from olmv.describe.gate.gate import Gate
+from olmv.describe.gate.wording import Wording
 from olmv.describe.questions import Questions
 from olmv.errors import UsageError
 from olmv.labels.label import Label
-from olmv.labels.quality import Gate, parse_answer
 from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.prompts import Prompt, load_prompt, shipped_prompts
 
@@ -39,21 +41,22 @@ def test_four_prompts_for_labels_ship() -> None:
 def test_shipped_prompts_keep_their_own_rules(name: str) -> None:
     prompt = load_prompt(name)
     questions = Questions(prompt, count=8, domain="films" if name == "domain" else None)
-    turns = questions.conversation(Label("dog"))
+    turns = questions.conversation([Label("dog")])
     assert turns[0].role == "system"
     assert turns[-1].content == '<label>"dog"</label>\nWrite 8 attributes.'
     assert questions.schema["properties"]["attributes"]["maxItems"] == 8
-    again = questions.conversation(Label("dog"), accepted=["a wet dog"], advice=["Write short phrases."])
+    again = questions.conversation([Label("dog")], accepted={"dog": ["a wet dog"]}, advice=["Write short phrases."])
     assert again[:-1] == turns[:-1]
     assert again[-1].content.startswith(turns[-1].content)
     assert '- "Write short phrases."' in again[-1].content
     assert 'Write others than these: "a wet dog"' in again[-1].content
     for example in prompt.document.examples:
-        found = parse_answer(json.dumps(example.answer))
+        texts = parse_answer(json.dumps(example.answer))
+        assert isinstance(texts, list)
         label = Label(str(example.input["label"]))
-        good, problems = Gate(Vocabulary([label]), templates=("{}",)).accept(label, found, [])
-        assert problems == []
-        assert len(good) == example.input["count"]
+        verdict = Gate(Wording(Vocabulary([label]), templates=("{}",)), english=True).accept(label, texts)
+        assert verdict.refused == []
+        assert len(verdict.accepted) == example.input["count"]
 
 
 def test_actions_and_objects_are_asked_for_different_things() -> None:
@@ -121,7 +124,8 @@ def test_prompts_run_in_a_sandbox(tmp_path: Path, code: str) -> None:
 @given(st.text(max_size=60))
 def test_no_label_leaves_its_fence(label: str) -> None:
     prompt: Prompt = load_prompt("general")
-    text = prompt.conversation({"label": label, "aliases": []}, shared={"count": 1})[-1].content
+    question = {"label": label, "aliases": [], "meaning": ""}
+    text = prompt.conversation(question, shared={"count": 1, "context": [], "several": False})[-1].content
     assert text.count("<") == text.count(">") == 2
     inner = text.removeprefix("<label>").partition("</label>")[0]
     assert json.loads(inner) == label
