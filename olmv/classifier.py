@@ -24,7 +24,7 @@ from olmv.models.text_cache import encode_texts_cached
 from olmv.predictions import VideoPrediction
 from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
-from olmv.scoring.drift import moved_labels
+from olmv.scoring.drift import drift_note, moved_labels
 from olmv.scoring.options import (
     FramePooling,
     Mode,
@@ -293,14 +293,19 @@ class Classifier:
             if count > limit
         ]
 
-    def moved_labels(
-        self, vocabulary: Vocabulary, *, templates: str | Sequence[str] | None = None
-    ) -> list[tuple[str, str]]:
+    def drift_note(self, texts: LabelTexts) -> str | None:
+        """Say how many labels their attributes make nearer to another label's name than to their own; None if none.
+
+        See `olmv.scoring.drift`.
+        """
+        return drift_note(self.moved_labels(texts), len(texts.labels))
+
+    def moved_labels(self, texts: LabelTexts) -> list[tuple[str, str]]:
         """Return labels whose attributes make them nearer to another label's name than to their own, with that label.
 
-        Labels of a list that is as good as its names have none; see `olmv.scoring.drift`.
+        Args:
+            texts: as `olmv.labels.texts.build_texts` gives them.
         """
-        texts = build_texts(vocabulary, templates or self.model.templates)
         bank = self.text_bank(texts, mode="single-label")
         # where what a text means depends on the video, nothing can be told before
         return moved_labels(texts, bank.embeddings) if isinstance(bank, TextBank) else []

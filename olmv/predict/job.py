@@ -12,6 +12,7 @@ from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
+from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import drawings_note
 from olmv.pages.pictures import PictureStore
@@ -215,7 +216,6 @@ def _journal(
 
 def _classifier(job: PredictJob, model: str, vocabulary: Vocabulary, listener: PredictListener) -> "Classifier":
     from olmv.classifier import Classifier
-    from olmv.scoring.drift import drift_note
 
     place = job.placement
     classifier = Classifier.from_pretrained(model, device=place.device, dtype=place.dtype, runtime=place.runtime)
@@ -231,8 +231,8 @@ def _classifier(job: PredictJob, model: str, vocabulary: Vocabulary, listener: P
     if len(owners) > _NAMED:
         listener.note(f"{len(owners) - _NAMED} more texts are longer than {limit} tokens; shorten them")
     if job.attributes is not None:
-        moved = classifier.moved_labels(vocabulary, templates=job.score.templates)
-        if (note := drift_note(moved, len(vocabulary))) is not None:
+        texts = build_texts(vocabulary, job.score.templates or classifier.model.templates)
+        if (note := classifier.drift_note(texts)) is not None:
             listener.note(note)
     return classifier
 

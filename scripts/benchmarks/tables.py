@@ -68,6 +68,26 @@ SPEEDS = {
     "import_timm_s": "seconds that importing timm would add",
     "import_transformers_s": "transformers'",
 }
+BOOK_SETS = {
+    "actions": "10 actions, clips",
+    "nouns": "100 nouns, photos",
+    "objects": "76 objects, photos with several",
+    "moji": "100 drawn objects, olmv-mini",
+}
+BOOK_ARMS = {
+    "names": "the name alone",
+    "templates": "the name in the model's templates",
+    "wordnet": "with a WordNet book",
+    "raw": "SmolLM2, all it wrote",
+    "pruned": "the same after `--prune`",
+    "gated": "SmolLM2 through the gate",
+    "handwritten": "three by hand",
+}
+GATE_ARMS = {
+    "wording": "one attribute by itself, exact copies",
+    "words": "and echoes, loops, near copies, language, other things",
+    "all": "and what the sentence encoder says",
+}
 
 
 def real_table(data: Mapping[str, Any]) -> str:
@@ -113,11 +133,49 @@ def speed_table(data: Mapping[str, Any]) -> str:
     return markdown(["", ""], [[told, f"{data['figures'][key]:.2f}"] for key, told in SPEEDS.items()])
 
 
+def books_table(data: Mapping[str, Any]) -> str:
+    """What every book is worth on every set: the best of the poolings is not chosen, all stand there."""
+    rows = []
+    for name, what in BOOK_SETS.items():
+        for arm, told in BOOK_ARMS.items():
+            prefix = f"{name}/{arm}/"
+            if f"{prefix}mean/map" not in data["figures"]:
+                continue
+            cells = []
+            for pooling in ("mean", "max", "topk", "softmax"):
+                value = data["figures"].get(f"{prefix}{pooling}/map")
+                change = data["intervals"].get(f"{prefix}{pooling}/change")
+                between = "" if change is None else f" ({change[0]:+.3f} to {change[1]:+.3f})"
+                cells.append("" if value is None else f"{value:.3f}{between}")
+            moved, each = (data["figures"].get(prefix + figure) for figure in ("moved", "attributes"))
+            extra = ["" if moved is None else f"{moved:.0%}", "" if each is None else f"{each:.1f}"]
+            rows.append([f"{name}: {what}", data["n"][f"{prefix}mean/map"], told, *cells, *extra])
+    head = ["set", "n", "texts of a label", "mAP, `mean`", "`max`", "`topk`", "`softmax`", "labels moved", "attributes"]
+    return markdown(head, rows)
+
+
+def gate_table(data: Mapping[str, Any]) -> str:
+    """Precision and recall of the gate."""
+    rows = []
+    for arm, told in GATE_ARMS.items():
+        cells = []
+        for half in ("test", "both"):
+            for figure in ("precision", "recall", "good_kept"):
+                key = f"{arm}/{half}/{figure}"
+                low, high = data["intervals"][key]
+                cells.append(f"{data['figures'][key]:.3f} ({low:.2f} to {high:.2f})")
+        rows.append([told, *cells])
+    head = ["checks", "precision, held out", "recall", "good kept", "precision, all", "recall", "good kept"]
+    return markdown(head, rows)
+
+
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "eval_real": real_table,
     "ablate_lite": lite_table,
     "bench_score": score_table,
     "bench_lite": speed_table,
+    "bench_books": books_table,
+    "eval_gate": gate_table,
 }
 
 
