@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 import olmv
+from olmv.describe.checks import ListChecks
 from olmv.labels.quality import normalized
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.prompts import load_prompt
+from olmv.models.registry import text_limit
+from olmv.progress import JobListener
 from tests.vllm_real.command import describe
 
 URL = os.environ.get("OLMV_TEST_VLLM_REAL_URL", "")
@@ -41,12 +45,16 @@ def prompt_text() -> str:
 
 
 def check_book(book: Path, labels: list[str]) -> None:
-    prompt = prompt_text()
+    prompt, vocabulary = prompt_text(), Vocabulary.from_names(labels)
+    checks = ListChecks(vocabulary, model="olmv-mini", templates=None, device="cpu", listener=JobListener())
+    gate = checks.gate_for_answers(load_prompt("general"), limit=text_limit("olmv-mini"), book={})
     attributes = dict(olmv.AttributeBook.load(book).items())
     assert set(attributes) <= set(labels)
     assert attributes, "not one label got an attribute"
-    for label, texts in attributes.items():
-        assert 1 <= len(texts) <= COUNT, label
+    for label in vocabulary:
+        texts = attributes.get(label.name, ())
+        assert gate.accept(label, texts).refused == []
+        assert len(texts) <= COUNT
         assert len({normalized(text) for text in texts}) == len(texts)
         for text in texts:
             words = re.findall(r"[a-z']+", text.lower())
