@@ -7,19 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from olmv.describe.ask import Answer
 from olmv.describe.book import describe_from_wordnet
 from olmv.describe.from_wordnet import write_attributes
-from olmv.describe.questions import Answer
+from olmv.describe.gate.gate import Gate, Verdict
+from olmv.describe.gate.wording import Wording
 from olmv.errors import UsageError, VocabularyError
 from olmv.labels.label import Label
-from olmv.labels.quality import Gate, TextLimit
+from olmv.labels.quality import TextLimit
 from olmv.labels.vocabulary import Vocabulary
 from olmv.labels.wordnet.glosses import phrase
 from olmv.labels.wordnet.store import wordnet
 
 
 def answers(vocabulary: Vocabulary, count: int = 8, limit: TextLimit | None = None) -> dict[str, Answer]:
-    gate = Gate(vocabulary, templates=("a video of {}.",), limit=limit)
+    gate = Gate(Wording(vocabulary, templates=("a video of {}.",), limit=limit))
     found = list(write_attributes(list(vocabulary), vocabulary, count=count, gate=gate))
     assert [answer.label for answer in found] == list(vocabulary)
     return {answer.label.name: answer for answer in found}
@@ -125,7 +127,8 @@ def test_the_same_every_time() -> None:
 def test_a_count_that_makes_no_sense(tmp_path: Path) -> None:
     vocabulary = Vocabulary.from_names(["dog"])
     with pytest.raises(UsageError, match="at least 1 attribute per label is needed"):
-        describe_from_wordnet(vocabulary, tmp_path / "b.json", gate=Gate(vocabulary, templates=("{}",)), count=0)
+        gate = Gate(Wording(vocabulary, templates=("{}",)))
+        describe_from_wordnet(vocabulary, tmp_path / "b.json", gate=gate, count=0)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,9 +159,9 @@ def test_any_label_is_described_or_refused(names: list[str]) -> None:
         vocabulary = Vocabulary.from_names(names)
     except VocabularyError:
         return
-    gate = Gate(vocabulary, templates=("{}",))
+    gate = Gate(Wording(vocabulary, templates=("{}",)))
     for answer in write_attributes(list(vocabulary), vocabulary, count=5, gate=gate):
         assert (answer.error is None) == bool(answer.attributes)
         assert len(answer.attributes) <= 5
-        assert gate.accept(answer.label, answer.attributes, []) == (list(answer.attributes), [])
+        assert gate.accept(answer.label, answer.attributes) == Verdict(accepted=list(answer.attributes))
         Label(answer.label.name, attributes=answer.attributes)

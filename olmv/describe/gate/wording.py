@@ -13,7 +13,8 @@ from olmv.labels.vocabulary import Vocabulary
 __all__ = ["Wording", "breaks_off"]
 
 # What a camera cannot record, and what CLIP cannot read. English only: the prompts ask for English, and in another
-# language the remaining checks still hold. A false alarm costs one more question, never the label.
+# language the remaining checks still hold. A false alarm costs one more question, never the label. "X, a kind of Y" is
+# how WordNet is put into words, and says what X looks like.
 _REFUSED: tuple[tuple[Reason, str, str], ...] = (
     (
         "absence",
@@ -37,7 +38,7 @@ _REFUSED: tuple[tuple[Reason, str, str], ...] = (
         (
             r"concepts?|symboli[sz]\w*|symbol of|represent(?:s|ing)|refers? to|meanings?|means|definition|idea of"
             r"|associated with|known (?:for|as)|used (?:for|to|as|in|by)|invented|originat\w+|famous|popular|important"
-            r"|expensive|invisible|very special|a type of|kind of|sort of|(?:can|may|could) be|possible|able to"
+            r"|expensive|invisible|very special|a type of|(?<!, a )kind of|sort of|(?:can|may|could) be|possible|able to"
             r"|process(?:es)? of|afraid"
         ),
     ),
