@@ -11,6 +11,8 @@ __all__ = ["MAX_WORDS", "MIN_WORDS", "TextLimit", "count_words", "normalized", "
 
 MIN_WORDS = 3
 MAX_WORDS = 20
+MAX_LAYERS = 4
+"""Of marks around an attribute: a quoted item of a list, in it an emphasis."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ _ARTICLES = frozenset(("a", "an", "the"))
 def tidy(text: str) -> str:
     """Return one attribute without list marks, emphasis, quotes, a lead such as "a photo of", a full stop."""
     text = " ".join(text[: 4 * MAX_ATTRIBUTE_CHARS].split())
-    text = _EMPHASIS.sub(r"\2", _BULLET.sub("", text)).strip("\"'“”‘’ ")
-    text = _LEAD.sub("", text)
-    return text.rstrip(".,;: ").strip("\"'“”‘’ ")
+    for _ in range(MAX_LAYERS):
+        text = _EMPHASIS.sub(r"\2", _BULLET.sub("", text)).strip("\"'“”‘’ ")
+        text = _LEAD.sub("", text).rstrip(".,;: ").strip("\"'“”‘’ ")
+    return text
 
 
 def normalized(text: str) -> str:
