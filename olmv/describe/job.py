@@ -108,6 +108,7 @@ def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
     prompt = _prompt(job)
     limit = _limit(job.model or DEFAULT_MODEL)
     assert limit is not None
+    questions = _questions(job, prompt, checks)
     _note(job, vocabulary, listener)
     with _chat(job) as chat:
         assert chat is not None
@@ -118,7 +119,7 @@ def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
             vocabulary,
             job.output,
             chat=chat,
-            questions=_questions(job, prompt, checks),
+            questions=questions,
             gate=checks.gate_for_answers(prompt, limit=limit, book=_book(job.output, without=waiting)),
             generation=job.generation,
             retries=job.retries,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from olmv.describe.ask import Answer
 from olmv.describe.job import DescribeJob, DescribeListener, preview_llm, preview_wordnet, run
-from olmv.describe.questions import Answer
 from olmv.errors import UsageError
 
 
