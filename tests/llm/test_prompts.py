@@ -33,30 +33,50 @@ def write(folder: Path, **change: Any) -> Path:
     return path
 
 
-def test_four_prompts_for_labels_ship() -> None:
-    assert {"general", "actions", "objects", "domain"} <= set(shipped_prompts())
+FOR_LABELS = ("general", "actions", "objects", "contrast", "short", "domain")
 
 
-@pytest.mark.parametrize("name", ["general", "actions", "objects", "domain"])
+def test_the_prompts_that_ship() -> None:
+    assert set(shipped_prompts()) == {*FOR_LABELS, "summary", "entities"}
+
+
+@pytest.mark.parametrize("name", FOR_LABELS)
 def test_shipped_prompts_keep_their_own_rules(name: str) -> None:
     prompt = load_prompt(name)
     questions = Questions(prompt, count=8, domain="films" if name == "domain" else None)
     turns = questions.conversation([Label("dog")])
     assert turns[0].role == "system"
-    assert turns[-1].content == '<label>"dog"</label>\nWrite 8 attributes.'
+    assert turns[-1].content.splitlines()[0] == '<label>"dog"</label>'
     assert questions.schema["properties"]["attributes"]["maxItems"] == 8
-    again = questions.conversation([Label("dog")], accepted={"dog": ["a wet dog"]}, advice=["Write short phrases."])
-    assert again[:-1] == turns[:-1]
-    assert again[-1].content.startswith(turns[-1].content)
-    assert '- "Write short phrases."' in again[-1].content
-    assert 'Write others than these: "a wet dog"' in again[-1].content
     for example in prompt.document.examples:
         texts = parse_answer(json.dumps(example.answer))
         assert isinstance(texts, list)
         label = Label(str(example.input["label"]))
-        verdict = Gate(Wording(Vocabulary([label]), templates=("{}",)), english=True).accept(label, texts)
+        verdict = Gate(Wording(Vocabulary([label]), templates=("{}",))).accept(label, texts)
         assert verdict.refused == []
         assert len(verdict.accepted) == example.input["count"]
+
+
+@pytest.mark.parametrize("name", [name for name in FOR_LABELS if name != "short"])
+def test_a_second_question_is_the_first_with_advice_at_its_end(name: str) -> None:
+    questions = Questions(load_prompt(name), count=8, domain="films" if name == "domain" else None)
+    first = questions.conversation([Label("dog")])
+    assert first[-1].content == '<label>"dog"</label>\nWrite 8 attributes.'
+    again = questions.conversation([Label("dog")], accepted={"dog": ["a wet dog"]}, advice=["Write short phrases."])
+    assert again[:-1] == first[:-1]
+    assert again[-1].content.startswith(first[-1].content)
+    assert '- "Write short phrases."' in again[-1].content
+    assert 'Write others than these: "a wet dog"' in again[-1].content
+
+
+def test_a_small_model_is_told_little_and_shown_much() -> None:
+    """What it is told to avoid it writes; of the second question it needs what it has said."""
+    prompt = load_prompt("short")
+    assert len(prompt.document.examples) > len(load_prompt("general").document.examples)
+    assert len(prompt.document.system) < len(load_prompt("general").document.system) / 3
+    questions = Questions(prompt, count=4)
+    again = questions.conversation([Label("dog")], accepted={"dog": ["a wet dog"]}, advice=["Write short phrases."])
+    assert again[-1].content == '<label>"dog"</label>\n\nOther phrases than "a wet dog"'
 
 
 def test_actions_and_objects_are_asked_for_different_things() -> None:

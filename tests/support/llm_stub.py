@@ -10,19 +10,25 @@ from typing import Any
 
 from olmv.llm.types import Completion, Conversation, Generation
 
-WORDS = ("red", "round", "tall", "wet", "bright", "small", "striped", "wooden", "shiny", "curled", "long", "dark")
+COLOURS = ("red", "blue", "green", "yellow", "white", "black", "brown", "grey")
+PLACES = ("wall", "bench", "bridge", "table", "tree", "lake", "fence", "street")
 
 
 def attributes(label: str, count: int) -> list[str]:
-    """Descriptions that pass the gate, different for every label."""
-    word = " ".join(re.findall(r"[^\W\d_]+", label)[:2]) or "thing"
-    return [f"a {WORDS[i % 12]} {word} beside {WORDS[(i // 12) % 12]} stones" for i in range(count)]
+    """Up to 64 descriptions that pass the gate, different for every label."""
+    name = " ".join(re.findall(r"[^\W\d_]+", label)[:2]) or "thing"
+    pairs = ((COLOURS[(i + i // 8) % 8], PLACES[i % 8]) for i in range(count))
+    return [f"a {colour} {name} near a {place}" for colour, place in pairs]
+
+
+def labels_of(conversation: Sequence[Mapping[str, str]]) -> list[str]:
+    """The labels that a conversation asks about."""
+    return [json.loads(label) for label in re.findall(r"<label>(.*?)</label>", conversation[-1]["content"])]
 
 
 def label_of(conversation: Sequence[Mapping[str, str]]) -> str:
     """The label that a conversation asks about."""
-    found: str = json.loads(re.findall(r"<label>(.*?)</label>", conversation[-1]["content"])[-1])
-    return found
+    return labels_of(conversation)[-1]
 
 
 def answer(text: str | Mapping[str, Any], *, finish: str = "stop", refusal: str | None = None) -> dict[str, Any]:
@@ -44,7 +50,12 @@ Respond = Callable[[dict[str, Any], int], tuple[int, Any]]
 
 def good(body: dict[str, Any], _: int) -> tuple[int, Any]:
     """A server that does what it is told."""
-    count = body["response_format"]["json_schema"]["schema"]["properties"]["attributes"]["maxItems"]
+    properties = body["response_format"]["json_schema"]["schema"]["properties"]
+    if "answers" in properties:
+        count = properties["answers"]["items"]["properties"]["attributes"]["maxItems"]
+        each = [{"label": name, "attributes": attributes(name, count)} for name in labels_of(body["messages"])]
+        return 200, answer({"answers": each})
+    count = properties["attributes"]["maxItems"]
     return 200, answer({"attributes": attributes(label_of(body["messages"]), count)})
 
 
