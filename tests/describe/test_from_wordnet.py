@@ -126,8 +126,8 @@ def test_the_same_every_time() -> None:
 
 def test_a_count_that_makes_no_sense(tmp_path: Path) -> None:
     vocabulary = Vocabulary.from_names(["dog"])
+    gate = Gate(Wording(vocabulary, templates=("{}",)))
     with pytest.raises(UsageError, match="at least 1 attribute per label is needed"):
-        gate = Gate(Wording(vocabulary, templates=("{}",)))
         describe_from_wordnet(vocabulary, tmp_path / "b.json", gate=gate, count=0)
     assert list(tmp_path.iterdir()) == []
 

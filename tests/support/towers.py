@@ -30,4 +30,5 @@ class WordTower:
             for word in key_words(phrase) or [phrase]:
                 number = zlib.crc32(word.encode())
                 vectors[row, [number % WIDTH, number // WIDTH % WIDTH]] += 1
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors

@@ -38,8 +38,8 @@ _REFUSED: tuple[tuple[Reason, str, str], ...] = (
         (
             r"concepts?|symboli[sz]\w*|symbol of|represent(?:s|ing)|refers? to|meanings?|means|definition|idea of"
             r"|associated with|known (?:for|as)|used (?:for|to|as|in|by)|invented|originat\w+|famous|popular|important"
-            r"|expensive|invisible|very special|a type of|(?<!, a )kind of|sort of|(?:can|may|could) be|possible|able to"
-            r"|process(?:es)? of|afraid"
+            r"|expensive|invisible|very special|a type of|(?<!, a )kind of|sort of|(?:can|may|could) be|possible"
+            r"|able to|process(?:es)? of|afraid"
         ),
     ),
     (
