@@ -19,7 +19,7 @@ from tests.llm.byte_server import MODELS, QUESTION, Answer, chat_at, complete, r
 from tests.support.llm_stub import answer
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
-SLACK_S = 5.0
+SLACK_S = 8.0
 """For threads and a busy machine; without a bound everything here takes far longer, or ends otherwise."""
 
 
