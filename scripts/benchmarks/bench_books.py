@@ -4,7 +4,7 @@
                                              [--model olmv-lite] [--clips 1000] [--quick] [--json FILE]
 
 DATA holds folders with a `labels.csv` each, as for `eval_real.py`; those called actions, nouns and objects are measured
-with --model, and drawn clips of 100 objects of the Moji world with olmv-mini. FOLDER holds the language model's books,
+with --model, and drawn clips of 50 objects of the Moji world with olmv-mini. FOLDER holds the language model's books,
 `SET.raw.json` and `SET.gated.json`; those that are missing are written with --llm first.
 
 Arms:
@@ -14,7 +14,7 @@ Arms:
     wordnet      a WordNet book
     raw          what the language model answered at once, all of it
     pruned       the same after `olmv describe-labels --prune`
-    gated        through the gate, short labels asked for three times more
+    gated        through the gate with `--model`, labels that are short of attributes asked for three times more
     handwritten  `books/SET.json`, where there is one
 
 Figures of an arm, for every pooling over the texts of a label (one for arms with one text a label):
@@ -57,7 +57,7 @@ from scripts.benchmarks.results import Figure, show, write
 
 REAL = ("actions", "nouns", "objects")
 MOJI = "moji"
-MOJI_LABELS = 100
+MOJI_LABELS = 50
 MOJI_SEED = 5000
 ONE_TEXT = ("names", "templates")
 
@@ -132,7 +132,8 @@ def books_of(
             if args.llm is None:
                 print(f"left out: there is no {path}; give --llm to write it", flush=True)
                 continue
-            run = write_book_by_llm(clips.labels, path, args.llm, prompt=args.prompt, gated=arm == "gated")
+            model = clips.classifier.model.name
+            run = write_book_by_llm(clips.labels, path, args.llm, prompt=args.prompt, gated=arm == "gated", model=model)
             print(f"{path}: {run}", flush=True)
         yield arm, AttributeBook.load(path), None
         if arm == "raw":

@@ -11,7 +11,7 @@ Arms:
     wording      one attribute by itself, exact copies: about what the gate was before it met a real model
     words        and echoes, loops, copies, language, other things of the label's kind
     all          and what the sentence encoder says: off topic, saying what another says, moving the label
-Figures: precision, recall, good_kept (of the good ones, the share that passes), on `test`, `tuning` and `both`; kappa of
+Figures: precision, recall, good_kept (of the good ones, the share that passes), on `test`, `tuning`, `both`; kappa of
 the two judges; handwritten/BOOK: the share of attributes in books by hand that pass.
 
 With --encoder MODEL the text tower of a model takes the place of the sentence encoder.

@@ -84,7 +84,9 @@ def write_book_by_llm(
 ) -> BookRun:
     """Write a book as `olmv describe-labels` does; without the gate every label is asked for once, and all stays."""
     vocabulary = Vocabulary.from_names(labels)
-    checks = ListChecks(vocabulary, model=None, templates=None, device="cpu", listener=JobListener())
+    checks = ListChecks(
+        vocabulary, model=model if gated else None, templates=None, device="cpu", listener=JobListener()
+    )
     loaded = load_prompt(prompt)
     questions = checks.questions(loaded, count=count, domain=None, labels_per_prompt=labels_per_prompt)
     gate: Gate = OpenGate(Wording(vocabulary, templates=("{}",)))

@@ -72,7 +72,7 @@ BOOK_SETS = {
     "actions": "10 actions, clips",
     "nouns": "100 nouns, photos",
     "objects": "76 objects, photos with several",
-    "moji": "100 drawn objects, olmv-mini",
+    "moji": "50 drawn objects, olmv-mini",
 }
 BOOK_ARMS = {
     "names": "the name alone",

@@ -7,6 +7,7 @@ sentence encoder. Of the text tower that will read the attributes only this is a
 the mean of a label's name and attributes must still be nearest to its own name.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -26,6 +27,7 @@ MIN_NEARER = 0.98
 """Of all other labels and everyday words, the share that an attribute must be farther from than from its label."""
 MIN_NEARER_UNKNOWN = 0.8
 """The same for a label that no dictionary knows: then the tower may not know it either."""
+REMEMBERED = 4096
 MAX_COSINE = 0.85
 """Two attributes of a label that are nearer than this say the same."""
 
@@ -38,6 +40,29 @@ class TextTower(Protocol):
 
     def embed(self, phrases: Sequence[str]) -> Vectors:
         """Return unit vectors [N, D] of N phrases; N may be 0."""
+
+
+class _Memory:
+    """Remembers the last vectors of a tower: a label that is asked for again brings most of its texts again."""
+
+    def __init__(self, tower: TextTower) -> None:
+        self._tower = tower
+        self._vectors: OrderedDict[str, Vectors] = OrderedDict()
+        self._none = tower.embed(["nothing"])[:0]
+
+    def embed(self, phrases: Sequence[str]) -> Vectors:
+        """Return unit vectors [N, D]; what is not remembered is embedded together."""
+        if not phrases:
+            return self._none
+        known = {phrase: self._vectors[phrase] for phrase in phrases if phrase in self._vectors}
+        if new := [phrase for phrase in dict.fromkeys(phrases) if phrase not in known]:
+            known |= dict(zip(new, self._tower.embed(new), strict=True))
+        for phrase, vector in known.items():
+            self._vectors[phrase] = vector
+            self._vectors.move_to_end(phrase)
+        while len(self._vectors) > REMEMBERED:
+            self._vectors.popitem(last=False)
+        return np.stack([known[phrase] for phrase in phrases])
 
 
 class Topic:
@@ -57,13 +82,12 @@ class Topic:
         meanings: Mapping[str, str],
         tower: TextTower | None = None,
     ) -> None:
-        self._encoder, self._meanings = encoder, meanings
+        self._encoder, self._meanings = _Memory(encoder), meanings
         self._labels = {label.name: index for index, label in enumerate(vocabulary)}
         self._names = encoder.embed(vocabulary.names)
         self._everyday = encoder.embed(BACKGROUND_WORDS)
-        self._tower = tower
+        self._tower = None if tower is None else _Memory(tower)
         self._tower_names = self._names if tower is None else tower.embed(vocabulary.names)
-        self._own: tuple[str, Vectors] = ("", self._names[:0])
 
     def rejections(self, label: Label, texts: Sequence[str], earlier: Sequence[str]) -> list[Rejection | None]:
         """Say for each text why it does not belong to a label; None where it does.
@@ -132,10 +156,8 @@ class Topic:
         return shares
 
     def _references(self, label: Label) -> Vectors:
-        """Return what is a label's own side [R, D], its name first; labels come one by one, the last is remembered."""
-        if self._own[0] != label.name:
-            texts = [label.name, *label.aliases]
-            if meaning := self._meanings.get(label.name):
-                texts.append(f"{label.name}, {meaning}")
-            self._own = (label.name, self._encoder.embed(texts))
-        return self._own[1]
+        """Return what is a label's own side [R, D]."""
+        texts = [label.name, *label.aliases]
+        if meaning := self._meanings.get(label.name):
+            texts.append(f"{label.name}, {meaning}")
+        return self._encoder.embed(texts)
