@@ -14,7 +14,7 @@ Arms:
     wordnet      a WordNet book
     raw          what the language model answered at once, all of it
     pruned       the same after `olmv describe-labels --prune`
-    gated        through the gate with `--model`, labels that are short of attributes asked for three times more
+    gated        through the gate with `--model`, labels that are short of attributes asked for once more
     handwritten  `books/SET.json`, where there is one
 
 Figures of an arm, for every pooling over the texts of a label (one for arms with one text a label):

@@ -57,6 +57,7 @@ class Workload:
         threads: of the model.
         cache_gb: for what the model keeps of prompts and answers.
         dtype: of the weights.
+        prompt: how the model is asked.
     """
 
     labels: int
@@ -66,6 +67,7 @@ class Workload:
     threads: int
     cache_gb: int
     dtype: str
+    prompt: str = "objects"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -80,8 +82,10 @@ RANDOM = Workload(labels=500, one_by_one=500, temperature=0, runs=3, threads=1, 
 QUICK_RANDOM = Workload(labels=60, one_by_one=20, temperature=0, runs=3, threads=1, cache_gb=1, dtype="auto")
 # a core is left to the rest of the server: a thread that waits for its turn holds up all others of the model
 THREADS = max(1, len(os.sched_getaffinity(0)) - 1)
-REAL = Workload(labels=100, one_by_one=8, temperature=0.7, runs=1, threads=THREADS, cache_gb=4, dtype="float32")
-QUICK_REAL = Workload(labels=4, one_by_one=1, temperature=0.7, runs=1, threads=THREADS, cache_gb=1, dtype="float32")
+REAL = Workload(
+    labels=100, one_by_one=8, temperature=0.7, runs=1, threads=THREADS, cache_gb=4, dtype="float32", prompt="short"
+)
+QUICK_REAL = replace(REAL, labels=4, one_by_one=1, cache_gb=1)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Arm:
         temperature: of the drawing.
         retries: how many times more a label is asked for.
         runs: the quickest counts.
+        prompt: how the model is asked.
     """
 
     spec: str
@@ -103,6 +108,7 @@ class Arm:
     temperature: float
     retries: int
     runs: int
+    prompt: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def measure(arm: Arm, options: dict[str, str] | None = None) -> Measurement:
     from olmv.models.registry import text_limit
     from olmv.progress import JobListener
 
-    vocabulary, prompt, limit = Vocabulary.from_names(arm.labels), load_prompt("objects"), text_limit(MODEL)
+    vocabulary, prompt, limit = Vocabulary.from_names(arm.labels), load_prompt(arm.prompt), text_limit(MODEL)
     checks = ListChecks(vocabulary, model=MODEL, templates=None, device="cpu", listener=JobListener())
     questions = checks.questions(prompt, count=ATTRIBUTES, domain=None, labels_per_prompt=1)
     # the towers of the gate are loaded by the first text
@@ -258,7 +264,7 @@ def _figures(python: Path, model: Path, workload: Workload, *, retries: int) -> 
     asked = len(names) * ATTRIBUTES
     figures: dict[str, float] = {}
     with server(python, model, workload) as spec:
-        arm = Arm(spec, names, CONCURRENCY, workload.temperature, retries=0, runs=workload.runs)
+        arm = Arm(spec, names, CONCURRENCY, workload.temperature, 0, workload.runs, workload.prompt)
         together = measure(arm)
         apart = measure(replace(arm, labels=few, concurrency=1, runs=1))
         if retries:

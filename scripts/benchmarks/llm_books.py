@@ -23,7 +23,7 @@ from olmv.progress import JobListener
 
 __all__ = ["BookRun", "OpenGate", "write_book_by_llm"]
 
-RETRIES = 3
+RETRIES = 1
 
 
 @dataclass(frozen=True)
