@@ -12,6 +12,7 @@ from olmv.cli import main
 from tests.cli.captions import Captioner
 from tests.support.samples import write_clip
 from tests.support.tiny import write_open_clip_folder
+from tests.support.towers import WordTower
 
 COMMAND = [sys.executable, "-c", "import sys; from olmv.cli import main; sys.exit(main())"]
 
@@ -52,6 +53,13 @@ def olmv(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
         return code, out, err
 
     return run
+
+
+@pytest.fixture
+def word_tower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the gate of describe-labels compare words; the real encoder knows more of them than a stub can write."""
+    monkeypatch.setattr("olmv.describe.towers.SentenceEncoder", WordTower)
+    monkeypatch.setattr("olmv.describe.towers.ModelTower", WordTower)
 
 
 def start(*arguments: str, cwd: Path, preexec_fn: Callable[[], object] | None = None) -> "subprocess.Popen[str]":

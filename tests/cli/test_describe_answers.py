@@ -10,6 +10,8 @@ import pytest
 from tests.cli.books import book, describe, names
 from tests.support.llm_stub import StubServer, answer, attributes, good, label_of
 
+pytestmark = pytest.mark.usefixtures("word_tower")
+
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_bursts_of_errors_are_waited_out(olmv: Any, here: Path, status: int) -> None:
@@ -27,7 +29,7 @@ def test_one_label_that_always_fails_costs_only_itself(olmv: Any, here: Path, mo
 
     def fails(body: dict[str, Any], number: int) -> tuple[int, Any]:
         return (
-            (500, {"error": {"message": "kernel panic"}}) if "thing ac" in label_of(body["messages"]) else good(body, 0)
+            (500, {"error": {"message": "kernel panic"}}) if "thing bd" in label_of(body["messages"]) else good(body, 0)
         )
 
     with StubServer(fails) as server:
@@ -35,11 +37,11 @@ def test_one_label_that_always_fails_costs_only_itself(olmv: Any, here: Path, mo
     assert code == 1
     assert "5 labels described" in err
     assert "1 failed" in err
-    assert "failed: thing ac: the server answered 500" in err
-    assert "thing ac" not in book()
+    assert "failed: thing bd: the server answered 500" in err
+    assert "thing bd" not in book()
     with StubServer() as server:  # the same command asks for what is missing
         code, _, err = describe(olmv, server, names(6))
-        assert server.labels == ["thing ac"]
+        assert server.labels == ["thing bd"]
     assert code == 0
     assert list(book()) == names(6).split(", ")
 
@@ -70,7 +72,7 @@ TOLD = {
     "an empty answer": "the answer was empty",
     "another object": 'the answer had no list "attributes"',
     "numbers": "the attributes were not texts",
-    "bad attributes": '4 refused, such as "dog" has 1 words; write 3 to 20',
+    "bad attributes": '4 refused, such as "dog" has 1 words; 3 to 20 are allowed',
     "no choices": "the server's answer cannot be read",
     "no JSON at all": "the server's answer cannot be read",
 }
@@ -98,21 +100,25 @@ def test_only_bad_answers_never_become_an_empty_ensemble(olmv: Any, here: Path, 
     assert list(book()) == ["guitar"]
 
 
-def test_the_model_hears_what_was_wrong_and_good_attributes_are_kept(olmv: Any, here: Path) -> None:
-    first = {"attributes": ["a brown dog on a lawn", "dog", "a guitar on a wall"]}
+def test_the_model_hears_rules_and_good_attributes_are_kept(olmv: Any, here: Path) -> None:
+    first = {"attributes": ["a brown dog on a lawn", "dog", "a guitar on wall"]}
 
     def respond(body: dict[str, Any], number: int) -> tuple[int, Any]:
         return (200, answer(first)) if number == 0 else good(body, number)
 
     with StubServer(respond) as server:
         code, _, _ = describe(olmv, server, "dog, playing, guitar on wall", "--concurrency", "1", "-q")
-        again = server.requests[1]["messages"]
+        asked, again = (body["messages"] for body in server.requests[:2])
     assert code == 0
-    assert [turn["role"] for turn in again[-3:]] == ["user", "assistant", "user"]
-    assert json.loads(again[-2]["content"]) == first
-    assert "has 1 words; write 3 to 20" in again[-1]["content"]
-    assert "names another label" in again[-1]["content"]
-    assert 'kept, so write others: "a brown dog on a lawn"' in again[-1]["content"]
+    assert again[:-1] == asked[:-1]
+    question = '<label>"dog"</label>\nA dictionary says: '
+    assert again[-1]["content"].startswith(asked[-1]["content"])
+    assert asked[-1]["content"].startswith(question)
+    advice = again[-1]["content"].removeprefix(asked[-1]["content"])
+    assert advice == (
+        '\n\nMind this time:\n- "Use 4 to 12 words in every attribute."\n- "Leave other labels of the list out."\n'
+        '- "Write 8 attributes."\nWrite others than these: "a brown dog on a lawn"\n\nTry 2.'
+    )
     assert book()["dog"]["attributes"] == ["a brown dog on a lawn", *attributes("dog", 7)]
 
 
@@ -127,7 +133,7 @@ def test_forty_attributes_where_eight_were_asked(olmv: Any, here: Path) -> None:
 
 def test_fewer_good_attributes_than_asked_are_kept_and_told(olmv: Any, here: Path) -> None:
     def few(body: dict[str, Any], _: int) -> tuple[int, Any]:
-        return 200, answer({"attributes": ["a brown dog on a lawn", "a wet nose up close"]})
+        return 200, answer({"attributes": ["a brown dog on a lawn", "a wet dog up close"]})
 
     with StubServer(few) as server:
         code, _, err = describe(olmv, server, "dog,")

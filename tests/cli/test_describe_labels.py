@@ -11,6 +11,8 @@ from olmv.describe.draft import PARTIAL
 from tests.cli.books import book, describe
 from tests.support.llm_stub import StubServer, attributes
 
+pytestmark = pytest.mark.usefixtures("word_tower")
+
 
 def test_a_book_with_provenance(olmv: Any, here: Path) -> None:
     with StubServer() as server:
@@ -24,7 +26,7 @@ def test_a_book_with_provenance(olmv: Any, here: Path) -> None:
     entry = book()["dog"]
     assert entry["attributes"] == attributes("dog", 8)
     assert entry["llm"] == server.spec
-    assert entry["prompt"] == "general/1"
+    assert entry["prompt"] == "general/2"
     assert len(entry["prompt_sha256"]) == 64
     assert entry["sampling"] == {"temperature": 0.7, "top_p": 0.95, "max_tokens": 384, "seed": 3}
     assert entry["date"].endswith("+00:00")
@@ -61,7 +63,7 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(olmv: Any, here: Path) -> N
         assert server.requests == []
     assert code == 0, err
     assert '<domain>"films"</domain>' in out
-    assert '[user]\n<label>"dog"</label>\nWrite 8 attributes.' in out
+    assert '[user]\n<label>"dog"</label>\nA dictionary says: "' in out
     assert "tokens\tguitar" in out
     assert "2 labels, about " in out
     assert not Path("book.json").exists()
@@ -85,7 +87,7 @@ def test_a_dry_run_shows_the_prompt_and_asks_nothing(olmv: Any, here: Path) -> N
         (["dog", "-o", "no/b.json", "--llm", "openai:x@http://h"], "its folder does not exist"),
         (
             ["dog", "--dry-run", "--prompt", "poems"],
-            "no prompt is called 'poems'; there are actions, domain, entities, general",
+            "no prompt is called 'poems'; there are actions, contrast, domain, entities",
         ),
         (["dog", "--dry-run", "--prompt", "objects", "--domain", "x"], "'objects' has no place for a domain"),
         (["dog", "--dry-run", "--prompt", "domain"], "'domain' needs a domain, such as"),

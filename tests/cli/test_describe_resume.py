@@ -10,9 +10,10 @@ import pytest
 
 from olmv.describe.draft import PARTIAL
 from olmv.io.journal import JsonlJournal
-from tests.cli.books import book, describe, names
-from tests.cli.conftest import start
+from tests.cli.books import book, describe, names, start_describe
 from tests.support.llm_stub import StubServer, good
+
+pytestmark = pytest.mark.usefixtures("word_tower")
 
 
 def test_server_killed_mid_run_then_resume(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,11 +46,7 @@ def test_killed_without_warning_then_resume(olmv: Any, here: Path) -> None:
 
     partial = Path("book.json" + PARTIAL)
     with StubServer(slow) as server:
-        running = start(
-            *("describe-labels", names(60), "-o", "book.json", "--llm", server.spec, "-m", "olmv-mini"),
-            *("--concurrency", "2"),
-            cwd=here,
-        )
+        running = start_describe(server, names(60), "--concurrency", "2", cwd=here)
         while len(server.requests) < 12:
             assert running.poll() is None, running.communicate()
             time.sleep(0.02)
@@ -118,7 +115,7 @@ def test_another_prompt_is_told_and_what_is_there_stays(olmv: Any, here: Path) -
         code, _, err = describe(olmv, server, "dog, guitar, rain", "--prompt", "objects")
     assert code == 0
     assert "note: 2 labels from another model or prompt: kept; starting over asks for them anew" in err
-    assert [entry["prompt"] for entry in book().values()] == ["general/1", "general/1", "objects/1"]
+    assert [entry["prompt"] for entry in book().values()] == ["general/2", "general/2", "objects/2"]
 
 
 def test_nothing_to_do_asks_nothing(olmv: Any, here: Path) -> None:
