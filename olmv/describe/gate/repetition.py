@@ -32,12 +32,14 @@ def loop(text: str) -> Rejection | None:
     words = key_words(text)
     if not words:
         return Rejection("loop", "has no word with a meaning")
+    spelled = {stem(word): word for word in normalized(text).split()}
     for word, times in Counter(words).items():
         if times > 2 or (times == 2 and word not in _MAY_REPEAT):
-            return Rejection("loop", f'repeats itself ("{word}" {times} times)')
+            return Rejection("loop", f'repeats itself ("{spelled[word]}" {times} times)')
     pair, times = Counter(pairwise(words)).most_common(1)[0] if len(words) > 1 else (("", ""), 1)
     if times > 1:
-        return Rejection("loop", f'repeats itself ("{" ".join(pair)}" {times} times)')
+        shown = " ".join(spelled[word] for word in pair)
+        return Rejection("loop", f'repeats itself ("{shown}" {times} times)')
     if (len(words) >= LONG and len(set(words)) < MIN_DISTINCT * len(words)) or _doubled(text):
         return Rejection("loop", "repeats itself")
     return None
