@@ -60,9 +60,11 @@ def show_pruning(pruning: Pruning, output: Path | None, *, written: bool) -> Non
     gone = len(pruning.dropped)
     print(f"{gone} of {total} attributes {'dropped' if written else 'would go'}" + _shares(pruning.reasons, total))
     if pruning.emptied:
-        print(f"{len(pruning.emptied)} labels keep none and are scored by their names")
+        several = f"{len(pruning.emptied)} labels keep none and are scored by their names"
+        print(several if len(pruning.emptied) > 1 else "1 label keeps none and is scored by its name")
     if pruning.by_hand:
-        print(f"{pruning.by_hand} labels written or changed by hand: kept as they are")
+        labels = "1 label" if pruning.by_hand == 1 else f"{pruning.by_hand} labels"
+        print(f"{labels} written or changed by hand: kept as they are")
     before, after = pruning.moved
     print(f"labels nearer to another label than to their own name: {before} before, {after} after")
     if written and gone:
