@@ -19,16 +19,16 @@ class Preview:
 
     Args:
         labels: how many would be asked for.
-        conversation: what would be said about the first label.
-        counted: label and prompt tokens of every label, or of 200 spread over the list.
+        conversation: the first question.
+        counted: labels and prompt tokens of every question, or of 200 spread over the list.
         prompt_tokens: of all labels, asked once each.
         answer_tokens: the most that all answers may have.
-        exact: False where no tokenizer was at hand, or not every label was counted: the counts are estimates.
+        exact: False where no tokenizer was at hand, or not every question was counted: the counts are estimates.
     """
 
     labels: int
     conversation: list[Message]
-    counted: list[tuple[str, int]]
+    counted: list[tuple[tuple[str, ...], int]]
     prompt_tokens: int
     answer_tokens: int
     exact: bool
@@ -40,9 +40,11 @@ def preview(
     """Tell what would be asked; None if there is nothing to ask. Without `chat`, tokens are estimated from letters."""
     if not labels:
         return None
-    step = -(-len(labels) // MAX_COUNTED)
-    some = labels[::step]
-    conversations = [questions.conversation([label]) for label in some]
+    size = questions.labels_per_prompt
+    groups = [labels[start : start + size] for start in range(0, len(labels), size)]
+    step = -(-len(groups) // MAX_COUNTED)
+    some = groups[::step]
+    conversations = [questions.conversation(group) for group in some]
     counts = chat.count_tokens(conversations) if chat is not None else None
     exact = counts is not None and step == 1
     if counts is None:
@@ -50,8 +52,8 @@ def preview(
     return Preview(
         labels=len(labels),
         conversation=conversations[0],
-        counted=[(label.name, count) for label, count in zip(some, counts, strict=True)],
-        prompt_tokens=round(sum(counts) * len(labels) / len(some)),
-        answer_tokens=generation.max_tokens * len(labels),
+        counted=[(tuple(label.name for label in group), count) for group, count in zip(some, counts, strict=True)],
+        prompt_tokens=round(sum(counts) * len(groups) / len(some)),
+        answer_tokens=generation.max_tokens * len(groups),
         exact=exact,
     )

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,14 @@ def test_a_preview_counts_some_of_many() -> None:
     assert found.prompt_tokens == 1000 * found.counted[0][1]
     assert found.answer_tokens == 10_000
     assert not found.exact
+    together = replace(QUESTIONS, labels_per_prompt=8)
+    many = preview(list(names), StubChat(well), questions=together, generation=Generation(max_tokens=10))
+    assert many is not None
+    assert len(many.counted) == 125
+    assert many.counted[1][0] == tuple(f"thing {number}" for number in range(8, 16))
+    assert many.conversation[-1].content.count("<label>") == 8
+    assert many.prompt_tokens == 125 * many.counted[0][1]
+    assert many.answer_tokens == 1250
     few = preview(list(names)[:3], StubChat(well), questions=QUESTIONS, generation=Generation())
     assert few is not None
     assert few.exact

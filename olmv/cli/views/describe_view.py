@@ -26,10 +26,10 @@ def show_preview(preview: Preview | None) -> None:
         print(f"[{turn.role}]")
         print("\n".join(printable(line) for line in turn.content.split("\n")), end="\n\n")
     about = "" if preview.exact else "about "
-    for name, tokens in preview.counted:
-        print(f"{about}{tokens} tokens\t{printable(name)}")
-    if len(preview.counted) < preview.labels:
-        print(f"... and {preview.labels - len(preview.counted)} more labels")
+    for names, tokens in preview.counted:
+        print(f"{about}{tokens} tokens\t{printable(', '.join(names))}")
+    if more := preview.labels - sum(len(names) for names, _ in preview.counted):
+        print(f"... and {more} more labels")
     print(
         f"{preview.labels} labels, {about}{preview.prompt_tokens} prompt tokens, "
         f"at most {preview.answer_tokens} answer tokens"
