@@ -1,6 +1,7 @@
 """The gate as a whole: every check in its place, every candidate told."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 
@@ -40,7 +41,7 @@ WITH_WORDS = gate_of(WordTower, {})
 BOOK = {"dog": ("a brown dog in a dusty old shop",)}
 
 
-def gate(stages: Gate = REAL, book: dict[str, tuple[str, ...]] | None = None) -> Gate:
+def gate(stages: Gate = REAL, book: Mapping[str, tuple[str, ...]] | None = None) -> Gate:
     """A gate that has accepted nothing yet but a book."""
     return replace(stages, copies=Copies((book or {}).items()))
 

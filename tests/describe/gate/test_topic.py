@@ -37,7 +37,8 @@ class FixedTower:
 
 
 def reasons(topic: Topic, label: Label, texts: Sequence[str], earlier: Sequence[str] = ()) -> list[str | None]:
-    return [rejection and rejection.reason for rejection in topic.rejections(label, texts, earlier)]
+    rejections = topic.rejections(label, texts, earlier)
+    return [None if rejection is None else rejection.reason for rejection in rejections]
 
 
 @pytest.mark.parametrize(
