@@ -71,6 +71,8 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("attribute-book", lambda book: book | {"format": "olmv-attributes/2"}),
     ("attribute-book", lambda book: book | {"labels": {"dog": {"llm": "wordnet/3.0"}}}),
     ("attribute-book", lambda book: {"dog": "a wet nose"}),
+    ("attribute-book", lambda book: book | {"gate": {"candidates": -1}}),
+    ("attribute-book", lambda book: book | {"gate": {"refused": {"loop": "often"}}}),
     ("thresholds", lambda file: file | {"labels": {"dog": {"threshold": 50}}}),
     (
         "thresholds",
