@@ -16,7 +16,10 @@ def is_english(text: str, *, names: str = "") -> bool:
         text: an attribute, or a prompt.
         names: of the label: what stands in them counts as known, a brand or a word of jargon.
     """
-    dictionary, own = wordnet(), set(normalized(names).split())
-    words = [part for word in normalized(text).split() for part in word.split("-")]
+    dictionary, own, words = wordnet(), set(_words(names)), _words(text)
     known = sum(word in own or word in FUNCTION_WORDS or bool(dictionary.senses([word])) for word in words)
     return known >= MIN_KNOWN * len(words)
+
+
+def _words(text: str) -> list[str]:
+    return [part for word in normalized(text).split() for part in word.split("-")]

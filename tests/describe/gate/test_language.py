@@ -40,6 +40,7 @@ def test_names_count_as_known() -> None:
     assert not is_english("flurbon zwickl on wheels")
     assert is_english("flurbon zwickl on wheels", names="Flurbon")
     assert not is_english("flurbon zwickl on wheels", names="wheels")
+    assert is_english("a flur-bon on wheels", names="Flur-Bon")
 
 
 def test_the_prompts_that_ship_are_english() -> None:
