@@ -294,14 +294,14 @@ class Classifier:
         ]
 
     def drift_note(self, texts: LabelTexts) -> str | None:
-        """Say how many labels their attributes make nearer to another label's name than to their own; None if none.
+        """Say how many labels have attributes nearer to another label's name than to their own; None if few.
 
         See `olmv.scoring.drift`.
         """
         return drift_note(self.moved_labels(texts), len(texts.labels))
 
     def moved_labels(self, texts: LabelTexts) -> list[tuple[str, str]]:
-        """Return labels whose attributes make them nearer to another label's name than to their own, with that label.
+        """Return labels whose attributes are nearer to another label's name than to their own, with that label.
 
         Args:
             texts: as `olmv.labels.texts.build_texts` gives them.

@@ -51,8 +51,8 @@ class DescribeSummary:
         answers: that a language model gave, those that were refused among them.
         seconds: how long it took.
         counts: what the gate did with the attributes of a language model.
-        moved: labels that the book moves nearer to another label than to their own name, with that label; None where no
-            text tower was asked.
+        moved: labels whose attributes are nearer to another label's name than to their own, with that label; None where
+            no text tower was asked.
         failed: label and reason of those that got none; the next run asks for them again.
         stopped: why the run ended early; None if it did not.
     """

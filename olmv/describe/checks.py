@@ -92,7 +92,8 @@ class ListChecks:
     def gate_for_pruning(self) -> Gate:
         """Return the gate for a finished book; where its texts are from does not matter."""
         wording = Wording(self._vocabulary, templates=resolve(self._templates or DEFAULT_TEMPLATES))
-        return Gate(wording, Copies(), Echoes((), {}), Kin(self.senses), self.topic)
+        topic = Topic(self._encoder, self._vocabulary, short_meanings(self.senses), self._tower, strict=True)
+        return Gate(wording, Copies(), Echoes((), {}), Kin(self.senses), topic)
 
     def gate_for_dictionary(self, limit: TextLimit | None) -> Gate:
         """Return the gate for WordNet; without a limit, lengths are not checked."""

@@ -29,7 +29,7 @@ class Pruning:
         kept: the attributes that stay, by label; a label that keeps none is not in it.
         dropped: label, attribute and reason, in order.
         by_hand: labels written or changed by hand, whose attributes stay.
-        moved: labels that are nearer to another label than to their own name, before and after.
+        moved: labels whose attributes are nearer to another label's name than to their own, before and after.
     """
 
     book: AttributeBook
@@ -102,7 +102,7 @@ def _entries(pruning: Pruning) -> Iterator[tuple[str, BookEntry]]:
 
 
 def labels_moved_by(vocabulary: Vocabulary, tower: TextTower) -> list[tuple[str, str]]:
-    """Return labels that their attributes make nearer to another label than to their own name, with that label."""
+    """Return labels whose attributes are nearer to another label's name than to their own, with that label."""
     import torch
 
     from olmv.scoring.drift import moved_labels

@@ -1,4 +1,4 @@
-"""Labels that their attributes move away from themselves."""
+"""Labels whose attributes lead away from them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,40 +12,50 @@ __all__ = ["drift_note", "moved_labels"]
 
 ROUNDING = 1e-6
 ROWS = 1024
+MANY = 0.1
+"""From this share of the labels on it is worth a note: see "With a small real language model" in docs/benchmarks.md."""
 
 
 def moved_labels(texts: LabelTexts, embeddings: "Tensor") -> list[tuple[str, str]]:
-    """Return labels whose texts, averaged, are nearer to another label's name than to their own, with that label.
+    """Return labels whose attributes, averaged, are nearer to another label's name than to their own, with that label.
+
+    The names themselves do not count: one good name holds many bad attributes, and hides them.
 
     Args:
-        texts: names first, then aliases and attributes.
+        texts: as `olmv.labels.texts.build_texts` gives them.
         embeddings: [P, D] of the P phrases, L2-normalised.
     """
     import torch
     from torch.nn.functional import normalize
 
-    owner = torch.tensor(texts.label_of_phrase, device=embeddings.device)
-    is_name = torch.tensor([kind == "name" for kind in texts.kind_of_phrase], device=embeddings.device)
-    names = embeddings[is_name].float()
-    sums = names.new_zeros(len(texts.labels), names.shape[1]).index_add_(0, owner, embeddings.float())
+    device, rows_of = embeddings.device, embeddings.float()
+    owner = torch.tensor(texts.label_of_phrase, device=device)
+    kinds = texts.kind_of_phrase
+    names = rows_of[torch.tensor([kind == "name" for kind in kinds], device=device)]
+    said = torch.tensor([kind == "attribute" for kind in kinds], device=device)
+    sums = names.new_zeros(len(texts.labels), names.shape[1]).index_add_(0, owner[said], rows_of[said])
+    described = torch.bincount(owner[said], minlength=len(names)) > 0
     moved = []
     for start in range(0, len(names), ROWS):
         means = normalize(sums[start : start + ROWS], dim=-1)
         similarity = means @ names.T
-        rows = torch.arange(len(means), device=means.device)
+        rows = torch.arange(len(means), device=device)
         best, nearest = similarity.max(dim=1)
-        for row in (best > similarity[rows, start + rows] + ROUNDING).nonzero().flatten().tolist():
-            moved.append((texts.labels[start + row], texts.labels[int(nearest[row])]))
+        away = (best > similarity[rows, start + rows] + ROUNDING) & described[start : start + ROWS]
+        moved += [
+            (texts.labels[start + row], texts.labels[int(nearest[row])]) for row in away.nonzero().flatten().tolist()
+        ]
     return moved
 
 
 def drift_note(moved: Sequence[tuple[str, str]], total: int) -> str | None:
-    """Say how many labels a book moves away from themselves; None where it moves none."""
-    if not moved:
+    """Say how many labels a book leads away from themselves; None where they are few."""
+    if len(moved) < max(1, MANY * total):
         return None
     label, other = moved[0]
     some = f"{len(moved)} of {total} labels ({len(moved) / total:.0%})"
     return (
-        f"the attributes move {some} nearer to another label than to their own name, such as {label!r} towards "
-        f"{other!r}: look at these, prune the book, or score by names alone"
+        f"the attributes of {some} are nearer to another label's name than to their own, such as those of {label!r} to "
+        f"{other!r}: where the model knows the names, such a book makes a list worse; evaluate with and without it, or "
+        "prune it"
     )

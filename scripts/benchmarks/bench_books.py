@@ -21,7 +21,7 @@ Figures of an arm, for every pooling over the texts of a label (one for arms wit
     top1         one label a video: the best label is right
     map          average precision, mean over labels
     change       of map against `templates`, paired over videos
-    moved        share of labels that the book moves nearer to another label than to their own name
+    moved        share of labels whose attributes, without the name, are nearer to another label's name
     attributes   of a label, on average over all labels
 """
 

@@ -63,7 +63,7 @@ def test_what_goes_is_told_and_what_stays_is_as_it_was(olmv: Any, here: Path) ->
         "6 of 12 attributes dropped: off topic 25%, near copy 8%, absence 8%, loop 8%",
         "1 label keeps none and is scored by its name",
         "1 label written or changed by hand: kept as they are",
-        "labels nearer to another label than to their own name: 0 before, 0 after",
+        "labels whose attributes are nearer to another label's name than to their own: 0 before, 0 after",
         "wrote book.json",
     ]
     after = json.loads(Path("book.json").read_text())
@@ -130,7 +130,7 @@ def test_labels_that_a_book_moves_are_counted_before_and_after(olmv: Any, here: 
         "attributes": ["six strings of a guitar"]}}}))  # fmt: skip
     code, out, _ = prune(olmv)
     assert code == 0
-    assert "labels nearer to another label than to their own name: 1 before, 0 after" in out
+    assert "labels whose attributes are nearer to another label's name than to their own: 1 before, 0 after" in out
     assert list(book()) == ["guitar"]
 
 

@@ -42,10 +42,13 @@ def test_a_label_with_the_attributes_of_another_moves_to_it(count: int, seed: in
     assert moved_labels(texts, names[owners]) == [(f"thing {lost}", f"thing {other}")]
 
 
-def test_aliases_count_as_texts_of_their_label() -> None:
-    texts = build_texts(Vocabulary([Label("a", aliases=("x", "y")), Label("b")]), "none")
+def test_only_attributes_count() -> None:
+    labels = [Label("a", aliases=("x",), attributes=("y",)), Label("b", aliases=("x",))]
+    texts = build_texts(Vocabulary(labels), "none")
     vectors = {"a": (1.0, 0.0), "b": (0.0, 1.0), "x": (0.1, 1.0), "y": (0.1, 1.0)}
     assert moved_labels(texts, unit([vectors[phrase] for phrase in texts.phrases])) == [("a", "b")]
+    vectors["y"] = (1.0, 0.1)  # the alias leads away as before
+    assert moved_labels(texts, unit([vectors[phrase] for phrase in texts.phrases])) == []
 
 
 def test_lists_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +56,7 @@ def test_lists_longer_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = [Label(f"thing {number}", attributes=("a b c",)) for number in range(count)]
     texts = build_texts(Vocabulary(labels), "none")
     embeddings = random_rows(len(texts.phrases), 3)
+    embeddings[1::4] = embeddings[::4]  # every second label is described as it is called
     whole = moved_labels(texts, embeddings)
     assert 0 < len(whole) < count
     monkeypatch.setattr(drift, "ROWS", 5)
@@ -63,6 +67,12 @@ def test_the_note_has_figures_and_an_example() -> None:
     assert drift_note([], 10) is None
     note = drift_note([("crane", "stork"), ("bat", "ball")], 8)
     assert note == (
-        "the attributes move 2 of 8 labels (25%) nearer to another label than to their own name, such as 'crane' "
-        "towards 'stork': look at these, prune the book, or score by names alone"
+        "the attributes of 2 of 8 labels (25%) are nearer to another label's name than to their own, such as those of "
+        "'crane' to 'stork': where the model knows the names, such a book makes a list worse; evaluate with and "
+        "without it, or prune it"
     )
+
+
+def test_few_labels_are_worth_no_note() -> None:
+    assert drift_note([("crane", "stork")], 11) is None
+    assert drift_note([("crane", "stork")], 10) is not None

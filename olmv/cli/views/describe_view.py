@@ -66,7 +66,8 @@ def show_pruning(pruning: Pruning, output: Path | None, *, written: bool) -> Non
         labels = "1 label" if pruning.by_hand == 1 else f"{pruning.by_hand} labels"
         print(f"{labels} written or changed by hand: kept as they are")
     before, after = pruning.moved
-    print(f"labels nearer to another label than to their own name: {before} before, {after} after")
+    about = "labels whose attributes are nearer to another label's name than to their own"
+    print(f"{about}: {before} before, {after} after")
     if written and gone:
         print(f"wrote {output}")
 

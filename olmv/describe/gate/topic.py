@@ -73,6 +73,8 @@ class Topic:
         vocabulary: all labels.
         meanings: what a dictionary says of labels, by name.
         tower: the text tower that will read the attributes; None where the encoder stands for it.
+        strict: whether every attribute by itself must be nearest to the name of its label, told by the tower. A book
+            that is pruned loses what helps least; asked of a model's answers it would refuse what obscure names need.
     """
 
     def __init__(
@@ -81,11 +83,14 @@ class Topic:
         vocabulary: Vocabulary,
         meanings: Mapping[str, str],
         tower: TextTower | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         self._encoder, self._meanings = _Memory(encoder), meanings
         self._labels = {label.name: index for index, label in enumerate(vocabulary)}
         self._names = encoder.embed(vocabulary.names)
         self._everyday = encoder.embed(BACKGROUND_WORDS)
+        self._strict = strict
         self._tower = None if tower is None else _Memory(tower)
         self._tower_names = self._names if tower is None else tower.embed(vocabulary.names)
 
@@ -108,6 +113,8 @@ class Topic:
         result: list[Rejection | None] = []
         for row, share in enumerate(shares):
             rejection = self._rejection(label, vectors[row], float(share), accepted)
+            if rejection is None and self._strict and (other := self._nearer_to(label, of_tower[row])):
+                rejection = Rejection("off topic", f'is nearer to "{other}"')
             if rejection is None and (
                 other := self._moved_towards(label, np.append(kept, of_tower[row, None], axis=0))
             ):
@@ -130,10 +137,14 @@ class Topic:
 
     def _moved_towards(self, label: Label, vectors: Vectors) -> str | None:
         """Return the label that the mean of a name and attributes [N, D] is nearest to, if that is another one."""
-        index = self._labels[label.name]
-        similarity = self._tower_names @ (self._tower_names[index] + vectors.sum(axis=0))
+        return self._nearer_to(label, self._tower_names[self._labels[label.name]] + vectors.sum(axis=0))
+
+    def _nearer_to(self, label: Label, vector: Vectors) -> str | None:
+        """Return the label that a vector [D] is nearest to, if that is another one."""
+        similarity = self._tower_names @ vector
         nearest = int(similarity.argmax())
-        return None if similarity[nearest] <= similarity[index] else list(self._labels)[nearest]
+        is_own = similarity[nearest] <= similarity[self._labels[label.name]]
+        return None if is_own else list(self._labels)[nearest]
 
     def _rejection(self, label: Label, vector: Vectors, share: float, accepted: Vectors) -> Rejection | None:
         if share < (MIN_NEARER if label.name in self._meanings else MIN_NEARER_UNKNOWN):
