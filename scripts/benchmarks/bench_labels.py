@@ -20,6 +20,7 @@ from scripts.benchmarks.bench_labels_map import map_figures
 from scripts.benchmarks.bench_labels_server import server_figures
 from scripts.benchmarks.common import report
 from scripts.benchmarks.eval_mini import POOLINGS
+from scripts.benchmarks.results import Figure, write
 
 QUICK_CLIPS = 200
 
@@ -60,10 +61,14 @@ def main() -> None:
         "clips": clips,
         "seed": args.seed,
         "frame_pooling": args.frame_pooling,
-        "vllm_env": str(args.vllm_env) if args.vllm_env else "none",
+        "vllm_env": args.vllm_env.name if args.vllm_env else "none",
         "llm_model": args.llm_model.name if args.llm_model else "random weights",
     }
-    report(figures, settings, args.json, f"labels, {time.perf_counter() - started:.0f} s")
+    report(figures, settings, None, f"labels, {time.perf_counter() - started:.0f} s")
+    if args.json is not None:
+        count = int(figures.get("labels", clips))  # what the figures rest on
+        rows = [Figure(name, value, None, None, count) for name, value in figures.items()]
+        write(args.json, rows, settings, seed=args.seed)
 
 
 if __name__ == "__main__":
