@@ -10,6 +10,8 @@ slow.
 """
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,3 +121,14 @@ def _cpu_flags() -> set[str]:
     except OSError:
         return set()
     return next((set(line.split()) for line in lines if line.startswith("flags")), set())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work with one thread inside; threads that others start keep what they find at their first call."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

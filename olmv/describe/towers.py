@@ -1,7 +1,6 @@
 """What the gate asks about texts: the sentence encoder that ships, and the text tower that reads a book."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from olmv.devices import one_thread
 from olmv.labels.templates import apply, resolve
 from olmv.models.base import VideoModel
 from olmv.models.clip.model import VideoCLIP
@@ -40,7 +40,7 @@ class SentenceEncoder:
     def embed(self, phrases: Sequence[str]) -> NDArray[np.float32]:
         """Return unit vectors [N, D] of N phrases."""
         if len(phrases) <= FEW:
-            with _one_thread():  # threads would wait for each other, the more so beside a language model
+            with one_thread():  # threads would wait for each other, the more so beside a language model
                 return _stack([self._towers.meaning(phrases)] if phrases else [], self._towers.config.text_width)
         parts = [self._towers.meaning(phrases[start : start + BATCH]) for start in range(0, len(phrases), BATCH)]
         return _stack(parts, self._towers.config.text_width)
@@ -66,16 +66,6 @@ class ModelTower:
         texts = [apply(template, phrase) for phrase in phrases for template in self._templates]
         rows = normalize(self._model.encode_texts(texts).float(), dim=-1)
         return _stack([normalize(rows.view(len(phrases), len(self._templates), -1).mean(dim=1), dim=-1)], 0)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _stack(parts: Sequence[Tensor], width: int) -> NDArray[np.float32]:

@@ -10,12 +10,12 @@ import mmap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from olmv.devices import one_thread
 from olmv.scoring.bank import TextBank
 from olmv.scoring.options import Pooling
 from olmv.scoring.pooling import TEMPERATURE, TOP_K, check_pooling
@@ -114,7 +114,7 @@ def _scored(
                     for part, out in zip(parts, into, strict=True):
                         tiles.pool(part, out)
                 else:
-                    with _one_thread_each():
+                    with one_thread():
                         list(pool.map(tiles.pool, parts, into))
             _give_back(embeddings)
             yield rows, similarity
@@ -122,17 +122,6 @@ def _scored(
 
 def _sizes(rows: int) -> list[int]:
     return [min(ROWS, rows - first) for first in range(0, rows, ROWS)]
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let a thread that calls torch inside work alone. Workers keep what they find at their first call."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Tiles:
