@@ -106,15 +106,15 @@ def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
             vocabulary, job.output, gate=gate, count=job.count, resume=job.resume, listener=listener
         )
     prompt = _prompt(job)
-    limit = _limit(job.model or DEFAULT_MODEL)
-    assert limit is not None
     questions = _questions(job, prompt, checks)
     _note(job, vocabulary, listener)
     with _chat(job) as chat:
         assert chat is not None
         waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
         if waiting:
-            chat.check()  # before models are loaded
+            chat.check()  # before models, and the libraries that they need, are loaded
+        limit = _limit(job.model or DEFAULT_MODEL)
+        assert limit is not None
         summary = describe_labels(
             vocabulary,
             job.output,
