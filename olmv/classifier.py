@@ -24,7 +24,6 @@ from olmv.models.text_cache import encode_texts_cached
 from olmv.predictions import VideoPrediction
 from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
-from olmv.scoring.drift import drift_note, moved_labels
 from olmv.scoring.options import (
     FramePooling,
     Mode,
@@ -214,8 +213,12 @@ class Classifier:
         batch_size: int | None = None,
         embeddings: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        inspect: Callable[[LabelTexts, TextBank | PromptedBank], None] | None = None,
     ) -> Iterator[VideoPrediction]:
-        """Predict as `predict` does, with options that are declared already; errors are raised by the call itself."""
+        """Predict as `predict` does, with options that are declared already; errors are raised by the call itself.
+
+        `inspect` is handed the texts and their bank before the first video.
+        """
         frame_pooling = score.frame_pooling or cast(FramePooling, self.model.frame_pooling)
         replace(score, frame_pooling=frame_pooling).check()
         self.model.check_frames(decode.frames)
@@ -230,7 +233,7 @@ class Classifier:
         )
         loader = FrameLoader(paths, preprocess=self.model.preprocess, options=decode)
         texts = build_texts(vocabulary, score.templates or self.model.templates)
-        return self._run(loader, scorer, texts, batch_size or self.default_batch_size, progress)
+        return self._run(loader, scorer, texts, batch_size or self.default_batch_size, progress, inspect)
 
     @property
     def default_batch_size(self) -> int:
@@ -293,23 +296,6 @@ class Classifier:
             if count > limit
         ]
 
-    def drift_note(self, texts: LabelTexts) -> str | None:
-        """Say how many labels have attributes nearer to another label's name than to their own; None if few.
-
-        See `olmv.scoring.drift`.
-        """
-        return drift_note(self.moved_labels(texts), len(texts.labels))
-
-    def moved_labels(self, texts: LabelTexts) -> list[tuple[str, str]]:
-        """Return labels whose attributes are nearer to another label's name than to their own, with that label.
-
-        Args:
-            texts: as `olmv.labels.texts.build_texts` gives them.
-        """
-        bank = self.text_bank(texts, mode="single-label")
-        # where what a text means depends on the video, nothing can be told before
-        return moved_labels(texts, bank.embeddings) if isinstance(bank, TextBank) else []
-
     def _run(
         self,
         loader: FrameLoader,
@@ -317,10 +303,13 @@ class Classifier:
         texts: LabelTexts,
         batch_size: int,
         progress: Callable[[int, int], None] | None,
+        inspect: Callable[[LabelTexts, TextBank | PromptedBank], None] | None,
     ) -> Iterator[VideoPrediction]:
         with closing(loader):
             loader.start()  # the workers come up while the texts are encoded
             bank = self.text_bank(texts, mode=scorer.options.mode, progress=progress)
+            if inspect is not None:
+                inspect(texts, bank)
             for batch in batches(loader, batch_size):
                 good = [video for video in batch if video.pixels is not None]
                 clips = self.embed_clips([v.pixels for v in good if v.pixels is not None], batch_size=batch_size)

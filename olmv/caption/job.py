@@ -14,6 +14,7 @@ from olmv.datasets.manifests import expand_inputs
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.run_journal import RunJournal
+from olmv.labels.language import is_english
 from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.open import open_chat
 from olmv.llm.prompts import Prompt, load_prompt
@@ -46,7 +47,6 @@ class CaptionJob:
         llm: makes one caption of the frames', as in `olmv.llm.open`; None leaves these as they are, or tells labels by
             a template.
         prompt: how it is asked: a prompt's name or file.
-        gate: refuse sentences, and leave out labels, of which the frame captions say something else; made for English.
         labels: what `labels:` may say; None for the words of olmv-mini.
         model: compares captions with videos; None compares none.
         min_similarity: captions below are marked, and stay out of the manifest.
@@ -67,7 +67,6 @@ class CaptionJob:
     captioner: str
     llm: str | None = None
     prompt: str = "summary"
-    gate: bool = True
     labels: str | None = None
     model: str | None = None
     min_similarity: float | None = None
@@ -204,20 +203,21 @@ def _stages(
     """
     from olmv.caption.by_frames import FrameStages
 
+    gated = is_english(prompt.document.system)
     if captioner is not None:
         from olmv.caption.frame_captions import caption_frames
 
         batch_size = job.placement.batch_size or _default_batch(job.placement)
         embed = None if classifier is None else classifier.embed_video
         frames = partial(caption_frames, captioner=captioner, batch_size=batch_size, decode=job.decode, embed=embed)
-        return FrameStages(output, frames, prompt, classifier, gated=job.gate)
+        return FrameStages(output, frames, prompt, classifier, gated=gated)
     if job.llm is None or classifier is None or vocabulary is None:
         return None
     from olmv.caption.frame_labels import FrameLabels
 
     words = _words(job, vocabulary)
     labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size)
-    return FrameStages(output, labels, prompt, classifier, words, job.gate)
+    return FrameStages(output, labels, prompt, classifier, words, gated)
 
 
 def _caption_by_frames(job: CaptionJob, output: CaptionOutput, stages: "FrameStages", chat: ChatModel | None) -> None:
@@ -228,7 +228,7 @@ def _caption_by_frames(job: CaptionJob, output: CaptionOutput, stages: "FrameSta
     if job.extract_labels is not None and output.summary.stopped is None:
         from olmv.caption.label_extraction import extract_labels
 
-        extract_labels(output, chat, generation=job.generation, retries=job.retries, gated=job.gate)
+        extract_labels(output, chat, generation=job.generation, retries=job.retries, gated=stages.gated)
 
 
 def _caption_by_labels(
@@ -298,7 +298,6 @@ def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) ->
         "frames": job.decode.frames,
         "sampling": job.decode.sampling,
         "decoder": job.decode.decoder,
-        **({} if job.llm is None else {"gate": job.gate}),
     }
 
 

@@ -56,10 +56,6 @@ def caption(
         ),
     ] = None,
     prompt: Annotated[str, typer.Option(metavar="NAME|FILE", help="How the LLM is asked.")] = "summary",
-    gate: Annotated[
-        bool,
-        typer.Option(help="Refuse what the LLM says that no frame caption does; for prompts that ask for English."),
-    ] = True,
     labels: Annotated[
         str | None, typer.Option("--labels", "-l", help="What labels:MODEL may say; not needed for olmv-mini.")
     ] = None,
@@ -114,7 +110,6 @@ def caption(
         captioner=captioner,
         llm=llm,
         prompt=prompt,
-        gate=gate,
         labels=labels,
         model=model,
         min_similarity=min_similarity,

@@ -187,6 +187,7 @@ class _Group:
         verdict = self._gate.accept(part.label, texts, part.accepted)
         room = self._questions.count - len(part.accepted)
         part.accepted += verdict.accepted[:room]
+        self._gate.copies.keep(part.label.name, verdict.accepted[:room])
         counts = Counts(len(texts), len(verdict.accepted), refused=verdict.reasons)
         if self._answers == 1:
             counts.first_candidates, counts.first_accepted = counts.candidates, counts.accepted

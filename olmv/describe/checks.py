@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from olmv.describe.gate.echoes import Echoes
 from olmv.describe.gate.gate import Gate
 from olmv.describe.gate.kin import Kin
-from olmv.describe.gate.language import is_english
 from olmv.describe.gate.reasons import ADVICE
 from olmv.describe.gate.repetition import Copies
 from olmv.describe.gate.topic import TextTower, Topic
@@ -14,11 +14,16 @@ from olmv.describe.gate.wording import Wording
 from olmv.describe.questions import Questions, list_context
 from olmv.describe.senses import LabelSense, read_senses, short_meanings
 from olmv.errors import UsageError, WeightsUnavailableError
+from olmv.labels.language import is_english
 from olmv.labels.quality import TextLimit
 from olmv.labels.templates import DEFAULT_TEMPLATES, resolve
+from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.prompts import Prompt
 from olmv.progress import JobListener
+
+if TYPE_CHECKING:
+    from olmv.models.base import VideoModel
 
 __all__ = ["ListChecks"]
 
@@ -93,17 +98,31 @@ class ListChecks:
         """Return the gate for a finished book; where its texts are from does not matter."""
         wording = Wording(self._vocabulary, templates=resolve(self._templates or DEFAULT_TEMPLATES))
         topic = Topic(self._encoder, self._vocabulary, short_meanings(self.senses), self._tower, strict=True)
-        return Gate(wording, Copies(), Echoes((), {}), Kin(self.senses), topic)
+        return Gate(wording, Copies(), Echoes((), {}), Kin(self.senses), topic)  # no prompt, so no echo
 
     def gate_for_dictionary(self, limit: TextLimit | None) -> Gate:
         """Return the gate for WordNet; without a limit, lengths are not checked."""
         templates = self._templates or (DEFAULT_TEMPLATES if limit is None else limit.templates)
         return Gate(Wording(self._vocabulary, templates=resolve(templates), limit=limit))
 
-    @property
-    def tower(self) -> TextTower:
-        """Return what stands for the text tower that will read the attributes."""
-        return self._tower or self._encoder
+    def moved_labels(self, vocabulary: Vocabulary) -> list[tuple[str, str]]:
+        """Return labels whose attributes are nearer to another label's name than to their own, with that label.
+
+        Texts that a model encodes for this are kept where `olmv predict` finds them.
+        """
+        import torch
+
+        from olmv.scoring.bank import TextBank
+        from olmv.scoring.drift import moved_labels
+
+        if self._loaded is not None:
+            from olmv.classifier import Classifier
+
+            texts = build_texts(vocabulary, self._loaded.templates)
+            bank = Classifier(self._loaded).text_bank(texts, mode="single-label")
+            return moved_labels(texts, bank.embeddings) if isinstance(bank, TextBank) else []
+        texts = build_texts(vocabulary, "none")
+        return moved_labels(texts, torch.from_numpy(self._encoder.embed(texts.phrases)))
 
     @cached_property
     def senses(self) -> dict[str, LabelSense]:
@@ -123,13 +142,19 @@ class ListChecks:
 
     @cached_property
     def _tower(self) -> TextTower | None:
+        from olmv.describe.towers import ModelTower
+
+        return None if self._loaded is None else ModelTower(self._loaded)
+
+    @cached_property
+    def _loaded(self) -> "VideoModel | None":
+        """Return the model that will read the attributes, where it is named and can be had."""
         if self._model is None:
             return None
-        from olmv.describe.towers import ModelTower
         from olmv.models.registry import load_model
 
         try:
-            return ModelTower(load_model(self._model, device=self._device))
+            return load_model(self._model, device=self._device)
         except WeightsUnavailableError as failure:
             self._listener.note(f"{failure}; whether attributes leave labels where they are is told by a smaller model")
             return None

@@ -17,7 +17,7 @@ from olmv.describe.checks import ListChecks
 from olmv.describe.draft import Draft
 from olmv.describe.from_wordnet import write_attributes
 from olmv.describe.preview import Preview, preview
-from olmv.describe.prune import Pruning, labels_moved_by, prune, write_pruned
+from olmv.describe.prune import Pruning, prune, write_pruned
 from olmv.describe.questions import Questions
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
@@ -111,16 +111,18 @@ def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
     with _chat(job) as chat:
         assert chat is not None
         waiting = waiting_labels(vocabulary, job.output, resume=job.resume)
+        gate = checks.gate_for_dictionary(None)  # where nothing is asked, nothing need be loaded
         if waiting:
             chat.check()  # before models, and the libraries that they need, are loaded
-        limit = _limit(job.model or DEFAULT_MODEL)
-        assert limit is not None
+            limit = _limit(job.model or DEFAULT_MODEL)
+            assert limit is not None
+            gate = checks.gate_for_answers(prompt, limit=limit, book=_book(job.output, without=waiting))
         summary = describe_labels(
             vocabulary,
             job.output,
             chat=chat,
             questions=questions,
-            gate=checks.gate_for_answers(prompt, limit=limit, book=_book(job.output, without=waiting)),
+            gate=gate,
             generation=job.generation,
             retries=job.retries,
             resume=job.resume,
@@ -128,7 +130,7 @@ def run(job: DescribeJob, listener: DescribeListener) -> DescribeSummary:
         )
     if summary.described:
         described = vocabulary.with_attributes(AttributeBook.load(job.output))
-        summary.moved = labels_moved_by(described, checks.tower)
+        summary.moved = checks.moved_labels(described)
     return summary
 
 
@@ -186,11 +188,10 @@ def run_pruning(job: DescribeJob, listener: DescribeListener, *, write: bool = T
         pruning = prune(vocabulary, job.output, checks.gate_for_pruning)
         if write and pruning.dropped:
             write_pruned(job.output, pruning)
-    described = [name for name in vocabulary.names if name in pruning.book]
-    if described:
+    if any(name in pruning.book for name in vocabulary.names):
         part = Vocabulary([label for label in vocabulary if label.name in pruning.book])
-        before = labels_moved_by(part.with_attributes(pruning.book), checks.tower)
-        after = labels_moved_by(part.with_attributes(pruning.kept), checks.tower)
+        before = checks.moved_labels(part.with_attributes(pruning.book))
+        after = checks.moved_labels(part.with_attributes(pruning.kept))
         pruning.moved = (len(before), len(after))
     return pruning
 

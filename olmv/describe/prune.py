@@ -11,13 +11,11 @@ from pathlib import Path
 from olmv.describe.draft import attributes_sha256, is_by_hand
 from olmv.describe.gate.gate import Gate
 from olmv.describe.gate.reasons import Reason, Rejection
-from olmv.describe.gate.topic import TextTower
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook, BookEntry, write_book
-from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 
-__all__ = ["Pruning", "labels_moved_by", "prune", "write_pruned"]
+__all__ = ["Pruning", "prune", "write_pruned"]
 
 
 @dataclass
@@ -75,6 +73,7 @@ def prune(vocabulary: Vocabulary, path: Path, make_gate: Callable[[], Gate]) -> 
             pruning.kept[label.name] = texts
             continue
         verdict = gate.accept(label, texts)
+        gate.copies.keep(label.name, verdict.accepted)
         if verdict.accepted:
             pruning.kept[label.name] = tuple(verdict.accepted)
         pruning.dropped += [(label.name, text, rejection) for text, rejection in verdict.refused]
@@ -99,13 +98,3 @@ def _entries(pruning: Pruning) -> Iterator[tuple[str, BookEntry]]:
             changes = {"attributes": kept, "attributes_sha256": attributes_sha256(kept)}
             entry = BookEntry.model_validate({**entry.model_dump(), **changes})
         yield name, entry
-
-
-def labels_moved_by(vocabulary: Vocabulary, tower: TextTower) -> list[tuple[str, str]]:
-    """Return labels whose attributes are nearer to another label's name than to their own, with that label."""
-    import torch
-
-    from olmv.scoring.drift import moved_labels
-
-    texts = build_texts(vocabulary, "none")
-    return moved_labels(texts, torch.from_numpy(tower.embed(texts.phrases)))

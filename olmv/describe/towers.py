@@ -34,7 +34,6 @@ class SentenceEncoder:
         assert isinstance(model, VideoCLIP)
         assert isinstance(model.towers, LiteTowers)
         self._towers = model.towers
-        self.name = LITE
 
     @torch.inference_mode()
     def embed(self, phrases: Sequence[str]) -> NDArray[np.float32]:
@@ -56,7 +55,6 @@ class ModelTower:
     def __init__(self, model: VideoModel) -> None:
         self._model = model
         self._templates = resolve(model.templates)
-        self.name = model.name
 
     @torch.inference_mode()
     def embed(self, phrases: Sequence[str]) -> NDArray[np.float32]:

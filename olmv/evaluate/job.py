@@ -102,8 +102,6 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     )
     templates = job.score.templates or views.templates or classifier.model.templates
     texts = label_texts(benchmark, vocabulary, book, templates)
-    if book is not None and (drift := classifier.drift_note(texts)) is not None:
-        listener.note(drift)
     settings = settings_of(job, benchmark, classifier, scoring, templates)
     # what a row depends on; another run goes on only with the same
     identity = settings | {

@@ -26,6 +26,7 @@ from olmv.io.run_journal import RunJournal
 from olmv.labels.texts import LabelTexts
 from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
+from olmv.scoring.drift import bank_note
 from olmv.scoring.logits import sigmoid
 from olmv.scoring.options import FramePooling, Mode, Pooling
 from olmv.scoring.prompted import PromptedBank
@@ -109,6 +110,8 @@ def score_benchmark(
             bank = classifier.text_bank(
                 texts, mode=scoring.mode, progress=partial(listener.advanced, stage="label texts")
             )
+            if (note := bank_note(texts, bank)) is not None:
+                listener.note(note)
             videos = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
             scored = _scored(videos, todo, classifier, bank, scoring)
             for done, (index, video, logits) in enumerate(scored, start=total - len(todo) + 1):

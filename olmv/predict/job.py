@@ -12,7 +12,7 @@ from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
-from olmv.labels.texts import build_texts
+from olmv.labels.texts import LabelTexts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import drawings_note
 from olmv.pages.pictures import PictureStore
@@ -27,6 +27,8 @@ from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
+    from olmv.scoring.bank import TextBank
+    from olmv.scoring.prompted import PromptedBank
     from olmv.scoring.thresholds import Thresholds
 
 # Texts named in warnings about truncated labels; the rest are counted.
@@ -230,11 +232,14 @@ def _classifier(job: PredictJob, model: str, vocabulary: Vocabulary, listener: P
         listener.note(f"label '{shown}' has a text of {count} tokens; {reads}, the end is cut off")
     if len(owners) > _NAMED:
         listener.note(f"{len(owners) - _NAMED} more texts are longer than {limit} tokens; shorten them")
-    if job.attributes is not None:
-        texts = build_texts(vocabulary, job.score.templates or classifier.model.templates)
-        if (note := classifier.drift_note(texts)) is not None:
-            listener.note(note)
     return classifier
+
+
+def _note_drift(texts: LabelTexts, bank: "TextBank | PromptedBank", listener: PredictListener) -> None:
+    from olmv.scoring.drift import bank_note
+
+    if (note := bank_note(texts, bank)) is not None:
+        listener.note(note)
 
 
 def _predict(
@@ -257,6 +262,7 @@ def _predict(
         thresholds=thresholds,
         batch_size=job.placement.batch_size,
         progress=lambda done, total: listener.advanced(done, total, stage="label texts"),
+        inspect=lambda texts, bank: _note_drift(texts, bank, listener),
     )
     for prediction in predictions:
         # Pictures first: a row says that its video is done.

@@ -8,7 +8,10 @@ from olmv.labels.texts import LabelTexts
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["drift_note", "moved_labels"]
+    from olmv.scoring.bank import TextBank
+    from olmv.scoring.prompted import PromptedBank
+
+__all__ = ["bank_note", "drift_note", "moved_labels"]
 
 ROUNDING = 1e-6
 ROWS = 1024
@@ -28,6 +31,8 @@ def moved_labels(texts: LabelTexts, embeddings: "Tensor") -> list[tuple[str, str
     import torch
     from torch.nn.functional import normalize
 
+    if "attribute" not in texts.kind_of_phrase:
+        return []
     device, rows_of = embeddings.device, embeddings.float()
     owner = torch.tensor(texts.label_of_phrase, device=device)
     kinds = texts.kind_of_phrase
@@ -46,6 +51,15 @@ def moved_labels(texts: LabelTexts, embeddings: "Tensor") -> list[tuple[str, str
             (texts.labels[start + row], texts.labels[int(nearest[row])]) for row in away.nonzero().flatten().tolist()
         ]
     return moved
+
+
+def bank_note(texts: LabelTexts, bank: "TextBank | PromptedBank") -> str | None:
+    """Say what `drift_note` says of the texts of a bank; None where a video decides what they mean."""
+    from olmv.scoring.bank import TextBank
+
+    if not isinstance(bank, TextBank):
+        return None
+    return drift_note(moved_labels(texts, bank.embeddings), len(texts.labels))
 
 
 def drift_note(moved: Sequence[tuple[str, str]], total: int) -> str | None:

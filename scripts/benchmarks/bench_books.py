@@ -47,6 +47,8 @@ from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
 from olmv.moji.world import object_names, sample_scene
 from olmv.progress import JobListener
+from olmv.scoring.bank import TextBank
+from olmv.scoring.drift import moved_labels
 from olmv.scoring.options import POOLINGS
 from olmv.scoring.pooling import score
 from scripts.benchmarks import eval_mini
@@ -171,7 +173,9 @@ def measure(clips: Clips, folder: Path, args: argparse.Namespace) -> Iterator[Fi
         if book is not None:
             words = Vocabulary.from_names(clips.labels).with_attributes(book)
             texts = build_texts(words, clips.classifier.model.templates)
-            moved = len(clips.classifier.moved_labels(texts)) / len(words)
+            bank = clips.classifier.text_bank(texts, mode="single-label")
+            assert isinstance(bank, TextBank)
+            moved = len(moved_labels(texts, bank.embeddings)) / len(words)
             yield Figure(f"{clips.name}/{arm}/moved", moved, None, None, len(words))
             each = sum(len(label.attributes) for label in words) / len(words)
             yield Figure(f"{clips.name}/{arm}/attributes", each, None, None, len(words))

@@ -2,10 +2,10 @@
 
     python scripts/benchmarks/eval_gate.py [--encoder sentences|MODEL] [--show] [--json FILE]
 
-`tests/describe/data/judged_attributes.json` has 300 attributes that SmolLM2-135M-Instruct wrote, judged by hand one by
-one, and a second time by another judge. The labels are parted into a half that thresholds were set on and one that was
-looked at only for the figures. What the gate refuses should be bad (precision), and what is bad it should refuse
-(recall).
+`tests/describe/data/judged_attributes.json` has 300 attributes that SmolLM2-135M-Instruct wrote, judged one by one by
+the agent that wrote the gate, and by a second one that saw neither the first judgement nor the gate. The labels are
+parted into a half that thresholds were set on and one that was looked at only for the figures. What the gate refuses
+should be bad (precision), and what is bad it should refuse (recall).
 
 Arms:
     wording      one attribute by itself, exact copies: about what the gate was before it met a real model

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import olmv as package
+from olmv.llm.prompts import load_prompt
 from tests.cli.captions import rows
 from tests.support.llm_stub import StubServer, answer, tells
 
@@ -86,13 +88,15 @@ def test_the_template_tells_what_no_sentence_does(olmv: Any, two: Path, said: st
         assert "refused" not in template
 
 
-def test_the_gate_can_be_left_out(olmv: Any, two: Path) -> None:
+def test_the_gate_is_for_prompts_in_english(olmv: Any, two: Path) -> None:
+    text = load_prompt("summary").document.model_dump(by_alias=False)
+    text["schema"] = text.pop("schema_")
+    text |= {"name": "satz", "system": "Du bekommst Beschreibungen einzelner Bilder eines Videos. Schreibe einen Satz."}
+    text["examples"] = []
+    Path("satz.yaml").write_text(yaml.safe_dump(text, allow_unicode=True), encoding="utf-8")
     with StubServer(lambda *_: (200, answer({"the_video_shows": "ein Hund läuft über eine Wiese"}))) as server:
-        assert run(olmv, server, "--no-gate")[0] == 0
-        assert rows()[0]["caption"] == "The video shows ein Hund läuft über eine Wiese."
-        code, _, err = run(olmv, server)
-    assert code == 2
-    assert "was made with other settings (gate" in err
+        assert run(olmv, server, "--prompt", "satz.yaml")[0] == 0
+    assert rows()[0]["caption"] == "The video shows ein Hund läuft über eine Wiese."
 
 
 def test_a_run_goes_on_between_the_stages(olmv: Any, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:

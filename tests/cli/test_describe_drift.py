@@ -9,6 +9,7 @@ import pytest
 from olmv.classifier import Classifier
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.scoring.drift import bank_note
 from tests.cli.books import describe
 from tests.support.llm_stub import StubServer, answer, attributes, label_of
 
@@ -43,12 +44,12 @@ def test_scoring_says_when_attributes_move_labels(olmv: Any, here: Path, command
         assert "nearer to another label" not in err
 
 
-def test_the_classifier_tells_them() -> None:
+def test_a_bank_tells_them() -> None:
     classifier = Classifier.from_pretrained("olmv-mini", device="cpu")
     texts = build_texts(Vocabulary.load("dog, guitar").with_attributes({"dog": MOVING}), "none")
-    assert classifier.moved_labels(texts) == [("dog", "guitar")]
-    assert classifier.drift_note(texts) == NOTE
-    assert classifier.drift_note(build_texts(Vocabulary.load("dog, guitar"), "none")) is None
+    assert bank_note(texts, classifier.text_bank(texts)) == NOTE
+    bare = build_texts(Vocabulary.load("dog, guitar"), "none")
+    assert bank_note(bare, classifier.text_bank(bare)) is None
 
 
 @pytest.mark.usefixtures("word_tower")

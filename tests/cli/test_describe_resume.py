@@ -39,6 +39,21 @@ def test_server_killed_mid_run_then_resume(olmv: Any, here: Path, monkeypatch: p
     assert f"{len(done)} of 20 labels were done before" in err
 
 
+def test_where_nothing_is_left_to_ask_nothing_is_loaded(olmv: Any, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StubServer() as server:
+        assert describe(olmv, server, names(3))[0] == 0
+
+    def loaded(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model is loaded")
+
+    monkeypatch.setattr("olmv.describe.towers.SentenceEncoder", loaded)
+    monkeypatch.setattr("olmv.models.registry.load_model", loaded)
+    monkeypatch.setattr("olmv.models.registry.text_limit", loaded)
+    code, _, err = describe(olmv, server, names(3))  # the server is gone, too
+    assert code == 0, err
+    assert "unchanged: book.json" in err
+
+
 def test_killed_without_warning_then_resume(olmv: Any, here: Path) -> None:
     def slow(body: dict[str, Any], number: int) -> tuple[int, Any]:
         time.sleep(0.1)

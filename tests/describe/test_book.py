@@ -12,6 +12,7 @@ import pytest
 
 from olmv.describe.ask import Answer, ask
 from olmv.describe.book import describe_labels, waiting_labels
+from olmv.describe.gate.echoes import Echoes
 from olmv.describe.gate.gate import Gate
 from olmv.describe.gate.wording import Wording
 from olmv.describe.preview import preview
@@ -52,6 +53,16 @@ def test_every_label_is_answered_once_in_any_order() -> None:
     assert all(answer.attributes == tuple(attributes(name, 4)) for name, answer in found.items())
     assert sum(answer.asked for answer in found.values()) == len(chat.conversations)
     assert sum(answer.prompt_tokens for answer in found.values()) == 10 * len(chat.conversations)
+
+
+def test_what_a_label_has_no_room_for_is_free_for_others() -> None:
+    vocabulary = Vocabulary.from_names(["thing bb", "thing bc"])
+    texts = ["a red cup by a tree", "two men at the sea", "blue sky over sand", "a cat on straw", "tall grass in wind"]
+    gate = replace(gate_for(vocabulary), echoes=Echoes((), {}))  # compares labels with each other
+    chat = StubChat(lambda turns, _: completion({"attributes": texts if label_of(turns) == "thing bb" else texts[4:]}))
+    run = ask(vocabulary, chat, questions=QUESTIONS, gate=gate, generation=Generation(), retries=0)
+    by_name = {answer.label.name: answer.attributes for answer in run}
+    assert by_name == {"thing bb": tuple(texts[:4]), "thing bc": (texts[4],)}
 
 
 def test_labels_are_read_as_they_are_needed() -> None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from olmv.describe.gate.echoes import Echoes, label_echo
 from olmv.describe.gate.kin import Kin
-from olmv.describe.gate.language import is_english
 from olmv.describe.gate.reasons import Reason, Rejection
 from olmv.describe.gate.repetition import Copies, loop
 from olmv.describe.gate.topic import Topic
-from olmv.describe.gate.wording import Wording, breaks_off
+from olmv.describe.gate.wording import Wording, breaks_off, rambling
 from olmv.labels.label import Label
+from olmv.labels.language import is_english
 from olmv.labels.quality import tidy
 
 __all__ = ["Gate", "Verdict"]
@@ -57,7 +57,7 @@ class Gate:
     english: bool = False
 
     def accept(self, label: Label, candidates: Sequence[str], earlier: Sequence[str] = ()) -> Verdict:
-        """Look at the attributes of an answer.
+        """Look at the attributes of an answer. What of them a label gets is for the caller to `copies.keep`.
 
         Args:
             label: the label.
@@ -77,7 +77,6 @@ class Gate:
             pairs = list(zip(verdict.accepted, rejections, strict=True))
             verdict.accepted = [text for text, rejection in pairs if rejection is None]
             verdict.refused += [(text, rejection) for text, rejection in pairs if rejection is not None]
-        self.copies.keep(label.name, verdict.accepted)
         return verdict
 
     def _by_words(self, label: Label, text: str, earlier: Sequence[str]) -> Rejection | None:
@@ -85,6 +84,8 @@ class Gate:
             return rejection
         if self.echoes is None:
             return self.copies.same(text, earlier)
+        if self.english and (rejection := rambling(label, text)):
+            return rejection
         if self.english and not is_english(text, names=" ".join((label.name, *label.aliases))):
             return Rejection("language", "is not English")
         if rejection := loop(text) or self.echoes.rejection(label, text):

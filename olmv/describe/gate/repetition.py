@@ -15,7 +15,7 @@ __all__ = ["MAX_ALIKE", "Copies", "key_words", "loop"]
 MIN_DISTINCT = 0.7
 """Of the words with meaning in a long attribute, the share that must be different."""
 LONG = 6
-_MAY_REPEAT_WORDS = "small large big long little piece side part wear wheel egg"
+_MAY_REPEAT_WORDS = "small large big long little piece side part wear"
 _MAY_REPEAT = frozenset(stem(word) for word in _MAY_REPEAT_WORDS.split())
 """What people say twice in one phrase."""
 MAX_ALIKE = 0.7

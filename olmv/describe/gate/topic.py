@@ -35,9 +35,6 @@ MAX_COSINE = 0.85
 class TextTower(Protocol):
     """Embeds phrases."""
 
-    name: str
-    """Of the model."""
-
     def embed(self, phrases: Sequence[str]) -> Vectors:
         """Return unit vectors [N, D] of N phrases; N may be 0."""
 

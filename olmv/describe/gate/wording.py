@@ -10,11 +10,10 @@ from olmv.labels.quality import MAX_WORDS, MIN_WORDS, TextLimit, count_words, no
 from olmv.labels.templates import apply
 from olmv.labels.vocabulary import Vocabulary
 
-__all__ = ["Wording", "breaks_off"]
+__all__ = ["Wording", "breaks_off", "rambling"]
 
 # What a camera cannot record, and what CLIP cannot read. English only: the prompts ask for English, and in another
-# language the remaining checks still hold. A false alarm costs one more question, never the label. "X, a kind of Y" is
-# how WordNet is put into words, and says what X looks like.
+# language the remaining checks still hold. A false alarm costs one more question, never the label.
 _REFUSED: tuple[tuple[Reason, str, str], ...] = (
     (
         "absence",
@@ -38,20 +37,35 @@ _REFUSED: tuple[tuple[Reason, str, str], ...] = (
         (
             r"concepts?|symboli[sz]\w*|symbol of|represent(?:s|ing)|refers? to|meanings?|means|definition|idea of"
             r"|associated with|known (?:for|as)|used (?:for|to|as|in|by)|invented|originat\w+|famous|popular|important"
-            r"|expensive|invisible|very special|a type of|(?<!, a )kind of|sort of|(?:can|may|could) be|possible"
-            r"|able to|process(?:es)? of|afraid"
+            r"|expensive|invisible"
         ),
     ),
     (
         "no description",
         "is not a description",
-        (
-            r"i['’]m|i am|i can(?:no|['’])t|sorry|as an ai|language model|lorem ipsum|attributes?|json|sentences?"
-            r"|(?:it|that|this|there)['’]s|(?:they|you|we)['’](?:re|ve|ll)|you(?:rs?)?|my|our"
-        ),
+        (r"i['’]m|i am|i can(?:no|['’])t|sorry|as an ai|language model|lorem ipsum|attributes?"),
     ),
 )
-_REASONS = tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), reason, why) for reason, why, words in _REFUSED)
+# What small models fill a phrase with. A dictionary says some of it too ("a kind of car"), and means it.
+_RAMBLING: tuple[tuple[Reason, str, str], ...] = (
+    (
+        "not visual",
+        "is about meaning or use, not about what is seen",
+        (r"very special|a type of|kind of|sort of|(?:can|may|could) be|possible|able to|process(?:es)? of|afraid"),
+    ),
+    (
+        "no description",
+        "is not a description",
+        (r"json|sentences?|(?:it|that|this|there)['’]s|(?:they|you|we)['’](?:re|ve|ll)|you(?:rs?)?|my|our"),
+    ),
+)
+
+
+def _compiled(rules: tuple[tuple[Reason, str, str], ...]) -> tuple[tuple[re.Pattern[str], Reason, str], ...]:
+    return tuple((re.compile(rf"\b(?:{words})\b", re.IGNORECASE), reason, why) for reason, why, words in rules)
+
+
+_ALWAYS, _OF_MODELS = _compiled(_REFUSED), _compiled(_RAMBLING)
 _MARKUP = re.compile(r"https?:|www\.|[<>{}\[\]\\|`*#_~=^@]|&\w+;|\?$|;|\.\s+\S|^\W|,\s*,")
 MIN_LETTERS = 0.7
 _HANGING_WORDS = "a an and at by for from her his in into is its of or the their to was with"
@@ -90,11 +104,8 @@ class Wording:
         letters = sum(char.isalpha() or char.isspace() for char in text)
         if _MARKUP.search(text) or letters < MIN_LETTERS * len(text):
             return Rejection("form", "is not a plain phrase")
-        own = " ".join((label.name, *label.aliases)).casefold()
-        for pattern, reason, why in _REASONS:
-            match = pattern.search(text)
-            if match and match[0].casefold() not in own:
-                return Rejection(reason, f'{why} ("{match[0].lower()}")')
+        if rejection := _by_rules(label, text, _ALWAYS):
+            return rejection
         if other := self._copied(label, text):
             return Rejection("other label", f'names another label, "{other}"')
         return self._too_long(text)
@@ -132,11 +143,26 @@ class Wording:
         )
 
 
+def rambling(label: Label, text: str) -> Rejection | None:
+    """Say what of an English text of a language model only fills it."""
+    return _by_rules(label, text, _OF_MODELS)
+
+
 def breaks_off(answer: str) -> Rejection | None:
     """Say whether a text, as it was answered, ends in the middle of a phrase."""
     text = answer.rstrip()
     last = text.rpartition(" ")[2].casefold()
     return Rejection("form", "breaks off") if text.endswith((",", "-")) or last in _HANGING else None
+
+
+def _by_rules(label: Label, text: str, rules: tuple[tuple[re.Pattern[str], Reason, str], ...]) -> Rejection | None:
+    """Apply rules of words; what stands in the label's own names is no fault."""
+    own = " ".join((label.name, *label.aliases)).casefold()
+    for pattern, reason, why in rules:
+        match = pattern.search(text)
+        if match and match[0].casefold() not in own:
+            return Rejection(reason, f'{why} ("{match[0].lower()}")')
+    return None
 
 
 def _tokens(limit: TextLimit | None, text: str) -> int:

@@ -3,7 +3,7 @@
 import pytest
 
 from olmv.describe.gate.reasons import Reason
-from olmv.describe.gate.wording import Wording, breaks_off
+from olmv.describe.gate.wording import Wording, breaks_off, rambling
 from olmv.labels.label import Label
 from olmv.labels.quality import TextLimit
 from olmv.labels.templates import resolve
@@ -68,11 +68,9 @@ def test_good_attributes(text: str) -> None:
         ("fur that feels soft and warm", "not visual", "is about what is felt"),
         ("an animal known for its loyalty", "not visual", 'about meaning or use, not about what is seen ("known for")'),
         ("a tool used to cut wood", "not visual", 'is about meaning or use, not about what is seen ("used to")'),
-        ("an animal that can be brown", "not visual", 'is about meaning or use, not about what is seen ("can be")'),
         ("I'm sorry, but I cannot help", "no description", "is not a description"),
         ("as an AI language model I see", "no description", "is not a description"),
         ("three attributes of an animal", "no description", "is not a description"),
-        ("your own brown animal here", "no description", "is not a description"),
         ("see https://example.org for more dogs", "form", "is not a plain phrase"),
         ("a <b>brown</b> dog here", "form", "is not a plain phrase"),
         ("a brown &amp; white dog", "form", "is not a plain phrase"),
@@ -89,6 +87,23 @@ def test_bad_attributes(text: str, reason: Reason, detail: str) -> None:
     said = why(VOCABULARY[0], text, wording())
     assert said.startswith(f"{reason}: ")
     assert detail in said
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "detail"),
+    [
+        ("an animal that can be brown", "not visual", 'is about meaning or use, not about what is seen ("can be")'),
+        ("your own brown animal here", "no description", "is not a description"),
+        ("a json of a brown dog", "no description", 'is not a description ("json")'),
+    ],
+)
+def test_what_models_fill_a_phrase_with(text: str, reason: Reason, detail: str) -> None:
+    rejection = rambling(VOCABULARY[0], text)
+    assert rejection is not None
+    assert rejection.reason == reason
+    assert detail in rejection.detail
+    # a dictionary means it
+    assert wording().rejection(VOCABULARY[0], text) is None
 
 
 def test_a_label_may_say_its_own_words() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmv.describe.gate.language import is_english
+from olmv.labels.language import is_english
 from olmv.llm.prompts import load_prompt, shipped_prompts
 
 
