@@ -70,6 +70,6 @@ def drift_note(moved: Sequence[tuple[str, str]], total: int) -> str | None:
     some = f"{len(moved)} of {total} labels ({len(moved) / total:.0%})"
     return (
         f"the attributes of {some} are nearer to another label's name than to their own, such as those of {label!r} to "
-        f"{other!r}: where the model knows the names, such a book makes a list worse; evaluate with and without it, or "
+        f"{other!r}: such a book can make a list worse; evaluate with and without it, or "
         "prune it"
     )

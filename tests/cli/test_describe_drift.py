@@ -16,7 +16,7 @@ from tests.support.llm_stub import StubServer, answer, attributes, label_of
 MOVING = ["a guitar", "one guitar", "two guitars", "a big guitar", "an old guitar", "a guitar on stage"]
 NOTE = (
     "the attributes of 1 of 2 labels (50%) are nearer to another label's name than to their own, such as those of "
-    "'dog' to 'guitar': where the model knows the names, such a book makes a list worse; evaluate with and without "
+    "'dog' to 'guitar': such a book can make a list worse; evaluate with and without "
     "it, or prune it"
 )
 

@@ -68,7 +68,7 @@ def test_the_note_has_figures_and_an_example() -> None:
     note = drift_note([("crane", "stork"), ("bat", "ball")], 8)
     assert note == (
         "the attributes of 2 of 8 labels (25%) are nearer to another label's name than to their own, such as those of "
-        "'crane' to 'stork': where the model knows the names, such a book makes a list worse; evaluate with and "
+        "'crane' to 'stork': such a book can make a list worse; evaluate with and "
         "without it, or prune it"
     )
 
