@@ -2,7 +2,7 @@
 
     python scripts/research/lab.py [--work runs/lab] [--seeds 3] [--only temporal,...] [--quick] [--json FILE]
 
-Groups: temporal (a), forgetting (b), captions (c), naming (d), thresholds (e); see `lab_arms.py` for what each trains.
+Groups: temporal (a), forgetting (b), captions (c), naming (d), thresholds (e); see `lab_GROUP.py` for what each trains.
 Every figure is the mean over seeds with its standard deviation; a claim is reproduced where the difference has the
 claimed sign in the mean and in every seed, and no more is said. Finished runs in --work are not run again; a killed one
 goes on. The curves of (b) are drawn into WORK/curves.png.
@@ -22,7 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from scripts.benchmarks.common import report
-from scripts.research.lab_arms import Lab, captions, curve, forgetting, naming, temporal, thresholds
+from scripts.research.lab_captions import captions
+from scripts.research.lab_common import Lab
+from scripts.research.lab_forgetting import curve, forgetting
+from scripts.research.lab_naming import naming
+from scripts.research.lab_temporal import temporal
+from scripts.research.lab_thresholds import thresholds
 
 GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
     "temporal": temporal,
