@@ -11,7 +11,7 @@ drawn in training either; paraphrases, names never used in training.
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ __all__ = [
     "BACKGROUNDS",
     "COLOURS",
     "MOTIONS",
+    "OPPOSITES",
     "WEATHERS",
     "Actor",
     "Scene",
@@ -37,6 +38,12 @@ MOTIONS = (
     "moving left", "moving right", "moving up", "moving down", "spinning", "growing", "shrinking", "bouncing",
     "shaking", "circling", "blinking", "falling", "appearing", "vanishing",
 )  # fmt: skip
+# what a clip shows when it is played backwards; the other motions have no name then
+OPPOSITES = {
+    "moving left": "moving right", "moving right": "moving left", "moving up": "moving down",
+    "moving down": "moving up", "growing": "shrinking", "shrinking": "growing", "appearing": "vanishing",
+    "vanishing": "appearing",
+}  # fmt: skip
 BRIEF = ("appearing", "vanishing")  # in the picture for a quarter of the clip
 BACKGROUNDS = ("plain", "gradient", "striped", "checkered", "noisy")
 WEATHERS = ("none", "rain", "snow")
@@ -103,6 +110,14 @@ class Scene:
         place = f" over a {self.scene_labels[0]}"
         weather = {"none": "", "rain": " in the rain", "snow": " in the snow"}[self.weather]
         return f"{actors}{place}{weather}."
+
+    def backwards(self) -> "Scene":
+        """Return the scene with every motion turned into its opposite (see `OPPOSITES`).
+
+        Raises:
+            KeyError: a motion has none.
+        """
+        return replace(self, actors=tuple(replace(a, motion=OPPOSITES[a.motion]) for a in self.actors))
 
     def visible(self, progress: float) -> tuple[bool, ...]:
         """Tell, for every actor, whether it is drawn at `progress` (0 at the start of the clip, 1 at its end)."""

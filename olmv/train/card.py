@@ -21,6 +21,7 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
         if rule.iwr
         else "",
         f"L2 to the original (weight {rule.l2:g})" if rule.l2 else "",
+        f"distillation from the original (weight {rule.distillation:g})" if rule.distillation else "",
         f"the mean of the epochs after {rule.swa_start}" if rule.swa_start is not None else "",
         "image tower frozen" if model.train == "new" else "",
         f"patched with the original at ratio {curve.ratio:g} ({curve.rule})" if curve else "",

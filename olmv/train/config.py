@@ -86,6 +86,9 @@ class MojiSource:
     motions: tuple[str, ...] | None = None  # None: all
     pairings: Literal["training", "held-out", "all"] = "training"
     fresh: bool = False  # other clips in every epoch
+    # every second clip is the one before it played backwards, with the opposite motions: moving left or right, up or
+    # down, growing or shrinking, appearing or vanishing; other motions are not drawn
+    reversals: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -150,6 +153,8 @@ class Regularization:
     iwr: NonNegative = 0.0  # strength C of interpolated weight regularisation; Open-VCLIP: 0.5
     iwr_max_ratio: Momentum = 0.6  # R: the original's weight is drawn from U(0, R)
     l2: NonNegative = 0.0  # weight of the squared distance to the original
+    # weight of the distillation from the original, of what clips are like among everyday words
+    distillation: NonNegative = 0.0
     swa_start: Natural | None = None  # average the checkpoints of the epochs after this one; None: the last weights
 
 
@@ -159,6 +164,7 @@ class Optimizer:
 
     lr: Positive = 3.33e-6
     new_lr: Positive | None = None  # of weights that the original did not have; None: lr
+    gate_lr: Positive | None = None  # of gates, scalars of new weights that start at zero; None: new_lr
     weight_decay: NonNegative = 0.01  # not on biases, norms and other vectors
     betas: tuple[Momentum, Momentum] = (0.9, 0.999)
     eps: Positive = 1e-8

@@ -21,8 +21,7 @@ from olmv.scoring.bank import TextBank
 from olmv.train.card import model_card
 from olmv.train.checkpoint import load_weights, save_tensors
 from olmv.train.config import GUARD, TrainConfig
-from olmv.train.data.dataset import VideoDataset
-from olmv.train.data.features import FeatureStore
+from olmv.train.data.features import Clips
 from olmv.train.data.sources import Labelled, open_sources
 from olmv.train.run_folder import RunFolder
 from olmv.train.setup import (
@@ -210,7 +209,7 @@ def _missing(config: TrainConfig) -> list[str]:
 def _figures(
     trainable: Trainable,
     sources: Mapping[str, Labelled],
-    videos: Mapping[str, VideoDataset | FeatureStore],
+    videos: Mapping[str, Clips],
     banks: Mapping[str, TextBank],
     config: TrainConfig,
 ) -> dict[str, float]:

@@ -6,7 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["LABEL_OBJECTIVES", "asymmetric", "bce", "caption_contrast", "cross_entropy", "initial_bias"]
+__all__ = [
+    "LABEL_OBJECTIVES",
+    "asymmetric",
+    "bce",
+    "caption_contrast",
+    "cross_entropy",
+    "initial_bias",
+    "relation_distillation",
+]
 
 
 def bce(logits: Tensor, targets: Tensor) -> Tensor:
@@ -82,6 +90,27 @@ def caption_contrast(videos: Tensor, captions: Tensor, scale: Tensor, *, first: 
     twin = same[:, first : first + count].T
     towards_videos = F.cross_entropy(square, twin / twin.sum(-1, keepdim=True))
     return (towards_captions + towards_videos) / 2
+
+
+def relation_distillation(videos: Tensor, original: Tensor, words: Tensor, scale: Tensor) -> Tensor:
+    """Return how far videos have moved from what the original model saw in them, averaged over videos.
+
+        KL(softmax(scale original words^T) || softmax(scale videos words^T)) + 1 - <videos, original>
+
+    The first part keeps what a video is like among everyday words, which are none of the trained labels: what a label
+    that nobody thought of is made of. The second keeps the rest of the embedding. Distillation of a model's own former
+    outputs is of Li and Hoiem (arXiv 1606.09282, there over earlier labels), of features FROSTER's (arXiv 2402.03241).
+
+    Args:
+        videos: [B, D], L2-normalised.
+        original: [B, D], L2-normalised: of the same clips, with the original's weights.
+        words: [K, D], L2-normalised.
+        scale: the original's logit scale.
+    """
+    before = F.log_softmax(scale * original @ words.T, dim=-1)
+    after = F.log_softmax(scale * videos @ words.T, dim=-1)
+    relation = F.kl_div(after, before, reduction="batchmean", log_target=True)
+    return relation + (1 - (videos * original).sum(-1)).mean()
 
 
 def initial_bias(similarity: Tensor, targets: Tensor, scale: float) -> float:

@@ -15,6 +15,7 @@ from olmv.scoring.bank import TextBank
 from olmv.train.config import TrainConfig
 from olmv.train.data.dataset import Batch
 from olmv.train.data.features import FeatureBatch, on_device
+from olmv.train.distillation import Distillation
 from olmv.train.loss_terms import LABEL_OBJECTIVES, caption_contrast
 from olmv.train.trainable import Output, Trainable
 
@@ -30,13 +31,20 @@ class BatchLoss:
         trainable: the model with its labels.
         bank: label texts.
         accelerator: accelerate's.
+        distillation: from the original, where it has a weight in the config.
     """
 
     def __init__(
-        self, config: TrainConfig, module: nn.Module, trainable: Trainable, bank: TextBank, accelerator: Any
+        self,
+        config: TrainConfig,
+        module: nn.Module,
+        trainable: Trainable,
+        bank: TextBank,
+        accelerator: Any,
+        distillation: Distillation | None = None,
     ) -> None:
         self.config, self.module, self.trainable, self.bank = config, module, trainable, bank
-        self.accelerator = accelerator
+        self.accelerator, self.distillation = accelerator, distillation
         self._captions: dict[str, Tensor] = {}
 
     def __call__(self, batch: Batch | FeatureBatch, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -72,6 +80,9 @@ class BatchLoss:
         if rule.caption_weight > 0:
             caption = self._caption_loss(output, batch.captions)
             loss, figures["caption"] = loss + rule.caption_weight * caption, caption.item()
+        if self.distillation is not None:
+            moved = self.distillation(output.video, pixels, mask)
+            loss, figures["distillation"] = loss + self.config.regularization.distillation * moved, moved.item()
         return loss, {"loss": loss.item(), **figures}
 
     def _nothing(self) -> Tensor:

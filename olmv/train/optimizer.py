@@ -11,20 +11,21 @@ from olmv.train.config import Optimizer
 __all__ = ["parameter_groups", "rate_factor"]
 
 
-def parameter_groups(
-    weights: Mapping[str, nn.Parameter], new: set[str], *, lr: float, new_lr: float | None, decay: float
-) -> list[dict[str, Any]]:
-    """Group weights by learning rate, and vectors apart: they do not decay."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+def parameter_groups(weights: Mapping[str, nn.Parameter], new: set[str], options: Optimizer) -> list[dict[str, Any]]:
+    """Group weights by learning rate, and vectors apart: they do not decay.
+
+    A gate is a new scalar, named `gate`, that starts at zero. AdamW moves any weight by at most about its rate a step,
+    so at the rate of the other weights a gate stays all but closed for hundreds of steps: it may have one of its own.
+    """
+    new_lr = options.new_lr or options.lr
+    rates = {"old": options.lr, "new": new_lr, "gate": options.gate_lr or new_lr}
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for name, weight in weights.items():
-        groups.setdefault((name in new, weight.ndim > 1), []).append(weight)
+        kind = "old" if name not in new else "gate" if name.endswith(".gate") else "new"
+        groups.setdefault((kind, weight.ndim > 1), []).append(weight)
     return [
-        {
-            "params": params,
-            "base_lr": new_lr if is_new and new_lr is not None else lr,
-            "weight_decay": decay if decays else 0.0,
-        }
-        for (is_new, decays), params in groups.items()
+        {"params": params, "base_lr": rates[kind], "weight_decay": options.weight_decay if decays else 0.0}
+        for (kind, decays), params in groups.items()
     ]
 
 

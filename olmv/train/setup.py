@@ -22,7 +22,7 @@ from olmv.scoring.bank import TextBank
 from olmv.train.checkpoint import load_tensors, load_weights, save_tensors
 from olmv.train.config import Source, TrainConfig
 from olmv.train.data.dataset import VideoDataset, batches
-from olmv.train.data.features import FeatureStore
+from olmv.train.data.features import Clips, FeatureStore
 from olmv.train.data.sources import Labelled
 from olmv.train.loss_terms import initial_bias
 from olmv.train.run_folder import RunFolder
@@ -106,7 +106,7 @@ def open_features(
     validation: Mapping[str, Labelled],
     listener: JobListener,
     accelerator: Any,
-) -> tuple[VideoDataset | FeatureStore, dict[str, VideoDataset | FeatureStore]]:
+) -> tuple[Clips, dict[str, Clips]]:
     """Return the videos themselves, or with a feature cache what the frozen tower gives for them."""
     data = config.data
     if data.feature_cache is None:

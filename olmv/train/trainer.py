@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from olmv.errors import TrainingError
+from olmv.labels.templates import resolve
 from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
 from olmv.train.checkpoint import (
@@ -32,8 +33,9 @@ from olmv.train.checkpoint import (
     write_checkpoint,
 )
 from olmv.train.config import TrainConfig
-from olmv.train.data.dataset import Batch, VideoDataset, batches, epoch_order
-from olmv.train.data.features import FeatureBatch, FeatureStore
+from olmv.train.data.dataset import Batch, epoch_order
+from olmv.train.data.features import Clips, FeatureBatch
+from olmv.train.distillation import Distillation
 from olmv.train.losses import BatchLoss
 from olmv.train.optimizer import parameter_groups, rate_factor
 from olmv.train.run_folder import MetricsLog, RunFolder
@@ -79,7 +81,7 @@ class Trainer:
         weights: Mapping[str, nn.Parameter],
         new: set[str],
         original: Mapping[str, Tensor],
-        dataset: VideoDataset | FeatureStore,
+        dataset: Clips,
         bank: TextBank,
         folder: RunFolder,
         accelerator: Any,
@@ -101,14 +103,18 @@ class Trainer:
             else None
         )
         optimizer = torch.optim.AdamW(
-            parameter_groups(self.weights, new, lr=options.lr, new_lr=options.new_lr, decay=options.weight_decay),
+            parameter_groups(self.weights, new, options),
             lr=options.lr,
             betas=options.betas,
             eps=options.eps,
         )
         self.trainable = trainable
         self.module, self.optimizer = accelerator.prepare(trainable, optimizer)
-        self.loss = BatchLoss(config, self.module, trainable, bank, accelerator)
+        templates = resolve(config.model.templates or trainable.model.templates)
+        distillation = (
+            Distillation(trainable, self.weights, self.original, templates) if rule.distillation > 0 else None
+        )
+        self.loss = BatchLoss(config, self.module, trainable, bank, accelerator, distillation)
         self.batches_per_epoch = math.ceil(len(dataset) / accelerator.num_processes / options.batch_size)
         self.steps_per_epoch = math.ceil(self.batches_per_epoch / options.accumulate)
         self.total = min(self.steps_per_epoch * options.epochs, config.run.steps or 1 << 60)
@@ -180,10 +186,8 @@ class Trainer:
             world=self.accelerator.num_processes,
         )
         rest = order[self.batch * options.batch_size :]
-        if isinstance(self.dataset, FeatureStore):
-            return self.dataset.batches(rest, batch_size=options.batch_size)
         workers = self.config.data.workers
-        return batches(self.dataset, rest, self.epoch, batch_size=options.batch_size, workers=workers)
+        return self.dataset.batches(rest, self.epoch, batch_size=options.batch_size, workers=workers)
 
     # -- one step ------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Figures of a model on labelled videos, while it is trained and for the ratio sweep."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,7 @@ from torch import Tensor
 from olmv.metrics.ranked import average_precision
 from olmv.metrics.single_label import top_k_accuracy
 from olmv.scoring.bank import TextBank
-from olmv.train.data.dataset import Batch, VideoDataset, batches
-from olmv.train.data.features import FeatureBatch, FeatureStore, on_device
+from olmv.train.data.features import Clips, on_device
 from olmv.train.trainable import Output, Trainable
 
 __all__ = ["Scores", "macro_map", "score_videos", "top1"]
@@ -35,7 +34,7 @@ class Scores:
 @torch.no_grad()
 def score_videos(
     trainable: Trainable,
-    dataset: VideoDataset | FeatureStore,
+    dataset: Clips,
     bank: TextBank,
     *,
     batch_size: int = 16,
@@ -46,12 +45,7 @@ def score_videos(
     trainable.eval()
     device = trainable.model.device
     logits, targets, failed = [], [], 0
-    ready: Iterable[Batch | FeatureBatch] = (
-        dataset.batches(range(len(dataset)), batch_size=batch_size)
-        if isinstance(dataset, FeatureStore)
-        else batches(dataset, range(len(dataset)), 0, batch_size=batch_size, workers=workers)
-    )
-    for batch in ready:
+    for batch in dataset.batches(range(len(dataset)), 0, batch_size=batch_size, workers=workers):
         failed += len(batch.failed)
         if batch.pixels is None:
             continue

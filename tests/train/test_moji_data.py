@@ -1,5 +1,6 @@
 """Drawn training clips: exact truth, the same ones again, other ones when asked."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmv.moji.world import MOTIONS, object_names, scene_labels
+from olmv.moji.render import Renderer
+from olmv.moji.world import MOTIONS, OPPOSITES, object_names, sample_scene, scene_labels
 from olmv.train.data.dataset import Failed, Sample, batches, epoch_order
 from olmv.train.data.moji_data import MojiDataset
 
@@ -117,3 +119,39 @@ def test_bad_settings() -> None:
         moji(labels=("verbs",))
     with pytest.raises(IndexError, match=r"clip 7 of 7; indices run from 0 to 6"):
         moji().load(7, 0)
+
+
+def test_reversals_differ_in_time_alone() -> None:
+    data = moji(motions=tuple(OPPOSITES), reversals=True)
+    for index in range(0, 6, 2):
+        forwards, backwards = data.load_many([index, index + 1], 0)
+        assert isinstance(forwards, Sample)
+        assert isinstance(backwards, Sample)
+        assert (forwards.pixels.int() - backwards.pixels.flip(0).int()).abs().max() <= 1
+        scene, twin = data.scene(index), data.scene(index + 1)
+        assert [a.motion for a in twin.actors] == [OPPOSITES[a.motion] for a in scene.actors]
+        assert [a.name for a in twin.actors] == [a.name for a in scene.actors]
+        assert {data.labels[i] for i in backwards.labels} == set(twin.labels)
+        assert backwards.caption == twin.sentence
+        assert backwards.video == f"{forwards.video} backwards"
+    assert data.video(2) != data.video(0)
+    assert [data.scene(1).backwards()] == [data.scene(0)]
+
+
+def test_a_clip_played_backwards_is_one_of_the_opposite_motion() -> None:
+    """The names are right: what a scene shows backwards is what the scene of the opposite motion shows."""
+    draw = Renderer(32)
+    for motion, opposite in OPPOSITES.items():
+        scene = sample_scene(3, 1, names=NAMES, counts=(1,), motions=(motion,), pairings="all")
+        scene = replace(scene, weather="none")
+        twin = scene.backwards()
+        assert [a.motion for a in twin.actors] == [opposite]
+        moments = [0.1, 0.4, 0.9]
+        shown = draw([scene] * 3, moments)
+        mirrored = draw([twin] * 3, [1 - p for p in moments])
+        assert (shown.int() - mirrored.int()).abs().max() <= 2
+
+
+def test_reversals_need_an_opposite() -> None:
+    with pytest.raises(ValueError, match="'spinning' has no opposite; with reversals use motions of moving left"):
+        moji(motions=("growing", "spinning"), reversals=True)

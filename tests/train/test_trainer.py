@@ -16,7 +16,7 @@ from olmv.errors import InputError, OutputError, TrainingError, UsageError
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_model
 from olmv.train.checkpoint import latest_checkpoint, load_tensors, read_checkpoint
-from olmv.train.config import TrainConfig
+from olmv.train.config import Optimizer, TrainConfig
 from olmv.train.loss_terms import LABEL_OBJECTIVES
 from olmv.train.optimizer import parameter_groups
 from olmv.train.trainer import Trainer
@@ -135,13 +135,16 @@ def test_groups() -> None:
     weights = {name: torch.nn.Parameter(torch.zeros(shape)) for name, shape in
                {"w": (2, 2), "b": (2,), "new.w": (2, 2), "new.gate": ()}.items()}  # fmt: skip
     names = {id(p): name for name, p in weights.items()}
-    found = {
-        names[id(p)]: (group["base_lr"], group["weight_decay"])
-        for group in parameter_groups(weights, {"new.w", "new.gate"}, lr=1.0, new_lr=2.0, decay=0.3)
-        for p in group["params"]
-    }
-    assert found == {"w": (1.0, 0.3), "b": (1.0, 0.0), "new.w": (2.0, 0.3), "new.gate": (2.0, 0.0)}
-    assert {g["base_lr"] for g in parameter_groups(weights, {"new.w"}, lr=1.0, new_lr=None, decay=0.3)} == {1.0}
+
+    def rates(**changes: float) -> dict[str, tuple[float, float]]:
+        groups = parameter_groups(weights, {"new.w", "new.gate"}, Optimizer(lr=1.0, weight_decay=0.3, **changes))
+        return {names[id(p)]: (group["base_lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+
+    old = {"w": (1.0, 0.3), "b": (1.0, 0.0)}
+    assert rates() == {**old, "new.w": (1.0, 0.3), "new.gate": (1.0, 0.0)}
+    assert rates(new_lr=2.0) == {**old, "new.w": (2.0, 0.3), "new.gate": (2.0, 0.0)}
+    assert rates(new_lr=2.0, gate_lr=9.0) == {**old, "new.w": (2.0, 0.3), "new.gate": (9.0, 0.0)}
+    assert rates(gate_lr=9.0) == {**old, "new.w": (1.0, 0.3), "new.gate": (9.0, 0.0)}
 
 
 def moved(folder: Path) -> float:

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 EDGES = ("zero", "mask")
+POSITIONS_STD = 0.5  # beside tokens of unit variance: enough to be seen, little enough to leave what they show
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,9 @@ class CrossFrameAttention(nn.Module):
 class TemporalBranch(nn.Module):
     """gate * TA(LN_t x + positions): every token attends to the tokens at its own place in all frames of the clip.
 
-    Attention and norm start as copies of the block's spatial ones, the gate and the time positions at zero.
+    Attention and norm start as copies of the block's spatial ones, the gate at zero: a fresh branch changes nothing.
+    The time positions start at random: at zero they would get no gradient before the gate opens, and the gate none that
+    tells before from after.
     """
 
     pending: Tensor | None = None
@@ -144,7 +147,7 @@ class TemporalBranch(nn.Module):
         super().__init__()
         self.norm, self.attn = deepcopy(norm), deepcopy(attention)
         like = next(attention.parameters())
-        self.positions = nn.Parameter(like.new_zeros(TABLE_SIZE, width))
+        self.positions = nn.Parameter(torch.randn(TABLE_SIZE, width).mul(POSITIONS_STD).to(like))
         self.gate = nn.Parameter(like.new_zeros(()))
         self.grouping = grouping
 

@@ -107,6 +107,12 @@ class VideoDataset(ABC):
             VideoError: the video cannot be read.
         """
 
+    def batches(
+        self, order: Sequence[int], epoch: int, *, batch_size: int, workers: int | None = None
+    ) -> Iterator["Batch"]:
+        """Yield batches of the clips of `order`, see the function `batches`."""
+        return batches(self, order, epoch, batch_size=batch_size, workers=workers)
+
     def load_many(self, indices: Sequence[int], epoch: int) -> list[Sample | Failed]:
         """Make several clips at once, for data sets where that is faster."""
         return [self._attempt(index, epoch) for index in indices]

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ from olmv.io.journal import open_locked
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
 from olmv.models.fingerprint import digest_weights
-from olmv.train.data.dataset import Failed, VideoDataset, batches
+from olmv.train.data.dataset import Batch, Failed, VideoDataset, batches
 
-__all__ = ["FeatureBatch", "FeatureStore", "on_device"]
+__all__ = ["Clips", "FeatureBatch", "FeatureStore", "on_device"]
 
 log = logging.getLogger(__name__)
 CHUNK = 32  # clips encoded together
@@ -44,6 +44,17 @@ class FeatureBatch:
     captions: list[str | None]
     videos: list[str]
     failed: list[Failed]
+
+
+class Clips(Protocol):
+    """What a run trains on and is checked with: videos, or what a frozen tower gave for them."""
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self, order: Sequence[int], epoch: int, *, batch_size: int, workers: int | None = None
+    ) -> Iterator[Batch] | Iterator[FeatureBatch]:
+        """Yield batches of the clips of `order`; what is random in them follows from the epoch."""
 
 
 class FeatureStore:
@@ -163,8 +174,11 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self._dataset)
 
-    def batches(self, order: Sequence[int], *, batch_size: int) -> Iterator[FeatureBatch]:
-        """Yield batches as `olmv.train.data.dataset.batches`; `prepare` comes first."""
+    def batches(
+        self, order: Sequence[int], epoch: int = 0, *, batch_size: int, workers: int | None = None
+    ) -> Iterator[FeatureBatch]:
+        """Yield batches as `olmv.train.data.dataset.batches`, alike in every epoch; `prepare` comes first."""
+        del epoch, workers
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
             good = [i for i in rows if "failed" not in self._clips[i]]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from olmv.moji.render import Renderer
-from olmv.moji.world import MOTIONS, Scene, object_names, sample_scene, scene_labels
+from olmv.moji.world import MOTIONS, OPPOSITES, Scene, object_names, sample_scene, scene_labels
 from olmv.train.data.dataset import Failed, Sample, VideoDataset
 
 __all__ = ["MojiDataset"]
@@ -32,9 +32,11 @@ class MojiDataset(VideoDataset):
         captions: also give each clip's sentence.
         fresh: other clips in every epoch, instead of the same ones.
         train: frames at random moments, one in each of T equal segments; False takes the centres.
+        reversals: every clip with an odd number is the one before it played backwards, with the opposite motions: what
+            tells the two apart is time alone. Only for motions that have an opposite.
 
     Raises:
-        ValueError: a count below 1, or an unknown kind of label.
+        ValueError: a count below 1, an unknown kind of label, or reversals of a motion without an opposite.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class MojiDataset(VideoDataset):
         captions: bool = True,
         fresh: bool = False,
         train: bool = True,
+        reversals: bool = False,
     ) -> None:
         for what, number in (("clips", clips), ("frames", frames), ("size", size)):
             if number < 1:
@@ -59,7 +62,10 @@ class MojiDataset(VideoDataset):
         unknown = [kind for kind in labels if kind not in get_args(LabelKind)]
         if unknown or not labels:
             raise ValueError(f"unknown labels {unknown}; use some of {', '.join(get_args(LabelKind))}")
+        if reversals and (lacking := [motion for motion in motions if motion not in OPPOSITES]):
+            raise ValueError(f"'{lacking[0]}' has no opposite; with reversals use motions of {', '.join(OPPOSITES)}")
         self.frames = frames
+        self._reversals = reversals
         self._seed = seed
         self._clips = clips
         self._names = tuple(object_names("seen") if names is None else names)
@@ -80,10 +86,19 @@ class MojiDataset(VideoDataset):
 
     def video(self, index: int, epoch: int = 0) -> str:
         """Return `moji:SEED/INDEX`; with `fresh`, the clip of this epoch."""
-        return f"moji:{self._seed}/{self._scene_index(index, epoch)}"
+        backwards = " backwards" if self._backwards(index) else ""
+        return f"moji:{self._seed}/{self._scene_index(index, epoch)}{backwards}"
 
     def scene(self, index: int, epoch: int = 0) -> Scene:
         """Return the whole truth of a clip."""
+        scene = self._drawn(index, epoch)
+        return scene.backwards() if self._backwards(index) else scene
+
+    def _backwards(self, index: int) -> bool:
+        return self._reversals and index % 2 == 1
+
+    def _drawn(self, index: int, epoch: int) -> Scene:
+        """Return the scene that is drawn for a clip, be it shown forwards or backwards."""
         return sample_scene(
             self._seed,
             self._scene_index(index, epoch),
@@ -102,7 +117,7 @@ class MojiDataset(VideoDataset):
         """Make several clips, drawn together."""
         if self._renderer is None:
             self._renderer = Renderer(self._size)
-        scenes = [self.scene(index, epoch) for index in indices]
+        scenes = [self._drawn(index, epoch) for index in indices]
         step = max(PIXELS_AT_ONCE // (self.frames * self._size**2), 1)
         samples: list[Sample | Failed] = []
         for start in range(0, len(indices), step):
@@ -111,7 +126,8 @@ class MojiDataset(VideoDataset):
             with torch.no_grad():
                 drawn = self._renderer([scene for scene in some for _ in range(self.frames)], progress)
             clips = drawn.view(len(some), self.frames, *drawn.shape[1:])
-            for index, scene, pixels in zip(numbers, some, clips, strict=True):
+            for index, pixels in zip(numbers, clips, strict=True):
+                scene = self.scene(index, epoch)
                 known = tuple(self._known[label] for label in scene.labels if label in self._known)
                 caption = scene.sentence if self._captions else None
                 samples.append(Sample(self.video(index, epoch), pixels, known, caption))
@@ -120,10 +136,12 @@ class MojiDataset(VideoDataset):
     def _scene_index(self, index: int, epoch: int) -> int:
         if not 0 <= index < self._clips:
             raise IndexError(f"clip {index} of {self._clips}; indices run from 0 to {self._clips - 1}")
-        return epoch * self._clips + index if self._fresh else index
+        number = epoch * self._clips + index if self._fresh else index
+        return number // 2 if self._reversals else number
 
     def _progress(self, index: int, epoch: int) -> list[float]:
-        """Return [T] moments, 0 for the start of the clip and 1 for its end."""
-        places = np.random.default_rng([self._seed, epoch, index]).random(self.frames) if self._train else 0.5
+        """Return [T] moments in the order they are shown, 0 for the start of what is drawn and 1 for its end."""
+        key = [self._seed, epoch, index // 2 if self._reversals else index]
+        places = np.random.default_rng(key).random(self.frames) if self._train else 0.5
         moments: list[float] = ((np.arange(self.frames) + places) / self.frames).tolist()
-        return moments
+        return moments[::-1] if self._backwards(index) else moments

@@ -9,7 +9,7 @@ from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.moji.world import MOTIONS, object_names, scene_labels
+from olmv.moji.world import MOTIONS, OPPOSITES, object_names, scene_labels
 from olmv.train.config import Data, MojiSource, Source
 from olmv.train.data.augment import AugmentConfig
 from olmv.train.data.dataset import VideoDataset
@@ -98,7 +98,7 @@ def _videos(
 
 
 def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool) -> VideoDataset:
-    names, motions = _objects(source.objects), source.motions or MOTIONS
+    names, motions = _objects(source.objects), source.motions or (tuple(OPPOSITES) if source.reversals else MOTIONS)
     if max(source.counts) > len(names):
         raise UsageError(
             f"moji counts has {max(source.counts)}, but objects {source.objects!r} are {len(names)}; "
@@ -106,6 +106,10 @@ def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool
         )
     if unknown := [motion for motion in motions if motion not in MOTIONS]:
         raise UsageError(f"unknown moji motion {unknown[0]!r}; choose from {', '.join(MOTIONS)}")
+    if source.reversals and (lacking := [motion for motion in motions if motion not in OPPOSITES]):
+        raise UsageError(
+            f"moji motion {lacking[0]!r} has no opposite; with reversals choose from {', '.join(OPPOSITES)}"
+        )
     return MojiDataset(
         source.seed,
         source.clips,
@@ -118,6 +122,7 @@ def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool
         size=preprocess.size,
         fresh=source.fresh and train,
         train=train,
+        reversals=source.reversals,
     )
 
 
