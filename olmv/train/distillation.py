@@ -39,8 +39,15 @@ class Distillation:
         self._words = self._bank.means
         self._scale = trainable.model.towers.logit_scale.detach().float()
 
-    def __call__(self, videos: Tensor, pixels: Tensor | FrameFeatures, mask: Tensor | None) -> Tensor:
-        """Return the mean over videos [B, D], L2-normalised, of the clips `pixels` with `mask` [B, T]."""
-        with torch.no_grad(), self._swap.at(1.0):
-            before = Output(*self._trainable(pixels, mask, self._bank)).video
-        return relation_distillation(videos, before, self._words, self._scale)
+    @torch.no_grad()
+    def original(self, pixels: Tensor | FrameFeatures, mask: Tensor | None) -> Tensor:
+        """Return what the original sees [B, D], L2-normalised, in the clips `pixels` with `mask` [B, T].
+
+        To be asked before the pass with gradient: afterwards the weights must not change until its gradient is there.
+        """
+        with self._swap.at(1.0):
+            return Output(*self._trainable(pixels, mask, self._bank)).video
+
+    def __call__(self, videos: Tensor, original: Tensor) -> Tensor:
+        """Return the mean over videos [B, D], L2-normalised, with what `original` gave for them."""
+        return relation_distillation(videos, original, self._words, self._scale)

@@ -68,6 +68,7 @@ class BatchLoss:
         if self.config.data.vary_frames and mask is None:
             frames = self._some_frames(batch.mask.shape[1], step).to(device)
             pixels = pixels[:, frames] if isinstance(pixels, Tensor) else pixels.frames(frames)
+        original = None if self.distillation is None else self.distillation.original(pixels, mask)
         output = Output(*self.module(pixels, mask, self.bank, labels))
         logits = output.logits
         if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
@@ -80,8 +81,8 @@ class BatchLoss:
         if rule.caption_weight > 0:
             caption = self._caption_loss(output, batch.captions)
             loss, figures["caption"] = loss + rule.caption_weight * caption, caption.item()
-        if self.distillation is not None:
-            moved = self.distillation(output.video, pixels, mask)
+        if self.distillation is not None and original is not None:
+            moved = self.distillation(output.video, original)
             loss, figures["distillation"] = loss + self.config.regularization.distillation * moved, moved.item()
         return loss, {"loss": loss.item(), **figures}
 

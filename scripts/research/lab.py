@@ -5,7 +5,7 @@
 Groups: temporal (a), forgetting (b), captions (c), naming (d), thresholds (e); see `lab_GROUP.py` for what each trains.
 Every figure is the mean over seeds with its standard deviation; a claim is reproduced where the difference has the
 claimed sign in the mean and in every seed, and no more is said. Finished runs in --work are not run again; a killed one
-goes on. The curves of (b) are drawn into WORK/curves.png.
+goes on. The curves of (b) are drawn into WORK/lab_curves.png.
 """
 
 import argparse
@@ -21,13 +21,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from scripts.benchmarks.common import report
+from scripts.benchmarks.results import show, write
 from scripts.research.lab_captions import captions
 from scripts.research.lab_common import Lab
 from scripts.research.lab_forgetting import curve, forgetting
 from scripts.research.lab_naming import naming
 from scripts.research.lab_temporal import temporal
 from scripts.research.lab_thresholds import thresholds
+from scripts.research.pictures import draw_tradeoff
+from scripts.research.tradeoff import summary
 
 GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
     "temporal": temporal,
@@ -38,18 +40,21 @@ GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
 }
 # what is claimed, where, as a figure that should be larger than another by at least so much
 CLAIMS: tuple[tuple[str, str, str, float], ...] = (
-    ("temporal modelling beats frame mean on motions by 30 points", "transformer/motion_map", "mean/motion_map", 0.3),
-    ("cross-frame attention beats frame mean (Open-VCLIP)", "cross-frame/motion_map", "mean/motion_map", 0.0),
-    ("a divided temporal branch beats frame mean (2407.09073)", "divided/motion_map", "mean/motion_map", 0.0),
-    ("ST-Adapter beats frame mean (2206.13559)", "st-adapter/motion_map", "mean/motion_map", 0.0),
-    ("attention pooling beats frame mean", "attention/motion_map", "mean/motion_map", 0.0),
-    ("plain fine-tuning gains seen objects", "plain/seen_map", "original/seen_map", 0.0),
-    ("plain fine-tuning loses unseen objects", "original/unseen_map", "plain/unseen_map", 0.0),
-    ("IWR keeps more unseen than plain", "iwr/unseen_map", "plain/unseen_map", 0.0),
-    ("L2 to the original keeps more unseen than plain", "l2/unseen_map", "plain/unseen_map", 0.0),
-    ("SWA, mixed, keeps more unseen than plain", "swa/unseen_map", "plain/unseen_map", 0.0),
-    ("IWR+SWA, mixed, is within 1 point of the original's unseen", "iwr+swa/unseen_map", "original/unseen_map", -0.01),
-    ("IWR+SWA, mixed, is within 2 points of plain's seen", "iwr+swa/seen_map", "plain/seen_map", -0.02),
+    ("the mean over frames cannot tell a motion from its reverse", "chance/pair_accuracy", "mean/pair_accuracy", -1e-6),
+    ("a divided temporal branch tells motions (2407.09073): 0.80", "divided/pair_accuracy", "mean/pair_accuracy", 0.3),
+    ("a transformer that sees where things are tells them: 0.80", "transformer-layout/pair_accuracy",
+     "mean/pair_accuracy", 0.3),
+    ("a transformer over embeddings tells them: 0.80", "transformer/pair_accuracy", "mean/pair_accuracy", 0.3),
+    ("ST-Adapter tells them (2206.13559): 0.80", "st-adapter/pair_accuracy", "mean/pair_accuracy", 0.3),
+    ("cross-frame attention tells them (Open-VCLIP): 0.80", "cross-frame/pair_accuracy", "mean/pair_accuracy", 0.3),
+    ("plain fine-tuning gains trained objects", "plain/seen_map", "original/seen_map", 0.0),
+    ("plain fine-tuning loses others", "original/unseen_map", "plain/unseen_map", 0.0),
+    ("IWR trades better than plain, last weights", "iwr-mixed/area", "plain-mixed/area", 0.0),
+    ("SWA trades better than the last weights", "swa-mixed/area", "plain-mixed/area", 0.0),
+    ("IWR trades better than plain, with SWA", "iwr+swa-mixed/area", "swa-mixed/area", 0.0),
+    ("IWR+SWA trades better than plain, last weights", "iwr+swa-mixed/area", "plain-mixed/area", 0.0),
+    ("distillation over everyday words trades better than IWR+SWA", "own+swa-mixed/area", "iwr+swa-mixed/area", 0.0),
+    ("distillation over everyday words trades better than SWA", "own+swa-mixed/area", "swa-mixed/area", 0.0),
     ("captions teach motions that no label names (4 over 0)", "caption 4/motion_map", "caption 0/motion_map", 0.0),
     ("caption weight 4 beats 1 (Open-VCLIP++)", "caption 4/motion_map", "caption 1/motion_map", 0.0),
     ("attributes beat bare names", "attributes, topk/unseen_names_map", "bare names/unseen_names_map", 0.0),
@@ -60,29 +65,20 @@ CLAIMS: tuple[tuple[str, str, str, float], ...] = (
 
 
 def draw_curves(lab: Lab, seeds: int) -> Path:
-    """Seen against unseen along the ratio, one line an arm, seeds averaged."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for arm in ("swa", "iwr+swa"):
-        runs = [curve(lab, arm, seed) for seed in range(seeds)]
-        mean = [
-            {key: statistics.mean(run[i][key] for run in runs) for key in ("ratio", "seen/map", "unseen/map")}
-            for i in range(len(runs[0]))
-        ]
-        line = [[point[key] for point in mean] for key in ("ratio", "seen/map", "unseen/map")]
-        left.plot(line[2], line[1], marker="o", label=arm)
-        (drawn,) = right.plot(line[0], line[1], marker="o", label=f"{arm}, seen")
-        right.plot(line[0], line[2], marker="o", linestyle="--", color=drawn.get_color(), label=f"{arm}, unseen")
-    left.set(xlabel="unseen objects, mAP", ylabel="seen objects, mAP", title="The trade-off, original to tuned")
-    right.set(xlabel="ratio (weight of the original)", ylabel="mAP", title="Along the ratio")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-    path = lab.work / "curves.png"
-    figure.savefig(path, dpi=130)
-    return path
+    """Draw what is gained against what is lost, one line an arm, seeds averaged."""
+    ends = {
+        "plain, mixed": ("plain", "last"), "SWA, mixed": ("plain", "swa"), "IWR, mixed": ("iwr", "last"),
+        "IWR+SWA, mixed": ("iwr", "swa"), "own, mixed": ("own", "swa"), "L2, mixed": ("l2", "last"),
+    }  # fmt: skip
+    folder = lab.work / "forgetting"
+    curves = {
+        name: [curve(folder / arm / "final" / str(seed), end) for seed in range(seeds)]
+        for name, (arm, end) in ends.items()
+    }
+    return draw_tradeoff(
+        curves, lab.work / "lab_curves.png", gained="seen/map", kept=["unseen/map"],
+        labels=("objects that it knew, mAP", "objects that it is tuned to, mAP"),
+    )  # fmt: skip
 
 
 def judge(by_seed: list[dict[str, float]]) -> Table:
@@ -122,21 +118,14 @@ def main() -> None:
             by_seed[seed] |= found
             print(f"{name}, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
             print("  " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()), flush=True)
-    figures: dict[str, float] = {}
-    for name in by_seed[0]:
-        values = [found[name] for found in by_seed]
-        figures[name] = statistics.mean(values)
-        figures[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else 0.0
-    table = Table("arm", "metric", "mean", "std", title=f"The laboratory, {seeds} seeds, drawings not footage")
-    for name in by_seed[0]:
-        arm, _, metric = name.rpartition("/")
-        table.add_row(arm, metric, f"{figures[name]:.3f}", f"{figures[f'{name}_std']:.3f}")
-    Console(width=140).print(table)
+    figures = summary(by_seed)
+    show(figures, f"The laboratory, {seeds} seeds, drawings not footage")
     Console(width=140).print(judge(by_seed))
     if "forgetting" in chosen:
         print(f"curves: {draw_curves(lab, seeds)}")
     settings = {"seeds": seeds, "groups": args.only, "quick": args.quick, "threads": args.threads}
-    report(figures, settings, args.json, "figures")
+    if args.json is not None:
+        write(args.json, figures, settings)
 
 
 if __name__ == "__main__":

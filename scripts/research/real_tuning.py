@@ -1,0 +1,313 @@
+"""Tuning olmv-lite to ten actions on real footage: what is gained, and what of its open vocabulary is lost.
+
+    python scripts/research/real_tuning.py REAL [--work runs/real] [--json docs/results/real_tuning.json] [--quick]
+
+REAL has the folders `actions`, `nouns` and `objects` with `labels.csv` (a part of UCF101, WordNet nouns, a part of
+COCO). Every action's sources (`group`) are parted in four. With the first part the settings of every arm are chosen,
+four trials each, from nouns' photos that are not tested with and from the first part's clips; then each of the other
+parts is tested once, trained on the three others, with a seed of its own: three runs, whose spread is given.
+
+Arms (the last layers of the image tower are tuned, see `real_clips.py`; all arms take equally many steps):
+    plain, l2, iwr      the last weights of a run
+    swa, iwr+swa        the mean of the epochs' weights, of the runs of plain and iwr
+    ...-mixed           mixed with the original's at the ratio that the choice of settings found
+    own                 distillation over everyday words, mean of the epochs, mixed
+    frozen              a temporal transformer on the frozen tower
+ST-Adapters and cross-frame attention need a vision transformer; olmv-lite's tower is none.
+
+Figures: ARM/METRIC and ARM/METRIC/sd: actions_top1, nouns_top1, objects_map, and `area`, the mean of the best
+actions_top1 within an allowed loss of 0 to 5 points (of the mean of the other two), along the ratio.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from olmv.labels.texts import build_texts
+from olmv.labels.vocabulary import Vocabulary
+from olmv.models.clip.interpolation import interpolate
+from olmv.progress import JobListener
+from olmv.scoring.bank import TextBank
+from olmv.train.checkpoint import load_weights
+from olmv.train.config import TrainConfig
+from olmv.train.run_folder import RunFolder
+from olmv.train.setup import make_accelerator
+from olmv.train.trainable import Trainable, label_bank, select_weights
+from olmv.train.trainer import Trainer
+from olmv.train.validation import macro_map, score_videos, top1
+from scripts.benchmarks.real_sets import RealSet
+from scripts.benchmarks.results import Figure, show, write
+from scripts.research.pictures import draw_tradeoff
+from scripts.research.real_clips import FRAMES, Activations, Clips, tail_model
+from scripts.research.tradeoff import area, best_within, summary
+
+MODEL = "olmv-lite"
+RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
+METRICS = ("actions_top1", "nouns_top1", "objects_map")
+KEPT = ("nouns_top1", "objects_map")
+GUARD_PHOTOS = 2  # of five photos a noun
+ALLOWED = 0.01  # loss, where a ratio is chosen
+
+Points = dict[float, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a training run."""
+
+    lr: float
+    regularization: Mapping[str, float]
+    temporal: str = "mean"
+
+    @property
+    def name(self) -> str:
+        parts = [f"{key}{value:g}" for key, value in self.regularization.items()]
+        return "-".join([self.temporal, f"lr{self.lr:g}", *parts])
+
+
+# four trials each; `swa` is measured in every run
+TRIALS: dict[str, list[Settings]] = {
+    "plain": [Settings(lr, {}) for lr in (3e-5, 1e-4, 3e-4, 1e-3)],
+    "l2": [Settings(lr, {"l2": weight}) for lr in (1e-4, 3e-4) for weight in (0.1, 1.0)],
+    "iwr": [Settings(lr, {"iwr": 0.5}) for lr in (3e-5, 1e-4, 3e-4, 1e-3)],
+    "own": [Settings(lr, {"distillation": weight}) for lr in (1e-4, 3e-4) for weight in (1.0, 4.0)],
+    "frozen": [Settings(lr, {}, "transformer") for lr in (3e-4, 1e-3, 3e-3, 1e-2)],
+}
+
+
+class Footage:
+    """All material, looked at once, and the parts of the actions' sources."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        def activations(name: str, frames: int) -> Activations:
+            if not (folder / name / "labels.csv").is_file():
+                raise SystemExit(
+                    f"'{folder}' has no {name}/labels.csv; give the folder with actions, nouns and objects"
+                )
+            return Activations.of(RealSet.load(folder / name), MODEL, frames=frames, cache=cache)
+
+        self.actions, self.nouns = activations("actions", FRAMES), activations("nouns", 1)
+        self.objects = activations("objects", 1)
+        self.parts = parts_of(self.actions.real)
+        truth = self.nouns.real.truth.argmax(1)
+        order = [int((truth[:row] == truth[row]).sum()) for row in range(len(truth))]
+        self.guard = [row for row, place in enumerate(order) if place < GUARD_PHOTOS]
+        self.photos = [row for row, place in enumerate(order) if place >= GUARD_PHOTOS]
+
+
+def parts_of(real: RealSet, parts: int = 4) -> list[int]:
+    """Give every video a part, 0 to 3, so that a source is in one part and every action's parts are about alike."""
+    found = [0] * len(real.videos)
+    for label in range(len(real.labels)):
+        rows = np.flatnonzero(real.truth[:, label]).tolist()
+        filled = [0] * parts
+        for group, count in sorted(Counter(real.groups[row] for row in rows).items(), key=lambda item: -item[1]):
+            part = min(range(parts), key=lambda k: (filled[k], (k + label) % parts))
+            filled[part] += count
+            for row in rows:
+                if real.groups[row] == group:
+                    found[row] = part
+    return found
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Both ends of a run, and the model that they go into."""
+
+    trainable: Trainable
+    weights: Mapping[str, nn.Parameter]
+    original: Mapping[str, Tensor]
+    ends: Mapping[str, Mapping[str, Tensor]]
+    step_s: float
+
+
+def tune(footage: Footage, rows: Sequence[int], settings: Settings, folder: Path, *, seed: int, epochs: int) -> Tuned:
+    """Train on some clips; a killed run goes on."""
+    torch.manual_seed(seed)
+    new = settings.temporal != "mean"
+    model = tail_model(MODEL, settings.temporal)
+    config = TrainConfig.from_dict({
+        "data": {"train": {"manifest": "labels.csv"}, "frames": FRAMES if new else 2},
+        "model": {"name": MODEL, "train": "new" if new else "visual"},
+        "objective": {"label": "cross-entropy", "frame_pooling": "mean"},
+        "regularization": {"swa_start": epochs // 3, **settings.regularization},
+        "optimizer": {"lr": settings.lr, "epochs": epochs, "warmup_epochs": 1, "batch_size": 8, "gate_lr": 1e-2},
+        "run": {"seed": seed, "device": "cpu", "checkpoint_minutes": 60, "keep_checkpoints": 1},
+    })  # fmt: skip
+    clips = Clips(footage.actions, rows, shown=FRAMES if new else 2, seed=seed)
+    trainable = Trainable(model, frame_pooling="mean", frozen_tower=new)
+    weights, fresh = select_weights(trainable, config.model.train)
+    original = {name: weight.detach().clone() for name, weight in weights.items()}
+    listener = JobListener()
+    run = RunFolder(folder)
+    run.begin(config, device="cpu")
+    trainer = Trainer(
+        config, trainable=trainable, weights=weights, new=fresh, original=original, dataset=clips,
+        bank=bank_of(trainable, footage.actions.real), folder=run,
+        accelerator=make_accelerator(config, listener), listener=listener,
+    )  # fmt: skip
+    started = time.perf_counter()
+    trainer.run()
+    seconds = (time.perf_counter() - started) / max(1, trainer.total)
+    last = {name: weight.detach().clone() for name, weight in weights.items()}
+    return Tuned(trainable, weights, original, {"last": last, "swa": trainer.average.weights}, seconds)
+
+
+def bank_of(trainable: Trainable, real: RealSet) -> TextBank:
+    model = trainable.model
+    return label_bank(model, build_texts(Vocabulary.from_names(list(real.labels)), model.templates))
+
+
+def curves(
+    footage: Footage, tuned: Tuned, tested: Sequence[int], photos: Sequence[int], objects: bool
+) -> dict[str, Points]:
+    """Measure both ends at every ratio."""
+    sets = {"actions": Clips(footage.actions, tested), "nouns": Clips(footage.nouns, photos)}
+    if objects:
+        sets["objects"] = Clips(footage.objects, range(len(footage.objects.real.videos)))
+    banks = {name: bank_of(tuned.trainable, clips.activations.real) for name, clips in sets.items()}
+
+    def figures() -> dict[str, float]:
+        scores = {name: score_videos(tuned.trainable, sets[name], banks[name], batch_size=8) for name in sets}
+        found = {f"{name}_top1": top1(scores[name]) for name in ("actions", "nouns")}
+        return found | ({"objects_map": macro_map(scores["objects"])} if objects else {})
+
+    measured: dict[str, Points] = {}
+    load_weights(tuned.weights, tuned.original)
+    start = figures()
+    for end, weights in tuned.ends.items():
+        measured[end] = {1.0: start}
+        for ratio in RATIOS[:-1]:
+            load_weights(tuned.weights, interpolate(tuned.original, weights, ratio))
+            measured[end][ratio] = figures()
+    return measured
+
+
+def run_once(
+    footage: Footage, settings: Settings, folder: Path, *, train: Sequence[int], test: Sequence[int],
+    photos: Sequence[int], objects: bool, seed: int, epochs: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Tune and measure; what is done already is read."""
+    file = folder / "curves.json"
+    if not file.is_file():
+        started = time.perf_counter()
+        tuned = tune(footage, train, settings, folder, seed=seed, epochs=epochs)
+        measured = curves(footage, tuned, test, photos, objects=objects)
+        file.write_text(json.dumps({"curves": measured, "step_s": tuned.step_s}), encoding="utf-8")
+        print(f"{folder}: {time.perf_counter() - started:.0f} s", flush=True)
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    return {
+        "step_s": saved["step_s"],
+        **{end: {float(r): f for r, f in points.items()} for end, points in saved["curves"].items()},
+    }
+
+
+def choose(footage: Footage, arm: str, work: Path, epochs: int) -> dict[str, Any]:
+    """Find an arm's settings: the largest area on the first part's clips and the guard's photos."""
+    train = [row for row, part in enumerate(footage.parts) if part]
+    test = [row for row, part in enumerate(footage.parts) if not part]
+    how: dict[str, Any] = {"gained": "actions_top1", "kept": ["nouns_top1"]}
+    best: dict[str, Any] = {}
+    for settings in TRIALS[arm]:
+        found = run_once(
+            footage, settings, work / "choice" / arm / settings.name, train=train, test=test, photos=footage.guard,
+            objects=False, seed=100, epochs=epochs,
+        )  # fmt: skip
+        value = max(area(found[end], **how) for end in ("last", "swa"))
+        line = " ".join(f"{r:g}:{f['actions_top1']:.2f}/{f['nouns_top1']:.3f}" for r, f in sorted(found["swa"].items()))
+        print(f"  {arm} {settings.name}: area {value:.3f}; swa {line}", flush=True)
+        if not best or value > best["area"]:
+            ratios = {end: best_within(found[end], most=ALLOWED, **how) for end in ("last", "swa")}
+            best = {"area": value, "settings": settings, "ratios": ratios}
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("real", type=Path, metavar="REAL")
+    parser.add_argument("--work", type=Path, default=Path("runs/real"))
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--arms", default=",".join(TRIALS), help="by comma")
+    parser.add_argument("--quick", action="store_true", help="one epoch: shows that it works")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    epochs = 1 if args.quick else args.epochs
+    work = args.work / "quick" if args.quick else args.work
+    footage = Footage(args.real, args.work / "activations")
+    by_fold: list[dict[str, float]] = [{} for _ in range(3)]
+    drawn: dict[str, list[Points]] = {}
+    chosen: dict[str, Any] = {}
+    steps: dict[str, list[float]] = {}
+    for arm in args.arms.split(","):
+        best = choose(footage, arm, work, epochs)
+        chosen[arm] = {"settings": best["settings"].name, "ratios": best["ratios"]}
+        for fold in range(3):
+            test = [row for row, part in enumerate(footage.parts) if part == fold + 1]
+            train = [row for row, part in enumerate(footage.parts) if part != fold + 1]
+            found = run_once(
+                footage, best["settings"], work / "test" / arm / f"{fold}", train=train, test=test,
+                photos=footage.photos, objects=True, seed=fold, epochs=epochs,
+            )  # fmt: skip
+            steps.setdefault(arm, []).append(found["step_s"])
+            by_fold[fold] |= figures_of(arm, found, best["ratios"])
+            for name, end in curve_names(arm).items():
+                drawn.setdefault(name, []).append(found[end])
+    figures = summary(by_fold)
+    if "plain" in steps:
+        figures += [
+            Figure(f"{arm}/step_ratio", statistics.mean(s) / statistics.mean(steps["plain"]), None, None, 3)
+            for arm, s in steps.items()
+        ]
+    show(figures, "Tuned to ten actions, three parts of the sources")
+    settings = {"model": MODEL, "epochs": epochs, "threads": args.threads, "chosen": chosen, "quick": args.quick}
+    if args.json is not None:
+        write(args.json, figures, settings)
+        curves_file = args.json.with_name("real_tuning_curves.json")
+        curves_file.write_text(json.dumps(drawn, indent=1) + "\n", encoding="utf-8")
+    print(draw_tradeoff(drawn, work / "real_tuning.png"))
+
+
+def curve_names(arm: str) -> dict[str, str]:
+    """Return the curves of an arm's runs, and the end each begins at."""
+    if arm in ("plain", "iwr"):
+        return {f"{arm}-mixed": "last", f"{'iwr+' if arm == 'iwr' else ''}swa-mixed": "swa"}
+    return {arm: "swa" if arm == "own" else "last"}
+
+
+def figures_of(arm: str, found: Mapping[str, Points], ratios: Mapping[str, float]) -> dict[str, float]:
+    """Return ARM/METRIC of a fold for all arms that come of a run."""
+    ends: dict[str, tuple[str, float]] = {}
+    if arm in ("plain", "iwr"):
+        averaged = "iwr+swa" if arm == "iwr" else "swa"
+        ends = {
+            arm: ("last", 0.0), f"{arm}-mixed": ("last", ratios["last"]),
+            averaged: ("swa", 0.0), f"{averaged}-mixed": ("swa", ratios["swa"]),
+        }  # fmt: skip
+    elif arm == "own":
+        ends = {"own": ("swa", ratios["swa"]), "own, unmixed": ("swa", 0.0)}
+    else:
+        ends = {arm: ("last", 0.0)}
+    figures = {f"{name}/{m}": found[end][ratio][m] for name, (end, ratio) in ends.items() for m in METRICS}
+    figures |= {f"original/{m}": found["last"][1.0][m] for m in METRICS}
+    for name, end in curve_names(arm).items():
+        figures[f"{name}/area"] = area(found[end], gained="actions_top1", kept=KEPT)
+    return figures
+
+
+if __name__ == "__main__":
+    main()
