@@ -28,7 +28,7 @@ TRIALS: dict[str, tuple[dict[str, float], ...]] = {
 }
 NEVER_DRAWN = "unseen[0::3]"  # olmv-mini never saw any of the world's `unseen` objects
 KNOWN = {"guard": "seen[1::5]", "unseen": "seen[2::5]"}
-RATIOS = (0.0, 0.2, 0.4, 0.6, 0.8)
+RATIOS = (0.0, 0.25, 0.5, 0.75)
 Points = dict[float, dict[str, float]]
 
 
@@ -60,22 +60,21 @@ def _run(lab: Lab, arm: str, stage: str, seed: int, options: Mapping[str, float]
     overrides: dict[str, Any] = {
         "data.train": {
             "moji": {
-                "seed": 111 if trial else 11, "clips": lab.count(1280, 128), "objects": NEVER_DRAWN,
+                "seed": 111 if trial else 11, "clips": lab.count(640, 128), "objects": NEVER_DRAWN,
                 "labels": ["objects"], "pairings": "all",
             }
         },
         "data.validation": {},
         "sweep": None,
         "regularization": {"swa_start": 1},
+        "optimizer.batch_size": 32,
         "optimizer.epochs": 5 if lab.size == 1 else 2,
         **options,
     }  # fmt: skip
-    if lab.size < 1:
-        overrides |= {"optimizer.batch_size": 32}
     lab.run("forgetting", f"{arm}/{stage}", seed, "moji_iwr", overrides)
     if not (folder / "curves.json").is_file():
         watched = {"seen": NEVER_DRAWN, **KNOWN} if not trial else {"seen": NEVER_DRAWN, "guard": KNOWN["guard"]}
-        count, first = lab.count(200 if trial else 400), 112 if trial else 12
+        count, first = lab.count(150 if trial else 300), 112 if trial else 12
         curves = measure(
             folder, {name: (first + k, objects) for k, (name, objects) in enumerate(watched.items())}, count
         )

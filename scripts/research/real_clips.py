@@ -30,6 +30,7 @@ __all__ = ["FRAMES", "Activations", "Clips", "tail_model"]
 TAIL = 15
 """The first block that is trained: the beginning of the last stage but one, where pictures shrink to 9 x 9."""
 FRAMES = 8
+MEASURED = 4  # of them
 
 
 class Head(nn.Module):
@@ -139,8 +140,8 @@ class Clips:
     Args:
         activations: of the set.
         rows: of the videos.
-        shown: frames of a clip in training, at random places and now and then mirrored; None for all of them as they
-            are, to measure.
+        shown: frames of a clip in training, at random places and now and then mirrored; None for every other one as it
+            is, to measure.
         seed: of the random choices.
     """
 
@@ -163,7 +164,7 @@ class Clips:
 
     def _batch(self, places: Sequence[int], epoch: int) -> Batch:
         source, rows = self.activations, [self.rows[place] for place in places]
-        frames = self.shown or source.values.shape[2]
+        frames = self.shown or min(MEASURED, source.values.shape[2])
         pixels = torch.zeros(len(rows), frames, *source.values.shape[3:], dtype=torch.float16)
         mask = torch.zeros(len(rows), frames, dtype=torch.bool)
         for place, row in enumerate(rows):
@@ -183,7 +184,7 @@ class Clips:
     def _choice(self, row: int, epoch: int) -> tuple[int, list[int]]:
         count = int(self.activations.counts[row])
         if self.shown is None:
-            return 0, list(range(count))
+            return 0, list(range(count))[:: max(1, count // MEASURED)]
         random = np.random.default_rng([self.seed, epoch, row])
         chosen = sorted(random.choice(count, size=min(self.shown, count), replace=False).tolist())
         return int(random.integers(2)), chosen

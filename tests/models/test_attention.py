@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
-from olmv.models.clip.in_tower import CrossFrameAttention, FrameGrouping, neighbour_attention
+from olmv.models.clip.in_tower import POSITIONS_STD, CrossFrameAttention, FrameGrouping, neighbour_attention
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import IN_TOWER, new_parameters
 from olmv.models.open_clip.towers import OpenClipTowers
@@ -132,7 +132,22 @@ def test_divided_adds_to_a_plain_checkpoint(kind: str) -> None:
     for mine, theirs in zip(block.temporal.attn.parameters(), block.attn.parameters(), strict=True):
         assert mine is not theirs
         torch.testing.assert_close(mine, theirs)
-    assert block.temporal.positions.abs().sum() == 0
+    assert block.temporal.positions.std().item() == pytest.approx(POSITIONS_STD, rel=0.2)
+
+
+@pytest.mark.parametrize("kind", ["mini", "open_clip"])
+def test_a_fresh_divided_branch_knows_before_from_after(kind: str) -> None:
+    """Its gate is closed, so it changes nothing; but the gate's first gradient depends on the order of the frames."""
+    frames, gradients = clips(1, 4), []
+    for shown in (frames, frames.flip(1)):
+        torch.manual_seed(0)
+        model = make(kind, temporal="divided").requires_grad_(True)
+        embedded = model.encode_video(shown)
+        torch.testing.assert_close(embedded, make(kind).encode_video(frames), atol=1e-5, rtol=1e-4)
+        torch.autograd.backward(embedded[..., 0].sum())
+        gradients.append(torch.stack([block.temporal.gate.grad for block in blocks_of(model)]))
+    assert (gradients[0].abs() > 0).all()
+    assert (gradients[0] - gradients[1]).abs().max() > 1e-3 * gradients[0].abs().max()
 
 
 def test_divided_attends_over_time_at_the_same_token() -> None:

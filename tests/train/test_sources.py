@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from olmv.errors import InputError, UsageError, VocabularyError
 from olmv.labels.attributes import AttributeBook
-from olmv.moji.world import MOTIONS, object_names, scene_labels
+from olmv.moji.world import MOTIONS, OPPOSITES, object_names, scene_labels
 from olmv.train.config import Data
 from olmv.train.data.sources import Labelled, _objects, open_sources
 from olmv.video.transforms import Preprocess
@@ -65,6 +65,10 @@ def test_objects() -> None:
     [
         ({"counts": [1, 3]}, r"moji counts has 3, but objects 'seen\[:2\]' are 2; draw fewer at a time, or name more"),
         ({"counts": [1], "motions": ["spining"]}, r"unknown moji motion 'spining'; choose from .*spinning"),
+        (
+            {"counts": [1], "motions": ["growing", "spinning"], "reversals": True},
+            r"moji motion 'spinning' has no opposite; with reversals choose from moving left, .*vanishing",
+        ),
     ],
 )
 def test_worlds_that_cannot_be_drawn(changes: dict[str, Any], message: str) -> None:
@@ -115,3 +119,8 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     train = manifest(tmp_path / "train.csv", "a.mp4,dog,")
     with pytest.raises(VocabularyError):
         opened(train={"manifest": train}, labels=str(tmp_path / "missing.txt"))
+
+
+def test_reversals_draw_motions_that_have_an_opposite() -> None:
+    training, _ = opened(train={"moji": {"seed": 1, "clips": 4, "labels": ["motions"], "reversals": True}})
+    assert set(training.dataset.labels) == set(OPPOSITES)
