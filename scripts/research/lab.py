@@ -2,7 +2,8 @@
 
     python scripts/research/lab.py [--work runs/lab] [--seeds 3] [--only temporal,...] [--quick] [--json FILE]
 
-Groups: temporal (a), forgetting (b), captions (c), naming (d), thresholds (e); see `lab_GROUP.py` for what each trains.
+Groups: temporal (a), forgetting (b), captions (c), naming (d), thresholds (e), amounts (f), what a number of clips is
+worth; see `lab_GROUP.py` for what each trains.
 Every figure is the mean over seeds with its standard deviation; a claim is reproduced where the difference has the
 claimed sign in the mean and in every seed, and no more is said. Finished runs in --work are not run again; a killed one
 goes on. The curves of (b) are drawn into WORK/lab_curves.png.
@@ -26,7 +27,7 @@ from scripts.research.lab_captions import captions
 from scripts.research.lab_common import Lab
 from scripts.research.lab_forgetting import curve, forgetting
 from scripts.research.lab_naming import naming
-from scripts.research.lab_temporal import temporal
+from scripts.research.lab_temporal import amounts, temporal
 from scripts.research.lab_thresholds import thresholds
 from scripts.research.pictures import draw_tradeoff
 from scripts.research.tradeoff import summary
@@ -37,6 +38,7 @@ GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
     "captions": captions,
     "naming": naming,
     "thresholds": thresholds,
+    "amounts": amounts,
 }
 # what is claimed, where, as a figure that should be larger than another by at least so much
 CLAIMS: tuple[tuple[str, str, str, float], ...] = (

@@ -18,11 +18,12 @@ from olmv.train.trainable import Trainable, label_bank
 from olmv.train.validation import score_videos, top1
 from scripts.research.lab_common import Lab
 
-__all__ = ["ARMS", "temporal"]
+__all__ = ["ARMS", "amounts", "pair_figures", "temporal"]
 
 FRAMES = 4
 BATCH = 16
 STEPS, TRIAL_STEPS = 250, 100
+AMOUNTS = (10, 50, 200)  # clips a label
 ARMS: dict[str, dict[str, Any]] = {
     "mean": {"model.temporal": "mean", "model.train": "visual"},
     "cross-frame": {
@@ -52,12 +53,40 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
     return figures
 
 
+def amounts(lab: Lab, seed: int) -> dict[str, float]:
+    """(f) What 10, 50 and 200 clips a label are worth: motions, after as many steps, on a frozen tower."""
+    figures: dict[str, float] = {}
+    for count in AMOUNTS:
+        clips = max(2, int(count * len(OPPOSITES) * lab.size))
+        measured = _trained(
+            lab, "amounts", f"final-{count}", TRIALS[1], ARMS["transformer-layout"], seed, clips=clips, few=True
+        )
+        figures |= {f"{count} clips a label/{name}": value for name, value in measured.items()}
+    return figures
+
+
 def _trained(
-    lab: Lab, arm: str, stage: str, rates: tuple[float, float, float], options: dict[str, Any], seed: int
+    lab: Lab,
+    arm: str,
+    stage: str,
+    rates: tuple[float, float, float],
+    options: dict[str, Any],
+    seed: int,
+    *,
+    clips: int | None = None,
+    few: bool = False,
 ) -> dict[str, float]:
-    """Train one arm and tell clips from their reversals."""
-    trial = stage != "final"
-    clips = lab.count(4000)
+    """Train one arm and tell clips from their reversals.
+
+    Args:
+        lab, arm, stage, seed: where the run stands.
+        rates: of the tower, of new weights, of gates.
+        options: of the arm.
+        clips: to train on; None for the usual number.
+        few: other clips for every seed, where they are few.
+    """
+    trial = stage.startswith("trial")
+    clips = clips or lab.count(4000)
     steps = lab.count(TRIAL_STEPS if trial else STEPS, 2)
     frozen = options.get("model.train") != "visual" and options["model.temporal"] == "transformer"
     overrides = {

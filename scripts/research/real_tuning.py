@@ -15,6 +15,8 @@ Arms (the last layers of the image tower are tuned, see `real_clips.py`; all arm
     frozen              a temporal transformer on the frozen tower
 ST-Adapters and cross-frame attention need a vision transformer; olmv-lite's tower is none.
 
+Then the settings of `own` train on 1, 2 and 4 clips a label.
+
 Figures: ARM/METRIC and ARM/METRIC/sd: actions_top1, nouns_top1, objects_map, and `area`, the mean of the best
 actions_top1 within an allowed loss of 0 to 5 points (of the mean of the other two), along the ratio.
 """
@@ -59,6 +61,7 @@ RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 METRICS = ("actions_top1", "nouns_top1", "objects_map")
 KEPT = ("nouns_top1", "objects_map")
 GUARD_PHOTOS = 2  # of five photos a noun
+AMOUNTS = (1, 2, 4)  # clips a label
 ALLOWED = 0.01  # loss, where a ratio is chosen
 
 Points = dict[float, dict[str, float]]
@@ -252,10 +255,12 @@ def main() -> None:
     by_fold: list[dict[str, float]] = [{} for _ in range(3)]
     drawn: dict[str, list[Points]] = {}
     chosen: dict[str, Any] = {}
+    settings_of: dict[str, Settings] = {}
     steps: dict[str, list[float]] = {}
     for arm in args.arms.split(","):
         best = choose(footage, arm, work, epochs)
         chosen[arm] = {"settings": best["settings"].name, "ratios": best["ratios"]}
+        settings_of[arm] = best["settings"]
         for fold in range(3):
             test = [row for row, part in enumerate(footage.parts) if part == fold + 1]
             train = [row for row, part in enumerate(footage.parts) if part != fold + 1]
@@ -267,6 +272,10 @@ def main() -> None:
             by_fold[fold] |= figures_of(arm, found, best["ratios"])
             for name, end in curve_names(arm).items():
                 drawn.setdefault(name, []).append(found[end])
+    if "own" in chosen:
+        for count in AMOUNTS:
+            for fold in range(3):
+                by_fold[fold] |= amount_figures(footage, settings_of["own"], work, count, fold, epochs)
     figures = summary(by_fold)
     if "plain" in steps:
         figures += [
@@ -280,6 +289,29 @@ def main() -> None:
         curves_file = args.json.with_name("real_tuning_curves.json")
         curves_file.write_text(json.dumps(drawn, indent=1) + "\n", encoding="utf-8")
     print(draw_tradeoff(drawn, work / "real_tuning.png"))
+
+
+def amount_figures(
+    footage: Footage, settings: Settings, work: Path, count: int, fold: int, epochs: int
+) -> dict[str, float]:
+    """Train on `count` clips a label, as many steps as on all of them; the mean of the epochs is measured."""
+    train = [row for row, part in enumerate(footage.parts) if part != fold + 1]
+    truth = footage.actions.real.truth.argmax(1)
+    random = np.random.default_rng(fold)
+    few = [
+        int(row)
+        for label in range(truth.max() + 1)
+        for row in random.permutation([r for r in train if truth[r] == label])[:count]
+    ]
+    found = run_once(
+        footage, settings, work / "amounts" / f"{count}" / f"{fold}", train=few,
+        test=[row for row, part in enumerate(footage.parts) if part == fold + 1], photos=footage.photos, objects=False,
+        seed=fold, epochs=round(epochs * len(train) / len(few)),
+    )  # fmt: skip
+    return {
+        f"{count} clips a label/actions_top1": found["swa"][0.0]["actions_top1"],
+        f"{count} clips a label/nouns_top1": found["swa"][0.0]["nouns_top1"],
+    }
 
 
 def curve_names(arm: str) -> dict[str, str]:
