@@ -22,7 +22,7 @@ __all__ = ["ARMS", "amounts", "pair_figures", "temporal"]
 
 FRAMES = 4
 BATCH = 16
-STEPS, TRIAL_STEPS = 250, 100
+STEPS, TRIAL_STEPS = 120, 40
 AMOUNTS = (10, 50, 200)  # clips a label
 ARMS: dict[str, dict[str, Any]] = {
     "mean": {"model.temporal": "mean", "model.train": "visual"},
@@ -35,7 +35,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "transformer-layout": {"model.temporal": "transformer", "model.temporal_options": {"width": 256, "layout": 8}},
 }  # fmt: skip
 # rates of the tower, of new weights, of their gates; each arm has a trial with each of them on clips of its own
-TRIALS = ((1e-4, 1e-3, 1e-2), (3e-4, 1e-3, 3e-2), (1e-3, 3e-3, 3e-2))
+TRIALS = ((3e-4, 1e-3, 3e-2), (1e-3, 3e-3, 3e-2))
 
 
 def temporal(lab: Lab, seed: int) -> dict[str, float]:
@@ -59,7 +59,7 @@ def amounts(lab: Lab, seed: int) -> dict[str, float]:
     for count in AMOUNTS:
         clips = max(2, int(count * len(OPPOSITES) * lab.size))
         measured = _trained(
-            lab, "amounts", f"final-{count}", TRIALS[1], ARMS["transformer-layout"], seed, clips=clips, few=True
+            lab, "amounts", f"final-{count}", TRIALS[-1], ARMS["transformer-layout"], seed, clips=clips, few=True
         )
         figures |= {f"{count} clips a label/{name}": value for name, value in measured.items()}
     return figures

@@ -74,6 +74,7 @@ class Settings:
     lr: float
     regularization: Mapping[str, float]
     temporal: str = "mean"
+    ends: tuple[str, ...] = ("last", "swa")  # that are measured
 
     @property
     def name(self) -> str:
@@ -85,9 +86,9 @@ class Settings:
 TRIALS: dict[str, list[Settings]] = {
     "plain": [Settings(lr, {}) for lr in (1e-4, 3e-4, 1e-3)],
     "iwr": [Settings(lr, {"iwr": 0.5}) for lr in (1e-4, 3e-4, 1e-3)],
-    "own": [Settings(3e-4, {"distillation": weight}) for weight in (1.0, 3.0, 10.0)],
-    "l2": [Settings(3e-4, {"l2": weight}) for weight in (0.01, 0.1, 1.0)],
-    "frozen": [Settings(lr, {}, "transformer") for lr in (3e-4, 1e-3, 3e-3)],
+    "own": [Settings(3e-4, {"distillation": weight}, ends=("swa",)) for weight in (1.0, 3.0, 10.0)],
+    "l2": [Settings(3e-4, {"l2": weight}, ends=("last",)) for weight in (0.01, 0.1, 1.0)],
+    "frozen": [Settings(lr, {}, "transformer", ("last",)) for lr in (3e-4, 1e-3, 3e-3)],
 }
 
 
@@ -166,7 +167,8 @@ def tune(footage: Footage, rows: Sequence[int], settings: Settings, folder: Path
     trainer.run()
     seconds = (time.perf_counter() - started) / max(1, trainer.total)
     last = {name: weight.detach().clone() for name, weight in weights.items()}
-    return Tuned(trainable, weights, original, {"last": last, "swa": trainer.average.weights}, seconds)
+    ends = {"last": last, "swa": trainer.average.weights}
+    return Tuned(trainable, weights, original, {end: ends[end] for end in settings.ends}, seconds)
 
 
 def bank_of(trainable: Trainable, real: RealSet) -> TextBank:
@@ -229,11 +231,12 @@ def choose(footage: Footage, arm: str, work: Path, epochs: int) -> dict[str, Any
             footage, settings, work / "choice" / arm / settings.name, train=train, test=test, photos=footage.guard,
             objects=False, seed=100, epochs=epochs,
         )  # fmt: skip
-        value = max(area(found[end], **how) for end in ("last", "swa"))
-        line = " ".join(f"{r:g}:{f['actions_top1']:.2f}/{f['nouns_top1']:.3f}" for r, f in sorted(found["swa"].items()))
-        print(f"  {arm} {settings.name}: area {value:.3f}; swa {line}", flush=True)
+        value = max(area(found[end], **how) for end in settings.ends)
+        shown = sorted(found[settings.ends[-1]].items())
+        line = " ".join(f"{r:g}:{f['actions_top1']:.2f}/{f['nouns_top1']:.3f}" for r, f in shown)
+        print(f"  {arm} {settings.name}: area {value:.3f}; {settings.ends[-1]} {line}", flush=True)
         if not best or value > best["area"]:
-            ratios = {end: best_within(found[end], most=ALLOWED, **how) for end in ("last", "swa")}
+            ratios = {end: best_within(found[end], most=ALLOWED, **how) for end in settings.ends}
             best = {"area": value, "settings": settings, "ratios": ratios}
     return best
 
@@ -321,6 +324,11 @@ def curve_names(arm: str) -> dict[str, str]:
     return {arm: "swa" if arm == "own" else "last"}
 
 
+def ends_of(found: Mapping[str, Any]) -> dict[str, Points]:
+    """Return the curves of a run that were measured."""
+    return {end: found[end] for end in ("last", "swa") if end in found}
+
+
 def figures_of(arm: str, found: Mapping[str, Points], ratios: Mapping[str, float]) -> dict[str, float]:
     """Return ARM/METRIC of a fold for all arms that come of a run."""
     ends: dict[str, tuple[str, float]] = {}
@@ -335,7 +343,7 @@ def figures_of(arm: str, found: Mapping[str, Points], ratios: Mapping[str, float
     else:
         ends = {arm: ("last", 0.0)}
     figures = {f"{name}/{m}": found[end][ratio][m] for name, (end, ratio) in ends.items() for m in METRICS}
-    figures |= {f"original/{m}": found["last"][1.0][m] for m in METRICS}
+    figures |= {f"original/{m}": next(iter(ends_of(found).values()))[1.0][m] for m in METRICS}
     for name, end in curve_names(arm).items():
         figures[f"{name}/area"] = area(found[end], gained="actions_top1", kept=KEPT)
     return figures
