@@ -5,7 +5,8 @@
                 video's logit is the sum over clips of the mean over frames of logits
     xclip       X-CLIP (arXiv 2208.02816), zero-shot and few-shot: the middle frame of T segments, short side 256/224
                 of the input, centre crop
-    xclip-4x3   X-CLIP, supervised: 4 clips x 3 crops; views are softmaxed, then summed
+    xclip-4x3   X-CLIP, supervised: 4 clips, each of a random frame of T segments, x 3 crops; views are softmaxed, then
+                summed
 
 Resizing here is bilinear without antialiasing, as in the published code; `uniform` resizes as the model was trained.
 """
@@ -26,13 +27,13 @@ from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.frames import Indices, Pixels
 from olmv.video.options import DecodeOptions
 from olmv.video.readers.video_reader import VideoReader
-from olmv.video.sampling import uniform
+from olmv.video.sampling import WINDOW_FPS, WINDOW_STRIDE, uniform, window, window_room
 from olmv.video.transforms import Preprocess
 
-__all__ = ["VIEWS", "ViewReader", "Views", "crops", "middle_frames", "views_for", "windows"]
+__all__ = ["VIEWS", "ViewReader", "Views", "crops", "middle_frames", "random_frames", "views_for", "windows"]
 
 Offsets = Literal["thirds", "halves"]
-# draws the frames of X-CLIP's further clips: the same moments in every video and every run
+# draws the frames of X-CLIP's clips: the same ones in every run, so that figures can be repeated
 _SEED = 0
 
 
@@ -73,7 +74,10 @@ class Views:
         sampling = {
             "uniform": f"{self.frames} frames at the centres of equal segments of time",
             "openvclip": f"{self.clips} clips of {self.frames} frames, 16 apart at 30 fps; starts in {self.offsets}",
-        }.get(self.name, f"{self.clips} x {self.frames} middle frames of equal segments; later clips at random moments")
+            "xclip": f"the middle frames of {self.frames} equal segments",
+        }.get(
+            self.name, f"{self.clips} clips of a random frame of each of {self.frames} segments, the same in every run"
+        )
         resizing = {
             "uniform": "the model's own",
             "openvclip": "short side to the input, bilinear without antialiasing, centre crop",
@@ -113,10 +117,14 @@ def views_for(name: str, benchmark: str, frames: int | None = None) -> Views:
 def windows(count: int, fps: float, *, frames: int = 8, clips: int = 3, offsets: Offsets = "thirds") -> Indices:
     """Return Open-VCLIP's clips: `frames` frames over 128/30 s (for 8 frames), from evenly spaced starts.
 
-    With L = ceil(16 * (T - 1) / 30 * fps) frames a window and F in the video, clip k starts at k/K of the room F - L
-    (`thirds`; one frame past the window is still decoded) or at k * floor(room / (K - 1)) (`halves`). Within it, T
-    moments lie evenly between 0 and 16 * T / 30 * fps - 1, cut to whole frames, and end with the last decoded frame:
-    0, 18, 36, 54, 72, 90, 108, 112 for 8 frames at 30 fps. A video shorter than the window repeats its last frame.
+    `thirds`, the authors' pyav reader: clip k starts at k/K of the room that `olmv.video.sampling.window` leaves, whose
+    offsets for 8 frames at 30 fps are 0, 18, 36, 54, 72, 90, 108, 112.
+
+    `halves`, their torchvision reader: a window has 16 * T / 30 * fps frames, 128 for 8 frames at 30 fps. Clip k starts
+    at k * floor((F - 128) / (K - 1)), a single one in the middle, and its T moments lie evenly between the first and
+    the last frame of the window, cut to whole frames: 0, 18, 36, 54, 72, 90, 108, 127.
+
+    A video shorter than the window repeats its last frame.
 
     Args:
         count: F, frames of the video.
@@ -127,31 +135,42 @@ def windows(count: int, fps: float, *, frames: int = 8, clips: int = 3, offsets:
     Returns:
         [K, T] indices; they may repeat.
     """
-    length = max(1, math.ceil(16 * (frames - 1) / 30 * fps))
-    room = max(count - length, 0)
-    inside = np.linspace(0, max(16 * frames / 30 * fps - 1, 0), frames).astype(np.int64)
-    rows = []
-    for clip in range(clips):
-        spacing = room / clips if offsets == "thirds" else room // max(clips - 1, 1)
-        start = clip * spacing
-        # frames are decoded from the first at or after the start; the pyav reader also keeps the one past the end
-        last = math.floor(start + length - 1) + (1 if offsets == "thirds" else 0)
-        rows.append(np.minimum(math.ceil(start) + inside, min(last, count - 1)))
-    return np.stack(rows)
+    if offsets == "thirds":
+        room = window_room(count, fps, frames=frames)
+        return np.stack([window(count, fps, start=clip * room / clips, frames=frames) for clip in range(clips)])
+    length = max(1.0, WINDOW_STRIDE * frames / WINDOW_FPS * fps)
+    spare = max(count - length, 0.0)
+    starts = [math.floor(spare / 2)] if clips == 1 else [k * math.floor(spare / (clips - 1)) for k in range(clips)]
+    # cut to whole frames only after the video's end is minded, as the authors do
+    rows = [np.linspace(start, start + length - 1, frames) for start in starts]
+    return np.minimum(np.stack(rows), count - 1).astype(np.int64)
 
 
-def middle_frames(count: int, *, frames: int = 8, clips: int = 1) -> Indices:
-    """Return X-CLIP's clips: the middle frame of each of T equal segments; further clips take a random frame of each.
+def middle_frames(count: int, *, frames: int = 8) -> Indices:
+    """Return X-CLIP's single clip: the middle frame of each of T equal segments.
 
     Returns:
-        [clips, T] indices; those of a video with fewer than T frames repeat.
+        [1, T] indices; those of a video with fewer than T frames repeat.
     """
-    segment = count / frames
-    rows = [np.floor((np.arange(frames) + 0.5) * segment)]
-    for clip in range(1, clips):
-        place = np.random.default_rng([_SEED, clip]).random(frames)
-        rows.append(np.floor((np.arange(frames) + place) * segment))
-    return np.minimum(np.stack(rows).astype(np.int64), count - 1)
+    places = np.floor((np.arange(frames) + 0.5) * (count / frames))
+    return np.minimum(places.astype(np.int64), count - 1)[None]
+
+
+def random_frames(count: int, *, frames: int = 8, clips: int = 4) -> Indices:
+    """Return X-CLIP's several clips, each drawn as in its training: a random frame of each of T segments.
+
+    The authors' multi-view test draws all clips so, the first too. A segment has floor(F / T) frames; where that is
+    none, the k-th frame is the one next to k * F / T, in every clip.
+
+    Returns:
+        [clips, T] indices, the same in every run; those of a video with fewer than T frames repeat.
+    """
+    segment = count // frames
+    if segment == 0:
+        places = np.around(np.arange(frames) * (count / frames)).astype(np.int64) % count
+        return np.tile(places, (clips, 1))
+    drawn = [np.random.default_rng([_SEED, clip]).integers(segment, size=frames) for clip in range(clips)]
+    return np.arange(frames) * segment + np.stack(drawn)
 
 
 def crops(frame: Pixels, size: int, views: Views) -> Tensor:
@@ -221,4 +240,6 @@ def _plan(reader: VideoReader, views: Views) -> Indices:
     if views.name == "openvclip":
         fps = reader.info.fps
         return windows(count, fps, frames=views.frames, clips=views.clips, offsets=views.offsets)
-    return middle_frames(count, frames=views.frames, clips=views.clips)
+    if views.clips > 1:
+        return random_frames(count, frames=views.frames, clips=views.clips)
+    return middle_frames(count, frames=views.frames)

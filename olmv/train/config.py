@@ -127,6 +127,7 @@ class Data:
     attributes: Path | None = None  # attribute book
     frames: Count = 8
     vary_frames: bool = False  # now and then a half, a quarter or one of them: for use with any number of frames
+    # `uniform`: a frame of each of equal segments; `window`: of a few seconds, as Open-VCLIP's reader takes them
     sampling: Literal["uniform", "window"] = "uniform"
     augmentation: Augmentation = field(default_factory=Augmentation)
     cache: Path | None = None  # folder for decoded frames

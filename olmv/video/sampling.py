@@ -4,6 +4,7 @@ All but `window` return distinct, increasing indices, [min(frames, N)] of them a
 a short video.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,12 +19,16 @@ __all__ = [
     "random_segments",
     "uniform",
     "window",
+    "window_room",
 ]
 
 # A frame's share of the whole change that it gets for nothing, so that a still video is sampled evenly.
 STILL_SHARE = 0.1
 # Presentation times are rounded to the container's clock; a target this close before a frame means that frame.
 CLOCK_S = 1e-4
+# Open-VCLIP's clips: frames are meant to be so far apart, at so many per second.
+WINDOW_STRIDE = 16
+WINDOW_FPS = 30.0
 
 
 def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:
@@ -68,45 +73,38 @@ def random_segments(timestamps_s: Floats, *, end_s: float, frames: int, rng: np.
     return _by_time(timestamps_s, end_s=end_s, places=np.arange(frames) + places)
 
 
-def window(
-    timestamps_s: Floats,
-    *,
-    end_s: float,
-    frames: int,
-    stride: int = 16,
-    fps: float = 30.0,
-    rng: np.random.Generator | None = None,
-) -> Indices:
-    """Return `frames` frames, `stride` apart as if the video had `fps` frames per second, from a random start.
+def window(count: int, fps: float, *, start: float, frames: int = 8) -> Indices:
+    """Return the frames of a clip of a few seconds, as the reader of Open-VCLIP (arXiv 2302.00624) takes them.
 
-    Open-VCLIP (Weng et al., ICML 2023): 8 frames of stride 16 at 30 fps see 4.27 s. A video shorter than that starts
-    at 0, and its last frame stands in for what is missing: here, as published, indices may repeat.
+    The authors train and test (UCF101, Kinetics) with PySlowFast's pyav reader. It decodes the frames from the first
+    at or after `start` to one past the window's L = ceil(16 * (T - 1) / 30 * fps), see `window_room`, and takes T
+    moments evenly between 0 and 16 * T / 30 * fps - 1, cut to whole frames; what lies behind the last decoded frame
+    is that frame. At 30 fps 8 frames, 16 apart in name, so have the offsets 0, 18, 36, 54, 72, 90, 108 and 112, or 111
+    from a start between two frames. A video shorter than that repeats its last frame.
 
     Args:
-        timestamps_s: [N] increasing presentation times.
-        end_s: when the last frame ends.
+        count: F, frames of the video.
+        fps: its average frame rate; 0 for a photo.
+        start: in frames, 0 to `window_room`.
         frames: how many, T.
-        stride: distance between them, in frames of `fps`.
-        fps: target rate, per second.
-        rng: draws the start; None puts the window in the middle.
 
     Returns:
-        [T] indices, not decreasing; none for a video without frames.
-
-    Raises:
-        ValueError: stride or fps out of range.
+        [T] indices, not decreasing, which may repeat; none for a video without frames.
     """
-    if stride < 1:
-        raise ValueError(f"stride is {stride}; use at least 1")
-    if not 0 < fps < np.inf:
-        raise ValueError(f"fps is {fps}; use a positive number")
-    if len(timestamps_s) == 0:
+    if count < 1:
         return np.zeros(0, np.int64)
-    room = max(end_s - frames * stride / fps, 0.0)
-    start = room * (0.5 if rng is None else rng.random())
-    moments = start + np.arange(frames) * (stride / fps)
-    picked = np.searchsorted(timestamps_s, moments + CLOCK_S, side="right") - 1
-    return np.clip(picked, 0, len(timestamps_s) - 1).astype(np.int64)
+    inside = np.linspace(0, max(WINDOW_STRIDE * frames / WINDOW_FPS * fps - 1, 0), frames).astype(np.int64)
+    last = min(math.floor(start + _window_length(fps, frames) - 1) + 1, count - 1)
+    return np.minimum(math.ceil(start) + inside, last)
+
+
+def window_room(count: int, fps: float, *, frames: int = 8) -> int:
+    """Return the latest start of a `window`, F - L frames; 0 where the video is shorter than the window."""
+    return max(count - _window_length(fps, frames), 0)
+
+
+def _window_length(fps: float, frames: int) -> int:
+    return max(1, math.ceil(WINDOW_STRIDE * (frames - 1) / WINDOW_FPS * fps))
 
 
 def dense(timestamps_s: Floats, *, frames: int, stride: int = 4, clips: int | None = None) -> Indices:

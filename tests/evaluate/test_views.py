@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from olmv.errors import UsageError
-from olmv.evaluate.views import VIEWS, ViewReader, crops, middle_frames, views_for, windows
+from olmv.evaluate.views import VIEWS, ViewReader, crops, middle_frames, random_frames, views_for, windows
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from tests.support.videos import make_video
@@ -24,10 +24,13 @@ def test_windows_of_a_long_video_are_the_published_offsets() -> None:
     assert found[2][0] == math.ceil((1000 - 112) * 2 / 3)
 
 
-def test_windows_in_halves_reach_the_end() -> None:
-    found = windows(1000, 30.0, offsets="halves")
-    assert [row[0] for row in found] == [0, 444, 888]
-    assert found[2][-1] == 999
+def test_windows_in_halves_are_those_of_the_torchvision_reader() -> None:
+    """HMDB's: a window of 16 * 8 frames, its last one seen too; a clip of its own starts at room // 2 and its double."""
+    offsets = [0, 18, 36, 54, 72, 90, 108, 127]
+    assert windows(200, 30.0, offsets="halves").tolist() == [[start + o for o in offsets] for start in (0, 36, 72)]
+    assert [row[0] for row in windows(1001, 30.0, offsets="halves")] == [0, 436, 872]
+    assert windows(200, 30.0, clips=1, offsets="halves").tolist() == [[36 + o for o in offsets]]
+    assert windows(20, 30.0, offsets="halves").tolist() == [[0, 18, 19, 19, 19, 19, 19, 19]] * 3
 
 
 def test_a_short_video_repeats_its_last_frame() -> None:
@@ -55,11 +58,34 @@ def test_middle_frames_by_hand() -> None:
     assert (middle_frames(3, frames=6) == [[0, 0, 1, 1, 2, 2]]).all()
 
 
+def test_all_of_several_clips_are_random() -> None:
+    """X-CLIP's 4x3 test has no clip of middle frames: mmaction's training offsets, four times."""
+    found = random_frames(803, clips=4)
+    assert (found == random_frames(803, clips=4)).all()
+    assert not (found == middle_frames(803)).all(axis=1).any()
+    assert len({tuple(row) for row in found.tolist()}) == 4
+    # the first of 40 would be a middle one otherwise
+    firsts = np.stack([random_frames(count)[0] - np.arange(8) * (count // 8) for count in range(400, 480)])
+    assert firsts.min() == 0
+    assert firsts.max() > 45
+    assert (random_frames(3, frames=6, clips=2) == [[0, 0, 1, 2, 2, 2]] * 2).all()
+
+
 @given(st.integers(1, 500), st.integers(1, 32), st.integers(1, 4))
-def test_middle_frames_stay_in_their_segments(count: int, frames: int, clips: int) -> None:
-    found = middle_frames(count, frames=frames, clips=clips)
-    segments = np.arange(frames) * count / frames
+def test_random_frames_stay_in_their_segments(count: int, frames: int, clips: int) -> None:
+    found = random_frames(count, frames=frames, clips=clips)
     assert found.shape == (clips, frames)
+    assert found.min() >= 0
+    assert found.max() < count
+    if segment := count // frames:
+        assert (found // segment == np.arange(frames)).all()
+
+
+@given(st.integers(1, 500), st.integers(1, 32))
+def test_middle_frames_stay_in_their_segments(count: int, frames: int) -> None:
+    found = middle_frames(count, frames=frames)
+    segments = np.arange(frames) * count / frames
+    assert found.shape == (1, frames)
     assert (found >= np.floor(segments)).all()
     assert (found <= np.minimum(np.ceil(segments + count / frames), count - 1)).all()
 
@@ -114,6 +140,11 @@ def test_hmdb_starts_in_halves() -> None:
     assert views_for("openvclip", "hmdb51-ep1").offsets == "halves"
     assert views_for("openvclip", "ucf101-ep1").offsets == "thirds"
     assert "halves" in views_for("openvclip", "hmdb51-ep1").describe()["sampling"]
+
+
+def test_several_clips_of_xclip_are_told_as_random() -> None:
+    assert "4 clips of a random frame of each of 8 segments" in VIEWS["xclip-4x3"].describe()["sampling"]
+    assert VIEWS["xclip"].describe()["sampling"] == "the middle frames of 8 equal segments"
 
 
 def test_unknown_views_and_frames() -> None:

@@ -18,7 +18,9 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.train.data.augment import AugmentConfig
 from olmv.train.data.dataset import Batch, Sample, VideoDataset, batches, epoch_order
 from olmv.train.data.manifest_data import ManifestDataset
+from olmv.video.decode import decode_video
 from olmv.video.options import DecodeOptions
+from olmv.video.sampling import window
 from olmv.video.transforms import Preprocess
 from tests.support.samples import write_clip
 
@@ -91,8 +93,6 @@ def test_samples_follow_from_seed_epoch_and_index(videos: list[str]) -> None:
 
 
 def test_without_augmentation_nothing_is_random(videos: list[str]) -> None:
-    from olmv.video.decode import decode_video
-
     data = dataset(videos, augment=None)
     assert equal(pixels_of(data, 0), pixels_of(data, 5))
     usual = decode_video(videos[0], PREPROCESS, DecodeOptions(frames=4)).pixels
@@ -106,6 +106,31 @@ def test_window_repeats_the_last_frame_of_a_short_video(videos: list[str]) -> No
     assert clip.shape[0] == 8
     assert all(torch.equal(clip[t], clip[7]) for t in range(4, 8))
     assert not torch.equal(clip[0], clip[7])
+
+
+def test_windows_are_those_that_open_vclip_trains_on(
+    videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 5 s at 12 per second: of L = ceil(16 * 7 / 30 * 12) = 45 frames, moments linspace(0, 16 * 8 / 30 * 12 - 1, 8)
+    path = os.fspath(write_clip(tmp_path / "long.mp4", seed=3, frames=60))
+    middle = [8, 15, 22, 29, 36, 43, 51, 52]  # from 7.5 on: the 8th, to the one past 7.5 + 44
+    expected = decode_video(path, PREPROCESS, pick=lambda reader: np.array(middle)).pixels
+    assert expected is not None
+    still = dataset([path, *videos[1:]], frames=8, sampling="window", augment=None)
+    assert torch.equal(still.load(0, 0).pixels, expected)
+
+    starts: list[float] = []
+
+    def spy(count: int, fps: float, *, start: float, frames: int) -> np.ndarray:
+        starts.append(start)
+        return window(count, fps, start=start, frames=frames)
+
+    monkeypatch.setattr("olmv.train.data.clip_reader.window", spy)
+    varied = dataset([path, *videos[1:]], frames=8, sampling="window")
+    clips = [varied.load(0, epoch).pixels for epoch in range(40)]
+    assert len(clips) == len(set(starts)) == 40
+    assert 0 <= min(starts) < 2
+    assert 13 < max(starts) < 15
 
 
 def test_no_flip_where_sides_matter(videos: list[str]) -> None:

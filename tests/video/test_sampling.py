@@ -176,37 +176,26 @@ def test_random_segments_take_one_frame_of_each(per_segment: int, frames: int, s
     assert (np.abs(picked - (np.arange(frames) + 0.5) * per_segment) <= per_segment / 2).all()
 
 
-@given(steps, counts, st.integers(1, 32), st.one_of(st.none(), seeds))
-def test_windows_have_every_frame_and_repeat_only_the_last(
-    gaps: list[float], frames: int, stride: int, seed: int | None
-) -> None:
-    times, end = times_of(gaps)
-    rng = None if seed is None else np.random.default_rng(seed)
-    picked = sampling.window(times, end_s=end, frames=frames, stride=stride, rng=rng)
+@given(st.integers(1, 3000), st.floats(0, 240), counts, st.floats(0, 1))
+def test_windows_have_every_frame_and_repeat_only_the_last(count: int, fps: float, frames: int, place: float) -> None:
+    start = place * sampling.window_room(count, fps, frames=frames)
+    picked = sampling.window(count, fps, start=start, frames=frames)
     assert len(picked) == frames
     assert (np.diff(picked) >= 0).all()
     assert picked.min() >= 0
-    assert picked.max() < len(times)
+    assert picked.max() < count
 
 
 def test_windows_as_published() -> None:
-    times = np.arange(300) / 30
-    middle = sampling.window(times, end_s=10.0, frames=8)
-    assert (np.diff(middle) == 16).all()
-    assert middle[0] == (300 - 128) // 2
-    starts = [sampling.window(times, end_s=10.0, frames=8, rng=np.random.default_rng(s))[0] for s in range(300)]
-    assert min(starts) < 10
-    assert 160 < max(starts) <= 172
-    # 60 per second: every 32nd; a video of 2 s: its last frame stands in
-    fast = sampling.window(np.arange(600) / 60, end_s=10.0, frames=8)
-    assert (np.diff(fast) == 32).all()
-    short = sampling.window(np.arange(60) / 30, end_s=2.0, frames=8)
-    assert short.tolist() == [0, 16, 32, 48, 59, 59, 59, 59]
-    assert len(sampling.window(np.zeros(0), end_s=0.0, frames=8)) == 0
-
-
-def test_windows_that_cannot_be() -> None:
-    with pytest.raises(ValueError, match=r"stride is 0; use at least 1"):
-        sampling.window(np.zeros(1), end_s=1.0, frames=8, stride=0)
-    with pytest.raises(ValueError, match=r"fps is 0; use a positive number"):
-        sampling.window(np.zeros(1), end_s=1.0, frames=8, fps=0)
+    """What PySlowFast's `decode` gives for its pyav reader, by hand: not every 16th frame."""
+    offsets = [0, 18, 36, 54, 72, 90, 108, 112]
+    assert sampling.window_room(300, 30.0) == 300 - 112
+    assert sampling.window(300, 30.0, start=0).tolist() == offsets
+    assert sampling.window(300, 30.0, start=188).tolist() == [188 + offset for offset in offsets[:7]] + [299]
+    # frames from the 11th on are decoded, to the one past 10.5 + 111
+    assert sampling.window(300, 30.0, start=10.5).tolist() == [11 + offset for offset in offsets[:7]] + [122]
+    # 60 per second: twice as far apart; a video of 2 s: its last frame stands in
+    assert sampling.window(600, 60.0, start=0).tolist() == [0, 36, 72, 109, 145, 182, 218, 224]
+    assert sampling.window_room(60, 30.0) == 0
+    assert sampling.window(60, 30.0, start=0).tolist() == [0, 18, 36, 54, 59, 59, 59, 59]
+    assert len(sampling.window(0, 0.0, start=0)) == 0

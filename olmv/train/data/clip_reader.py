@@ -22,7 +22,8 @@ from olmv.train.data.augment import LARGEST_SHORT_SIDE, Augmentation, AugmentCon
 from olmv.video.decode import VideoFrames, decode_video
 from olmv.video.frames import Floats, Indices, Pixels
 from olmv.video.options import DecodeOptions
-from olmv.video.sampling import random_segments, uniform, window
+from olmv.video.readers.video_reader import VideoReader
+from olmv.video.sampling import random_segments, uniform, window, window_room
 from olmv.video.transforms import Preprocess
 
 __all__ = ["ClipReader", "Task"]
@@ -53,8 +54,8 @@ class ClipReader:
 
     Attributes:
         seed: of everything random.
-        sampling: `uniform`: one frame of each of T equal segments; `window`: T frames close together.
-        stride, fps: of `window`, see `olmv.video.sampling.window`.
+        sampling: `uniform`: one frame of each of T equal segments; `window`: T frames close together, of stride 16 at
+            30 fps, from a random start, see `olmv.video.sampling.window`.
         augment: how clips are varied; None for validation: the centres, uncut and unflipped, the same in every epoch.
         cache: folder of decoded frames, or None.
         cache_frames: frames kept of each video.
@@ -62,8 +63,6 @@ class ClipReader:
 
     seed: int
     sampling: Literal["uniform", "window"] = "uniform"
-    stride: int = 16
-    fps: float = 30.0
     augment: AugmentConfig | None = None
     cache: str | None = None
     cache_frames: int = 32
@@ -85,17 +84,17 @@ class ClipReader:
                 str(path),
                 preprocess,
                 options,
-                pick=lambda reader: self._pick(reader.timestamps_s, reader.end_s, options.frames, rng),
+                pick=lambda reader: self._pick(reader, options.frames, rng),
                 resize=lambda frame: plan.crop(frame, preprocess),
             )
         return replace(clip, pixels=None if clip.pixels is None else plan.finish(clip.pixels))
 
-    def _pick(self, times_s: Floats, end_s: float, frames: int, rng: np.random.Generator | None) -> Indices:
+    def _pick(self, reader: VideoReader, frames: int, rng: np.random.Generator | None) -> Indices:
         if self.sampling == "window":
-            return window(times_s, end_s=end_s, frames=frames, stride=self.stride, fps=self.fps, rng=rng)
-        if rng is None:
-            return uniform(times_s, end_s=end_s, frames=frames)
-        return random_segments(times_s, end_s=end_s, frames=frames, rng=rng)
+            count, fps = len(reader.timestamps_s), reader.info.fps
+            place = 0.5 if rng is None else rng.random()
+            return window(count, fps, start=place * window_room(count, fps, frames=frames), frames=frames)
+        return _segments(reader.timestamps_s, reader.end_s, frames, rng)
 
     def _from_cache(
         self,
@@ -108,7 +107,7 @@ class ClipReader:
     ) -> VideoFrames:
         frames = self._kept_frames(str(path), preprocess, options, folder)
         # they lie at even distances in time
-        picked = self._pick(np.arange(len(frames)) / len(frames), 1.0, options.frames, rng)
+        picked = _segments(np.arange(len(frames)) / len(frames), 1.0, options.frames, rng)
         pixels = plan.crop(frames[picked], preprocess)
         return VideoFrames(index=0, path=str(path), pixels=pixels, requested=options.frames, decoded=len(pixels))
 
@@ -138,6 +137,12 @@ class ClipReader:
         with contextlib.suppress(OutputError):
             write_atomic(entry, buffer.getvalue())
         return frames
+
+
+def _segments(times_s: Floats, end_s: float, frames: int, rng: np.random.Generator | None) -> Indices:
+    if rng is None:
+        return uniform(times_s, end_s=end_s, frames=frames)
+    return random_segments(times_s, end_s=end_s, frames=frames, rng=rng)
 
 
 def _short_side(preprocess: Preprocess) -> int:
