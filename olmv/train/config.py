@@ -63,6 +63,9 @@ class Model:
     # the frozen-tower baseline
     train: Literal["visual", "new"] = "visual"
     templates: str | None = None  # None: the model's own
+    # the filter that frames are resized with, in training and by the trained model; None: the model's own
+    interpolation: Literal["bicubic", "bilinear"] | None = None
+    antialias: bool | None = None
     random_weights: bool = False  # an architecture of open_clip without its weights: for speed and smoke runs only
     gradient_checkpointing: bool = False
     soft_attributes: SoftAttributesConfig | None = None

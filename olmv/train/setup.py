@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def make_model(config: TrainConfig, device: torch.device) -> VideoCLIP:
         model.label_embeddings = stored
     elif options.temporal_options:
         raise UsageError("model.temporal_options go with a new module; name it in model.temporal")
+    changed = {"interpolation": options.interpolation, "antialias": options.antialias}
+    model.preprocess = replace(model.preprocess, **{k: v for k, v in changed.items() if v is not None})
     if options.gradient_checkpointing:
         inner = getattr(model.towers, "model", None)
         if inner is None or not hasattr(inner, "set_grad_checkpointing"):

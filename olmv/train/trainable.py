@@ -83,7 +83,7 @@ class Trainable(nn.Module):
     def forward(
         self, pixels: Tensor | FrameFeatures, mask: Tensor | None, bank: TextBank, labels: Sequence[str] | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Turn pixels [B, T, 3, S, S] uint8 and mask [B, T], True for real frames, into the fields of `Output`.
+        """Turn pixels [B, T, 3, S, S] (0 to 255) and mask [B, T], True for real frames, into the fields of `Output`.
 
         A plain tuple, because DistributedDataParallel looks for gradients in plain containers.
 

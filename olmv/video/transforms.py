@@ -110,17 +110,19 @@ class Preprocess:
         size = self._resized(picture.shape[-2], picture.shape[-1])
         return self._crop_or_pad(self._interpolated(picture, size)).contiguous()
 
-    def shrink(self, frames: Any, size: tuple[int, int]) -> torch.Tensor:
-        """Resize whole frames, without a crop: what is kept to be cropped later.
+    def shrink(self, frames: Any, size: tuple[int, int], *, rounded: bool = True) -> torch.Tensor:
+        """Resize whole frames, without a crop: what is cropped later.
 
         Args:
             frames: [T, H, W, 3] or [H, W, 3] uint8, numpy or torch.
             size: (h, w) in pixels.
+            rounded: to bytes.
 
         Returns:
-            [T, 3, h, w] uint8 (T = 1 for a single frame).
+            [T, 3, h, w] uint8, or float32 from 0 to 255 where it is not rounded (T = 1 for a single frame).
         """
-        return self._interpolated(_channels_first(frames), size).contiguous()
+        picture = _channels_first(frames)
+        return self._interpolated(picture if rounded else picture.float(), size).contiguous()
 
     def _interpolated(self, picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         if size == tuple(picture.shape[-2:]):
@@ -158,7 +160,7 @@ class Preprocess:
         """Turn bytes into model input: (pixels / 255 - mean) / std.
 
         Args:
-            pixels: [..., 3, S, S] uint8.
+            pixels: [..., 3, S, S] uint8, or float32 from 0 to 255.
             dtype: of the result; the arithmetic is float32.
             device: where to; bytes are moved before they become four times as many.
 

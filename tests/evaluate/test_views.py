@@ -25,7 +25,7 @@ def test_windows_of_a_long_video_are_the_published_offsets() -> None:
 
 
 def test_windows_in_halves_are_those_of_the_torchvision_reader() -> None:
-    """HMDB's: a window of 16 * 8 frames, its last one seen too; a clip of its own starts at room // 2 and its double."""
+    """HMDB's: a window of 16 * 8 frames, its last one seen too; starts are k * (room // 2)."""
     offsets = [0, 18, 36, 54, 72, 90, 108, 127]
     assert windows(200, 30.0, offsets="halves").tolist() == [[start + o for o in offsets] for start in (0, 36, 72)]
     assert [row[0] for row in windows(1001, 30.0, offsets="halves")] == [0, 436, 872]

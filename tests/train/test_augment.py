@@ -1,5 +1,7 @@
 """Augmentation: one plan for every frame, crops inside the picture, no flip where sides matter."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -19,16 +21,49 @@ def picture(height: int = 40, width: int = 60, frames: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (frames, height, width, 3), np.uint8)
 
 
-@given(seeds, sides, sides, st.sampled_from(CROPS), st.sampled_from(["shortest", "squash", "longest"]))
-def test_crops_lie_in_the_picture(seed: int, height: int, width: int, crop: str, mode: str) -> None:
+@given(seeds, sides, sides, st.sampled_from(CROPS))
+def test_crops_lie_in_the_picture(seed: int, height: int, width: int, crop: str) -> None:
     plan = AugmentConfig(crop=crop).draw(np.random.default_rng(seed))  # type: ignore[arg-type]
-    top, left, high, wide = plan.box(height, width, resize_mode=mode)
+    top, left, high, wide = plan.box(height, width)
     assert 0 <= top <= top + high <= height
     assert 0 <= left <= left + wide <= width
     assert min(high, wide) >= 1
-    if crop == "random" and mode == "shortest":
-        assert high == wide
-        assert min(height, width) * 7 / 8 - 1 <= high <= min(height, width)
+
+
+@given(seeds, sides, sides, st.booleans())
+def test_a_random_crop_is_that_of_open_vclip(seed: int, height: int, width: int, tall: bool) -> None:
+    """Normalise, resize the short side bilinearly without antialiasing, cut at a whole pixel; nothing is rounded."""
+    height, width = (max(height, width), min(height, width)) if tall else (min(height, width), max(height, width))
+    frames = picture(height, width, 2)
+    preprocess = Preprocess(size=28, interpolation="bilinear", antialias=False)
+    plan = AugmentConfig(flip=0.0).draw(np.random.default_rng(seed))
+    found = preprocess.normalize(plan.crop(frames, preprocess))
+
+    short = round(28 * plan.zoom)
+    assert 28 <= short <= 32
+    size = (
+        (math.floor(height / width * short), short) if width < height else (short, math.floor(width / height * short))
+    )
+    mean, std = (torch.tensor(value).view(3, 1, 1) for value in (preprocess.mean, preprocess.std))
+    normal = (torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    whole = torch.nn.functional.interpolate(normal, size=size, mode="bilinear", align_corners=False)
+    # numpy's randint(0, room) there: every place but the last
+    top, left = (math.floor((side - 28) * place) for side, place in zip(size, plan.place, strict=True))
+    assert torch.allclose(found, whole[..., top : top + 28, left : left + 28], atol=1e-4)
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+def test_what_is_antialiased_stays_bytes(antialias: bool) -> None:
+    preprocess = Preprocess(size=28, antialias=antialias)
+    plan = AugmentConfig(flip=0.0, colour_jitter=0.4).draw(np.random.default_rng(3))
+    pixels = plan.crop(picture(), preprocess)
+    assert pixels.dtype == (torch.uint8 if antialias else torch.float32)
+    changed = plan.finish(pixels)
+    assert changed.dtype == pixels.dtype
+    if not antialias:  # the same colours as of bytes
+        assert float(changed.min()) >= 0
+        assert float(changed.max()) <= 255
+        assert (changed - plan.finish(pixels.round().clamp(0, 255).to(torch.uint8)).float()).abs().mean() < 1.5
 
 
 @given(seeds)
@@ -54,7 +89,7 @@ def test_frames_get_the_same_crop_together_or_one_by_one(crop: str) -> None:
 
 def test_a_squashing_model_sees_the_frame_in_its_shape() -> None:
     plan = AugmentConfig().draw(np.random.default_rng(3))
-    _, _, high, wide = plan.box(100, 300, resize_mode="squash")
+    _, _, high, wide = plan.box(100, 300)
     assert wide / high == pytest.approx(3, rel=0.03)
 
 

@@ -178,6 +178,16 @@ def test_a_bad_video_costs_its_row(videos: list[str], tmp_path: Path) -> None:
         data.load(1, 0)
 
 
+def test_a_batch_of_unrounded_clips_is_not_rounded(videos: list[str]) -> None:
+    data = dataset(videos, preprocess=Preprocess(size=32, interpolation="bilinear", antialias=False))
+    for workers in (0, 1):
+        (batch,) = batches(data, [0, 1], 0, batch_size=2, workers=workers)
+        assert batch.pixels is not None
+        assert batch.pixels.dtype == torch.float32
+        assert not torch.equal(batch.pixels, batch.pixels.round())
+        assert torch.equal(batch.pixels[1], data.load(1, 0).pixels)
+
+
 def test_a_short_video_is_padded_and_masked(videos: list[str], tmp_path: Path) -> None:
     short = os.fspath(write_clip(tmp_path / "short.mp4", frames=2))
     (batch,) = batches(dataset([videos[0], short, videos[2], videos[3]]), [0, 1], 0, batch_size=2, workers=0)
@@ -346,6 +356,15 @@ def test_hits_and_misses_are_equal(videos: list[str], tmp_path: Path) -> None:
     (batch,) = batches(data, range(4), 0, batch_size=4, workers=1)
     assert batch.pixels is not None
     assert equal(first, list(batch.pixels))
+
+
+def test_a_cache_is_of_one_filter(videos: list[str], tmp_path: Path) -> None:
+    for antialias in (True, False):
+        preprocess = Preprocess(size=32, interpolation="bilinear", antialias=antialias)
+        cached = dataset(videos, preprocess=preprocess, cache=tmp_path / "both", augment=None)
+        alone = dataset(videos, preprocess=preprocess, cache=tmp_path / str(antialias), augment=None)
+        assert equal(pixels_of(cached), pixels_of(alone))
+    assert len(list((tmp_path / "both").glob("*.npy"))) == 2 * len(videos)
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "pickle", "shape"])

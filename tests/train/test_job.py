@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,15 @@ def test_a_model_folder_that_cannot_be_replaced(tiny: str, tmp_path: Path, monke
     with pytest.raises(OutputError, match=r"cannot write .*model: permission denied; choose"):
         go(settings(tiny, "run.steps=1"), tmp_path / "run")
     assert MOJI["clips"] == 12
+
+
+def test_a_model_is_saved_with_the_filter_it_was_trained_with(tiny: str, videos: Path, tmp_path: Path) -> None:
+    before = load_model(tiny, device="cpu").preprocess
+    overrides = "model={interpolation: bilinear, antialias: false}", "run.steps=1", f"model.name={tiny}"
+    result, _ = go(settings(tiny, *overrides, train={"manifest": str(videos)}), tmp_path / "run")
+    assert result is not None
+    after = load_model(result.model, device="cpu").preprocess
+    assert after == replace(before, interpolation="bilinear", antialias=False) != before
 
 
 def test_a_model_is_saved_with_the_frame_pooling_it_was_trained_with(tiny: str, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class ClipReader:
     cache_frames: int = 32
 
     def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
-        """Make the clip of a `Task`: pixels [at most T, 3, S, S] uint8, augmented.
+        """Make the clip of a `Task`: pixels [at most T, 3, S, S], augmented, see `Augmentation.crop`.
 
         Raises:
             VideoError: the file cannot be read.
@@ -125,6 +125,7 @@ class ClipReader:
             "frames": self.cache_frames,
             "short_side": _short_side(preprocess),
             "interpolation": preprocess.interpolation,
+            "antialias": preprocess.antialias,
             "decoder": options.decoder,
         }
         entry = folder / f"{sha256_json(key)}.npy"

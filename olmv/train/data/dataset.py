@@ -34,7 +34,8 @@ class Sample:
 
     Attributes:
         video: path, or `moji:SEED/INDEX`.
-        pixels: [T, 3, S, S] uint8, augmented; T is smaller than asked for where the video is short or broken.
+        pixels: [T, 3, S, S] uint8, or float32 from 0 to 255, augmented; T is smaller than asked for where the video is
+            short or broken.
         labels: indices into the data set's `labels`.
         caption: a sentence about it, or None.
         labelled: False where only the caption is known, and no label is known to be false.
@@ -59,7 +60,7 @@ class Batch:
     """B clips together.
 
     Attributes:
-        pixels: [B, T, 3, S, S] uint8, zero where the mask is False; None where B is 0.
+        pixels: [B, T, 3, S, S] uint8, or float32 from 0 to 255, zero where the mask is False; None where B is 0.
         mask: [B, T] bool, True for real frames.
         targets: [B, C] float32, 1 for the labels that are true.
         labelled: [B] bool, False for clips of which only the caption is known: their targets mean nothing.
@@ -187,7 +188,7 @@ def _collate(group: Sequence[Sample | Failed], *, frames: int, labels: int) -> B
     targets = torch.zeros(len(samples), labels)
     pixels = None
     if samples:
-        pixels = torch.zeros(len(samples), frames, *samples[0].pixels.shape[1:], dtype=torch.uint8)
+        pixels = torch.zeros(len(samples), frames, *samples[0].pixels.shape[1:], dtype=samples[0].pixels.dtype)
         for place, sample in enumerate(samples):
             count = len(sample.pixels)
             pixels[place, :count] = sample.pixels
