@@ -46,14 +46,12 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
     if figures:
         lines += ["On the validation sources of the run (they were looked at while training).", ""]
         lines += [
-            "| figure | this model |" + (" original |" if _end(curve) else ""),
-            "|---|---|" + ("---|" if _end(curve) else ""),
+            "| figure | this model |" + (" original |" if curve else ""),
+            "|---|---|" + ("---|" if curve else ""),
         ]
         for name, value in figures.items():
-            before = _end(curve)
-            lines.append(
-                f"| `{name}` | {value:.3f} |" + (f" {before[name]:.3f} |" if before and name in before else "")
-            )
+            before = f" {curve.original[name]:.3f} |" if curve and name in curve.original else ""
+            lines.append(f"| `{name}` | {value:.3f} |{before}")
     else:
         lines.append("Not measured: the run had no validation source.")
     if curve is not None:
@@ -64,10 +62,15 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
             "",
             "| ratio | " + " | ".join(f"`{n}`" for n in names) + " |",
         ]
+        if curve.unmixed:
+            lines[-1:-1] = ["Weights that the original did not have are the tuned ones at every ratio.", ""]
         lines.append("|---|" + "---|" * len(names))
         for ratio, measured in curve.points.items():
             cells = " | ".join(f"{measured[n]:.3f}" if n in measured else "" for n in names)
             lines.append(f"| {ratio:g} | {cells} |")
+        if curve.unmixed:
+            cells = " | ".join(f"{curve.original[n]:.3f}" if n in curve.original else "" for n in names)
+            lines.append(f"| the original itself | {cells} |")
     plain = yaml.safe_dump(config.to_dict(), sort_keys=False)
     lines += ["", "## Config", "", "```yaml", plain.rstrip(), "```", ""]
     return "\n".join(lines)
@@ -79,8 +82,3 @@ def _words(source: Source) -> str:
     # the last part of a path: a card is published, and folders of this machine are nobody's business
     name = Path(str(source.manifest)).name if source.manifest else source.dataset
     return f"`{name}`" + (f", split {source.split}" if source.split else "")
-
-
-def _end(curve: Curve | None) -> Mapping[str, float] | None:
-    """Return the original's figures, where the sweep has them."""
-    return curve.points.get(1.0) if curve else None

@@ -185,10 +185,12 @@ class Optimizer:
 class Sweep:
     """Test-time patching: ratio * original + (1 - ratio) * tuned, measured on the validation sources.
 
+    Weights that the original did not have stay as they were tuned, here and in IWR.
+
     The ratio is chosen without the unseen test set. With a validation source named `guard` (labels that are
     neither trained nor tested): the best training-label score among the ratios that keep the guard's score
-    within `tolerance` of the original's. Without one: the largest ratio whose score is within `tolerance` of
-    the best.
+    within `tolerance` of the original's; where none does, the one with the guard's best score. Without a guard:
+    the largest ratio whose score is within `tolerance` of the best.
     """
 
     ratios: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -225,14 +227,19 @@ class TrainConfig:
     description: str = ""
 
     def __post_init__(self) -> None:  # what would otherwise be told after hours of training
+        if self.model.train == "new" and self.model.temporal is not None:
+            for key, mixes in (("regularization.iwr", self.regularization.iwr > 0), ("sweep", self.sweep is not None)):
+                if mixes:
+                    raise ValueError(
+                        f"{key} mixes trained weights with the original's, but model.train=new trains only weights "
+                        "that the original did not have; leave it out, or set model.train=visual"
+                    )
         if self.sweep is None or self.sweep.ratio is not None:
             return
         if not set(self.data.validation) - {GUARD}:
             raise ValueError(
                 "sweep has nothing to choose its ratio by; add a data.validation source, or set sweep.ratio"
             )
-        if GUARD in self.data.validation and 1.0 not in self.sweep.ratios:
-            raise ValueError("sweep.ratios lacks 1.0, at which the guard's own score is measured; add it")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, as `config.yaml` of a run folder holds it."""

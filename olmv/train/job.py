@@ -33,7 +33,7 @@ from olmv.train.setup import (
     prepare_bias,
 )
 from olmv.train.sweep import Curve, sweep_ratios, write_curve
-from olmv.train.trainable import Trainable, embedded_bank, label_bank, select_weights
+from olmv.train.trainable import Trainable, embedded_bank, label_bank, select_weights, unmixed_weights
 from olmv.train.trainer import Trainer
 from olmv.train.validation import macro_map, score_videos, top1
 
@@ -129,6 +129,7 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
     )
     prepare_bias(config, trainable, training, bank, known=folder.original.is_file())
     weights, new = select_weights(trainable, config.model.train)
+    unmixed = unmixed_weights(trainable, new, own_module=config.model.temporal is None)
     original = original_weights(folder, weights, main=main)
     accelerator.wait_for_everyone()
 
@@ -136,8 +137,9 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
         return _figures(trainable, validation, checked, banks, config)
 
     trainer = Trainer(
-        config, trainable=trainable, weights=weights, new=new, original=original, dataset=videos, bank=bank,
-        folder=folder, accelerator=accelerator, listener=listener, validate=validate if main and validation else None,
+        config, trainable=trainable, weights=weights, new=new, unmixed=unmixed, original=original, dataset=videos,
+        bank=bank, folder=folder, accelerator=accelerator, listener=listener,
+        validate=validate if main and validation else None,
     )  # fmt: skip
     trainer.run()
     accelerator.wait_for_everyone()
@@ -147,7 +149,7 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
     if trainer.average.count:
         tuned = {n: w.to(tuned[n].device, tuned[n].dtype) for n, w in trainer.average.weights.items()}
     return _finish(
-        config, folder, trainable, [training, *validation.values()], weights, original, tuned,
+        config, folder, trainable, [training, *validation.values()], weights, original, tuned, unmixed,
         validate if validation else None, listener,
     )  # fmt: skip
 
@@ -160,6 +162,7 @@ def _finish(
     weights: Mapping[str, nn.Parameter],
     original: Mapping[str, Tensor],
     tuned: Mapping[str, Tensor],
+    unmixed: set[str],
     validate: Callable[[], dict[str, float]] | None,
     listener: JobListener,
 ) -> TrainSummary:
@@ -173,13 +176,15 @@ def _finish(
         listener.note(f"measuring {len(config.sweep.ratios)} ratios between the original and the tuned model")
         seen = next(name for name in config.data.validation if name != GUARD)
         metric = "top1" if config.objective.label == "cross-entropy" else "map"
-        curve = sweep_ratios(weights, original, tuned, validate, config.sweep, metric=metric, seen=seen)
+        curve = sweep_ratios(
+            weights, original, tuned, validate, config.sweep, metric=metric, seen=seen, unmixed=unmixed
+        )
         shown = write_curve(curve, folder.path)
         listener.note(f"ratio {curve.ratio:g} ({curve.rule}); the curve is {shown}")
         figures = curve.points[curve.ratio]
     else:
         ratio = config.sweep.ratio if config.sweep is not None else None
-        load_weights(weights, interpolate(original, tuned, ratio or 0.0))
+        load_weights(weights, interpolate(original, tuned, ratio or 0.0, unmixed=unmixed))
         figures = validate() if validate is not None else {}
     model = trainable.model
     model.templates = config.model.templates or model.templates

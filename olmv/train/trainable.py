@@ -17,7 +17,7 @@ from olmv.scoring.bank import TextBank
 from olmv.scoring.options import FramePooling
 from olmv.scoring.pooling import score
 
-__all__ = ["Output", "Trainable", "embedded_bank", "label_bank", "select_weights"]
+__all__ = ["Output", "Trainable", "embedded_bank", "label_bank", "select_weights", "unmixed_weights"]
 
 log = logging.getLogger(__name__)
 
@@ -146,3 +146,14 @@ def select_weights(trainable: Trainable, which: str) -> tuple[dict[str, nn.Param
             "(attention, transformer, divided, st-adapter), soft attributes, or model.train=visual"
         )
     return chosen, new | soft
+
+
+def unmixed_weights(trainable: Trainable, new: set[str], *, own_module: bool) -> set[str]:
+    """Name the trained weights that the original model has no counterpart of, so that nothing can be mixed with them.
+
+    Args:
+        trainable: the model.
+        new: what `select_weights` gave.
+        own_module: the temporal module is the loaded model's own, trained before.
+    """
+    return new - {f"model.{name}" for name in new_parameters(trainable.model)} if own_module else set(new)

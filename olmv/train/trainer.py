@@ -64,6 +64,7 @@ class Trainer:
         trainable: the model with its labels; gradients are on where it is trained.
         weights: the trained weights by name.
         new: names of those that the original did not have.
+        unmixed: names of those that IWR leaves as they are, see `unmixed_weights`.
         original: the trained weights before the first step, by name.
         dataset: training videos, or what a frozen tower gave for them.
         bank: label texts.
@@ -80,6 +81,7 @@ class Trainer:
         trainable: Trainable,
         weights: Mapping[str, nn.Parameter],
         new: set[str],
+        unmixed: set[str],
         original: Mapping[str, Tensor],
         dataset: Clips,
         bank: TextBank,
@@ -98,7 +100,9 @@ class Trainer:
         self._names = {id(p): name for name, p in self.weights.items()}
         rule, options = config.regularization, config.optimizer
         self.iwr = (
-            InterpolatedWeights(self.weights, self.original, strength=rule.iwr, max_ratio=rule.iwr_max_ratio)
+            InterpolatedWeights(
+                self.weights, self.original, strength=rule.iwr, max_ratio=rule.iwr_max_ratio, unmixed=unmixed
+            )
             if rule.iwr > 0
             else None
         )

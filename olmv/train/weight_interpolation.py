@@ -4,7 +4,7 @@
 Source: Open-VCLIP, arXiv 2302.00624, equations 5-10.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,14 +28,15 @@ class InterpolatedWeights:
             (strength * loss()).backward()
         loss().backward()
 
-    Weights are interpolated in place and restored bit for bit; one copy of the trainable weights is kept for it.
-    Weights that the original did not have are interpolated towards their zero-gated first state.
+    Weights are interpolated in place and restored bit for bit; one copy of the mixed weights is kept for it.
+    Weights that the original model did not have stay as they are, as in `interpolate`.
 
     Args:
         weights: the trainable weights, by name.
         original: what they were before training, by name.
         strength: C.
         max_ratio: R, below 1.
+        unmixed: names of weights that the original model did not have.
 
     Raises:
         ModelError: names, shapes or dtypes differ.
@@ -48,11 +49,13 @@ class InterpolatedWeights:
         *,
         strength: float = 0.5,
         max_ratio: float = 0.6,
+        unmixed: Collection[str] = (),
     ) -> None:
         check_alike(original, {name: weight.detach() for name, weight in weights.items()})
         self.strength, self.max_ratio = strength, max_ratio
-        self._weights: list[Tensor] = [weights[name] for name in weights]
-        self._original = [original[name] for name in weights]
+        mixed = [name for name in weights if name not in unmixed]
+        self._weights: list[Tensor] = [weights[name] for name in mixed]
+        self._original = [original[name] for name in mixed]
         self._kept: list[Tensor] = []
 
     def draw(self, *key: int) -> float:

@@ -31,6 +31,16 @@ def test_between_the_ends(ratio: float, seed: int) -> None:
         assert torch.allclose(found.double(), expected, rtol=1e-5, atol=1e-2 if name == "b" else 1e-5)
 
 
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 1.0])
+def test_what_the_original_did_not_have_is_not_mixed(ratio: float) -> None:
+    original, tuned = weights(0), weights(1)
+    mixed = interpolate(original, tuned, ratio, unmixed={"a"})
+    assert torch.equal(mixed["a"], tuned["a"])
+    assert torch.equal(mixed["b"], interpolate(original, tuned, ratio)["b"])
+    mixed["a"].zero_()
+    assert equal(tuned, weights(1))
+
+
 def test_models_that_do_not_go_together() -> None:
     original, tuned = weights(0), weights(1)
     with pytest.raises(ModelError, match=r"the original has no weight 'c' \(1 names differ\)"):

@@ -62,15 +62,26 @@ def test_what_is_wrong_is_told_in_one_line(override: str, message: str) -> None:
     assert "\n" not in str(told.value)
 
 
-def test_a_guard_needs_ratio_1() -> None:
+def test_a_guard_needs_something_to_guard() -> None:
     source = "{moji: {seed: 1, clips: 1}}"
     sources = f"data.validation={{seen: {source}, guard: {source}}}"
     assert parse_config(LEAST, [sources, "sweep={}"]).sweep is not None
-    with pytest.raises(UsageError, match=r"sweep\.ratios lacks 1\.0, .*; add it"):
-        parse_config(LEAST, [sources, "sweep.ratios=[0, 0.5]"])
+    assert parse_config(LEAST, [sources, "sweep.ratios=[0, 0.5]"]).sweep is not None  # the original is measured anyway
     with pytest.raises(UsageError, match="sweep has nothing to choose its ratio by"):  # the guard only limits
         parse_config(LEAST, [f"data.validation.guard={source}", "sweep={}"])
     assert parse_config(LEAST, ["sweep.ratio=0.5"]).sweep is not None
+
+
+@pytest.mark.parametrize(("key", "value"), [("regularization.iwr", "0.5"), ("sweep.ratio", "0.5")])
+def test_nothing_is_mixed_where_all_that_is_trained_is_new(key: str, value: str) -> None:
+    overrides = [f"{key}={value}", "model={temporal: attention, train: new}"]
+    message = (
+        rf"{key.split('.ratio')[0]} mixes trained weights with the original's, .*; leave it out, or set model\.train"
+    )
+    with pytest.raises(UsageError, match=message):
+        parse_config(LEAST, overrides)
+    parse_config(LEAST, [*overrides, "model.train=visual"])
+    parse_config(LEAST, [*overrides, "model.temporal=null"])  # the model's own module was there before
 
 
 @pytest.mark.parametrize("text", ["1e-4", "0.0001", "1.e-4", "+1E-4", ".1e-3", "'0.0001'"])

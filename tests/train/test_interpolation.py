@@ -84,6 +84,17 @@ def test_weights_come_back_bit_for_bit() -> None:
     assert equal({k: v.detach() for k, v in named.items()}, before)
 
 
+def test_new_weights_stay_as_they_are() -> None:
+    net, original, _ = network()
+    named = dict(net.named_parameters())
+    before = {name: p.detach().clone() for name, p in named.items()}
+    with InterpolatedWeights(named, original, unmixed={"0.weight", "0.bias"}).at(0.5):
+        for name, weight in named.items():
+            expected = before[name] if name.startswith("0.") else torch.lerp(before[name], original[name], 0.5)
+            assert torch.equal(weight.detach(), expected), name
+    assert equal({k: v.detach() for k, v in named.items()}, before)
+
+
 def test_one_copy_is_kept() -> None:
     net, original, _ = network()
     iwr = InterpolatedWeights(dict(net.named_parameters()), original)

@@ -12,6 +12,7 @@ import yaml
 from olmv import Classifier
 from olmv.errors import OutputError, UsageError
 from olmv.models.clip.interpolation import interpolate
+from olmv.models.clip.temporal import is_temporal_key
 from olmv.models.registry import load_model
 from olmv.train.checkpoint import load_tensors
 from tests.support.missing import hide
@@ -47,7 +48,10 @@ def test_the_folder_of_a_run(tiny: str, tmp_path: Path) -> None:
     assert any(line.startswith("epoch 1: ") for line in watcher.notes)
     saved = load_tensors(folder / "model" / "model.safetensors")
     original, tuned = (load_tensors(folder / f"{name}.safetensors") for name in ("original", "tuned"))
-    patched = interpolate(original, tuned, curve["ratio"])
+    new = {name for name in tuned if is_temporal_key(name.removeprefix("model."))}
+    assert new
+    patched = interpolate(original, tuned, curve["ratio"], unmixed=new)
+    assert any(not torch.equal(patched[name], original[name]) for name in new)
     assert equal({n: saved[n.removeprefix("model.")] for n in patched}, patched)
     model = load_model(folder / "model", device="cpu", dtype="float32")
     assert model.temporal == "attention"

@@ -255,11 +255,11 @@ def test_gradient_checkpointing_changes_nothing(temporal: str, clip: str, tmp_pa
 
 
 def test_adapters_under_all_that_keeps_near_the_original(tiny: str, tmp_path: Path) -> None:
-    """IWR, the mean of epochs and the sweep reach from adapters that do nothing to the tuned ones."""
+    """IWR, the mean of epochs and the sweep mix the tower and leave the adapters as they were tuned."""
     config = settings(
-        tiny, "model.temporal=st-adapter", "model.train=new", "regularization={iwr: 0.5, swa_start: 0}",
+        tiny, "model.temporal=st-adapter", "regularization={iwr: 0.5, swa_start: 0}",
         "data.validation.seen={moji: {seed: 2, clips: 4, objects: 'seen[:3]', labels: [objects, motions]}}",
-        "sweep={ratios: [0, 1], ratio: 0}",
+        "sweep={ratios: [0, 1], ratio: 1}",
     )  # fmt: skip
     result, _ = go(config, tmp_path / "run")
     assert result is not None
@@ -277,6 +277,13 @@ def test_adapters_under_all_that_keeps_near_the_original(tiny: str, tmp_path: Pa
     assert made.temporal_options == {"width": None, "kernel": 3}
     mine = made.towers.state_dict()
     assert all(torch.equal(weight, mine[name]) for name, weight in frozen.towers.state_dict().items())
+    saved = load_tensors(result.model / "model.safetensors")
+    assert all(torch.equal(saved[name.removeprefix("model.")], tuned[name]) for name in kernels)
+    curve = json.loads((tmp_path / "run" / "curve.json").read_text())
+    assert set(curve["original"]) == set(curve["points"][1]) - {"ratio"}
+    card = (result.model / "README.md").read_text()
+    assert "| the original itself | " in card
+    assert "Weights that the original did not have are the tuned ones at every ratio." in card
 
 
 def test_no_gradient_checkpointing_for_mini(tiny: str, tmp_path: Path) -> None:

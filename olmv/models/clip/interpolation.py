@@ -4,7 +4,7 @@
 Sources: Open-VCLIP, arXiv 2302.00624, equation 6; WiSE-FT, arXiv 2109.01903.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -14,15 +14,20 @@ from olmv.errors import ModelError
 __all__ = ["check_alike", "interpolate"]
 
 
-def interpolate(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], ratio: float) -> dict[str, Tensor]:
+def interpolate(
+    original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], ratio: float, *, unmixed: Collection[str] = ()
+) -> dict[str, Tensor]:
     """Compute ratio * original + (1 - ratio) * tuned, weight by weight, in float32.
 
-    Exact at the ends: ratio 1 gives the original's bits, ratio 0 those of the tuned weights.
+    Exact at the ends: ratio 1 gives the original's bits, ratio 0 those of the tuned weights. Weights that the original
+    model did not have, a new temporal module's, are taken as they were tuned whatever the ratio, as the authors' code
+    of Open-VCLIP takes what only the checkpoint has.
 
     Args:
         original: weights before fine-tuning, by name.
         tuned: weights after it; the same names, shapes and dtypes.
         ratio: weight of the original, 0 to 1.
+        unmixed: names of weights that the original model did not have.
 
     Raises:
         ValueError: the ratio is out of range.
@@ -31,12 +36,15 @@ def interpolate(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor], rat
     if not 0 <= ratio <= 1:
         raise ValueError(f"ratio is {ratio}; it is the weight of the original, from 0 to 1")
     check_alike(original, tuned)
-    if ratio in (0, 1):
-        return {name: (original if ratio == 1 else tuned)[name].clone() for name in tuned}
-    return {
-        name: torch.lerp(new.float(), original[name].to(new.device).float(), ratio).to(new.dtype)
-        for name, new in tuned.items()
-    }
+    mixed: dict[str, Tensor] = {}
+    for name, new in tuned.items():
+        if ratio == 0 or name in unmixed:
+            mixed[name] = new.clone()
+        elif ratio == 1:
+            mixed[name] = original[name].clone()
+        else:
+            mixed[name] = torch.lerp(new.float(), original[name].to(new.device).float(), ratio).to(new.dtype)
+    return mixed
 
 
 def check_alike(original: Mapping[str, Tensor], tuned: Mapping[str, Tensor]) -> None:
