@@ -64,32 +64,26 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, share)
 
 
-def caption_contrast(videos: Tensor, captions: Tensor, scale: Tensor, *, first: int = 0) -> Tensor:
+def caption_contrast(videos: Tensor, captions: Tensor, scale: Tensor) -> Tensor:
     """Return the symmetric InfoNCE between videos and their captions (Open-VCLIP++, arXiv 2310.05010; CLIP's loss).
 
     The paper does not say whether it is symmetric nor at which temperature: both directions, the model's scale.
 
     Args:
-        videos: [B, D], L2-normalised.
-        captions: [B', D], L2-normalised, B' >= B: those of this process's videos stand at `first`, the others
-            come from other processes. Equal captions in a batch count as one: each is right for both videos.
+        videos: [B, D], L2-normalised, of all processes.
+        captions: [B, D], L2-normalised, one a video. Equal captions in a batch count as one: each is right for both
+            videos.
         scale: the model's logit scale.
-        first: row of the first own caption.
 
     Raises:
-        ValueError: fewer captions than videos.
+        ValueError: not a caption for every video.
     """
-    count = len(videos)
-    if len(captions) < first + count:
-        raise ValueError(f"{len(captions)} captions for {count} videos from row {first}")
-    own = captions[first : first + count]
+    if len(captions) != len(videos):
+        raise ValueError(f"{len(captions)} captions for {len(videos)} videos; give one a video")
     logits = scale * videos @ captions.T
-    same = (own @ captions.T > 1 - 1e-4).to(logits.dtype)
-    towards_captions = F.cross_entropy(logits, same / same.sum(-1, keepdim=True))
-    square = logits[:, first : first + count].T
-    twin = same[:, first : first + count].T
-    towards_videos = F.cross_entropy(square, twin / twin.sum(-1, keepdim=True))
-    return (towards_captions + towards_videos) / 2
+    same = (captions @ captions.T > 1 - 1e-4).to(logits.dtype)
+    right = same / same.sum(-1, keepdim=True)
+    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
 def relation_distillation(videos: Tensor, original: Tensor, words: Tensor, scale: Tensor) -> Tensor:

@@ -56,9 +56,11 @@ class BatchLoss:
         """
         rule, device = self.config.objective, self.accelerator.device
         if batch.pixels is None:  # every video failed; other processes still wait for this one's gradients
-            if rule.caption_weight > 0:  # and for its captions
-                self._from_all(torch.zeros(0, self.trainable.model.embed_dim))
-            return self._nothing(), {"loss": 0.0}
+            output = self._black()
+            loss = (output.logits.sum() + output.video.sum()) * 0.0  # it depends on every trained weight
+            if rule.caption_weight > 0:  # and for its captions, of which it has none
+                loss = loss + rule.caption_weight * self._caption_loss(output, [])
+            return loss, {"loss": loss.item()}
         targets = batch.targets.to(device)
         labels, columns = self._labels_of(targets, step)
         if columns is not None:
@@ -86,13 +88,12 @@ class BatchLoss:
             loss, figures["distillation"] = loss + self.config.regularization.distillation * moved, moved.item()
         return loss, {"loss": loss.item(), **figures}
 
-    def _nothing(self) -> Tensor:
-        """Return a zero that depends on every trained weight."""
+    def _black(self) -> Output:
+        """Run the model on one black frame."""
         size = self.trainable.model.preprocess.size
         black = torch.zeros(1, 1, 3, size, size, dtype=torch.uint8, device=self.accelerator.device)
         labels = self.bank.labels[:1] if self.trainable.soft_attributes is not None else None
-        output = Output(*self.module(black, None, self.bank, labels))
-        return (output.logits.sum() + output.video.sum()) * 0.0
+        return Output(*self.module(black, None, self.bank, labels))
 
     def _some_frames(self, frames: int, step: int) -> Tensor:
         """Choose the frames of this step [T'], evenly spread: all, or now and then a half, a quarter, or one."""
@@ -115,27 +116,39 @@ class BatchLoss:
         return [names[i] for i in columns], torch.from_numpy(columns).to(targets.device)
 
     def _caption_loss(self, output: Output, captions: Sequence[str | None]) -> Tensor:
+        """Contrast the captioned videos of all processes with their captions.
+
+        Every process computes the loss of all of them and has the gradient of its own videos. The mean over processes
+        that DistributedDataParallel takes then is the gradient of one process with all videos: the loss counts as often
+        as there are processes, and the scale, whose gradient each has whole, once in all.
+        """
         rows = [i for i, caption in enumerate(captions) if caption]
-        if len(rows) < 2 and self.accelerator.num_processes == 1:
-            return output.video.sum() * 0.0  # nothing to tell it from
         texts = [captions[i] or "" for i in rows]
         if fresh := [t for t in dict.fromkeys(texts) if t not in self._captions]:
             encoded = encode_texts_cached(self.trainable.model, fresh)
             self._captions |= {text: row.half() for text, row in zip(fresh, encoded, strict=True)}
-        mine = (
-            torch.stack([self._captions[t] for t in texts]).float() if texts else torch.zeros(0, output.video.shape[1])
-        )
-        mine, first = self._from_all(mine.to(output.video.device))
-        if not rows or len(mine) < 2:
-            return output.video.sum() * 0.0
-        return caption_contrast(output.video[rows], nn.functional.normalize(mine, dim=-1), output.scale, first=first)
+        width = output.video.shape[1]
+        mine = torch.stack([self._captions[t] for t in texts]).float() if texts else torch.zeros(0, width)
+        videos, sentences = self._from_all(output.video[rows], mine.to(output.video.device))
+        if len(sentences) < 2:
+            return output.video.sum() * 0.0  # nothing to tell it from
+        processes: int = self.accelerator.num_processes
+        scale = _with_gradient_times(output.scale, 1 / processes)
+        loss = caption_contrast(videos, nn.functional.normalize(sentences, dim=-1), scale)
+        return _with_gradient_times(loss, processes) + output.video.sum() * 0.0
 
-    def _from_all(self, captions: Tensor) -> tuple[Tensor, int]:
-        """Gather caption embeddings [B, D] of all processes, and the row where this process's begin."""
+    def _from_all(self, videos: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
+        """Gather the embeddings of all processes, [B, D] each; this process's videos keep their gradient."""
         if self.accelerator.num_processes == 1:
-            return captions, 0
+            return videos, captions
         from accelerate.utils import gather_object
 
-        everyone: list[Tensor] = gather_object([captions.cpu()])
-        first = sum(len(c) for c in everyone[: self.accelerator.process_index])
-        return torch.cat(everyone).to(captions.device), first
+        everyone: list[tuple[Tensor, Tensor]] = gather_object([(videos.detach().cpu(), captions.cpu())])
+        parts = [part.to(videos.device, videos.dtype) for part, _ in everyone]
+        parts[self.accelerator.process_index] = videos
+        return torch.cat(parts), torch.cat([part for _, part in everyone]).to(captions.device)
+
+
+def _with_gradient_times(value: Tensor, factor: float) -> Tensor:
+    """Return the same value, whose gradient is `factor` times as large."""
+    return value.detach() + factor * (value - value.detach())
