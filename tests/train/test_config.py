@@ -153,6 +153,23 @@ def test_shipped_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_config("moji_motions") == Path("moji_motions")
 
 
+@pytest.mark.parametrize("size", ["b32", "b16", "l14"])
+def test_open_vclip_plus_plus_is_open_vclip_with_captions(size: str) -> None:
+    plain, captioned = (load_config(find_config(f"openvclip_{name}{size}")).to_dict() for name in ("k400_", "pp_k400_"))
+    assert captioned["objective"]["caption_weight"] == 4
+    assert captioned["data"]["train"]["manifest"] == "data/k400/train_captioned.csv"
+    assert captioned["sweep"]["ratio"] == (0.6 if size == "l14" else 0.5)
+    captioned["objective"]["caption_weight"] = plain["objective"]["caption_weight"]
+    captioned["data"]["train"] = plain["data"]["train"]
+    captioned["description"] = plain["description"]
+    assert captioned == plain
+    model, rule, steps = plain["model"], plain["regularization"], plain["optimizer"]
+    assert (model["temporal"], model["temporal_options"]) == ("cross-frame", {"edges": "zero"})
+    assert (model["interpolation"], model["antialias"]) == ("bilinear", False)
+    assert (rule["iwr"], rule["iwr_max_ratio"], rule["swa_start"]) == (0.5, 0.6, 1)
+    assert (steps["lr"], steps["epochs"], steps["warmup_epochs"], steps["weight_decay"]) == (3.33e-6, 22, 2, 0.01)
+
+
 POSITIVE = st.floats(1e-9, 1e3)
 
 
