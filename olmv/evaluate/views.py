@@ -170,7 +170,8 @@ def random_frames(count: int, *, frames: int = 8, clips: int = 4) -> Indices:
         places = np.around(np.arange(frames) * (count / frames)).astype(np.int64) % count
         return np.tile(places, (clips, 1))
     drawn = [np.random.default_rng([_SEED, clip]).integers(segment, size=frames) for clip in range(clips)]
-    return np.arange(frames) * segment + np.stack(drawn)
+    clip_places: Indices = np.arange(frames) * segment + np.stack(drawn)
+    return clip_places
 
 
 def crops(frame: Pixels, size: int, views: Views) -> Tensor:

@@ -80,8 +80,11 @@ def make_model(config: TrainConfig, device: torch.device) -> VideoCLIP:
         model.label_embeddings = stored
     elif options.temporal_options:
         raise UsageError("model.temporal_options go with a new module; name it in model.temporal")
-    changed = {"interpolation": options.interpolation, "antialias": options.antialias}
-    model.preprocess = replace(model.preprocess, **{k: v for k, v in changed.items() if v is not None})
+    model.preprocess = replace(
+        model.preprocess,
+        interpolation=options.interpolation or model.preprocess.interpolation,
+        antialias=model.preprocess.antialias if options.antialias is None else options.antialias,
+    )
     if options.gradient_checkpointing:
         inner = getattr(model.towers, "model", None)
         if inner is None or not hasattr(inner, "set_grad_checkpointing"):
