@@ -152,8 +152,8 @@ def middle_frames(count: int, *, frames: int = 8) -> Indices:
     Returns:
         [1, T] indices; those of a video with fewer than T frames repeat.
     """
-    places = np.floor((np.arange(frames) + 0.5) * (count / frames))
-    return np.minimum(places.astype(np.int64), count - 1)[None]
+    places = np.floor((np.arange(frames) + 0.5) * (count / frames)).astype(np.int64)[None]
+    return np.minimum(places, count - 1)
 
 
 def random_frames(count: int, *, frames: int = 8, clips: int = 4) -> Indices:
@@ -170,8 +170,7 @@ def random_frames(count: int, *, frames: int = 8, clips: int = 4) -> Indices:
         places = np.around(np.arange(frames) * (count / frames)).astype(np.int64) % count
         return np.tile(places, (clips, 1))
     drawn = [np.random.default_rng([_SEED, clip]).integers(segment, size=frames) for clip in range(clips)]
-    clip_places: Indices = np.arange(frames) * segment + np.stack(drawn)
-    return clip_places
+    return np.arange(frames) * segment + np.stack(drawn)
 
 
 def crops(frame: Pixels, size: int, views: Views) -> Tensor:
