@@ -152,8 +152,9 @@ def middle_frames(count: int, *, frames: int = 8) -> Indices:
     Returns:
         [1, T] indices; those of a video with fewer than T frames repeat.
     """
-    places = np.floor((np.arange(frames) + 0.5) * (count / frames)).astype(np.int64)[None]
-    return np.minimum(places, count - 1)
+    places = np.floor((np.arange(frames) + 0.5) * (count / frames)).astype(np.int64)
+    clip: Indices = np.minimum(places, count - 1)
+    return clip[None]
 
 
 def random_frames(count: int, *, frames: int = 8, clips: int = 4) -> Indices:
