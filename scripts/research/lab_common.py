@@ -47,7 +47,7 @@ class Lab:
         figures = dict(result.figures) | {f"last/{name}": value for name, value in result.last.items()}
         if result.curve is not None:
             figures["ratio"] = result.curve.ratio
-            for end, ratio in (("tuned", 0.0), ("original", 1.0)):
-                figures |= {f"{end}/{name}": value for name, value in result.curve.points[ratio].items()}
+            for end, point in (("tuned", result.curve.points[0.0]), ("original", result.curve.original)):
+                figures |= {f"{end}/{name}": value for name, value in point.items()}
         done.write_text(json.dumps(figures), encoding="utf-8")
         return figures
