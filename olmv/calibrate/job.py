@@ -19,7 +19,7 @@ from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.packages import require
-from olmv.metrics.calibration_error import reliability
+from olmv.metrics.calibration_error import CalibrationFigures, calibration_figures
 from olmv.metrics.decisions import DecisionFigures, decision_figures
 from olmv.models.default import drawings_note
 from olmv.progress import JobListener
@@ -115,7 +115,7 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
 
     crossed = cross_fit(scored.probability, scored.truth, fold, thresholds_without)
     decided = np.isfinite(crossed) & np.isfinite(fit.threshold)
-    scalings, errors = _scalings(job, loaded, fold, least)
+    scalings, calibration = _scalings(job, loaded, fold, least)
     after = decision_figures(scored.probability >= crossed, scored.truth, decided)
     promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
     before = decision_figures(scored.probability >= scored.threshold, scored.truth, decided)
@@ -128,8 +128,7 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
         loaded=loaded,
         before=before,
         after=after,
-        ece=None if errors is None else (errors[0][0], errors[1][0]),
-        bin_error=None if errors is None else (errors[0][1], errors[1][1]),
+        calibration=calibration,
         refused=refused,
         notes=(*_notes(job, loaded, fit, objective, scalings), *_worse(objective, before, after)),
         written=_written(job),
@@ -146,15 +145,15 @@ def _worse(objective: Objective, before: DecisionFigures, after: DecisionFigures
 
 def _scalings(
     job: CalibrateJob, loaded: Loaded, fold: NDArray[np.int64], least: int
-) -> tuple[list[Platt | Isotonic | None], tuple[tuple[float, float], tuple[float, float]] | None]:
-    """Fit one scaling a label, and measure the calibration errors before and, cross-fitted, after."""
+) -> tuple[list[Platt | Isotonic | None], tuple[CalibrationFigures, CalibrationFigures] | None]:
+    """Fit one scaling a label, and measure the probabilities before and, cross-fitted, after."""
     probability, truth = loaded.scored.probability, loaded.scored.truth
     if job.scaling is None:
         return [None] * truth.shape[1], None
     kind: Kind = "isotonic" if job.scaling == "isotonic" else "platt"
     scaled = cross_fit(probability, truth, fold, lambda p, t: Scaler(fit_scalings(p, t, kind, min_support=least)))
     scalings = fit_scalings(probability, truth, kind, min_support=job.min_support)
-    return scalings, (_calibration_errors(probability, truth), _calibration_errors(scaled, truth))
+    return scalings, (calibration_figures(probability, truth), calibration_figures(scaled, truth))
 
 
 def _unlabelled(job: CalibrateJob) -> CalibrateSummary:
@@ -238,12 +237,6 @@ def _no_promise(loaded: Loaded, objective: Objective, confidence: float, refused
             "label more videos, or ask for less"
         )
     return f"{promise}: {label!r}, for one: {refused[label]}; ask for less, or use a better model"
-
-
-def _calibration_errors(probability: Floats, truth: Bools) -> tuple[float, float]:
-    """Return the calibration errors: over all pairs, and over the bins."""
-    bins = reliability(probability, truth)
-    return bins.ece, bins.bin_error
 
 
 def _written(job: CalibrateJob) -> tuple[Path, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from olmv.calibrate.loading import Loaded
+from olmv.metrics.calibration_error import CalibrationFigures
 from olmv.metrics.decisions import DecisionFigures
 from olmv.scoring.thresholds import Thresholds
 
@@ -53,8 +54,7 @@ class CalibrateSummary:
         loaded: what it was fitted to.
         before: figures at the thresholds that the predictions were made with; None without truth.
         after: cross-fitted figures at the new ones, of the same decisions; None without truth.
-        ece: expected calibration error before and, cross-fitted, after scaling; None without scaling.
-        bin_error: likewise, each bin of probabilities counted once.
+        calibration: figures of the probabilities before and, cross-fitted, after scaling; None without scaling.
         refused: label -> why it has no threshold.
         notes: what the user should know, one line each.
         written: the files.
@@ -65,8 +65,7 @@ class CalibrateSummary:
     loaded: Loaded
     before: DecisionFigures | None = None
     after: DecisionFigures | None = None
-    ece: tuple[float, float] | None = None
-    bin_error: tuple[float, float] | None = None
+    calibration: tuple[CalibrationFigures, CalibrationFigures] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     written: tuple[Path, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from olmv.models.default import model_note
+from olmv.pages.figures import title
 from olmv.pages.page import asset, write_page
 
 if TYPE_CHECKING:
@@ -57,10 +58,9 @@ def _figures(summary: "CalibrateSummary") -> list[tuple[str, str, str]]:
         ("false alarms", summary.before.false_alarms, summary.after.false_alarms),
         ("of them of labels that are true of no video", summary.before.never_true, summary.after.never_true),
     ]
-    if summary.ece is not None:
-        shares.append(("calibration error (all pairs)", *summary.ece))
-    if summary.bin_error is not None:
-        shares.append(("calibration error (mean of bins)", *summary.bin_error))
+    if summary.calibration is not None:
+        before, after = (vars(figures) for figures in summary.calibration)
+        shares += [(title(name), value, after[name]) for name, value in before.items()]
     return [
         *((name, _share(before), _share(after)) for name, before, after in shares),
         *((name, f"{before:,}", f"{after:,}") for name, before, after in counts),

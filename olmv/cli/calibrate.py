@@ -99,6 +99,8 @@ def calibrate(
 
 def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
     """Say the last lines: what was gained on videos that were not fitted to, and what was written."""
+    from olmv.pages.figures import title
+
     if summary.before is not None and summary.after is not None:
         for kind, meaning in (("micro", "all labels"), ("macro", "mean of the labels that are true of a video")):
             for name in ("F1", "precision", "recall"):
@@ -110,9 +112,10 @@ def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
             f"false alarms {summary.before.false_alarms} before, {summary.after.false_alarms} after (cross-fitted); of "
             f"labels that are true of no video {summary.before.never_true} and {summary.after.never_true}"
         )
-    for error, meaning in ((summary.ece, "all pairs"), (summary.bin_error, "mean of bins")):
-        if error is not None:
-            view.note(f"calibration error {error[0]:.4f} before, {error[1]:.4f} after (cross-fitted; {meaning})")
+    if summary.calibration is not None:
+        figures_before, figures_after = (vars(figures) for figures in summary.calibration)
+        for name, value in figures_before.items():
+            view.note(f"{title(name)} {value:.4f} before, {figures_after[name]:.4f} after (cross-fitted)")
     promise = summary.thresholds.provenance.guarantee
     if promise is not None:
         view.note(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")

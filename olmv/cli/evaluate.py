@@ -42,7 +42,8 @@ Protocols: ucf101-ep1 -ep2 -ep3 -few-shot, hmdb51-ep1 -ep2 -ep3 -few-shot, kinet
 
 # headline figures that are printed in full; the rest stand on the page
 _FIRST = (
-    *("top1", "top5", "macro_map", "micro_ap", "macro_f1", "micro_f1", "harmonic_map", "ece", "bin_error"),
+    *("top1", "top5", "macro_map", "micro_ap", "macro_f1", "micro_f1", "harmonic_map"),
+    *("brier_skill", "ece", "ece_above", "bin_error"),
     *("t2v_r1", "v2t_r1"),
 )
 
@@ -177,6 +178,8 @@ def _show(result: "Result") -> None:
         if group == "harmonic":
             continue
         table.add_row(f"{title('macro_map')} of {printable(group)}", f"{metrics['macro_map']:.3f}", "")
+    if any(name.endswith("_std") for name in result.metrics):
+        table.caption = "+- is the sample standard deviation over the splits"
     Console(highlight=False).print(table)
 
 

@@ -229,7 +229,9 @@ def _section(result: Result) -> list[str]:
             _, spread = deviation(split["metrics"].get(name, math.nan) for split in result.splits)
             row.append(f"± {shown(name, spread).removesuffix(' %')}" if math.isfinite(spread) else "")
     heads = ["figure", "name", "value", "95 % interval"]
-    lines += _table([*heads, f"over {len(result.splits)} splits"] if len(result.splits) > 1 else heads, rows)
+    if len(result.splits) > 1:
+        heads.append(f"standard deviation (sample's) over {len(result.splits)} splits")
+    lines += _table(heads, rows)
     if result.groups:
         every = dict.fromkeys(name for metrics in result.groups.values() for name in metrics)
         names = [name for name in HEADLINES[result.kind] if name in every] or list(every)
@@ -237,7 +239,11 @@ def _section(result: Result) -> list[str]:
         lines += _table(["labels", *(markdown(title(name)) for name in names)], rows)
     notes = [model_note(result.model) or "", *result.notes]
     notes += [f"{len(result.never)} labels are true of no video: {_some(result.never)}"] if result.never else []
-    notes += [f"{len(result.always)} labels are true of every video: {_some(result.always)}"] if result.always else []
+    notes += (
+        [f"{len(result.always)} labels are true of every video and not in mAP: {_some(result.always)}"]
+        if result.always
+        else []
+    )
     notes = [note for note in notes if note]
     lines += [f"- {markdown(note)}" for note in notes[:_NOTES_MOST]]
     lines += [f"- and {len(notes) - _NOTES_MOST} more notes"] if len(notes) > _NOTES_MOST else []

@@ -13,7 +13,7 @@ from olmv.evaluate.tables import plain
 from olmv.io.atomic import write_atomic
 from olmv.metrics.bootstrap import Difference
 from olmv.models.default import model_note
-from olmv.pages.figures import HEADLINES, NAMES, shown, title
+from olmv.pages.figures import ERRORS, HEADLINES, NAMES, shown, title
 from olmv.pages.page import asset, write_page
 
 __all__ = ["write_comparison", "write_comparison_page"]
@@ -92,20 +92,26 @@ def _place(name: str) -> int:
 
 def _line(part: str, name: str, figure: Difference) -> dict[str, str]:
     sure = figure.low > 0 or figure.high < 0
+    better = (figure.difference < 0) == (name in ERRORS)
+    points = _thousandths if "skill" in name else _points
     return {
         "part": part,
         "title": title(name),
         "a": shown(name, figure.a),
         "b": shown(name, figure.b),
-        "difference": _points(figure.difference),
-        "interval": f"{_points(figure.low)} to {_points(figure.high)}",
+        "difference": points(figure.difference),
+        "interval": f"{points(figure.low)} to {points(figure.high)}",
         "p": "–" if math.isnan(figure.p) else f"{figure.p:.3f}" if figure.p >= 0.001 else "< 0.001",
-        "mark": ("better" if figure.difference > 0 else "worse") if sure else "",
+        "mark": ("better" if better else "worse") if sure else "",
     }
 
 
 def _points(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:+.1f}"
+
+
+def _thousandths(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.3f}"
 
 
 def _table(comparison: Comparison) -> dict[str, Any] | None:

@@ -85,7 +85,7 @@ def _single_label(benchmark: Benchmark, scores: NDArray[Any], combine: Combine, 
         values = np.array([split["metrics"][name] for split in result.splits])
         result.metrics[name] = float(values.mean())
         if len(values) > 1:
-            result.metrics[f"{name}_std"] = float(values.std())
+            result.metrics[f"{name}_std"] = float(values.std(ddof=1))
     if len(result.splits) == 1:
         result.intervals = {name: _pair(bootstrap.mean_interval(v.astype(np.float64))) for name, v in hits.items()}
         there = set(truth[scored].tolist())

@@ -2,13 +2,15 @@
 
 Videos are drawn with replacement and the figure is taken again on each draw; the interval runs between percentiles of
 these figures (percentile bootstrap, Efron 1979). Two models are compared on the same draws. The same seed gives the
-same draws.
+same draws. Where videos belong to groups (one source, one camera, one day), whole groups are drawn (cluster bootstrap,
+Davison & Hinkley 1997, section 3.8): videos of one group are alike, and drawn one by one they would pass for more
+evidence than they are.
 
 Average precision and F1 come out higher on draws than on the videos themselves, since a positive that is drawn twice
 ranks itself up, and labels that lost all positives drop out. With rare labels whole percentile intervals lie above the
-figure. So those of `multi_label_intervals` and `multi_label_differences` are shifted by the mean excess of the draws.
-They say where the figure would lie on other test sets of this size (which, with few positives, is itself above that of
-an endless one). Simulated with 1 to 90 positives per label, a nominal 95 % of macro mAP held in 88-96 %; unshifted in
+figure. So those of `multi_label_intervals` and `multi_label_differences` are shifted by the mean excess of the draws,
+also those of calibration errors, which come out larger on draws. They say where the figure would lie on other test
+sets of this size (which, with few positives, is itself above that of an endless one). Simulated with 1 to 90 positives per label, a nominal 95 % of macro mAP held in 88-96 %; unshifted in
 93 % where labels were frequent or few, down to 19 % for 150 rare ones.
 """
 
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
+from olmv.metrics.calibration_error import CalibrationSums
 from olmv.metrics.checks import check_multi_label
 from olmv.metrics.decisions import precision_recall_f1
 from olmv.metrics.ranked import RankedColumns
@@ -43,6 +46,7 @@ Statistic = Callable[[Ints], float]
 _PAIRS = 300_000_000
 _FEWEST = 200
 _CHUNK = 4_000_000  # numbers in memory at a time
+_LEAST = {"brier_skill": -np.inf}  # of figures that may lie below 0
 
 
 @dataclass(frozen=True)
@@ -149,13 +153,16 @@ def multi_label_intervals(
     truth: Bools,
     thresholds: Floats,
     *,
+    groups: Ints | None = None,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Take the intervals of `macro_map`, `micro_ap` and of macro and micro F1, precision and recall; see `multi_label`.
+    """Take the intervals of `macro_map`, `micro_ap`, of macro and micro F1, precision and recall, and of the figures of
+    the probabilities; see `multi_label`.
 
-    A draw that misses all positives of a label leaves that label out of its macro figures.
+    A draw that misses all positives of a label leaves that label out of its macro figures, one that misses all
+    negatives leaves it out of `macro_map`.
 
     Above 300,000 pairs of video and label there are fewer draws, down to 200; `Interval.resamples` says how many.
 
@@ -163,6 +170,7 @@ def multi_label_intervals(
         probability: [N, C], 0..1.
         truth: [N, C].
         thresholds: [C].
+        groups: [N], the number of each video's group, to draw whole groups; None to draw videos.
         resamples: how many draws, at most.
         seed: of the draws.
         level: the intervals' confidence.
@@ -171,9 +179,10 @@ def multi_label_intervals(
         UsageError: as `multi_label`; no draws.
     """
     table = _MultiLabelDraws(probability, truth, thresholds)
-    values, draws = table.whole(), table.drawn(resamples, seed)
+    values, draws = table.whole(), table.drawn(resamples, seed, groups)
     return {
-        name: _interval(value, np.clip(_shifted(draws[name], value), 0, 1), level) for name, value in values.items()
+        name: _interval(value, np.clip(_shifted(draws[name], value), _LEAST.get(name, 0), 1), level)
+        for name, value in values.items()
     }
 
 
@@ -184,6 +193,7 @@ def multi_label_differences(
     thresholds_b: Floats,
     truth: Bools,
     *,
+    groups: Ints | None = None,
     resamples: int = 1000,
     seed: int = 0,
     level: float = 0.95,
@@ -194,6 +204,7 @@ def multi_label_differences(
         probability_a: [N, C] of the first model; `probability_b` of the second.
         thresholds_a: [C] of the first model; `thresholds_b` of the second.
         truth: [N, C].
+        groups: [N], as in `multi_label_intervals`.
         resamples: how many draws, at most.
         seed: of the draws.
         level: the intervals' confidence.
@@ -206,7 +217,7 @@ def multi_label_differences(
         _MultiLabelDraws(probability_b, truth, thresholds_b),
     ]
     a, b = (table.whole() for table in tables)
-    draws_a, draws_b = (table.drawn(resamples, seed) for table in tables)
+    draws_a, draws_b = (table.drawn(resamples, seed, groups) for table in tables)
     return {
         name: _difference(a[name], b[name], _shifted(draws_a[name], a[name]), _shifted(draws_b[name], b[name]), level)
         for name in a
@@ -220,6 +231,7 @@ class _MultiLabelDraws:
         probability, self.truth, thresholds = check_multi_label(probability, truth, thresholds)
         self._ranked = RankedColumns(probability, self.truth)
         self._pooled = RankedColumns.pooled(probability, self.truth)
+        self._calibration = CalibrationSums(probability, self.truth)
         predicted = probability >= thresholds
         # [N, 3C], float32 for the fast matrix product: exact, since counts stay far below 2**24
         self._counted = np.concatenate([self.truth, predicted, self.truth & predicted], axis=1).astype(np.float32)
@@ -229,11 +241,14 @@ class _MultiLabelDraws:
         figures = self.figures(np.ones((1, len(self.truth)), dtype=np.int64))
         return {name: float(values[0]) for name, values in figures.items()}
 
-    def drawn(self, resamples: int, seed: int) -> dict[str, Floats]:
+    def drawn(self, resamples: int, seed: int, groups: Ints | None = None) -> dict[str, Floats]:
         """Return figure -> [R], one number per draw."""
         videos = len(self.truth)
+        # numbers from 0 without gaps; each video is a group of its own by default
+        _, group = np.unique(np.arange(videos) if groups is None else groups, return_inverse=True)
+        count = int(group.max()) + 1
         resamples = min(resamples, max(_FEWEST, _PAIRS // self.truth.size))
-        weights = (np.bincount(indices, minlength=videos) for indices in _draws(videos, resamples, seed))
+        weights = (np.bincount(indices, minlength=count)[group] for indices in _draws(count, resamples, seed))
         parts = [self.figures(np.stack(part)) for part in _chunks(weights, max(1, _CHUNK // max(self._counted.shape)))]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -243,15 +258,20 @@ class _MultiLabelDraws:
         precision, recall, f1 = precision_recall_f1(hits, predicted, true)
         ap = np.stack([self._ranked.average_precision(row) for row in weights])
         per_label = {"f1": f1, "precision": precision, "recall": recall, "map": ap}  # [R, C], NaN where never true
-        labels = np.where((true > 0).any(axis=1), (true > 0).sum(axis=1), np.nan)
-        macro = {f"macro_{name}": np.nansum(values, axis=1) / labels for name, values in per_label.items()}
+        counted = dict.fromkeys(per_label, true > 0)
+        counted["map"] = (true > 0) & (true < weights.sum(axis=1, keepdims=True))
+        macro = {f"macro_{name}": _mean_where(values, counted[name]) for name, values in per_label.items()}
         precision, recall, f1 = precision_recall_f1(*(counts.sum(axis=1) for counts in (hits, predicted, true)))
-        return macro | {
-            "micro_ap": np.concatenate([self._pooled.average_precision(row) for row in weights]),
-            "micro_f1": f1,
-            "micro_precision": precision,
-            "micro_recall": recall,
-        }
+        return (
+            macro
+            | self._calibration.figures(weights)
+            | {
+                "micro_ap": np.concatenate([self._pooled.average_precision(row) for row in weights]),
+                "micro_f1": f1,
+                "micro_precision": precision,
+                "micro_recall": recall,
+            }
+        )
 
 
 def _draws(n: int, resamples: int, seed: int) -> Iterator[Ints]:
@@ -267,6 +287,12 @@ def _means(columns: tuple[Floats, ...], resamples: int, seed: int) -> list[Float
     """Return per column [N] the means [R] over the same draws."""
     means = [[column[indices].mean() for column in columns] for indices in _draws(len(columns[0]), resamples, seed)]
     return list(np.array(means).T)
+
+
+def _mean_where(values: Floats, counted: Bools) -> Floats:
+    """Return the means [R] of the values [R, C] that count; NaN where none does."""
+    labels = counted.sum(axis=1)
+    return np.where(labels > 0, np.where(counted, values, 0).sum(axis=1) / np.maximum(labels, 1), np.nan)
 
 
 def _chunks(weights: Iterator[Ints], size: int) -> Iterator[list[Ints]]:

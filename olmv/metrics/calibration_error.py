@@ -1,7 +1,10 @@
-"""How far probabilities are from how often they come true: bins of equal width, and the gap over them.
+"""How far probabilities are from how often they come true: gaps in bins of equal width, and the Brier skill score.
 
 A label that is told with probability 0.8 should be true of 80 % of such videos (expected calibration error: Guo et al.
-2017, arXiv 1706.04599).
+2017, arXiv 1706.04599). With many labels nearly all pairs of video and label are easy negatives with a probability near
+0, and the error over all pairs says little of the rest. So it is also taken over the pairs above `EASY` alone, and the
+Brier skill score (Brier 1950; Murphy 1973) sets the squared error against that of knowing nothing but how frequent each
+label is.
 """
 
 from dataclasses import dataclass
@@ -9,13 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BINS", "Reliability", "reliability"]
+__all__ = ["BINS", "EASY", "CalibrationFigures", "CalibrationSums", "Reliability", "calibration_figures", "reliability"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 BINS = 15
+EASY = 0.05
+"""Pairs with at most this probability are left out of `ece_above`. It lies in the lowest bin."""
 
 
 @dataclass(frozen=True)
@@ -34,22 +39,70 @@ class Reliability:
     probability: Floats
     share: Floats
 
-    @property
-    def ece(self) -> float:
-        """Return the expected calibration error: the mean over all pairs of the gap between probability and share.
 
-        Of many labels nearly all pairs are easy negatives in the lowest bin, so it is small whatever the rest.
-        """
-        return float(np.nansum(self._gap * self.count) / self.count.sum())
+@dataclass(frozen=True)
+class CalibrationFigures:
+    """Figures of probabilities.
 
-    @property
-    def bin_error(self) -> float:
-        """Return the mean gap over the bins that hold a pair, each bin counted once: how far the curve is off."""
-        return float(np.nanmean(self._gap))
+    Attributes:
+        ece: expected calibration error: the mean over all pairs of the gap between probability and share in their bin.
+        ece_above: the same over the pairs with a probability above 0.05; NaN if there are none.
+        bin_error: the mean gap over the bins that hold a pair, each bin counted once.
+        brier_skill: 1 - B / R, B being the mean squared error over all pairs, R that of predicting for each label the
+            share of these videos that have it: 1 is perfect, 0 no better than these shares, below 0 worse. NaN where
+            every label is true of all videos or of none, so that R is 0.
+    """
 
-    @property
-    def _gap(self) -> Floats:
-        return np.asarray(np.abs(self.probability - self.share))
+    ece: float
+    ece_above: float
+    bin_error: float
+    brier_skill: float
+
+
+class CalibrationSums:
+    """What the figures need of each video, summed once, so that they can be had for many weightings of the videos.
+
+    Args:
+        probability: [N, C], 0..1, N and C at least 1.
+        truth: [N, C].
+    """
+
+    def __init__(self, probability: Floats, truth: Bools) -> None:
+        self._truth = truth
+        self._squared = ((probability - truth) ** 2).sum(axis=1)
+        # 16 cells a video: the lowest bin is two, up to EASY and above it
+        cells = np.where(probability > EASY, _bins(probability) + 1, 0)
+        places = (cells + (BINS + 1) * np.arange(len(truth))[:, None]).ravel()
+        shape = (len(truth), BINS + 1)
+        count, expected, true = (
+            np.bincount(places, weights=weights, minlength=len(truth) * (BINS + 1)).reshape(shape)
+            for weights in (None, probability.ravel(), truth.ravel())
+        )
+        self._cells = np.concatenate([count, expected - true], axis=1).astype(np.float64)  # [N, 32]
+
+    def figures(self, weights: Ints) -> dict[str, Floats]:
+        """Return figure -> [R] for weights [R, N], how often each video counts; named as in `CalibrationFigures`."""
+        weights = np.asarray(weights, dtype=np.float64)
+        count, gap = np.split(weights @ self._cells, 2, axis=1)  # [R, 16]
+        count_of_bins, gap_of_bins = (
+            np.concatenate([cells[:, :2].sum(axis=1, keepdims=True), cells[:, 2:]], axis=1) for cells in (count, gap)
+        )
+        gaps = np.abs(gap_of_bins)
+        means = np.divide(gaps, count_of_bins, out=np.zeros_like(gaps), where=count_of_bins > 0)
+        support, videos = weights @ self._truth, weights.sum(axis=1)
+        reference = (support - support**2 / np.maximum(videos, 1)[:, None]).sum(axis=1)
+        return {
+            "ece": _share(gaps.sum(axis=1), count.sum(axis=1)),
+            "ece_above": _share(np.abs(gap[:, 1:]).sum(axis=1), count[:, 1:].sum(axis=1)),
+            "bin_error": _share(means.sum(axis=1), (count_of_bins > 0).sum(axis=1)),
+            "brier_skill": 1 - _share(weights @ self._squared, np.where(reference > 1e-9, reference, 0)),
+        }
+
+
+def calibration_figures(probability: Floats, truth: Bools) -> CalibrationFigures:
+    """Measure probabilities [N, C], 0..1, against the truth [N, C], N and C at least 1."""
+    figures = CalibrationSums(probability, truth).figures(np.ones((1, len(truth)), dtype=np.int64))
+    return CalibrationFigures(**{name: float(values[0]) for name, values in figures.items()})
 
 
 def reliability(probability: Floats, truth: Bools) -> Reliability:
@@ -59,10 +112,21 @@ def reliability(probability: Floats, truth: Bools) -> Reliability:
         probability: [...], 0..1, at least one.
         truth: of the same shape.
     """
-    edges = np.linspace(0, 1, BINS + 1)
-    bins = np.minimum(np.searchsorted(edges, probability.ravel(), side="right") - 1, BINS - 1)
+    bins = _bins(probability.ravel())
     count = np.bincount(bins, minlength=BINS)
+    edges = np.linspace(0, 1, BINS + 1)
     return Reliability(edges, count, _mean_in(probability, bins, count), _mean_in(truth, bins, count))
+
+
+def _bins(probability: Floats) -> Ints:
+    """Return the bin of each probability, of the same shape."""
+    places = np.searchsorted(np.linspace(0, 1, BINS + 1), probability, side="right")
+    return np.minimum(places - 1, BINS - 1)
+
+
+def _share(part: Floats, whole: Floats | Ints) -> Floats:
+    """Return part / whole, NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
 
 
 def _mean_in(values: NDArray[np.floating] | Bools, bins: Ints, count: Ints) -> Floats:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.metrics.calibration_error import Reliability, reliability
+from olmv.metrics.calibration_error import Reliability, calibration_figures, reliability
 from olmv.metrics.checks import check_multi_label
 from olmv.metrics.decisions import precision_recall_f1
 from olmv.metrics.ranked import RankedColumns
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 # Of these, more is not better, or they are no shares: a harmonic mean of them says nothing.
-_NOT_HARMONIC = ("peak_threshold", "peak_macro_threshold", "ece", "bin_error")
+_NOT_HARMONIC = ("peak_threshold", "peak_macro_threshold", "ece", "ece_above", "bin_error", "brier_skill")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class PerLabel:
     Attributes:
         support: on how many videos it is true.
         predicted: on how many it reached its threshold.
-        ap: average precision, like all that follow NaN for a label without a positive.
+        ap: average precision, like all that follow NaN for a label without a positive; NaN also for a label without a
+            negative, where it would be 1 whatever the scores.
         precision: at the label's threshold; 0 if it was never predicted.
         recall: at the label's threshold.
         f1: at the label's threshold.
@@ -55,18 +56,17 @@ class MultiLabel:
     all pairs of video and label.
 
     Attributes:
-        macro_map: mean of the labels' average precisions.
+        macro_map: mean of the labels' average precisions, over labels with a positive and a negative.
         micro_ap: average precision over all pairs, also called area under the micro precision-recall curve (AUPR).
         macro_f1: mean of the labels' F1 at their thresholds; likewise precision and recall.
         micro_f1: F1 over all pairs at the labels' thresholds; likewise precision and recall.
         peak_f1: the best micro F1 that a single threshold for all labels gives, `peak_threshold`.
         peak_macro_f1: the best macro F1 that a single threshold gives, `peak_macro_threshold`.
-        ece: expected calibration error over all pairs, 15 equal-width bins; see `Reliability.ece`.
-        bin_error: the mean gap over the bins that hold a pair; see `Reliability.bin_error`.
+        ece, ece_above, bin_error, brier_skill: of the probabilities; see `CalibrationFigures`.
         per_label: figures of each label.
-        reliability: the bins behind `ece`.
+        reliability: the bins behind `ece` and `bin_error`.
         never: indices of labels without a positive: left out of macro figures, their false positives count in micro.
-        always: indices of labels without a negative: their average precision is 1 whatever the scores; averaged in.
+        always: indices of labels without a negative: left out of `macro_map`.
     """
 
     macro_map: float
@@ -82,14 +82,16 @@ class MultiLabel:
     peak_macro_f1: float
     peak_macro_threshold: float
     ece: float
+    ece_above: float
     bin_error: float
+    brier_skill: float
     per_label: PerLabel
     reliability: Reliability
     never: tuple[int, ...]
     always: tuple[int, ...]
 
     def figures(self) -> dict[str, float]:
-        """Return the numbers by name: every field that is a single one. NaN if no label has a positive."""
+        """Return the numbers by name: every field that is a single one. NaN where there is nothing to measure."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.type is float}
 
 
@@ -112,22 +114,22 @@ def multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> MultiL
     peak_macro_f1, peak_macro_threshold = ranked.best_macro_f1()
     peak_f1, peak_threshold = pooled.best_f1()
     support, chosen = truth.sum(axis=0), predicted.sum(axis=0)
-    has = support > 0
+    has, always = support > 0, support == len(truth)
     precision, recall, f1 = precision_recall_f1(hits, chosen, support)
     micro = precision_recall_f1(*(counts.sum() for counts in (hits, chosen, support)))
     per_label = PerLabel(
         support=support,
         predicted=chosen,
-        ap=ranked.average_precision(),
+        ap=np.where(always, np.nan, ranked.average_precision()),
         precision=precision,
         recall=recall,
         f1=f1,
         best_threshold=best_threshold,
         best_f1=best_f1,
     )
-    bins = reliability(probability, truth)
+    calibration = calibration_figures(probability, truth)
     return MultiLabel(
-        macro_map=_mean(per_label.ap[has]),
+        macro_map=_mean(per_label.ap[has & ~always]),
         micro_ap=float(pooled.average_precision()[0]),
         macro_f1=_mean(f1[has]),
         micro_f1=float(micro[2]),
@@ -139,12 +141,11 @@ def multi_label(probability: Floats, truth: Bools, thresholds: Floats) -> MultiL
         peak_threshold=float(peak_threshold[0]),
         peak_macro_f1=peak_macro_f1,
         peak_macro_threshold=peak_macro_threshold,
-        ece=bins.ece,
-        bin_error=bins.bin_error,
+        **vars(calibration),
         per_label=per_label,
-        reliability=bins,
+        reliability=reliability(probability, truth),
         never=tuple(np.flatnonzero(~has).tolist()),
-        always=tuple(np.flatnonzero(support == len(truth)).tolist()),
+        always=tuple(np.flatnonzero(always).tolist()),
     )
 
 

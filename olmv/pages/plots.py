@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.metrics.ranked import precision_recall_curve
+from olmv.pages.figures import deviation
 
 if TYPE_CHECKING:
     from olmv.metrics.multilabel import MultiLabel
@@ -102,7 +103,7 @@ def pr_curves(figure: Any, probability: Floats, truth: Bools, labels: Sequence[s
         figure: given by the decorator, not by the caller.
         probability, truth: [N, C].
         labels: C names.
-        ap: [C], average precision, NaN for labels without a positive.
+        ap: [C], average precision, NaN for labels without a positive or without a negative, which are not drawn.
     """
     recalls = np.linspace(0, 1, 201)
 
@@ -143,8 +144,14 @@ def reliability(figure: Any, measured: "MultiLabel") -> None:
     filled = bins.count > 0
     upper.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1, label="as promised")
     upper.plot(bins.probability[filled], bins.share[filled], color=_YES, marker="o", label="measured")
-    errors = f"error {100 * measured.ece:.1f} % over all pairs, {100 * measured.bin_error:.1f} % over the bins"
-    upper.set(ylabel="share that is true", ylim=(-0.02, 1.02), title=f"Calibration ({errors})")
+    errors = (
+        (measured.ece, "over all pairs"),
+        (measured.ece_above, "above 0.05"),
+        (measured.bin_error, "over the bins"),
+    )
+    error = ", ".join(f"{100 * value:.1f} % {over}" for value, over in errors)
+    heading = f"Calibration: Brier skill score {measured.brier_skill:.2f}\nerror {error}"
+    upper.set(ylabel="share that is true", ylim=(-0.02, 1.02), title=heading)
     upper.grid()
     upper.legend(loc="upper left")
     lower.bar(bins.edges[:-1][filled], bins.count[filled], np.diff(bins.edges)[filled], align="edge", color=_GREY)
@@ -245,7 +252,7 @@ def heat_map(figure: Any, counts: Floats, support: NDArray[np.int64], labels: Se
 
 @_picture
 def splits(figure: Any, values: Mapping[str, float], *, metric: str) -> None:
-    """Draw one metric (0..1) on every split, with mean and standard deviation.
+    """Draw one metric (0..1) on every split, with mean and sample standard deviation.
 
     Args:
         figure: given by the decorator, not by the caller.
@@ -255,7 +262,7 @@ def splits(figure: Any, values: Mapping[str, float], *, metric: str) -> None:
     figure.set_size_inches(min(3 + 0.45 * len(values), 10), 3.2)
     axes = figure.add_subplot()
     numbers = 100 * np.array(list(values.values()), dtype=np.float64)
-    mean, spread = float(np.mean(numbers)), float(np.std(numbers))
+    mean, spread = deviation(numbers)
     axes.axhspan(mean - spread, mean + spread, color=_YES, alpha=0.12, linewidth=0)
     axes.axhline(mean, color=_YES, linewidth=1)
     axes.plot(range(len(numbers)), numbers, "o", color=_YES)

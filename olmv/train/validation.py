@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,10 +60,13 @@ def score_videos(
 
 
 def macro_map(scores: Scores, columns: Sequence[int] | None = None) -> float:
-    """Return the mean average precision over the labels that occur (of `columns`); NaN if none does."""
+    """Return the mean average precision over the labels that are true of some videos (of `columns`), not of all of
+    them; NaN if there is none.
+    """
     chosen = slice(None) if columns is None else list(columns)
-    ap = average_precision(scores.logits.numpy()[:, chosen], scores.targets.numpy()[:, chosen] > 0)
-    ap = ap[~np.isnan(ap)]
+    truth = scores.targets.numpy()[:, chosen] > 0
+    ap = average_precision(scores.logits.numpy()[:, chosen], truth)
+    ap = ap[truth.any(axis=0) & ~truth.all(axis=0)]
     return float(ap.mean()) if len(ap) else float("nan")
 
 

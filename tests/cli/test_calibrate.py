@@ -1,6 +1,7 @@
 """`olmv calibrate`: from rows and truth to a file that `predict --thresholds` uses; one line where it goes wrong."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,8 +120,13 @@ def test_scaling_shows_calibrated_numbers_and_changes_no_verdict(olmv: Run, fold
     assert olmv(*arguments, "plain.json", "-q")[0] == 0
     code, _, err = olmv(*arguments, "t.json", "--scaling", kind, "--page", "p.html")
     assert code == 0
-    before, after = (float(word) for word in err.split("calibration error ")[1].split() if word[0] == "0")
-    assert after < before
+    figures = re.findall(r"(Calibration error|Brier skill score).*? (-?[\d.]+) before, (-?[\d.]+) after", err)
+    assert [name for name, *_ in figures] == ["Calibration error"] * 3 + ["Brier skill score"]
+    assert float(figures[0][2]) < float(figures[0][1])
+    assert float(figures[3][2]) > float(figures[3][1]) + 0.4
+    page = (folder / "p.html").read_text()
+    assert "Brier skill score" in page
+    assert "Calibration error (pairs above 0.05)" in page
     plain, scaled = Thresholds.load("plain.json"), Thresholds.load("t.json")
     assert plain.scaler(LABELS) is None
     assert [plain.entry(label).threshold for label in LABELS] == [scaled.entry(label).threshold for label in LABELS]

@@ -135,11 +135,11 @@ def test_splits_groups_and_labels_without_figures() -> None:
         always=("rain",),
     )
     card = card_with_results(OWN, [result], model=MODEL)
-    assert "| figure | name | value | 95 % interval | over 2 splits |" in card
-    assert "| 81.2 % | 79.0 – 83.0 | ± 5.0 |" in card
+    assert "| figure | name | value | 95 % interval | standard deviation (sample's) over 2 splits |" in card
+    assert "| 81.2 % | 79.0 – 83.0 | ± 7.1 |" in card
     assert "| seen\\|x | 70.0 % | – |" in card
     assert "- 12 labels are true of no video: n0, n1, n2, n3, n4, n5, n6, n7, …" in card
-    assert "- 1 labels are true of every video: rain" in card
+    assert "- 1 labels are true of every video and not in mAP: rain" in card
 
 
 def test_other_kinds() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.evaluate.compare import Comparison, compare
-from olmv.evaluate.compare_page import write_comparison
+from olmv.evaluate.compare_page import _line, write_comparison
 from olmv.evaluate.label_table import label_table
 from olmv.evaluate.results import Result, write_result
+from olmv.metrics.bootstrap import Difference
 from olmv.metrics.multilabel import multi_label
 from olmv.metrics.retrieval import retrieval
 from olmv.metrics.single_label import top_k_accuracy
@@ -69,6 +70,15 @@ def test_a_result_is_no_better_than_itself(tmp_path: Path, kind: str) -> None:
     assert "both results have the same scores" in found.notes
     assert all((f.difference, f.low, f.high, f.p) == (0, 0, 0, 1) for f in found.figures.values())
     assert all(row["difference"] == 0 for row in found.table)
+
+
+def test_a_smaller_error_is_better() -> None:
+    lower, higher = (Difference(0.3, 0.3 + d, d, d - 0.05, d + 0.05, 0.01, 100) for d in (-0.1, 0.1))
+    for name in ("ece", "ece_above", "bin_error"):
+        assert (_line("", name, lower)["mark"], _line("", name, higher)["mark"]) == ("better", "worse")
+    assert (_line("", "macro_map", lower)["mark"], _line("", "brier_skill", higher)["mark"]) == ("worse", "better")
+    assert _line("", "brier_skill", higher)["difference"] == "+0.100"
+    assert _line("", "macro_map", higher)["difference"] == "+10.0"
 
 
 def test_the_table_starts_with_the_worst_loss(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The page of a result: self-contained, escaped, and it says what the result says."""
 
 import re
+import statistics
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -146,7 +147,7 @@ def test_it_says_what_was_measured(tmp_path: Path) -> None:
     read = read_page(tmp_path, result)
     for text in (
         *("knows drawings, not footage", "40 videos", "1 failed", "2026-11-21 18:40 UTC", "a unicorn"),
-        *("two files are missing", "003.mp4", "DecodeError", "95 %: 40.0 – 62.5", "± 5.0 over 2 splits"),
+        *("two files are missing", "003.mp4", "DecodeError", "95 %: 40.0 – 62.5", "± 7.1 over 2 splits"),
     ):
         assert text in read.text
     for row in (
@@ -156,7 +157,7 @@ def test_it_says_what_was_measured(tmp_path: Path) -> None:
             ["draw 0", "3", "2", "50.0 %", "100.0 %"],
             ["draw 1", "7", "4", "60.0 %", "80.0 %"],
         ),
-        ["mean ± standard deviation (%)", "55.0 ± 5.0", "90.0 ± 10.0"],
+        ["mean ± sample standard deviation (%)", "55.0 ± 7.1", "90.0 ± 14.1"],
         *(["seen", "70.0 %"], ["unseen", "30.0 %"], ["Top-1", "51.2 %", "40.0 – 62.5", "top1"]),
     ):
         assert row in read.rows
@@ -217,6 +218,8 @@ def test_numbers_that_do_not_exist_are_no_numbers(tmp_path: Path) -> None:
         ("peak_threshold", 0.00123, "0.001"),
         ("macro_map", float("nan"), "–"),
         ("macro_map", None, "–"),
+        ("brier_skill", -0.1234, "-0.123"),
+        ("brier_skill", -3.0, "-3.000"),
         ("seconds", 1234.5, "1234.5"),
     ],
 )
@@ -231,6 +234,7 @@ def test_small_words() -> None:
     assert file_name("/a/b.mp4") == {"path": "/a/b.mp4", "name": "b.mp4"}
     assert file_name("/")["name"] == "/"
     assert setting_rows({"a": {"b": {"c": 0}}, "d": False, "e": 1.5}) == [("a · b · c", "0"), ("d", "no"), ("e", "1.5")]
-    assert deviation([0.5, 0.7, float("nan")]) == pytest.approx((0.6, 0.1))
+    assert deviation([0.5, 0.7, float("nan")]) == pytest.approx((0.6, statistics.stdev([0.5, 0.7])))
+    assert deviation([0.5]) == pytest.approx((0.5, float("nan")), nan_ok=True)
     assert all(name in NAMES for names in HEADLINES.values() for name in names)
     assert all(np.isnan(deviation([])))

@@ -25,6 +25,7 @@ Array = NDArray[Any]
 FIGURES = {
     *("macro_map", "micro_ap", "macro_f1", "micro_f1"),
     *("macro_precision", "macro_recall", "micro_precision", "micro_recall"),
+    *("ece", "ece_above", "bin_error", "brier_skill"),
 }
 
 
@@ -86,7 +87,7 @@ def test_multi_label_intervals_hold_their_figure() -> None:
     figures = multi_label(probability, truth, thresholds).figures()
     for name in FIGURES:
         assert found[name].value == pytest.approx(figures[name], abs=1e-12)
-        assert 0 <= found[name].low < found[name].value < found[name].high <= 1
+        assert (-1 if name == "brier_skill" else 0) <= found[name].low < found[name].value < found[name].high <= 1
     assert found == multi_label_intervals(probability, truth, thresholds, resamples=200)
     assert found != multi_label_intervals(probability, truth, thresholds, resamples=200, seed=1)
 
@@ -105,10 +106,46 @@ def test_intervals_of_rare_labels_hold_what_other_test_sets_give() -> None:
 
 def test_without_any_positive_there_is_no_figure_and_no_interval() -> None:
     found = multi_label_intervals(np.full((3, 2), 0.4), np.zeros((3, 2), dtype=bool), np.full(2, 0.5), resamples=5)
-    for one in found.values():
-        assert math.isnan(one.value)
-        assert math.isnan(one.low)
-        assert math.isnan(one.high)
+    for name, one in found.items():
+        there = name in ("ece", "ece_above", "bin_error")  # a probability of 0.4 that never comes true is off by 0.4
+        assert (one.value, one.low, one.high) == pytest.approx((0.4 if there else math.nan,) * 3, nan_ok=True)
+
+
+def test_whole_groups_are_drawn() -> None:
+    """Copies of a video in one group tell no more than the video does."""
+    probability, truth = scored_world(3, videos=60, labels=4, share=0.4)
+    thresholds = np.full(4, 0.5)
+    once = multi_label_intervals(probability, truth, thresholds, resamples=100)
+    copies, group = np.repeat(np.arange(60), 5), np.repeat(np.arange(60)[::-1] * 7, 5)
+    five = (probability[copies], truth[copies], thresholds)
+    grouped = multi_label_intervals(*five, groups=group, resamples=100)
+    apart = multi_label_intervals(*five, resamples=100)
+    for name in FIGURES:
+        width = once[name].high - once[name].low
+        assert grouped[name].high - grouped[name].low == pytest.approx(width, rel=0.35)
+        assert apart[name].high - apart[name].low < 0.65 * width
+    draws = bootstrap._MultiLabelDraws(probability, truth, thresholds).drawn(10, 4, np.arange(60) // 6)
+    generator = np.random.default_rng(4)
+    for number in range(10):
+        drawn = generator.integers(10, size=10)
+        indices = np.concatenate([np.arange(6 * one, 6 * one + 6) for one in drawn])
+        expected = multi_label(probability[indices], truth[indices], thresholds).figures()
+        for name in FIGURES:
+            assert draws[name][number] == pytest.approx(expected[name], abs=1e-9)
+    of_a, of_b = (
+        multi_label_differences(
+            five[0], thresholds, np.sqrt(five[0]), thresholds, five[1], groups=group, resamples=100
+        )["ece"],
+        multi_label_differences(five[0], thresholds, np.sqrt(five[0]), thresholds, five[1], resamples=100)["ece"],
+    )
+    assert of_a.difference == of_b.difference
+    assert of_a.high - of_a.low > 1.5 * (of_b.high - of_b.low)
+
+
+def test_a_skill_below_zero_has_its_interval_there() -> None:
+    probability, truth = scored_world(3, videos=80, labels=4, share=0.1)
+    found = multi_label_intervals(np.full_like(probability, 0.9), truth, np.full(4, 0.5), resamples=50)["brier_skill"]
+    assert found.low < found.value < found.high < -1
 
 
 def test_large_tables_take_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +163,9 @@ def test_how_many_draws_are_in_memory_at_a_time_changes_nothing(monkeypatch: pyt
     thresholds = np.full(5, 0.5)
     before = multi_label_intervals(probability, truth, thresholds, resamples=11)
     monkeypatch.setattr(bootstrap, "_CHUNK", 60)
-    assert multi_label_intervals(probability, truth, thresholds, resamples=11) == before
+    after = multi_label_intervals(probability, truth, thresholds, resamples=11)
+    for name, one in before.items():
+        assert vars(after[name]) == pytest.approx(vars(one), abs=1e-12)  # sums may differ in their last digit
 
 
 def test_a_paired_difference_is_surer_than_two_intervals() -> None:

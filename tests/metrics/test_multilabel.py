@@ -22,13 +22,15 @@ def test_multi_label_equals_scikit_learn(world: tuple[Array, Array], threshold: 
     assert found.never == tuple(np.flatnonzero(~has))
     assert found.always == tuple(np.flatnonzero(truth.all(axis=0)))
     if not has.any():
-        assert all(math.isnan(value) for name, value in found.figures().items() if name not in ("ece", "bin_error"))
+        there = ("ece", "ece_above", "bin_error")
+        assert all(math.isnan(value) for name, value in found.figures().items() if name not in there)
         return
     predicted = probability >= threshold
-    with np.errstate(invalid="ignore"):
-        ap = [reference.average_precision_score(truth[:, c], probability[:, c]) for c in np.flatnonzero(has)]
-    np.testing.assert_allclose(found.per_label.ap[has], ap, atol=1e-9)
-    assert found.macro_map == pytest.approx(np.mean(ap), abs=1e-9)
+    varied = has & ~truth.all(axis=0)
+    ap = [reference.average_precision_score(truth[:, c], probability[:, c]) for c in np.flatnonzero(varied)]
+    np.testing.assert_allclose(found.per_label.ap[varied], ap, atol=1e-9)
+    assert np.isnan(found.per_label.ap[~varied]).all()
+    assert found.macro_map == pytest.approx(np.mean(ap) if ap else math.nan, abs=1e-9, nan_ok=True)
     assert found.micro_ap == pytest.approx(reference.average_precision_score(truth.ravel(), probability.ravel()))
     macro = [
         reference.precision_recall_fscore_support(truth[:, c], predicted[:, c], average="binary", zero_division=0)[:3]
@@ -75,11 +77,23 @@ def test_a_label_that_is_never_true_counts_in_micro_only() -> None:
     assert np.isnan(found.per_label.f1[1])
 
 
+def test_a_label_that_is_always_true_is_in_no_map() -> None:
+    probability = np.array([[0.1, 0.8], [0.9, 0.1], [0.5, 0.9]])
+    truth = np.array([[True, True], [False, True], [True, True]])
+    found = multi_label(probability, truth, np.array([0.5, 0.5]))
+    assert found.always == (1,)
+    assert found.macro_map == pytest.approx((1 / 2 + 2 / 3) / 2)  # of the first label alone; the other's 1 is no merit
+    assert np.isnan(found.per_label.ap[1])
+    assert found.per_label.recall[1] == pytest.approx(2 / 3)
+    assert found.macro_recall == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
 def test_figures_are_the_numbers_by_name() -> None:
     found = multi_label(*random_pairs(0, videos=9, labels=3, steps=9, share=0.5), np.full(3, 0.5))
     assert set(found.figures()) == {
         *("macro_map", "micro_ap", "macro_f1", "micro_f1", "macro_precision", "macro_recall", "micro_precision"),
-        *("micro_recall", "peak_f1", "peak_threshold", "peak_macro_f1", "peak_macro_threshold", "ece", "bin_error"),
+        *("micro_recall", "peak_f1", "peak_threshold", "peak_macro_f1", "peak_macro_threshold"),
+        *("ece", "ece_above", "bin_error", "brier_skill"),
     }
 
 
@@ -92,7 +106,7 @@ def test_groups_have_the_figures_of_their_columns_and_the_harmonic_mean() -> Non
     assert found["harmonic"]["macro_map"] == pytest.approx(
         harmonic_mean(found["seen"]["macro_map"], found["unseen"]["macro_map"])
     )
-    assert "ece" not in found["harmonic"]
+    assert not {"ece", "ece_above", "bin_error", "brier_skill"} & set(found["harmonic"])
     assert set(groups(probability, truth, thresholds, {"brief": (1,)})) == {"brief"}
 
 
