@@ -13,9 +13,9 @@ from olmv.calibrate.objectives import Objective
 from olmv.metrics.decisions import DecisionFigures
 from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.scaling import Isotonic, Platt
-from olmv.scoring.thresholds import LabelThreshold, Provenance, vocabulary_sha256, words_sha256
+from olmv.scoring.thresholds import SCOPES, LabelThreshold, Provenance, Thresholds, vocabulary_sha256, words_sha256
 
-__all__ = ["entries_of", "provenance", "words_of"]
+__all__ = ["entries_of", "promise_sentence", "provenance", "words_of"]
 
 
 def entries_of(
@@ -72,4 +72,22 @@ def provenance(loaded: Loaded, objective: str, **more: Any) -> Provenance:
         vocabulary_sha256=vocabulary_sha256(loaded.scored.labels),
         settings={"mode": loaded.mode} | settings,
         **more,
+    )
+
+
+def promise_sentence(thresholds: Thresholds) -> str:
+    """Say what is promised, and what is not; empty where nothing is."""
+    about, count = thresholds.provenance, len(thresholds)
+    if about.guarantee is None:
+        return ""
+    promise, drawn, over = about.guarantee, f"{about.videos} videos", "all videos drawn as these were"
+    if about.groups is not None:
+        drawn, over = f"{about.groups} groups", "a random video of a random group, drawn as these were"
+    holds = f"{promise.target} over {over}, with probability {promise.confidence:g} over the draw of these {drawn}"
+    if promise.scope == SCOPES["all"]:
+        return f"promised for all {count} labels at once: {holds}; it is no promise for videos of another kind"
+    broken = count * (1 - promise.confidence)
+    return (
+        f"promised for each of {count} labels by itself: {holds}; it is no promise for all of them at once (up to "
+        f"{broken:.2g} of the {count} are to be expected to fail), nor for videos of another kind"
     )

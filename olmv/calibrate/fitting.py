@@ -19,6 +19,7 @@ __all__ = ["Fit", "Source", "false_alarm_bound", "fit_all"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 Source = Literal["label", "pooled", "negatives", "refused"]
 
@@ -50,7 +51,13 @@ class Fit:
 
 
 def fit_all(
-    probability: Floats, truth: Bools, objective: Objective, *, min_support: int = 10, confidence: float | None = None
+    probability: Floats,
+    truth: Bools,
+    objective: Objective,
+    *,
+    min_support: int = 10,
+    confidence: float | None = None,
+    groups: Ints | None = None,
 ) -> Fit:
     """Fit a threshold for every label; with `confidence`, promise every label or refuse it.
 
@@ -63,7 +70,8 @@ def fit_all(
         truth: [N, C].
         objective: what to reach.
         min_support: with `confidence` the number of positives that a promise needs counts instead.
-        confidence: None for the best fit, without a promise.
+        confidence: of each label's own promise, see `label_confidence`; None for the best fit, without a promise.
+        groups: [N], the number of each video's group, for promises; a best fit looks at all videos.
 
     Raises:
         UsageError: nothing is true of any video, or something is promised that cannot be.
@@ -83,7 +91,7 @@ def fit_all(
     for label in range(count):
         scores, true = probability[:, label], truth[:, label]
         if confidence is not None:
-            promise = promise_threshold(scores, true, objective, confidence)
+            promise = promise_threshold(scores, true, objective, confidence, groups)
             sources.append("refused" if promise.threshold is None else "label")
             if promise.threshold is None:
                 refusals[label] = promise.refusal

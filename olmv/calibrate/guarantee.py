@@ -3,8 +3,20 @@
 For each label by itself: with probability `confidence` over the draw of the calibration videos, the label's recall
 (precision, false discovery rate) over all videos of that kind keeps to the target, or the label is refused, which
 breaks no promise. It supposes that calibration
-videos and later ones are drawn alike (exchangeable); what else precision needs is said below. It is not a promise for
-all labels at once: of 100 labels at 0.95, expect up to 5 that miss.
+videos and later ones are drawn alike (exchangeable), and independently; what else precision needs is said below.
+
+Each or all. A promise for each label by itself is none for all labels at once: of 100 labels at 0.95, expect up to 5
+that miss. For all of them the risk 1 - confidence is shared out in equal parts over all labels that were predicted,
+refused ones too (Bonferroni): then no promise at all is broken with probability `confidence`, however labels depend on
+each other. Between the two would lie a bound on the expected share of broken promises among those made (Benjamini &
+Hochberg 1995; Benjamini & Yekutieli 2005 for selected bounds). It is not offered: for recall, where the number of
+positives alone decides which promises are made, 1 - confidence is such a bound already; for precision their proof asks
+for labels that are independent or positively dependent, which labels scored on the same videos need not be.
+
+Groups. Five copies of one video are one draw, not five. Where videos belong to groups, one of each group counts, by
+lot: for recall one that has the label of each group with such, for precision one of all of each group. These are
+independent draws of "a random video of a random group", and of such the promise speaks; a group with many videos counts
+no more than one with few. The lot is the same for the same seed and does not look at the scores.
 
 Recall. Only the n videos that have the label matter. At the j-th lowest of their scores the share of misses is at
 most a Beta(j, n - j + 1) variable, so P(recall < target) <= P(Binomial(n, 1 - target) < j), whatever the distribution
@@ -24,6 +36,7 @@ is at most 1 - confidence for each of those ranges.
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +44,22 @@ from numpy.typing import NDArray
 from olmv.calibrate.objectives import Cuts, Objective
 from olmv.errors import UsageError
 
-__all__ = ["Promise", "check_guarantee", "positives_needed", "promise_threshold"]
+__all__ = [
+    "Promise",
+    "Scope",
+    "check_guarantee",
+    "label_confidence",
+    "one_per_group",
+    "positives_needed",
+    "promise_threshold",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+Scope = Literal["each", "all"]
+"""A promise for each label by itself, or for all labels at once."""
 
 # False ones that may be among the first videos that are tested, one for each start.
 _STARTS = (0, 5)
@@ -46,7 +71,8 @@ class Promise:
 
     Attributes:
         threshold: 0..1, or None.
-        value: recall, precision or false discovery rate on the calibration videos; NaN without a threshold.
+        value: recall, precision or false discovery rate on the calibration videos, of groups on the one video that
+            counts; NaN without a threshold.
         refusal: why there is no threshold, a clause ("12 videos have it, 59 are needed"); empty if there is one.
     """
 
@@ -55,12 +81,17 @@ class Promise:
     refusal: str = ""
 
 
-def check_guarantee(objective: Objective, confidence: float) -> None:
+def check_guarantee(objective: Objective, confidence: float, scope: str = "each") -> None:
     """Check that such a thing can be promised.
 
     Raises:
-        UsageError: the objective is an F-beta, or the confidence is not between 0 and 1.
+        UsageError: the objective is an F-beta, the confidence is not between 0 and 1, or there is no such scope.
     """
+    if scope not in get_args(Scope):
+        raise UsageError(
+            f"unknown scope of a guarantee '{scope}'; choose each (label by itself) or all (labels at once)",
+            option="guarantee_scope",
+        )
     if objective.kind == "f":
         raise UsageError(
             f"{objective.name} cannot be promised; choose the objective recall=R, precision=P or fdr=A",
@@ -72,8 +103,13 @@ def check_guarantee(objective: Objective, confidence: float) -> None:
         )
 
 
+def label_confidence(confidence: float, scope: Scope, labels: int) -> float:
+    """Return the confidence that each label's own promise takes: with "all", of `labels` labels, 1 - risk / labels."""
+    return confidence if scope == "each" else 1 - (1 - confidence) / labels
+
+
 def positives_needed(objective: Objective, confidence: float) -> int:
-    """Count the videos that must have a label before anything can be promised of it: 59 for recall=0.95 with 0.95.
+    """Count the videos (groups) that must have a label before anything can be promised of it: 59 for recall=0.95, 0.95.
 
     Even without a single error, n of n is no proof unless target^n <= 1 - confidence; for precision, half of that.
     """
@@ -83,7 +119,23 @@ def positives_needed(objective: Objective, confidence: float) -> int:
     return max(1, needed)
 
 
-def promise_threshold(probability: Floats, truth: Bools, objective: Objective, confidence: float) -> Promise:
+def one_per_group(groups: Ints, eligible: Bools, seed: int = 0) -> Ints:
+    """Draw one eligible video of every group that has any, by lot; return their indices.
+
+    Args:
+        groups: [N], the number of each video's group.
+        eligible: [N].
+        seed: of the lot.
+    """
+    order = np.random.default_rng(seed).permutation(len(groups))
+    order = order[eligible[order]]
+    _, first = np.unique(groups[order], return_index=True)
+    return np.asarray(order[first], dtype=np.int64)
+
+
+def promise_threshold(
+    probability: Floats, truth: Bools, objective: Objective, confidence: float, groups: Ints | None = None
+) -> Promise:
     """Find the threshold of one label that keeps the promise and serves best: the highest for recall, else the lowest.
 
     Args:
@@ -91,14 +143,23 @@ def promise_threshold(probability: Floats, truth: Bools, objective: Objective, c
         truth: [N].
         objective: recall, precision or fdr.
         confidence: between 0 and 1.
+        groups: [N], the number of each video's group; None where each video was drawn by itself.
 
     Raises:
         UsageError: as `check_guarantee`.
     """
     check_guarantee(objective, confidence)
+    what = "videos"
+    if groups is not None:
+        recall = objective.kind == "recall"
+        counted = one_per_group(groups, truth if recall else np.ones_like(truth))
+        # what lies below the lowest positive that is taken moves the cut nearer to it, and is no part of the promise
+        rows = np.concatenate([counted, np.flatnonzero(~truth)]) if recall else counted
+        probability, truth = probability[rows], truth[rows]
+        what = "groups" if recall else "videos, of one drawn from each group,"
     needed, positives = positives_needed(objective, confidence), int(truth.sum())
     if positives < needed:
-        return Promise(None, refusal=f"{positives} videos have it, at least {needed} are needed")
+        return Promise(None, refusal=f"{positives} {what} have it, at least {needed} are needed")
     cuts = Cuts.of(probability, truth)
     if objective.kind == "recall":
         return _recall(cuts, objective.value, 1 - confidence)

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.calibrate.crossfit import cross_fit, stratified_folds
+from olmv.calibrate.crossfit import cross_fit, cross_fit_rows, stratified_folds
 from olmv.calibrate.document import entries_of, provenance, words_of
 from olmv.calibrate.fitting import Fit, fit_all
-from olmv.calibrate.guarantee import check_guarantee, positives_needed
+from olmv.calibrate.guarantee import Scope, check_guarantee, label_confidence, positives_needed
 from olmv.calibrate.loading import Loaded, load, load_unlabelled, some
 from olmv.calibrate.objectives import Objective
 from olmv.calibrate.options import CalibrateJob, CalibrateSummary
 from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scalings
 from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
+from olmv.datasets.groups import group_numbers
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.packages import require
@@ -24,7 +25,7 @@ from olmv.metrics.decisions import DecisionFigures, decision_figures
 from olmv.models.default import drawings_note
 from olmv.progress import JobListener
 from olmv.scoring.scaling import Isotonic, Platt, Scaler
-from olmv.scoring.thresholds import Guarantee, LabelThreshold, Thresholds
+from olmv.scoring.thresholds import SCOPES, Guarantee, LabelThreshold, Thresholds
 
 __all__ = ["CalibrateJob", "CalibrateSummary", "run"]
 
@@ -61,10 +62,11 @@ def run(job: CalibrateJob, listener: JobListener | None = None) -> CalibrateSumm
 
 def _check(job: CalibrateJob) -> None:
     if job.unlabelled:
-        for name in ("truth", "objective", "guarantee", "scaling"):
+        for name in ("truth", "objective", "guarantee", "guarantee_scope", "scaling"):
             if getattr(job, name) is not None:
+                what = name.replace("_", " ")
                 raise UsageError(
-                    f"the {name} goes with labelled videos, not with unlabelled ones; leave out one of them",
+                    f"the {what} goes with labelled videos, not with unlabelled ones; leave out one of them",
                     option=(name, "unlabelled"),
                 )
         if job.prevalence is None:
@@ -89,7 +91,12 @@ def _check(job: CalibrateJob) -> None:
             require("sklearn", extra="evaluate", need="fitting a scaling")
         objective = Objective.parse(job.objective or "f1")
         if job.guarantee is not None:
-            check_guarantee(objective, job.guarantee)
+            check_guarantee(objective, job.guarantee, job.guarantee_scope or "each")
+        elif job.guarantee_scope is not None:
+            raise UsageError(
+                "the scope is that of a guarantee; add its confidence, such as 0.95",
+                option=("guarantee", "guarantee_scope"),
+            )
     check_writable(job.output)
     if job.page is not None:
         if job.page.suffix.lower() not in (".html", ".htm"):
@@ -100,26 +107,42 @@ def _check(job: CalibrateJob) -> None:
 def _fitted(job: CalibrateJob) -> CalibrateSummary:
     loaded = load(job.predictions, job.truth, allow_unknown=job.allow_unknown)
     scored, objective = loaded.scored, Objective.parse(job.objective or "f1")
-    fold = stratified_folds(scored.truth, job.folds)
-    fit = fit_all(scored.probability, scored.truth, objective, min_support=job.min_support, confidence=job.guarantee)
+    groups = group_numbers(scored.groups)
+    fold = stratified_folds(scored.truth, job.folds, groups=groups)
+    scope: Scope = "all" if job.guarantee_scope == "all" else "each"
+    each = None if job.guarantee is None else label_confidence(job.guarantee, scope, len(scored.labels))
+    fit = fit_all(
+        scored.probability, scored.truth, objective, min_support=job.min_support, confidence=each, groups=groups
+    )
     refused = {scored.labels[index]: why for index, why in fit.refusals.items()}
-    if job.guarantee is not None and len(refused) == len(scored.labels):
-        raise UsageError(_no_promise(loaded, objective, job.guarantee, refused))
+    if each is not None and len(refused) == len(scored.labels):
+        raise UsageError(_no_promise(job, loaded, objective, each, refused))
     # what is fitted without a fold has fewer positives; a label should not fall back there for that alone
     least = max(1, math.floor(job.min_support * (1 - 1 / int(fold.max() + 1))))
 
-    def thresholds_without(probability: Floats, truth: Bools) -> Floats:
+    def thresholds_of(rows: Bools) -> Floats:
+        probability, truth = scored.probability[rows], scored.truth[rows]
         if not truth.any():
             return np.full(truth.shape[1], np.nan)
-        return fit_all(probability, truth, objective, min_support=least, confidence=job.guarantee).threshold
+        whole = None if groups is None else groups[rows]
+        return fit_all(probability, truth, objective, min_support=least, confidence=each, groups=whole).threshold
 
-    crossed = cross_fit(scored.probability, scored.truth, fold, thresholds_without)
+    crossed = cross_fit_rows(scored.probability, fold, thresholds_of)
     decided = np.isfinite(crossed) & np.isfinite(fit.threshold)
     scalings, calibration = _scalings(job, loaded, fold, least)
     after = decision_figures(scored.probability >= crossed, scored.truth, decided)
-    promise = None if job.guarantee is None else Guarantee(target=objective.name, confidence=job.guarantee)
+    promise = None
+    if job.guarantee is not None:
+        promise = Guarantee(target=objective.name, confidence=job.guarantee, scope=SCOPES[scope])
     before = decision_figures(scored.probability >= scored.threshold, scored.truth, decided)
-    about = provenance(loaded, objective.name, scaling=job.scaling, guarantee=promise, refused=refused or None)
+    about = provenance(
+        loaded,
+        objective.name,
+        scaling=job.scaling,
+        guarantee=promise,
+        groups=None if groups is None else int(groups.max()) + 1,
+        refused=refused or None,
+    )
     return CalibrateSummary(
         thresholds=Thresholds(
             entries_of(loaded, fit, objective, after, scalings), model=scored.model or None, provenance=about
@@ -130,7 +153,7 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
         after=after,
         calibration=calibration,
         refused=refused,
-        notes=(*_notes(job, loaded, fit, objective, scalings), *_worse(objective, before, after)),
+        notes=(*_notes(job, loaded, fit, objective, scalings, each), *_worse(objective, before, after)),
         written=_written(job),
     )
 
@@ -196,7 +219,12 @@ def _unlabelled(job: CalibrateJob) -> CalibrateSummary:
 
 
 def _notes(
-    job: CalibrateJob, loaded: Loaded, fit: Fit, objective: Objective, scalings: list[Platt | Isotonic | None]
+    job: CalibrateJob,
+    loaded: Loaded,
+    fit: Fit,
+    objective: Objective,
+    scalings: list[Platt | Isotonic | None],
+    confidence: float | None,
 ) -> list[str]:
     labels, truth = loaded.scored.labels, loaded.scored.truth
     notes = list(loaded.notes)
@@ -217,7 +245,8 @@ def _notes(
     pooled = [index for index, source in enumerate(fit.source) if source == "pooled"]
     tell(pooled, f"with fewer than {job.min_support} positives share the threshold {fit.pooled:.3g}")
     tell([index for index, good in enumerate(fit.reached) if not good], f"cannot reach {objective.name} even here")
-    needed = "" if job.guarantee is None else f" (it takes {positives_needed(objective, job.guarantee)} videos or more)"
+    unit = "groups" if loaded.scored.groups else "videos"
+    needed = "" if confidence is None else f" (it takes {positives_needed(objective, confidence)} {unit} or more)"
     tell(list(fit.refusals), f"without a promise{needed} get no threshold")
     if job.scaling is not None:
         unscaled = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
@@ -225,16 +254,24 @@ def _notes(
     return notes
 
 
-def _no_promise(loaded: Loaded, objective: Objective, confidence: float, refused: Mapping[str, str]) -> str:
+def _no_promise(
+    job: CalibrateJob, loaded: Loaded, objective: Objective, confidence: float, refused: Mapping[str, str]
+) -> str:
     needed = positives_needed(objective, confidence)
-    support = loaded.scored.truth.sum(axis=0)
+    truth, groups = loaded.scored.truth, group_numbers(loaded.scored.groups)
+    unit = "videos" if groups is None else "groups"
+    support = truth.sum(axis=0)
+    if groups is not None:
+        support = np.array([len(np.unique(groups[column])) for column in truth.T])
     most = int(support.argmax())
     label = loaded.scored.labels[most]
-    promise = f"{objective.name} cannot be promised with confidence {confidence:g} for any label"
+    promise = f"{objective.name} cannot be promised with confidence {job.guarantee:g} for any label"
+    if job.guarantee_scope == "all":
+        promise += f" (with {confidence:.6g} for each, so that it holds for all {len(refused)} at once)"
     if support[most] < needed:
         return (
-            f"{promise}: it takes at least {needed} videos that have the label, {label!r} has most, {support[most]}; "
-            "label more videos, or ask for less"
+            f"{promise}: it takes at least {needed} {unit} that have the label, {label!r} has most, {support[most]}; "
+            f"label more {unit}, or ask for less"
         )
     return f"{promise}: {label!r}, for one: {refused[label]}; ask for less, or use a better model"
 

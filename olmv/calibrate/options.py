@@ -22,6 +22,7 @@ class CalibrateJob:
         truth: a manifest; None for a folder, and with `unlabelled`.
         objective: "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1"; None for "f1".
         guarantee: the confidence with which the target is promised, or None.
+        guarantee_scope: "each" (or None) for a promise for each label by itself, "all" for one for all labels at once.
         scaling: "platt", "isotonic" or None.
         min_support: labels with fewer positives share a threshold.
         allow_unknown: go on where many true labels were not predicted; they are left out.
@@ -35,6 +36,7 @@ class CalibrateJob:
     truth: Path | None = None
     objective: str | None = None
     guarantee: float | None = None
+    guarantee_scope: str | None = None
     scaling: str | None = None
     min_support: int = 10
     allow_unknown: bool = False

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from olmv.calibrate.document import promise_sentence
 from olmv.models.default import model_note
 from olmv.pages.figures import title
 from olmv.pages.page import asset, write_page
@@ -34,6 +35,7 @@ def write_calibration_page(path: Path, summary: "CalibrateSummary") -> None:
         style=style,
         summary=summary,
         about=summary.thresholds.provenance,
+        promise=promise_sentence(summary.thresholds),
         model=summary.loaded.scored.model,
         model_note=model_note(summary.loaded.scored.model),
         videos=len(summary.loaded.scored.videos),

@@ -20,6 +20,11 @@ Examples:
 """
 
 
+class Scope(StrEnum):
+    each = "each"
+    all = "all"
+
+
 class Scaling(StrEnum):
     platt = "platt"
     isotonic = "isotonic"
@@ -44,7 +49,9 @@ def calibrate(
     ],
     truth: Annotated[
         Path | None,
-        typer.Option("--truth", "-t", metavar="MANIFEST", help="What is true: csv, jsonl or parquet; video, labels."),
+        typer.Option(
+            "--truth", "-t", metavar="MANIFEST", help="What is true: csv, jsonl or parquet; video, labels, group."
+        ),
     ] = None,
     objective: Annotated[
         str | None,
@@ -52,7 +59,14 @@ def calibrate(
     ] = None,
     guarantee: Annotated[
         float | None,
-        typer.Option(metavar="P", help="Promise the target for each label with this confidence, such as 0.95."),
+        typer.Option(metavar="P", help="Promise the target with this confidence, such as 0.95."),
+    ] = None,
+    guarantee_scope: Annotated[
+        Scope | None,
+        typer.Option(
+            help="The promise is for each label by itself, or for all labels at once.  [default: each]",
+            show_default=False,
+        ),
     ] = None,
     scaling: Annotated[
         Scaling | None, typer.Option(help="Also make probabilities say how often a label is true.")
@@ -82,6 +96,7 @@ def calibrate(
         truth=truth,
         objective=objective,
         guarantee=guarantee,
+        guarantee_scope=None if guarantee_scope is None else guarantee_scope.value,
         scaling=None if scaling is None else scaling.value,
         min_support=min_support,
         allow_unknown=allow_unknown,
@@ -99,6 +114,7 @@ def calibrate(
 
 def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
     """Say the last lines: what was gained on videos that were not fitted to, and what was written."""
+    from olmv.calibrate.document import promise_sentence
     from olmv.pages.figures import title
 
     if summary.before is not None and summary.after is not None:
@@ -116,8 +132,7 @@ def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
         figures_before, figures_after = (vars(figures) for figures in summary.calibration)
         for name, value in figures_before.items():
             view.note(f"{title(name)} {value:.4f} before, {figures_after[name]:.4f} after (cross-fitted)")
-    promise = summary.thresholds.provenance.guarantee
-    if promise is not None:
-        view.note(f"promised for each of {len(summary.thresholds)} labels by itself: {promise.target}")
+    if promise := promise_sentence(summary.thresholds):
+        view.note(promise)
     for path in summary.written:
         view.note(f"wrote {path}")

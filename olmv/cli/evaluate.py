@@ -207,7 +207,7 @@ def _show_comparison(comparison: "Comparison") -> None:
     table = Table("figure", first, second, "difference", "95 % interval", "p", title=f"{comparison.videos} videos")
     for name in [name for name in _FIRST if name in comparison.figures]:
         figure = comparison.figures[name]
-        interval = f"{figure.low:+.3f} to {figure.high:+.3f}"
+        interval = f"{figure.low:+.3f} to {figure.high:+.3f}" if figure.resamples else ""
         row = (
             title(name),
             f"{figure.a:.3f}",

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from olmv.datasets.folders import search, walk
-from olmv.datasets.parquet_rows import parquet_rows
+from olmv.datasets.groups import group_name
+from olmv.datasets.parquet_rows import parquet_columns, parquet_rows
 from olmv.errors import InputError, reason
 from olmv.io.paths import text_lines
 from olmv.io.prediction_fields import is_prediction, positive_labels
@@ -29,6 +30,7 @@ from olmv.io.table_cells import from_csv_cell
 from olmv.labels.lists import AmbiguousLabelsError, LabelLists
 
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
+_LIKE_GROUP = ("group", "groups")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ManifestRow:
         labels: what is true of the video; () where nothing is, None where the manifest does not say.
         caption: a sentence about it, or None.
         split: the name of its split, or None.
+        group: what it shares with other videos, such as a source, a camera or a day; "" where its cell is empty, None
+            where the manifest has no such column.
         number: where it stands in its file, for messages: the line of csv and jsonl, the row of parquet.
     """
 
@@ -47,6 +51,7 @@ class ManifestRow:
     labels: tuple[str, ...] | None = None
     caption: str | None = None
     split: str | None = None
+    group: str | None = None
     number: int | None = field(default=None, compare=False)
 
 
@@ -101,6 +106,20 @@ def read_manifest(
     for mark, text in lists.guessed.items():
         (note or _silent)(f"labels in {path.name} are taken as separated by {mark!r}, as in {text!r}")
     return rows
+
+
+def misnamed_group_note(path: str | Path) -> tuple[str, ...]:
+    """Say in one line that a manifest, which could be read, has a column that is called nearly `group`."""
+    path = Path(path)
+    if path.suffix.lower() == ".parquet":
+        columns = parquet_columns(path)
+    else:
+        _, first = next(_raw_rows(path))
+        columns = [str(name) for name in first]
+    like = [name for name in columns if name.strip().lower() in _LIKE_GROUP]
+    if not like or "group" in columns:
+        return ()
+    return (f"the column {like[0]!r} of {path.name} is not looked at; name it 'group' if its videos belong together",)
 
 
 def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
@@ -259,6 +278,7 @@ def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> M
         ),
         caption=_text(row.get("caption")),
         split=_text(row.get("split")),
+        group=group_name(row["group"], f"{manifest} row {number}") if "group" in row else None,
         number=number,
     )
 

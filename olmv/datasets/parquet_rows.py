@@ -11,10 +11,10 @@ from typing import Any
 
 from olmv.errors import InputError
 
-__all__ = ["MAX_CHARS", "MAX_VALUES", "parquet_rows"]
+__all__ = ["MAX_CHARS", "MAX_VALUES", "parquet_columns", "parquet_rows"]
 
 # the last three: of rows that olmv predict wrote
-COLUMNS = ("video", "labels", "caption", "split", "status", "label", "positive")
+COLUMNS = ("video", "labels", "caption", "split", "group", "status", "label", "positive")
 MAX_VALUES = 50_000_000
 """Rows, or labels of all rows together."""
 MAX_CHARS = 131_072  # of one value; Python's csv reader has the same limit
@@ -58,6 +58,14 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     except (pa.ArrowException, MemoryError) as error:
         message = (str(error).splitlines() or ["it takes too much memory"])[0]
         raise InputError(f"{path} is not a parquet file: {message}") from None
+
+
+def parquet_columns(path: Path) -> list[str]:
+    """Return the names of the columns of a parquet file that can be read."""
+    import pyarrow.parquet as pq
+
+    names: list[str] = pq.read_schema(path).names
+    return names
 
 
 def _group_rows(path: Path, file: Any, group: int, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.datasets.groups import group_numbers
 from olmv.errors import UsageError
+from olmv.evaluate.measure import ONE_GROUP
 from olmv.evaluate.results import Result
 from olmv.io.path_matching import match_paths
 
@@ -27,12 +29,14 @@ class Common:
         columns: places of the labels in a and in b, [C] each.
         truth: [N, C].
         notes: what was left out, one line each.
+        groups: [N], numbers of the videos' groups as the first result that has groups tells them, or None.
     """
 
     rows: tuple[Ints, Ints]
     columns: tuple[Ints, Ints]
     truth: Bools
     notes: list[str]
+    groups: Ints | None = None
 
     def logits(self, result: Result, side: int) -> Floats:
         """Return [N, C] of one side."""
@@ -80,7 +84,18 @@ def common_part(a: Result, b: Result) -> Common:
         keep &= has_label
     if not keep.any():
         raise UsageError("of the videos that both have, none was scored with the same truth in both; evaluate again")
-    return Common((rows[0][keep], rows[1][keep]), columns, truths[0][keep], notes)
+    rows = (rows[0][keep], rows[1][keep])
+    groups = _groups((a, b), rows)
+    if groups is not None and not groups.any():
+        notes.append(ONE_GROUP)
+    return Common(rows, columns, truths[0][keep], notes, groups)
+
+
+def _groups(results: tuple[Result, Result], rows: tuple[Ints, Ints]) -> Ints | None:
+    for result, places in zip(results, rows, strict=True):
+        if names := result.groups_of_videos:
+            return group_numbers([names[place] for place in places])
+    return None
 
 
 def _unique_matches(a: Sequence[Hashable], b: Sequence[Hashable]) -> list[tuple[int, int]]:

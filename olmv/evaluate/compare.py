@@ -188,7 +188,7 @@ def _retrieval(results: tuple[Result, Result], common: Common) -> dict[str, Diff
 
 def _multi_label(results: tuple[Result, Result], common: Common) -> tuple[dict[str, Difference], list[dict[str, Any]]]:
     both = _probabilities(results, common)
-    figures = multi_label_differences(*both[0], *both[1], common.truth)
+    figures = multi_label_differences(*both[0], *both[1], common.truth, groups=common.groups)
     measured = [multi_label(probability, common.truth, thresholds) for probability, thresholds in both]
     return figures, _rows(results[0], common, measured[0].per_label.support, [m.per_label.ap for m in measured])
 
@@ -223,7 +223,7 @@ def _groups(results: tuple[Result, Result], common: Common, folder: Path) -> dic
         truth = common.truth[:, columns]
         if len(members) > 1 and truth.any():
             (of_a, limits_a), (of_b, limits_b) = ((p[:, columns], limits[columns]) for p, limits in both)
-            differences = multi_label_differences(of_a, limits_a, of_b, limits_b, truth)
+            differences = multi_label_differences(of_a, limits_a, of_b, limits_b, truth, groups=common.groups)
             figures[name] = {metric: differences[metric] for metric in ("macro_map", "macro_f1")}
     return figures
 

@@ -46,6 +46,7 @@ def benchmark_of(
         truth=tuple(tuple(np.flatnonzero(row).tolist()) for row in scored.truth),
         splits=(Split("all", tuple(range(len(scored.videos))), tuple(range(len(scored.labels)))),),
         groups=seen_and_unseen(scored.labels, unseen),
+        video_groups=scored.groups,
         choices={"predictions": predictions.name, "truth": truth.name},
         notes=(*scored.notes, *remarks(joined)),
     )

@@ -159,6 +159,7 @@ def _measured(
     from olmv.evaluate.measure import measure
 
     figures = measure(benchmark, scores, combine, thresholds)
+    rows = _with_groups(rows, benchmark.video_groups)
     failed = sum(row["status"] != "ok" for row in rows)
     return Result(
         protocol=benchmark.name,
@@ -178,10 +179,16 @@ def _measured(
         groups=figures.groups,
         never=figures.never,
         always=figures.always,
-        notes=(*benchmark.notes, *remarks),
+        notes=(*benchmark.notes, *remarks, *figures.notes),
         combine=combine,
         scores=scores,
     )
+
+
+def _with_groups(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return the rows with the group of each video; without any where there are none, whatever an earlier run wrote."""
+    bare = [{name: value for name, value in row.items() if name != "group"} for row in rows]
+    return [row | {"group": group} for row, group in zip(bare, groups, strict=True)] if groups else bare  # type: ignore[return-value]
 
 
 def _written(folder: Path, result: Result, benchmark: Benchmark) -> EvaluateSummary:

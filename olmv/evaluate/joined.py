@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.datasets.manifests import ManifestRow, join_rows, read_manifest
+from olmv.datasets.groups import group_note, groups_of
+from olmv.datasets.manifests import ManifestRow, join_rows, misnamed_group_note, read_manifest
 from olmv.errors import InputError
 from olmv.io.path_matching import match_paths
 from olmv.io.prediction_table import Predictions, read_predictions
@@ -30,6 +31,7 @@ class Scored:
         threshold: [C], 0..1, the ones that were used in predicting.
         model: its name.
         notes: what a reader of the figures should know about the videos, one line each.
+        groups: the name of each video's group, "" for none; () where the truth has no groups.
     """
 
     videos: tuple[str, ...]
@@ -40,6 +42,7 @@ class Scored:
     threshold: NDArray[np.float64]
     model: str
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,13 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
         allow_unknown: go on where many true labels were not predicted; they are left out.
 
     Raises:
-        InputError: a bad manifest; no video in common; no true label was predicted, or too many were not.
+        InputError: a bad manifest; no video in common; no true label was predicted, or too many were not; a video with
+            two groups.
     """
     notes: list[str] = []
     if isinstance(truth, str | Path):
-        truth = read_manifest(truth, labels=predictions.labels, note=notes.append)
+        path, truth = truth, read_manifest(truth, labels=predictions.labels, note=notes.append)
+        notes += misnamed_group_note(path)
     rows, repeated = join_rows([replace(row, split=None, caption=None) for row in truth])
     if repeated:
         notes.append(f"{repeated} rows of the truth are for a video met before; their labels were put together")
@@ -93,17 +98,19 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
             "give the truth of these videos, under the same paths or file names"
         )
     pairs = [(index, rows[row]) for index, row in enumerate(matches[:scored_count]) if row is not None]
-    indices = [index for index, row in pairs if row.labels is not None]
+    labelled = [(index, row) for index, row in pairs if row.labels is not None]
+    indices = [index for index, _ in labelled]
     if not indices:
         raise InputError("the truth does not say which labels any scored video has; fill its 'labels' column")
     lookup = LabelLookup(predictions.labels)
-    label_lists = [row.labels for _, row in pairs if row.labels is not None]
+    label_lists = [row.labels or () for _, row in labelled]
+    groups = groups_of(((row.video, row.group) for row in truth), [row.video for _, row in labelled])
     true, unknown = _truth_matrix(lookup, label_lists, allow_unknown=allow_unknown)
     everything = len(indices) == scored_count  # then the arrays need no copy
     matched = set(matches)
     if by_name:
         notes.append(f"matched by file name, since their paths differ: {by_name} of {len(videos)} videos")
-    notes += lookup.notes()
+    notes += [*lookup.notes(), *group_note(groups)]
     return Joined(
         scored=Scored(
             videos=tuple(predictions.videos[index] for index in indices),
@@ -114,6 +121,7 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
             threshold=predictions.threshold,
             model=predictions.model,
             notes=tuple(notes),
+            groups=groups,
         ),
         without_prediction=tuple(row.video for index, row in enumerate(rows) if index not in matched),
         without_truth=tuple(videos[index] for index in range(scored_count) if matches[index] is None),

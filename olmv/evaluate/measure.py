@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.datasets.benchmarks.registry import Benchmark
+from olmv.datasets.groups import group_numbers
 from olmv.errors import UsageError
 from olmv.metrics import bootstrap
 from olmv.metrics.multilabel import groups, harmonic_mean, multi_label
@@ -15,9 +16,11 @@ from olmv.metrics.retrieval import retrieval, retrieval_ranks
 from olmv.metrics.single_label import ks_of, top_k_hits
 from olmv.scoring.logits import log_softmax, log_sum_exp, sigmoid
 
-__all__ = ["Combine", "Measured", "combined", "measure"]
+__all__ = ["ONE_GROUP", "Combine", "Measured", "combined", "measure"]
 
 Combine = Literal["logits", "probabilities"]
+
+ONE_GROUP = "all videos are of one group, which tells nothing of others: there are no intervals"
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Measured:
     groups: dict[str, dict[str, float]] = field(default_factory=dict)
     never: tuple[str, ...] = ()
     always: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def combined(scores: NDArray[Any], combine: Combine = "logits") -> NDArray[np.float64]:
@@ -116,8 +120,11 @@ def _multi_label(
     result = Measured(
         metrics=_floats(whole), never=_named(benchmark, whole.never), always=_named(benchmark, whole.always)
     )
-    intervals = bootstrap.multi_label_intervals(probability, truth, thresholds)
-    result.intervals = {name: _pair(interval) for name, interval in intervals.items()}
+    names = [benchmark.video_groups[row] for row in rows] if benchmark.video_groups else []
+    intervals = bootstrap.multi_label_intervals(probability, truth, thresholds, groups=group_numbers(names))
+    result.intervals = {name: _pair(interval) for name, interval in intervals.items() if interval.resamples}
+    if not result.intervals:
+        result.notes = (ONE_GROUP,)
     if benchmark.groups:
         figures = groups(probability, truth, thresholds, benchmark.groups)
         result.groups = {name: _floats(values) for name, values in figures.items()}

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.datasets.groups import group_note
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.evaluate.tables import csv_text, plain
 from olmv.io.atomic import write_atomic
@@ -47,7 +48,8 @@ class Result:
         created: when, ISO 8601 in UTC.
         labels: as they were given to the text tower.
         videos: per video `{"video", "status", "error", "truth": [labels], "predicted": [labels, best first]}`; where
-            two labels read the same, also `"truth_index": [indices into labels]`.
+            two labels read the same, also `"truth_index": [indices into labels]`; where the truth has groups, also
+            `"group"`, "" for none.
         metrics: the headline figures.
         intervals: 95 % interval of a metric, (low, high).
         classes: the labels as the data set writes them; empty where they are the same.
@@ -105,6 +107,13 @@ class Result:
                     "evaluate again"
                 ) from None
         return truth
+
+    @cached_property
+    def groups_of_videos(self) -> tuple[str, ...]:
+        """Return the name of each video's group, "" for none; () where there are no groups."""
+        if not any(isinstance(video.get("group"), str) for video in self.videos):
+            return ()
+        return tuple(str(video.get("group") or "") for video in self.videos)
 
     @cached_property
     def ok(self) -> NDArray[np.bool_]:
@@ -234,7 +243,18 @@ def scored_of_result(folder: str | Path) -> "Scored":
     videos = tuple(str(video["video"]) for video, has_scores in zip(result.videos, ok, strict=True) if has_scores)
     left = len(ok) - len(videos)
     notes = (f"{left} of {len(ok)} videos failed and are left out",) if left else ()
-    return Scored(videos, result.labels, logit[ok], probability[ok], result.truth[ok], threshold, result.model, notes)
+    groups = tuple(group for group, has_scores in zip(result.groups_of_videos, ok, strict=False) if has_scores)
+    return Scored(
+        videos=videos,
+        labels=result.labels,
+        logit=logit[ok],
+        probability=probability[ok],
+        truth=result.truth[ok],
+        threshold=threshold,
+        model=result.model,
+        notes=(*notes, *group_note(groups)),
+        groups=groups,
+    )
 
 
 def json_text(document: Mapping[str, Any]) -> str:

@@ -10,8 +10,9 @@ Average precision and F1 come out higher on draws than on the videos themselves,
 ranks itself up, and labels that lost all positives drop out. With rare labels whole percentile intervals lie above the
 figure. So those of `multi_label_intervals` and `multi_label_differences` are shifted by the mean excess of the draws,
 also those of calibration errors, which come out larger on draws. They say where the figure would lie on other test
-sets of this size (which, with few positives, is itself above that of an endless one). Simulated with 1 to 90 positives per label, a nominal 95 % of macro mAP held in 88-96 %; unshifted in
-93 % where labels were frequent or few, down to 19 % for 150 rare ones.
+sets of this size (which, with few positives, is itself above that of an endless one). Simulated with 1 to 90
+positives per label, a nominal 95 % of macro mAP held in 88-96 %; unshifted in 93 % where labels were frequent or few,
+down to 19 % for 150 rare ones.
 """
 
 from collections.abc import Callable, Iterator
@@ -170,7 +171,8 @@ def multi_label_intervals(
         probability: [N, C], 0..1.
         truth: [N, C].
         thresholds: [C].
-        groups: [N], the number of each video's group, to draw whole groups; None to draw videos.
+        groups: [N], the number of each video's group, to draw whole groups; None to draw videos. One group for all
+            gives no draws: the ends are NaN, `Interval.resamples` is 0.
         resamples: how many draws, at most.
         seed: of the draws.
         level: the intervals' confidence.
@@ -247,6 +249,8 @@ class _MultiLabelDraws:
         # numbers from 0 without gaps; each video is a group of its own by default
         _, group = np.unique(np.arange(videos) if groups is None else groups, return_inverse=True)
         count = int(group.max()) + 1
+        if groups is not None and count == 1:
+            return dict.fromkeys(self.whole(), np.zeros(0))
         resamples = min(resamples, max(_FEWEST, _PAIRS // self.truth.size))
         weights = (np.bincount(indices, minlength=count)[group] for indices in _draws(count, resamples, seed))
         parts = [self.figures(np.stack(part)) for part in _chunks(weights, max(1, _CHUNK // max(self._counted.shape)))]

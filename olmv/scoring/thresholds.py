@@ -19,6 +19,7 @@ from olmv.scoring.scaling import Scaler, Scaling
 __all__ = [
     "DEFAULT_THRESHOLD",
     "FORMAT",
+    "SCOPES",
     "Guarantee",
     "LabelThreshold",
     "Provenance",
@@ -30,6 +31,8 @@ __all__ = [
 
 FORMAT = "olmv-thresholds/1"
 DEFAULT_THRESHOLD = 0.5
+SCOPES = {"each": "per label", "all": "all labels"}
+"""Scope of a guarantee as it is asked for -> as the file has it."""
 
 # Settings of a prediction run that move probabilities, under the names that the run's own file gives them.
 
@@ -64,7 +67,7 @@ class Guarantee(BaseModel):
     Args:
         target: the objective.
         confidence: between 0 and 1, over the draw of the videos that were calibrated with.
-        scope: "per label": for every label by itself, not for all of them at once.
+        scope: "per label": for every label by itself, not for all of them at once; "all labels": for all at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -83,6 +86,7 @@ class Provenance(BaseModel):
         scaling: "platt" or "isotonic".
         guarantee: what is promised, if anything.
         videos: how many it was fitted to.
+        groups: of how many groups (sources, cameras, days) they are; None where the truth does not say.
         vocabulary_sha256: of the names of all labels that were predicted, see the function of this name.
         settings: those of the prediction run that move probabilities.
         refused: label -> why it has no threshold.
@@ -95,6 +99,7 @@ class Provenance(BaseModel):
     scaling: str | None = None
     guarantee: Guarantee | None = None
     videos: int | None = None
+    groups: int | None = None
     vocabulary_sha256: str | None = None
     settings: dict[str, Any] | None = None
     refused: dict[str, str] | None = None

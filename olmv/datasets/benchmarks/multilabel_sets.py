@@ -8,7 +8,8 @@ from pathlib import Path
 
 from olmv.datasets.benchmarks.trees import Finder, ListFiles, Tree, count, csv_rows, read_json, read_lines, some
 from olmv.datasets.benchmarks.types import Benchmark, BenchmarkOptions, Split
-from olmv.datasets.manifests import join_rows, read_manifest
+from olmv.datasets.groups import group_note, groups_of
+from olmv.datasets.manifests import join_rows, misnamed_group_note, read_manifest
 from olmv.errors import InputError
 from olmv.labels.lookup import LabelLookup, check_known, first_spellings
 
@@ -129,10 +130,11 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
 
     Raises:
         InputError: a bad manifest, no such split, no labelled rows, or none of the labels, or too few, are in the
-            vocabulary.
+            vocabulary; a video with two groups.
     """
     notes: list[str] = []
     rows = read_manifest(path, labels=None if options.labels is None else options.labels.names, note=notes.append)
+    notes += misnamed_group_note(path)
     if options.split is not None:
         there = dict.fromkeys(row.split for row in rows if row.split)
         rows = [row for row in rows if row.split == options.split]
@@ -162,6 +164,8 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
     notes += lookup.notes()
     if len(truth) < labelled:
         notes.append(f"{count(labelled - len(truth), 'row')} for a video met before; the labels were put together")
+    video_groups = groups_of(((row.video, row.group) for row in rows), tuple(truth))
+    notes += group_note(video_groups)
     return Benchmark(
         name=name,
         kind="multi-label",
@@ -171,6 +175,7 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
         truth=tuple(tuple(sorted(places)) for places in truth.values()),
         splits=(Split(options.split or "all", tuple(range(len(truth))), tuple(range(len(labels)))),),
         groups=seen_and_unseen(labels, options.unseen),
+        video_groups=video_groups,
         choices={
             "lists": path.name,
             "labels": "of the manifest" if options.labels is None else "the user's vocabulary",

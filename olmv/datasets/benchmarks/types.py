@@ -44,6 +44,8 @@ class Benchmark:
         truth: for every video its true labels, as indices; () where none of them is true.
         splits: at least one.
         groups: such as "seen" and "unseen": label indices.
+        video_groups: for every video the name of its group, "" for none: what is drawn or split keeps groups whole; ()
+            where there are none.
         choices: every choice of the protocol that is not the model's: list files, seed, label strings.
         notes: what was left out and why, one line each.
 
@@ -59,6 +61,7 @@ class Benchmark:
     truth: tuple[tuple[int, ...], ...]
     splits: tuple[Split, ...]
     groups: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    video_groups: tuple[str, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
