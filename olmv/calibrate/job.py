@@ -22,6 +22,7 @@ from olmv.io.atomic import check_writable
 from olmv.io.packages import require
 from olmv.metrics.calibration_error import CalibrationFigures, calibration_figures
 from olmv.metrics.decisions import DecisionFigures, decision_figures
+from olmv.metrics.near_duplicates import near_duplicate_note
 from olmv.models.default import drawings_note
 from olmv.progress import JobListener
 from olmv.scoring.scaling import Isotonic, Platt, Scaler
@@ -228,6 +229,8 @@ def _notes(
 ) -> list[str]:
     labels, truth = loaded.scored.labels, loaded.scored.truth
     notes = list(loaded.notes)
+    if not loaded.scored.groups:
+        notes += near_duplicate_note(loaded.scored.logit)
 
     def tell(indices: list[int], what: str) -> None:
         if indices:

@@ -121,7 +121,9 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
         listener=listener,
         draw=drawing(job, benchmark, classifier, scoring),
     )
-    result = _measured(benchmark, scores, rows, views.combine, thresholds, classifier.model.name, settings, remarks)
+    result = _measured(
+        benchmark, scores, rows, views.combine, thresholds, classifier.model.name, settings, remarks, listener
+    )
     return _written(folder, result, benchmark)
 
 
@@ -142,7 +144,7 @@ def _of_predictions(job: EvaluateJob, listener: JobListener) -> EvaluateSummary:
         listener.note(note)
     thresholds = tuple(scored.threshold.tolist())
     settings = {"protocol": benchmark.name, "model": scored.model, **benchmark.choices}
-    result = _measured(benchmark, scores, rows, "logits", thresholds, scored.model, settings, ())
+    result = _measured(benchmark, scores, rows, "logits", thresholds, scored.model, settings, (), listener)
     return _written(folder, result, benchmark)
 
 
@@ -155,11 +157,18 @@ def _measured(
     model: str,
     settings: Mapping[str, Any],
     remarks: tuple[str, ...],
+    listener: JobListener,
 ) -> Result:
-    from olmv.evaluate.measure import measure
+    from olmv.evaluate.measure import combined, measure
+    from olmv.metrics.near_duplicates import near_duplicate_note
 
     figures = measure(benchmark, scores, combine, thresholds)
     rows = _with_groups(rows, benchmark.video_groups)
+    late = figures.notes
+    if benchmark.name in ("manifest", "predictions") and not benchmark.video_groups:
+        late += near_duplicate_note(combined(scores[np.isfinite(scores).all(axis=(1, 2))]))
+    for note in late:
+        listener.note(note)
     failed = sum(row["status"] != "ok" for row in rows)
     return Result(
         protocol=benchmark.name,
@@ -179,7 +188,7 @@ def _measured(
         groups=figures.groups,
         never=figures.never,
         always=figures.always,
-        notes=(*benchmark.notes, *remarks, *figures.notes),
+        notes=(*benchmark.notes, *remarks, *late),
         combine=combine,
         scores=scores,
     )
