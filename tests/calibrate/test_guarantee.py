@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
 
-from olmv.calibrate.guarantee import check_guarantee, positives_needed, promise_threshold
+from olmv.calibrate.guarantee import (
+    check_guarantee,
+    label_confidence,
+    one_per_group,
+    positives_needed,
+    promise_threshold,
+)
 from olmv.calibrate.objectives import Objective
 from olmv.errors import UsageError
 
@@ -108,3 +114,95 @@ def test_what_cannot_be_promised() -> None:
     for confidence in (0.0, 1.0, 95.0, float("nan")):
         with pytest.raises(UsageError, match=r"the guarantee is .*; give a confidence between 0 and 1"):
             promise_threshold(np.array([0.5]), np.array([True]), Objective.parse("recall=0.9"), confidence)
+
+
+@pytest.mark.parametrize("name", ["recall=0.8", "precision=0.7"])
+def test_copies_break_a_promise_that_groups_keep(name: str) -> None:
+    objective = Objective.parse(name)
+    random = np.random.default_rng(5)
+    group = np.repeat(np.arange(100), 5)
+    kept: dict[bool, list[bool]] = {True: [], False: []}
+    for _ in range(300):
+        probability, truth = (np.repeat(part, 5) for part in draw(100, random))
+        probability = np.clip(probability + random.normal(0, 1e-4, 500), 0, 1)
+        for grouped in (True, False):
+            found = promise_threshold(probability, truth, objective, 0.9, group if grouped else None).threshold
+            if found is not None:
+                kept[grouped].append(population(objective.kind, found) >= objective.value)
+    assert len(kept[True]) > 250
+    assert np.mean(kept[False]) < 0.8
+    assert sum(kept[True]) >= binom.ppf(1e-4, len(kept[True]), 0.9)
+
+
+def test_the_promise_speaks_of_a_random_video_of_a_random_group() -> None:
+    """Groups of one to nine videos that differ: large ones are harder, and count no more than small ones."""
+    objective, random = Objective.parse("recall=0.8"), np.random.default_rng(6)
+
+    def groups(count: int) -> tuple[np.ndarray, np.ndarray]:
+        size = random.integers(1, 10, count)
+        group = np.repeat(np.arange(count), size)
+        ease = random.normal(0, 1, count) - 0.2 * size
+        return 1 / (1 + np.exp(-(ease[group] + random.normal(0, 1, len(group))))), group
+
+    scores, group = groups(20_000)
+    weight = 1 / np.bincount(group)[group]
+
+    def recall(threshold: float) -> float:
+        return float(weight[scores >= threshold].sum() / weight.sum())
+
+    kept = []
+    for _ in range(300):
+        sample, own = groups(60)
+        threshold = promise_threshold(sample, np.ones(len(sample), dtype=bool), objective, 0.9, own).threshold
+        assert threshold is not None
+        kept.append(recall(threshold) >= 0.8)
+    assert sum(kept) >= binom.ppf(1e-4, len(kept), 0.9)
+
+
+def test_one_video_of_each_group_counts() -> None:
+    random = np.random.default_rng(0)
+    group, eligible = random.integers(0, 30, 200), random.random(200) < 0.4
+    drawn = one_per_group(group, eligible)
+    assert sorted(group[drawn]) == sorted(set(group[eligible]))
+    assert eligible[drawn].all()
+    assert (one_per_group(group, eligible) == drawn).all()
+    # by lot: each of a group comes about as often
+    often = np.bincount(
+        np.concatenate([one_per_group(np.zeros(4, dtype=int), np.ones(4, dtype=bool), s) for s in range(400)])
+    )
+    assert (np.abs(often - 100) < 45).all()
+
+
+def test_groups_are_counted_not_videos() -> None:
+    truth = np.arange(300) < 250
+    probability = np.where(truth, 0.9, 0.1) + np.arange(300) / 1e4
+    group = np.arange(300) // 5  # 50 groups have it
+    recall = promise_threshold(probability, truth, Objective.parse("recall=0.95"), 0.95, group)
+    assert recall.threshold is None
+    assert recall.refusal == "50 groups have it, at least 59 are needed"
+    precision = promise_threshold(probability, truth, Objective.parse("precision=0.95"), 0.95, group)
+    assert precision.refusal == "50 videos, of one drawn from each group, have it, at least 72 are needed"
+    alone = promise_threshold(probability, truth, Objective.parse("recall=0.95"), 0.95, np.arange(300))
+    assert alone == promise_threshold(probability, truth, Objective.parse("recall=0.95"), 0.95)
+
+
+def test_the_risk_is_shared_out_over_all_labels() -> None:
+    assert label_confidence(0.95, "each", 100) == 0.95
+    assert label_confidence(0.95, "all", 100) == pytest.approx(0.9995)
+    objective = Objective.parse("recall=0.9")
+    assert positives_needed(objective, label_confidence(0.95, "all", 20)) == 57
+    random = np.random.default_rng(8)
+    whole = {"each": 0, "all": 0}
+    for _ in range(150):
+        draws = [draw(400, random) for _ in range(20)]
+        for scope in whole:
+            own = label_confidence(0.9, scope, 20)  # type: ignore[arg-type]
+            found = [promise_threshold(*one, objective, own).threshold for one in draws]
+            whole[scope] += all(population("recall", t) >= 0.9 for t in found if t is not None)
+    assert whole["each"] < 75
+    assert whole["all"] >= binom.ppf(1e-4, 150, 0.9)
+
+
+def test_an_unknown_scope() -> None:
+    with pytest.raises(UsageError, match=r"unknown scope of a guarantee 'most'; choose each .* or all"):
+        check_guarantee(Objective.parse("recall=0.9"), 0.95, "most")
