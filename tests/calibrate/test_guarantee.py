@@ -116,7 +116,7 @@ def test_what_cannot_be_promised() -> None:
             promise_threshold(np.array([0.5]), np.array([True]), Objective.parse("recall=0.9"), confidence)
 
 
-@pytest.mark.parametrize("name", ["recall=0.8", "precision=0.7"])
+@pytest.mark.parametrize("name", ["recall=0.8", "precision=0.6"])
 def test_copies_break_a_promise_that_groups_keep(name: str) -> None:
     objective = Objective.parse(name)
     random = np.random.default_rng(5)
@@ -129,7 +129,7 @@ def test_copies_break_a_promise_that_groups_keep(name: str) -> None:
             found = promise_threshold(probability, truth, objective, 0.9, group if grouped else None).threshold
             if found is not None:
                 kept[grouped].append(population(objective.kind, found) >= objective.value)
-    assert len(kept[True]) > 250
+    assert len(kept[True]) > 200
     assert np.mean(kept[False]) < 0.8
     assert sum(kept[True]) >= binom.ppf(1e-4, len(kept[True]), 0.9)
 

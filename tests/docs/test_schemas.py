@@ -42,10 +42,11 @@ SOUND: dict[str, Any] = {
         "frame_captions": [{"time_s": 0.3, "text": "a dog"}], "caption": "The video shows a dog.", "similarity": 0.31,
         "labels": ["dog"], "kept": True,
     },
-    "manifest-row": {"video": "a.mp4", "labels": ["dog"], "caption": None, "split": "train"},
+    "manifest-row": {"video": "a.mp4", "labels": ["dog"], "caption": None, "split": "train", "group": 3},
     "labels": ["dog", {"label": "cat", "aliases": ["kitten"], "attributes": "fur;whiskers", "threshold": 0.4}],
     "attribute-book": {"format": "olmv-attributes/1", "labels": {"dog": {"attributes": ["a wet nose"]}}},
-    "thresholds": {"format": "olmv-thresholds/1", "labels": {"dog": {"threshold": 0.4, "scaling": ISOTONIC}}},
+    "thresholds": {"format": "olmv-thresholds/1", "labels": {"dog": {"threshold": 0.4, "scaling": ISOTONIC}}, "groups": 40,
+                   "guarantee": {"target": "recall=0.9", "confidence": 0.95, "scope": "all labels"}},
     "run": {"format": "olmv-run/1", "settings_sha256": "0" * 64, "settings": {}},
     "model-config": {"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean", "architecture": {}},
     "preprocess": {"size": 224},
@@ -53,7 +54,7 @@ SOUND: dict[str, Any] = {
         "format": "olmv-result/1", "protocol": "moji", "kind": "multi-label", "model": "m", "created": "2026",
         "labels": ["dog"], "metrics": {"macro_map": None},
     },
-    "result-video": {"video": "a.mp4", "status": "ok", "truth": ["dog"]},
+    "result-video": {"video": "a.mp4", "status": "ok", "truth": ["dog"], "group": ""},
 }  # fmt: skip
 WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("prediction-row", lambda row: row | {"status": "fine"}),
@@ -65,6 +66,7 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("caption-row", lambda row: {key: value for key, value in row.items() if key != "captioner"}),
     ("manifest-row", lambda row: {"labels": row["labels"]}),
     ("manifest-row", lambda row: row | {"labels": [1]}),
+    ("manifest-row", lambda row: row | {"group": ["a"]}),
     ("labels", lambda labels: []),
     ("labels", lambda labels: [{"aliases": ["kitten"]}]),
     ("labels", lambda labels: [labels[1] | {"threshold": 2}]),
@@ -79,6 +81,7 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
         lambda file: file | {"labels": {"dog": {"threshold": 0.5, "scaling": {"kind": "platt", "slope": 0}}}},
     ),
     ("thresholds", lambda file: {"labels": file["labels"]}),
+    ("thresholds", lambda file: file | {"groups": 0}),
     ("run", lambda run: run | {"settings_sha256": "?"}),
     ("model-config", lambda config: config | {"format": "olmv-model/3"}),
     ("model-config", lambda config: config | {"format": "olmv-model/2"}),  # which leaves nothing out
@@ -87,6 +90,7 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("preprocess", lambda config: config | {"sharpen": True}),
     ("result", lambda result: result | {"kind": "other"}),
     ("result", lambda result: result | {"metrics": {"macro_map": "good"}}),
+    ("result-video", lambda row: row | {"group": 3}),
     ("result-video", lambda row: {"video": "a.mp4", "status": "ok"}),
 ]
 
