@@ -45,8 +45,10 @@ SOUND: dict[str, Any] = {
     "manifest-row": {"video": "a.mp4", "labels": ["dog"], "caption": None, "split": "train", "group": 3},
     "labels": ["dog", {"label": "cat", "aliases": ["kitten"], "attributes": "fur;whiskers", "threshold": 0.4}],
     "attribute-book": {"format": "olmv-attributes/1", "labels": {"dog": {"attributes": ["a wet nose"]}}},
-    "thresholds": {"format": "olmv-thresholds/1", "labels": {"dog": {"threshold": 0.4, "scaling": ISOTONIC}}, "groups": 40,
-                   "guarantee": {"target": "recall=0.9", "confidence": 0.95, "scope": "all labels"}},
+    "thresholds": {
+        "format": "olmv-thresholds/1", "labels": {"dog": {"threshold": 0.4, "scaling": ISOTONIC}}, "groups": 40,
+        "guarantee": {"target": "recall=0.9", "confidence": 0.95, "scope": "all labels"},
+    },
     "run": {"format": "olmv-run/1", "settings_sha256": "0" * 64, "settings": {}},
     "model-config": {"format": "olmv-model/1", "family": "olmv-mini", "temporal": "mean", "architecture": {}},
     "preprocess": {"size": 224},

@@ -71,6 +71,8 @@ def test_an_evaluation_of_predictions_keeps_groups(tmp_path: Path, monkeypatch: 
     assert any("have scores nearly equal to another's" in line for line in watcher.notes)
     assert any("have scores nearly equal to another's" in line for line in plain.notes)
     assert plain.metrics == result.metrics
+    assert "resampling whole groups of videos" in (tmp_path / "a" / "index.html").read_text()
+    assert "resampling the videos" in (tmp_path / "b" / "index.html").read_text()
     for name in ("macro_map", "micro_f1", "brier_skill"):
         (low, high), (plain_low, plain_high) = result.intervals[name], plain.intervals[name]
         assert high - low > 1.3 * (plain_high - plain_low)
