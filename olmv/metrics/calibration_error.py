@@ -126,7 +126,8 @@ def _bins(probability: Floats) -> Ints:
 
 def _share(part: Floats, whole: Floats | Ints) -> Floats:
     """Return part / whole, NaN where the whole is 0."""
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    share: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return share
 
 
 def _mean_in(values: NDArray[np.floating] | Bools, bins: Ints, count: Ints) -> Floats:

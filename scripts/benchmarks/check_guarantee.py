@@ -124,8 +124,8 @@ def on_synthetic(splits: int, seed: int) -> list[Figure]:
 
     def value_of(draws: list[tuple[Floats, Bools]], groups: NDArray[np.int64] | None) -> Value:
         def one(split: int, label: int, objective: Objective, confidence: float) -> float | None:
-            scores, true = (part[:, label] for part in draws[split])
-            found = promise_threshold(scores, true, objective, confidence, groups).threshold
+            probability, truth = draws[split]
+            found = promise_threshold(probability[:, label], truth[:, label], objective, confidence, groups).threshold
             return None if found is None else world.value(objective.kind, label, found)
 
         return one
