@@ -86,7 +86,7 @@ class Settings:
 TRIALS: dict[str, list[Settings]] = {
     "plain": [Settings(lr, {}) for lr in (1e-4, 3e-4, 1e-3)],
     "iwr": [Settings(lr, {"iwr": 0.5}) for lr in (1e-4, 3e-4, 1e-3)],
-    "own": [Settings(3e-4, {"distillation": weight}, ends=("swa",)) for weight in (1.0, 3.0, 10.0)],
+    "own": [Settings(3e-4, {"distillation": weight}, ends=("swa",)) for weight in (0.1, 0.3, 1.0)],
     "l2": [Settings(3e-4, {"l2": weight}, ends=("last",)) for weight in (0.01, 0.1, 1.0)],
     "frozen": [Settings(lr, {}, "transformer", ("last",)) for lr in (3e-4, 1e-3, 3e-3)],
 }
@@ -159,7 +159,7 @@ def tune(footage: Footage, rows: Sequence[int], settings: Settings, folder: Path
     run = RunFolder(folder)
     run.begin(config, device="cpu")
     trainer = Trainer(
-        config, trainable=trainable, weights=weights, new=fresh, original=original, dataset=clips,
+        config, trainable=trainable, weights=weights, new=fresh, unmixed=fresh, original=original, dataset=clips,
         bank=bank_of(trainable, footage.actions.real), folder=run,
         accelerator=make_accelerator(config, listener), listener=listener,
     )  # fmt: skip
@@ -264,11 +264,12 @@ def main() -> None:
         best = choose(footage, arm, work, epochs)
         chosen[arm] = {"settings": best["settings"].name, "ratios": best["ratios"]}
         settings_of[arm] = best["settings"]
+        finals = work / "test" / arm / best["settings"].name
         for fold in range(3):
             test = [row for row, part in enumerate(footage.parts) if part == fold + 1]
             train = [row for row, part in enumerate(footage.parts) if part != fold + 1]
             found = run_once(
-                footage, best["settings"], work / "test" / arm / f"{fold}", train=train, test=test,
+                footage, best["settings"], finals / f"{fold}", train=train, test=test,
                 photos=footage.photos, objects=True, seed=fold, epochs=epochs,
             )  # fmt: skip
             steps.setdefault(arm, []).append(found["step_s"])
