@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.benchmarks.lab_tables import amounts_table, forgetting_table, motions_table, tuning_table
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = ("docs/benchmarks.md", "olmv/models/olmv-lite/README.md")
+DOCUMENTS = ("docs/benchmarks.md", "docs/guides/own-videos.md", "olmv/models/olmv-lite/README.md")
 MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 # the sets of ../shared/real that are shown, and what they are
@@ -203,7 +205,13 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bench_books": books_table,
     "eval_gate": gate_table,
     "check_guarantee": guarantee_table,
+    "lab_motions": motions_table,
+    "lab_forgetting": forgetting_table,
+    "real_tuning": tuning_table,
+    "amounts": amounts_table,
 }
+# marks that show a part of a file of another name
+FILES = {"lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning"}
 
 
 def markdown(head: list[str], rows: list[list[Any]]) -> str:
@@ -216,7 +224,8 @@ def filled(text: str) -> str:
     """A document with every table in its place."""
 
     def table(mark: re.Match[str]) -> str:
-        data = json.loads((RESULTS / f"{mark[2]}.json").read_text(encoding="utf-8"))
+        name = FILES.get(mark[2], mark[2])
+        data = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         return mark[1] + TABLES[mark[2]](data) + mark[3]
 
     return MARKED.sub(table, text)

@@ -16,7 +16,7 @@ from olmv.train.validation import macro_map, score_videos
 from scripts.research.lab_common import Lab
 from scripts.research.tradeoff import area, best_within
 
-__all__ = ["curve", "forgetting"]
+__all__ = ["curves_of", "forgetting"]
 
 ALLOWED = 0.01  # what the chosen ratio may lose of what it guards
 # three trials an arm, with clips of their own; every run has the mean of its epochs beside its last weights
@@ -28,7 +28,7 @@ TRIALS: dict[str, tuple[dict[str, float], ...]] = {
 }
 NEVER_DRAWN = "unseen[0::3]"  # olmv-mini never saw any of the world's `unseen` objects
 KNOWN = {"guard": "seen[1::5]", "unseen": "seen[2::5]"}
-RATIOS = (0.0, 0.25, 0.5, 0.75)
+RATIOS = (0.0, 0.25, 0.5, 0.75, 0.875, 0.9375)
 Points = dict[float, dict[str, float]]
 
 
@@ -72,23 +72,26 @@ def _run(lab: Lab, arm: str, stage: str, seed: int, options: Mapping[str, float]
         **options,
     }  # fmt: skip
     lab.run("forgetting", f"{arm}/{stage}", seed, "moji_iwr", overrides)
-    if not (folder / "curves.json").is_file():
+    known = curves_of(folder)
+    if any(ratio not in points for points in known.values() for ratio in RATIOS) or not known:
         watched = {"seen": NEVER_DRAWN, **KNOWN} if not trial else {"seen": NEVER_DRAWN, "guard": KNOWN["guard"]}
         count, first = lab.count(150 if trial else 300), 112 if trial else 12
-        curves = measure(
-            folder, {name: (first + k, objects) for k, (name, objects) in enumerate(watched.items())}, count
-        )
+        seeded = {name: (first + k, objects) for k, (name, objects) in enumerate(watched.items())}
+        curves = measure(folder, seeded, count, known)
         (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-    return {end: curve(folder, end) for end in ("last", "swa")}
+    return curves_of(folder)
 
 
-def measure(run: Path, watched: Mapping[str, tuple[int, str]], clips: int) -> dict[str, Points]:
+def measure(
+    run: Path, watched: Mapping[str, tuple[int, str]], clips: int, known: Mapping[str, Points]
+) -> dict[str, Points]:
     """Mix both ends of a run with the original, and score drawn stills.
 
     Args:
         run: the folder.
         watched: name -> seed and objects of its clips.
         clips: of each.
+        known: what was measured before.
     """
     model = load_video_clip("olmv-mini", device="cpu", dtype="float32", temporal="mean")
     trainable = Trainable(model, frame_pooling="softmax")
@@ -112,14 +115,17 @@ def measure(run: Path, watched: Mapping[str, tuple[int, str]], clips: int) -> di
             for name in opened
         }
 
-    load_weights(weights, original)
-    start = figures()
-    curves: dict[str, Points] = {}
+    if known:
+        curves = {end: dict(points) for end, points in known.items()}
+    else:
+        load_weights(weights, original)
+        start = figures()
+        curves = {end: {1.0: start} for end in ends}
     for end, tuned in ends.items():
-        curves[end] = {1.0: start}
         for ratio in RATIOS:
-            load_weights(weights, interpolate(original, tuned, ratio))
-            curves[end][ratio] = figures()
+            if ratio not in curves[end]:
+                load_weights(weights, interpolate(original, tuned, ratio))
+                curves[end][ratio] = figures()
     return curves
 
 
@@ -161,7 +167,10 @@ def _figures(arm: str, ends: Mapping[str, Points], ratios: Mapping[str, float]) 
     return figures
 
 
-def curve(folder: Path, end: str = "swa") -> Points:
-    """Read a run's curve along the ratio."""
-    curves: dict[str, dict[str, dict[str, float]]] = json.loads((folder / "curves.json").read_text(encoding="utf-8"))
-    return {float(ratio): figures for ratio, figures in curves[end].items()}
+def curves_of(folder: Path) -> dict[str, Points]:
+    """Read a run's curves along the ratio, by the end that they begin at; none where none was measured."""
+    file = folder / "curves.json"
+    if not file.is_file():
+        return {}
+    curves: dict[str, dict[str, dict[str, float]]] = json.loads(file.read_text(encoding="utf-8"))
+    return {end: {float(ratio): figures for ratio, figures in sorted(points.items())} for end, points in curves.items()}

@@ -1,0 +1,98 @@
+"""The tables of `tables.py` that show experiments: arms, with the mean over seeds and its spread."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["amounts_table", "arms_table", "forgetting_table", "motions_table", "tuning_table"]
+
+Data = Mapping[str, Any]
+
+MOTION_ARMS = {
+    "mean": "`mean` of the frames",
+    "cross-frame": "`cross-frame` (Open-VCLIP)",
+    "divided": "`divided`",
+    "st-adapter": "`st-adapter`, frozen tower",
+    "transformer": "`transformer` on embeddings, frozen tower",
+    "transformer-layout": "`transformer` with `layout`, frozen tower",
+}
+MOTION_FIGURES = {
+    "pair_accuracy": "a clip from its reversal (chance 0.5)",
+    "top1": "one of eight motions (chance 0.125)",
+}
+TUNED_ARMS = {
+    "original": "original",
+    "plain": "plain",
+    "plain-mixed": "plain, mixed",
+    "l2": "L2 to the original",
+    "l2-mixed": "L2, mixed",
+    "iwr": "IWR",
+    "iwr-mixed": "IWR, mixed",
+    "swa": "SWA",
+    "swa-mixed": "SWA, mixed",
+    "iwr+swa": "IWR + SWA",
+    "iwr+swa-mixed": "IWR + SWA, mixed",
+    "own, unmixed": "distillation + SWA",
+    "own": "distillation",
+    "own-mixed": "distillation, mixed",
+    "own+swa": "distillation + SWA",
+    "own+swa-mixed": "distillation + SWA, mixed",
+    "frozen": "temporal transformer on the frozen tower",
+}
+FORGETTING_FIGURES = {
+    "seen_map": "trained objects, mAP",
+    "unseen_map": "others, mAP",
+    "area": "most gained within a loss of 0 to 5 points",
+}
+TUNING_FIGURES = {
+    "actions_top1": "10 actions, top-1",
+    "nouns_top1": "100 nouns, top-1",
+    "objects_map": "objects, mAP",
+    "area": "most gained within a loss of 0 to 5 points",
+}
+
+
+def arms_table(data: Data, arms: Mapping[str, str], columns: Mapping[str, str]) -> str:
+    """A line for every arm that has a figure, a column for every metric: mean and standard deviation over seeds."""
+    figures = data["figures"]
+    rows = [
+        [words, *(_cell(figures, f"{arm}/{metric}") for metric in columns)]
+        for arm, words in arms.items()
+        if any(f"{arm}/{metric}" in figures for metric in columns)
+    ]
+    return _markdown(["", *columns.values()], rows)
+
+
+def motions_table(data: Data) -> str:
+    """Which temporal modules tell a motion from its reverse."""
+    return arms_table(data, MOTION_ARMS, MOTION_FIGURES)
+
+
+def forgetting_table(data: Data) -> str:
+    """What drawn objects gain and others lose."""
+    own = {"own": "distillation"}
+    return arms_table(data, TUNED_ARMS | own, FORGETTING_FIGURES)
+
+
+def tuning_table(data: Data) -> str:
+    """What actions gain and nouns and objects lose, on footage."""
+    own = {"own": "distillation + SWA, mixed"}
+    return arms_table(data, TUNED_ARMS | own, TUNING_FIGURES)
+
+
+def amounts_table(data: Data) -> str:
+    """What a number of clips a label is worth, on footage."""
+    figures = data["figures"]
+    counts = sorted({int(name.split()[0]) for name in figures if name.endswith("clips a label/actions_top1")})
+    arms = {"original": "none: the model as it ships"} | {f"{n} clips a label": f"{n} clips a label" for n in counts}
+    arms |= {"own, unmixed": "all of them, 6 to 8 a label"}
+    return arms_table(data, arms, {"actions_top1": "10 actions, top-1", "nouns_top1": "100 nouns not trained, top-1"})
+
+
+def _cell(figures: Mapping[str, float], name: str) -> str:
+    value, spread = figures.get(name), figures.get(f"{name}/sd")
+    return "" if value is None else f"{value:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"|{'|'.join(f' {cell} ' if cell != '---' else cell for cell in line)}|\n" for line in lines)
