@@ -1,5 +1,6 @@
 """`olmv train`."""
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ EPILOG = """\b
 Examples:
   olmv train moji_motions --smoke -o runs/motions
   olmv train moji_iwr --smoke --set optimizer.lr=1e-4 -o runs/iwr
+  olmv train mine.yaml --from runs/iwr --set continual.replay=500 -o runs/more
 """
 
 
@@ -44,6 +46,15 @@ def train(
             "--set", metavar="KEY=VALUE", help="Change a setting, such as optimizer.epochs=3; may be repeated."
         ),
     ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Add labels to the model of this finished run, see the guide.",
+            show_default=False,
+        ),
+    ] = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="The config's own small run: a minute on two cores.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the run folder's last checkpoint, or start over.")] = True,
     quiet: QuietOption = False,
@@ -55,7 +66,8 @@ def train(
     # would take the cores from each other
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     path = find_config(config)
-    loaded = load_config(path, set_ or [], smoke=smoke)
+    start = [] if from_ is None else [f"continual.run={json.dumps(str(from_))}"]
+    loaded = load_config(path, [*start, *(set_ or [])], smoke=smoke)
     folder = output or Path("runs") / (path.stem + ("_smoke" if smoke else ""))
     with view_of_process(quiet=quiet) as view:
         from olmv.train.job import TrainJob, run

@@ -7,12 +7,20 @@ from pathlib import Path
 import yaml
 
 from olmv.train.config import Source, TrainConfig
+from olmv.train.continual.changes import Changes
 from olmv.train.sweep import Curve
 
 __all__ = ["model_card"]
 
 
-def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve | None, *, versions_file: Path) -> str:
+def model_card(
+    config: TrainConfig,
+    figures: Mapping[str, float],
+    curve: Curve | None,
+    *,
+    versions_file: Path,
+    changes: Changes | None = None,
+) -> str:
     """Write the card as Markdown."""
     versions = json.loads(versions_file.read_text(encoding="utf-8"))
     model, rule = config.model, config.regularization
@@ -26,6 +34,7 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
         "image tower frozen" if model.train == "new" else "",
         f"patched with the original at ratio {curve.ratio:g} ({curve.rule})" if curve else "",
     ]
+    replay = config.continual.replay if config.continual else 0
     restraint = "; ".join(part for part in restraints if part) or "none (plain fine-tuning)"
     lines = [
         f"# {config.description or 'A fine-tuned video CLIP'}",
@@ -37,7 +46,8 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
         f"- Loss: {config.objective.label}"
         + (f", captions with weight {config.objective.caption_weight:g}" if config.objective.caption_weight else ""),
         f"- Kept near the original by: {restraint}",
-        f"- Training data: {_words(config.data.train)}",
+        f"- Training data: {_words(config.data.train)}"
+        + (f", and {replay} clips of the runs before (replay buffer)" if replay else ""),
         f"- olmv {versions.get('olmv')}, torch {versions.get('torch')}, revision {versions.get('git') or 'unknown'}",
         "",
         "## Figures",
@@ -54,6 +64,8 @@ def model_card(config: TrainConfig, figures: Mapping[str, float], curve: Curve |
             lines.append(f"| `{name}` | {value:.3f} |{before}")
     else:
         lines.append("Not measured: the run had no validation source.")
+    if changes is not None:
+        lines += changes.card_lines()
     if curve is not None:
         names = list(next(iter(curve.points.values())))
         lines += [

@@ -16,6 +16,7 @@ from olmv.train.config_errors import explain
 
 __all__ = [
     "Augmentation",
+    "Continual",
     "Data",
     "Model",
     "MojiSource",
@@ -214,6 +215,18 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Continual:
+    """New labels for a model that an earlier run has tuned: training starts from that run's model.
+
+    "The original" of IWR, L2 and the ratio sweep is then the model of the earlier run.
+    """
+
+    run: Path  # the earlier run's folder
+    # replay buffer: training clips of all earlier runs that every epoch sees again, as many of each run; 0: none
+    replay: Natural = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class TrainConfig:
     """A whole training run."""
 
@@ -221,6 +234,7 @@ class TrainConfig:
     model: Model = field(default_factory=Model)
     objective: Objective = field(default_factory=Objective)
     regularization: Regularization = field(default_factory=Regularization)
+    continual: Continual | None = None
     optimizer: Optimizer = field(default_factory=Optimizer)
     sweep: Sweep | None = None
     run: Run = field(default_factory=Run)

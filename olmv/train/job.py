@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +22,16 @@ from olmv.scoring.bank import TextBank
 from olmv.train.card import model_card
 from olmv.train.checkpoint import load_weights, save_tensors
 from olmv.train.config import GUARD, TrainConfig
+from olmv.train.continual.changes import Changes
+from olmv.train.continual.earlier import EarlierSources
+from olmv.train.continual.history import (
+    History,
+    TrainedLabels,
+    begin_from,
+    check_new_labels,
+    read_figures,
+    write_history,
+)
 from olmv.train.data.features import Clips
 from olmv.train.data.sources import Labelled, open_sources
 from olmv.train.run_folder import RunFolder
@@ -66,12 +77,14 @@ class TrainSummary:
         figures: of the validation sources with the saved weights.
         curve: of the ratio sweep, if there was one.
         last: of the last weights before averaging and mixing, where checkpoints were averaged.
+        changes: what became of earlier labels, where the run added some to a tuned model.
     """
 
     model: Path
     figures: dict[str, float]
     curve: Curve | None
     last: dict[str, float] = field(default_factory=dict)
+    changes: Changes | None = None
 
 
 def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | None:
@@ -86,7 +99,7 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
         InputError, ModelError, OutputError: data, weights or disk.
     """
     listener = listener or JobListener()
-    config = job.config
+    config, earlier = begin_from(job.config, job.output)
     accelerator = make_accelerator(config, listener)
     main: bool = accelerator.is_main_process
     folder = RunFolder(job.output)
@@ -103,13 +116,22 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
             listener.note(note)
     torch.manual_seed(config.run.seed)  # new weights begin alike in every process and after a resume
     model = make_model(config, accelerator.device)
+    templates = config.model.templates or model.templates
     training, validation = open_sources(
-        config.data,
-        preprocess=model.preprocess,
-        templates=config.model.templates or model.templates,
-        seed=config.run.seed,
+        config.data, preprocess=model.preprocess, templates=templates, seed=config.run.seed
     )
+    labels = training.dataset.labels
+    if earlier is not None and config.continual is not None:
+        if (note := check_new_labels(earlier, labels, config.continual.run)) is not None:
+            listener.note(note)
+        sources = EarlierSources(earlier, config, preprocess=model.preprocess, templates=templates)
+        training = sources.replayed(training)
+        validation |= sources.validation(listener.note)
+    before = read_figures(folder) if earlier is not None else None
+    this = TrainedLabels(str(job.output), config.run.seed, labels, config.data)
+    history = History(config.model.name, (this,)) if earlier is None else replace(earlier, runs=(*earlier.runs, this))
     if main:
+        write_history(folder, history, before=before)
         for note in dict.fromkeys(note for part in (training, *validation.values()) for note in part.dataset.notes):
             listener.note(note)
         if config.data.train.moji is None and (warning := drawings_note(model.name)) is not None:
@@ -136,6 +158,8 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
     def validate() -> dict[str, float]:
         return _figures(trainable, validation, checked, banks, config)
 
+    if earlier is not None and main and before is None:
+        write_history(folder, history, before=(before := validate()))
     trainer = Trainer(
         config, trainable=trainable, weights=weights, new=new, unmixed=unmixed, original=original, dataset=videos,
         bank=bank, folder=folder, accelerator=accelerator, listener=listener,
@@ -148,10 +172,15 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
     tuned = {n: w.detach().clone() for n, w in weights.items()}
     if trainer.average.count:
         tuned = {n: w.to(tuned[n].device, tuned[n].dtype) for n, w in trainer.average.weights.items()}
-    return _finish(
+    summary = _finish(
         config, folder, trainable, [training, *validation.values()], weights, original, tuned, unmixed,
-        validate if validation else None, listener,
+        validate if validation else None, listener, partial(_changes, earlier, before, validation, labels),
     )  # fmt: skip
+    if summary.changes is not None:
+        write_history(folder, history, before=before, after=summary.figures)
+        for note in summary.changes.notes():
+            listener.note(note)
+    return summary
 
 
 def _finish(
@@ -165,6 +194,7 @@ def _finish(
     unmixed: set[str],
     validate: Callable[[], dict[str, float]] | None,
     listener: JobListener,
+    changes_to: Callable[[dict[str, float]], Changes | None],
 ) -> TrainSummary:
     """Choose the ratio, save curve and model."""
     trainable.eval()
@@ -189,14 +219,33 @@ def _finish(
     model = trainable.model
     model.templates = config.model.templates or model.templates
     model.frame_pooling = config.objective.frame_pooling
-    card = model_card(config, figures, curve, versions_file=folder.path / "versions.json")
+    changes = changes_to(figures)
+    card = model_card(config, figures, curve, versions_file=folder.path / "versions.json", changes=changes)
     with replacing_folder(folder.model) as fresh:
         if trainable.soft_attributes is not None:
             # of validation too, so that the saved model gives the figures of its card
             model.label_embeddings = _label_embeddings(trainable.soft_attributes, sources)
             trainable.soft_attributes.save(fresh / "soft_attributes")
         save_pretrained(model, fresh, card=card, description=config.description)
-    return TrainSummary(folder.model, figures, curve, last)
+    return TrainSummary(folder.model, figures, curve, last, changes)
+
+
+def _changes(
+    history: History | None,
+    before: Mapping[str, float] | None,
+    validation: Mapping[str, Labelled],
+    labels: Sequence[str],
+    after: Mapping[str, float],
+) -> Changes | None:
+    """Compare figures before and after a run that adds labels; None for other runs."""
+    if history is None:
+        return None
+    known = set(history.labels)
+    earlier = tuple(name for name, source in validation.items() if set(source.dataset.labels) <= known)
+    new = tuple(
+        name for name, source in validation.items() if name not in earlier and set(source.dataset.labels) <= set(labels)
+    )
+    return Changes(before or {}, after, earlier, new)
 
 
 def _missing(config: TrainConfig) -> list[str]:

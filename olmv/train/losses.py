@@ -21,6 +21,8 @@ from olmv.train.trainable import Output, Trainable
 
 __all__ = ["BatchLoss"]
 
+UNKNOWN = -1e4  # logit of a pair that nobody judged: its loss is exactly 0 in every floating-point format
+
 
 class BatchLoss:
     """Batches to losses.
@@ -65,6 +67,9 @@ class BatchLoss:
         labels, columns = self._labels_of(targets, step)
         if columns is not None:
             targets = targets[:, columns]
+        known = None if batch.known is None else batch.known.to(device)
+        if known is not None and columns is not None:
+            known = known[:, columns]
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
         pixels = on_device(batch.pixels, device)
         if self.config.data.vary_frames and mask is None:
@@ -75,6 +80,10 @@ class BatchLoss:
         logits = output.logits
         if rule.label == "cross-entropy" and output.bias is not None:  # a softmax cannot see it; processes wait for it
             logits = output.scale * output.similarity + 0.0 * output.bias
+        elif rule.label != "cross-entropy" and known is not None:
+            # replayed clips were not looked at for the new labels, nor new ones for the earlier: a sure "no" costs
+            # nothing and moves nothing; a softmax needs every label to choose from
+            logits = logits.masked_fill(~known, UNKNOWN)
         rows = batch.labelled.to(device)  # of other clips only the caption is known
         if rule.label == "cross-entropy":  # which label is it? teaches nothing where it is none
             rows = rows & targets.bool().any(-1)

@@ -1,6 +1,7 @@
 """The folder of a run: what was asked for, with what, and what came of it.
 
 RUN/config.yaml      every setting, defaults included
+RUN/history.json     labels of this run and of those before it (`olmv.train.continual.history`)
 RUN/versions.json    packages, Python, device, git revision
 RUN/metrics.jsonl    one row per logged step, validation and epoch
 RUN/tensorboard/     the same, for `tensorboard --logdir RUN`
@@ -69,6 +70,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def history(self) -> Path:
+        """Return the file of the labels that this and earlier runs trained."""
+        return self.path / "history.json"
+
+    @property
     def model(self) -> Path:
         return self.path / "model"
 
@@ -87,6 +93,7 @@ class RunFolder:
         for name in (
             "versions.json",
             "metrics.jsonl",
+            "history.json",
             "original.safetensors",
             "tuned.safetensors",
             "curve.json",

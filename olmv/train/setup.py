@@ -121,13 +121,13 @@ def open_features(
         raise UsageError("data.feature_cache needs a frozen image tower; set model.train=new or leave the cache out")
     shared = [data.frames, data.sampling, str(data.augmentation), config.run.seed]  # of files; drawn clips are as drawn
 
-    def features(source: Source, dataset: VideoDataset, *, train: bool) -> FeatureStore:
-        store = FeatureStore(
-            Path(str(data.feature_cache)),
-            model,
-            dataset,
-            [str(source), file_digest(source), train, shared if train and source.moji is None else shared[:2]],
-        )
+    def identity(source: Source, *, train: bool) -> list[Any]:
+        settings = shared if train and source.moji is None else shared[:2]
+        return [str(source), file_digest(source), train, settings]
+
+    def features(labelled: Labelled, *, train: bool) -> FeatureStore:
+        told = [identity(source, train=train) for source in labelled.sources]
+        store = FeatureStore(Path(str(data.feature_cache)), model, labelled.dataset, told if len(told) > 1 else told[0])
         if accelerator.is_main_process:
             store.prepare(partial(listener.advanced, stage="clips encoded"))
         accelerator.wait_for_everyone()
@@ -135,9 +135,7 @@ def open_features(
             store.prepare()
         return store
 
-    return features(data.train, training.dataset, train=True), {
-        name: features(data.validation[name], source.dataset, train=False) for name, source in validation.items()
-    }
+    return features(training, train=True), {name: features(s, train=False) for name, s in validation.items()}
 
 
 def file_digest(source: Source) -> str | None:

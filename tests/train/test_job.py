@@ -34,7 +34,7 @@ def test_the_folder_of_a_run(tiny: str, tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.yaml", "versions.json", "metrics.jsonl", "tensorboard", "original.safetensors", "checkpoints",
-        "tuned.safetensors", "curve.json", "curve.png", "model",
+        "tuned.safetensors", "curve.json", "curve.png", "model", "history.json",
     }  # fmt: skip
     assert yaml.safe_load((folder / "config.yaml").read_text()) == config.to_dict()
     curve = json.loads((folder / "curve.json").read_text())

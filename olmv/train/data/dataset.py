@@ -64,6 +64,7 @@ class Batch:
         mask: [B, T] bool, True for real frames.
         targets: [B, C] float32, 1 for the labels that are true.
         labelled: [B] bool, False for clips of which only the caption is known: their targets mean nothing.
+        known: [B, C] bool, False where nobody has said whether the label is true of the clip; None: all are known.
         captions, videos: B each.
         failed: videos that could not be read; they are in none of the above.
     """
@@ -75,6 +76,7 @@ class Batch:
     captions: list[str | None]
     videos: list[str]
     failed: list[Failed]
+    known: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -113,6 +115,11 @@ class VideoDataset(ABC):
     ) -> Iterator["Batch"]:
         """Yield batches of the clips of `order`, see the function `batches`."""
         return batches(self, order, epoch, batch_size=batch_size, workers=workers)
+
+    def known(self, indices: Sequence[int]) -> Tensor | None:
+        """Tell which labels these clips were looked at for, [B, C] bool; None: every clip for every label."""
+        del indices
+        return None
 
     def load_many(self, indices: Sequence[int], epoch: int) -> list[Sample | Failed]:
         """Make several clips at once, for data sets where that is faster."""
@@ -162,8 +169,11 @@ def batches(
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; use at least 1")
     with closing(dataset.stream(order, epoch, batch_size=batch_size, workers=workers, timeout_s=timeout_s)) as stream:
+        start = 0
         while group := list(islice(stream, batch_size)):
-            yield _collate(group, frames=dataset.frames, labels=len(dataset.labels))
+            indices = order[start : start + len(group)]
+            start += len(group)
+            yield _collate(group, indices, dataset)
 
 
 def epoch_order(length: int, seed: int, epoch: int, *, rank: int = 0, world: int = 1) -> list[int]:
@@ -182,7 +192,8 @@ def epoch_order(length: int, seed: int, epoch: int, *, rank: int = 0, world: int
     return order
 
 
-def _collate(group: Sequence[Sample | Failed], *, frames: int, labels: int) -> Batch:
+def _collate(group: Sequence[Sample | Failed], indices: Sequence[int], dataset: VideoDataset) -> Batch:
+    frames, labels = dataset.frames, len(dataset.labels)
     samples = [item for item in group if isinstance(item, Sample)]
     mask = torch.zeros(len(samples), frames, dtype=torch.bool)
     targets = torch.zeros(len(samples), labels)
@@ -202,6 +213,7 @@ def _collate(group: Sequence[Sample | Failed], *, frames: int, labels: int) -> B
         captions=[sample.caption for sample in samples],
         videos=[sample.video for sample in samples],
         failed=[item for item in group if isinstance(item, Failed)],
+        known=dataset.known([i for i, item in zip(indices, group, strict=True) if isinstance(item, Sample)]),
     )
 
 

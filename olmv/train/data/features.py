@@ -44,6 +44,7 @@ class FeatureBatch:
     captions: list[str | None]
     videos: list[str]
     failed: list[Failed]
+    known: Tensor | None = None
 
 
 class Clips(Protocol):
@@ -195,6 +196,7 @@ class FeatureStore:
                 captions=[clip["caption"] for clip in clips],
                 videos=[clip["video"] for clip in clips],
                 failed=[Failed(c["video"], c["failed"]) for c in (self._clips[i] for i in rows) if "failed" in c],
+                known=self._dataset.known(good),
             )
 
     def _read(self, rows: list[int]) -> FrameFeatures:

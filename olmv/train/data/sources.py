@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from olmv.datasets.hub_rows import hf_rows
 from olmv.errors import UsageError
@@ -17,7 +18,7 @@ from olmv.train.data.manifest_data import ManifestDataset
 from olmv.train.data.moji_data import MojiDataset
 from olmv.video.transforms import Preprocess
 
-__all__ = ["Labelled", "open_sources"]
+__all__ = ["Labelled", "open_source", "open_sources"]
 
 _OBJECTS = re.compile(r"(seen|unseen)(?:\[(\d*):(\d*)(?::(\d+))?\])?")
 
@@ -28,13 +29,17 @@ class Labelled:
 
     Attributes:
         dataset: the videos; `dataset.labels` is the vocabulary.
+        vocabulary: the same with the attributes of the book.
         texts: of every label.
         groups: kinds of labels that are also worth a figure of their own -> their columns.
+        sources: where the videos come from: one, or with a replay buffer several.
     """
 
     dataset: VideoDataset
+    vocabulary: Vocabulary
     texts: LabelTexts
     groups: Mapping[str, tuple[int, ...]]
+    sources: tuple[Source, ...]
 
 
 def open_sources(
@@ -48,26 +53,49 @@ def open_sources(
         InputError, VocabularyError: a bad manifest, data set, label file or attribute book.
         UsageError: bad objects, counts or motions of a Moji source.
     """
-    book = None if data.attributes is None else AttributeBook.load(data.attributes)
     vocabulary = None if data.labels is None else Vocabulary.load(str(data.labels))
-
-    def open_one(source: Source, words: Vocabulary | None, *, train: bool) -> Labelled:
-        own = words if source.labels is None else Vocabulary.load(str(source.labels))
-        groups: dict[str, tuple[int, ...]] = {}
-        dataset: VideoDataset
-        if source.moji is not None:
-            dataset = _moji(source.moji, data, preprocess, train=train)
-            groups = _kinds(dataset.labels) if len(source.moji.labels) > 1 else {}
-            own = Vocabulary.from_names(list(dataset.labels))
-        else:
-            dataset = _videos(source, own, data, preprocess, train=train, seed=seed)
-            own = own or Vocabulary.from_names(list(dataset.labels))
-        named = own if book is None else own.with_attributes(book)
-        return Labelled(dataset, build_texts(named, templates), groups)
-
+    open_one = partial(open_source, data=data, preprocess=preprocess, templates=templates, seed=seed)
     training = open_one(data.train, vocabulary, train=True)
     words = vocabulary or Vocabulary.from_names(list(training.dataset.labels))
     return training, {name: open_one(s, words, train=False) for name, s in data.validation.items()}
+
+
+def open_source(
+    source: Source,
+    vocabulary: Vocabulary | None,
+    *,
+    data: Data,
+    preprocess: Preprocess,
+    templates: str,
+    seed: int,
+    train: bool,
+) -> Labelled:
+    """Open one source.
+
+    Args:
+        source: the videos.
+        vocabulary: its labels, where it has none of its own; None for all that occur.
+        data: attributes and frames.
+        preprocess, templates: the model's.
+        seed: of everything random.
+        train: vary the clips.
+
+    Raises:
+        InputError, VocabularyError, UsageError: as `open_sources`.
+    """
+    book = None if data.attributes is None else AttributeBook.load(data.attributes)
+    own = vocabulary if source.labels is None else Vocabulary.load(str(source.labels))
+    groups: dict[str, tuple[int, ...]] = {}
+    dataset: VideoDataset
+    if source.moji is not None:
+        dataset = _moji(source.moji, data, preprocess, train=train)
+        groups = _kinds(dataset.labels) if len(source.moji.labels) > 1 else {}
+        own = Vocabulary.from_names(list(dataset.labels))
+    else:
+        dataset = _videos(source, own, data, preprocess, train=train, seed=seed)
+        own = own or Vocabulary.from_names(list(dataset.labels))
+    named = own if book is None else own.with_attributes(book)
+    return Labelled(dataset, named, build_texts(named, templates), groups, (source,))
 
 
 def _videos(

@@ -1,0 +1,1 @@
+"""Adding labels to a model that an earlier run has tuned, and telling what became of the earlier ones."""
