@@ -10,6 +10,7 @@ __all__ = ["LabelLookup", "check_known", "first_spellings"]
 # Of the labels given. A typing error or a rare class more than the vocabulary has is no reason to stop; a label file
 # of another data set is.
 UNKNOWN_SHARE = 0.05
+_SHOWN = 3  # spellings in a note
 
 
 class LabelLookup:
@@ -31,6 +32,13 @@ class LabelLookup:
         self._loose = {key: index for index, key in enumerate(keys) if counts[key] == 1}
         self.forgiven: dict[str, str] = {}
 
+    def ambiguous(self) -> list[tuple[str, str]]:
+        """Return pairs of labels that differ by case or white space alone, and so are told apart by it."""
+        first: dict[str, str] = {}
+        return [
+            (known, label) for label in self.labels if (known := first.setdefault(label_key(label), label)) != label
+        ]
+
     def find(self, label: str) -> int | None:
         """Return the label's place, or None."""
         index = self._exact.get(label)
@@ -44,9 +52,10 @@ class LabelLookup:
         """Return what was forgiven, in one line; nothing if all labels were written alike."""
         if not self.forgiven:
             return ()
-        written, label = next(iter(self.forgiven.items()))
-        noun = "label was" if len(self.forgiven) == 1 else "labels were"
-        return (f"{len(self.forgiven)} {noun} found though case or white space differ: {written!r} as {label!r}",)
+        pairs = [f"{written!r} as {label!r}" for written, label in self.forgiven.items()]
+        noun = "label was" if len(pairs) == 1 else "labels were"
+        shown = ", ".join(pairs[:_SHOWN]) + (f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else "")
+        return (f"{len(pairs)} {noun} found though case or white space differ: {shown}",)
 
 
 def first_spellings(labels: Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -160,6 +159,13 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
 
     if earlier is not None and main and before is None:
         write_history(folder, history, before=(before := validate()))
+
+    def changes_to(figures: Mapping[str, float]) -> Changes | None:
+        if earlier is None:
+            return None
+        sources = {name: source.dataset.labels for name, source in validation.items()}
+        return Changes.between(before or {}, figures, earlier=earlier.labels, new=labels, sources=sources)
+
     trainer = Trainer(
         config, trainable=trainable, weights=weights, new=new, unmixed=unmixed, original=original, dataset=videos,
         bank=bank, folder=folder, accelerator=accelerator, listener=listener,
@@ -174,7 +180,7 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
         tuned = {n: w.to(tuned[n].device, tuned[n].dtype) for n, w in trainer.average.weights.items()}
     summary = _finish(
         config, folder, trainable, [training, *validation.values()], weights, original, tuned, unmixed,
-        validate if validation else None, listener, partial(_changes, earlier, before, validation, labels),
+        validate if validation else None, listener, changes_to,
     )  # fmt: skip
     if summary.changes is not None:
         write_history(folder, history, before=before, after=summary.figures)
@@ -194,7 +200,7 @@ def _finish(
     unmixed: set[str],
     validate: Callable[[], dict[str, float]] | None,
     listener: JobListener,
-    changes_to: Callable[[dict[str, float]], Changes | None],
+    changes_to: Callable[[Mapping[str, float]], Changes | None],
 ) -> TrainSummary:
     """Choose the ratio, save curve and model."""
     trainable.eval()
@@ -228,24 +234,6 @@ def _finish(
             trainable.soft_attributes.save(fresh / "soft_attributes")
         save_pretrained(model, fresh, card=card, description=config.description)
     return TrainSummary(folder.model, figures, curve, last, changes)
-
-
-def _changes(
-    history: History | None,
-    before: Mapping[str, float] | None,
-    validation: Mapping[str, Labelled],
-    labels: Sequence[str],
-    after: Mapping[str, float],
-) -> Changes | None:
-    """Compare figures before and after a run that adds labels; None for other runs."""
-    if history is None:
-        return None
-    known = set(history.labels)
-    earlier = tuple(name for name, source in validation.items() if set(source.dataset.labels) <= known)
-    new = tuple(
-        name for name, source in validation.items() if name not in earlier and set(source.dataset.labels) <= set(labels)
-    )
-    return Changes(before or {}, after, earlier, new)
 
 
 def _missing(config: TrainConfig) -> list[str]:

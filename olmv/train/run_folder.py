@@ -6,6 +6,7 @@ RUN/versions.json    packages, Python, device, git revision
 RUN/metrics.jsonl    one row per logged step, validation and epoch
 RUN/tensorboard/     the same, for `tensorboard --logdir RUN`
 RUN/original.safetensors, RUN/checkpoints/    what a resumed run needs
+RUN/diverged.json    where the loss stopped being a number, and at which learning rate
 RUN/curve.json, RUN/curve.png                 the ratio sweep
 RUN/model/           the result, for `--model RUN/model`
 """
@@ -16,7 +17,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ __all__ = ["MetricsLog", "RunFolder"]
 
 # changing these does not change what is computed
 _FREE = {("run", "checkpoint_minutes"), ("run", "keep_checkpoints"), ("run", "log_every"), ("data", "workers")}
+# nor do these change the steps before the checkpoint that a diverged run goes on from
+_FREE_ONCE_DIVERGED = {("optimizer", "lr"), ("optimizer", "new_lr"), ("optimizer", "clip_norm")}
 _PACKAGES = ("olmv", "torch", "open_clip_torch", "timm", "transformers", "accelerate", "datasets", "numpy", "av")
 
 
@@ -70,6 +73,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def diverged(self) -> Path:
+        """Return the file that tells where the loss stopped being a number; such a run may go on more slowly."""
+        return self.path / "diverged.json"
+
+    @property
     def history(self) -> Path:
         """Return the file of the labels that this and earlier runs trained."""
         return self.path / "history.json"
@@ -98,6 +106,7 @@ class RunFolder:
             "tuned.safetensors",
             "curve.json",
             "curve.png",
+            "diverged.json",
             "config.yaml",  # last: it is what makes the folder a run
         ):
             (self.path / name).unlink(missing_ok=True)
@@ -107,7 +116,7 @@ class RunFolder:
 
         Raises:
             UsageError: the folder holds a run with other settings; the first difference is named. Or it holds things
-                that are not of a run and would be overwritten.
+                that are not of a run and would be overwritten. A run that diverged may have another learning rate.
         """
         path = self.path / "config.yaml"
         if path.is_file():
@@ -118,7 +127,8 @@ class RunFolder:
                     f"{path} is not YAML ({reason(failure)}); choose another folder, or start over",
                     option=("output", "resume"),
                 ) from None
-            if different := _difference(before, config.to_dict()):
+            free = _FREE | _FREE_ONCE_DIVERGED if self.diverged.is_file() else _FREE
+            if different := _difference(before, config.to_dict(), free):
                 raise UsageError(
                     f"'{self.path}' holds a run with another {different}; choose another folder, or start over",
                     option=("output", "resume"),
@@ -132,6 +142,15 @@ class RunFolder:
         write_atomic(path, yaml.safe_dump(config.to_dict(), sort_keys=False))
         write_atomic(self.path / "versions.json", json.dumps(versions(device), indent=1) + "\n")
 
+    def add_divergence(self, *, step: int, lr: float, what: str) -> None:
+        """Write down a step whose loss or gradient was not a number, and the learning rate of the config.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        rows = json.loads(self.diverged.read_text(encoding="utf-8")) if self.diverged.is_file() else []
+        write_atomic(self.diverged, json.dumps([*rows, {"step": step, "lr": lr, "what": what}], indent=1) + "\n")
+
     def _drop_leftovers(self) -> None:
         """Delete what a killed run had begun to write: of this olmv, and of earlier ones (the fixed names)."""
         for path in (*self.path.glob(".olmv-*.tmp"), self.path / ".model.tmp", self.path / "original.tmp"):
@@ -141,11 +160,12 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
 
-def _difference(before: Any, now: Any, place: tuple[str, ...] = ()) -> str | None:
+def _difference(before: Any, now: Any, free: Set[tuple[str, ...]], place: tuple[str, ...] = ()) -> str | None:
     """Find the first setting that matters and differs, as `key.sub (old, now new)`."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for key in dict.fromkeys([*before, *now]):
-            if (*place, key) not in _FREE and (differs := _difference(before.get(key), now.get(key), (*place, key))):
+            where = (*place, key)
+            if where not in free and (differs := _difference(before.get(key), now.get(key), free, where)):
                 return differs
         return None
     return None if before == now else f"{'.'.join(place)} ({before}, now {now})"

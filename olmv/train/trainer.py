@@ -253,8 +253,11 @@ class Trainer:
             return
         last = latest_checkpoint(self.folder.checkpoints)
         where = f"the last good checkpoint is '{last}'" if last else "there is no checkpoint yet"
+        if self.accelerator.is_main_process:
+            self.folder.add_divergence(step=self.step + 1, lr=self.config.optimizer.lr, what=bad[0])
         raise TrainingError(
-            f"the {bad[0]} is not a number at step {self.step + 1}; {where}: lower optimizer.lr and run it again"
+            f"the {bad[0]} is not a number at step {self.step + 1}; {where}: lower optimizer.lr or optimizer.clip_norm "
+            f"and run it again, it {'goes on from there' if last else 'begins anew'}"
         )
 
     def _count(self, batch: Batch | FeatureBatch) -> None:

@@ -269,7 +269,9 @@ def test_case_and_white_space_are_forgiven_and_told() -> None:
     rows = [ManifestRow("/a.mp4", ("Dog", "rain")), ManifestRow("/b.mp4", ("heavy  RAIN",))]
     found = join(table("/a.mp4", "/b.mp4", labels=("dog", "rain", "heavy rain")), rows)
     assert found.scored.truth.tolist() == [[True, True, False], [False, False, True]]
-    assert found.scored.notes == ("2 labels were found though case or white space differ: 'Dog' as 'dog'",)
+    assert found.scored.notes == (
+        "2 labels were found though case or white space differ: 'Dog' as 'dog', 'heavy  RAIN' as 'heavy rain'",
+    )
     # labels that only case tells apart stay apart
     two = join(table("/a.mp4", labels=("Apple", "apple")), [ManifestRow("/a.mp4", ("apple",))])
     assert two.scored.truth.tolist() == [[False, True]]

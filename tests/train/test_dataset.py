@@ -314,6 +314,24 @@ def test_rows_of_one_label_each_are_joined_and_spellings_forgiven(tmp_path: Path
     )
 
 
+def test_labels_without_a_clip_and_labels_in_two_spellings_are_told(tmp_path: Path) -> None:
+    path = manifest(tmp_path, "video,labels,split\na.mp4,dog,train\nb.mp4,Dog;cat,train\nc.mp4,owl;rain;wolf,val\n")
+    names = [ManifestDataset(path, split=split, preprocess=PREPROCESS).notes[-1] for split in ("train", "val")]
+    assert names == [
+        f"{path}: 3 of the 5 labels are true of no video of the split 'train': 'owl', 'rain', 'wolf'",
+        f"{path}: 2 of the 5 labels are true of no video of the split 'val': 'dog', 'cat'",
+    ]
+    words = Vocabulary.from_names(["dog", "cat", "Dog", "CAT", "owl", "rain", "wolf", "x", "y", "z"])
+    data = ManifestDataset(path, words, preprocess=PREPROCESS)
+    assert data.notes == (
+        (
+            f"{path}: the labels 'dog' and 'Dog' differ by case or white space alone and count as two, so that a clip of "
+            "one says that the other is false, and 1 more such pairs; write them alike"
+        ),
+        f"{path}: 4 of the 10 labels are true of no video: 'CAT', 'x', 'y' and 1 more",
+    )
+
+
 def test_a_comma_that_may_be_part_of_a_label_is_refused(tmp_path: Path) -> None:
     path = manifest(tmp_path, 'video,labels\na.mp4,"rain, snow"\n')
     with pytest.raises(InputError, match=r"row 2: 'rain, snow' may be one label or several; write 'rain;snow' for"):

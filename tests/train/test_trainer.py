@@ -44,8 +44,21 @@ def test_a_loss_that_is_no_number(where: str, tiny: str, tmp_path: Path, monkeyp
     kept = latest_checkpoint(folder / "checkpoints")
     assert kept is not None
     assert all(w.isfinite().all() for w in read_checkpoint(kept).weights.values())
+    told = json.loads((folder / "diverged.json").read_text())
+    assert told == [{"step": 4, "lr": 1e-3, "what": where}]
+    # what the message says: the same folder with a lower rate goes on, with anything else it does not
+    calls = -10
+    with pytest.raises(UsageError, match=r"holds a run with another optimizer\.epochs"):
+        go(settings(tiny, "optimizer.epochs=3"), folder)
+    result, watcher = go(settings(tiny, "optimizer.lr=1e-4"), folder)
+    assert result is not None
+    assert any("going on after step 3 of 6" in line for line in watcher.notes)
+    assert max(row["lr"] for row in rows(folder)[4:] if row["kind"] == "train") <= 1e-4
     calls = 3
-    with pytest.raises(TrainingError, match=r"at step 1; there is no checkpoint yet: lower optimizer\.lr"):
+    with pytest.raises(
+        TrainingError,
+        match=r"at step 1; there is no checkpoint yet: lower optimizer\.lr .* run it again, it begins anew",
+    ):
         go(config, tmp_path / "other")
 
 

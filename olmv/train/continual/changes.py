@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Self
+
+from olmv.labels.lists import label_key
 
 __all__ = ["Changes"]
 
@@ -14,13 +17,36 @@ class Changes:
     Attributes:
         before, after: by name, `SOURCE/map` and others.
         earlier: validation sources whose labels were all trained by earlier runs.
-        new: those whose labels this run trained, and none before.
+        new: those whose labels were all trained by this run first.
     """
 
     before: Mapping[str, float]
     after: Mapping[str, float]
     earlier: tuple[str, ...]
     new: tuple[str, ...]
+
+    @classmethod
+    def between(
+        cls,
+        before: Mapping[str, float],
+        after: Mapping[str, float],
+        *,
+        earlier: Sequence[str],
+        new: Sequence[str],
+        sources: Mapping[str, Sequence[str]],
+    ) -> Self:
+        """Compare figures.
+
+        Args:
+            before, after: figures by name.
+            earlier: labels of all earlier runs.
+            new: labels of this run.
+            sources: the labels of every validation source; those of a guard belong to neither.
+        """
+        known, own = ({label_key(label) for label in labels} for labels in (earlier, new))
+        keys = {name: {label_key(label) for label in labels} for name, labels in sources.items()}
+        old = tuple(name for name, labels in keys.items() if labels <= known)
+        return cls(before, after, old, tuple(name for name, labels in keys.items() if labels <= own - known))
 
     def notes(self) -> list[str]:
         """Tell the mean average precision of earlier and new labels, a line each kind and source."""

@@ -1,9 +1,10 @@
 """The sources of earlier runs: for the replay buffer, and to see what becomes of their labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from olmv.errors import UsageError
+from olmv.errors import InputError, UsageError
 from olmv.labels.vocabulary import Vocabulary
 from olmv.train.config import GUARD, Source, TrainConfig
 from olmv.train.continual.history import History, TrainedLabels
@@ -39,6 +40,8 @@ class EarlierSources:
             for name, source in run.data.validation.items():
                 try:
                     part = self._open(run, source, train=False)
+                    if source.moji is None and not any(Path(video).exists() for video in _videos(part)):
+                        raise InputError("none of its videos is there any more")
                 except UsageError as error:
                     note(f"the validation source '{name}' of '{run.run}' is left out: {error}")
                     continue
@@ -73,3 +76,7 @@ class EarlierSources:
             source, words, data=data, preprocess=self._preprocess, templates=self._templates,
             seed=self._config.run.seed, train=train,
         )  # fmt: skip
+
+
+def _videos(part: Labelled) -> Iterator[str]:
+    return (part.dataset.video(index) for index in range(len(part.dataset)))

@@ -25,6 +25,8 @@ from olmv.video.workers.loader import FrameLoader
 
 __all__ = ["ManifestDataset"]
 
+_SHOWN = 3  # labels in a note
+
 
 class ManifestDataset(VideoDataset):
     """Video files with labels, captions, or both.
@@ -95,6 +97,7 @@ class ManifestDataset(VideoDataset):
         self._targets = self._indices(notes)
         if empty := sum(row.labels == () and not row.caption for row in self._rows):
             notes.append(f"{empty} videos have an empty list of labels: none is true of them")
+        notes += self._label_notes(split)
         self.notes = tuple(f"{self._name}: {note}" for note in notes)
         self._flip = not speaks_of_sides(self.labels)
         self._preprocess, self._options = preprocess, DecodeOptions(frames=frames, decoder=decoder)
@@ -143,6 +146,24 @@ class ManifestDataset(VideoDataset):
     def _sample(self, index: int, pixels: Tensor) -> Sample:
         row = self._rows[index]
         return Sample(row.video, pixels, self._targets[index], row.caption, labelled=_tells_labels(row))
+
+    def _label_notes(self, split: str | None) -> list[str]:
+        """Return what is odd about the labels, one line each: two spellings of one, and labels without a clip."""
+        notes = []
+        if pairs := LabelLookup(self.labels).ambiguous():
+            (one, other), more = pairs[0], f", and {len(pairs) - 1} more such pairs" if len(pairs) > 1 else ""
+            notes.append(
+                f"the labels {one!r} and {other!r} differ by case or white space alone and count as two, so that a "
+                f"clip of one says that the other is false{more}; write them alike"
+            )
+        there = {index for indices in self._targets for index in indices}
+        missing = [label for index, label in enumerate(self.labels) if index not in there]
+        if missing:
+            where = "" if split is None else f" of the split {split!r}"
+            shown = ", ".join(repr(label) for label in missing[:_SHOWN])
+            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+            notes.append(f"{len(missing)} of the {len(self.labels)} labels are true of no video{where}: {shown}{more}")
+        return notes
 
     def _indices(self, notes: list[str]) -> list[tuple[int, ...]]:
         """Return for each row its labels as indices into the vocabulary."""
