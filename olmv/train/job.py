@@ -121,8 +121,9 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
     )
     labels = training.dataset.labels
     if earlier is not None and config.continual is not None:
-        if (note := check_new_labels(earlier, labels, config.continual.run)) is not None:
-            listener.note(note)
+        overlap = check_new_labels(earlier, labels, config.continual.run)
+        if overlap is not None:
+            listener.note(overlap)
         sources = EarlierSources(earlier, config, preprocess=model.preprocess, templates=templates)
         training = sources.replayed(training)
         validation |= sources.validation(listener.note)

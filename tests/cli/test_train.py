@@ -40,6 +40,21 @@ def test_a_run(olmv: Run, config: str, here: Path) -> None:
     assert (here / "out" / "model" / "config.json").is_file()
 
 
+def test_labels_are_added_to_a_run(olmv: Run, config: str, here: Path) -> None:
+    code, _, err = olmv("train", config, "--from", "nowhere", "-o", "b")
+    assert code == 2
+    assert err == "olmv: 'nowhere' is no run folder; name one that a training run has written (--from)\n"
+    assert olmv("train", config, "--set", "run.steps=1", "-o", "a", "--quiet")[0] == 0
+    objects = "data.train.moji.objects=seen[3:6]"
+    code, _, err = olmv("train", config, "--from", "a", "--set", objects, "--set", "continual.replay=4", "-o", "b")
+    assert code == 0, err
+    assert "16 training videos" in err
+    assert [len(run["labels"]) for run in json.loads((here / "b" / "history.json").read_text())["runs"]] == [17, 17]
+    code, _, err = olmv("train", config, "--from", "a", "-o", "c")
+    assert code == 2
+    assert "so it adds none; to train them further set model.name=a/model and leave continual out" in err
+
+
 def test_smoke_has_a_folder_of_its_own(olmv: Run, config: str, here: Path) -> None:
     code, _, err = olmv("train", config, "--smoke")
     assert code == 0, err

@@ -15,6 +15,9 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.storage.folder import read_config
 from olmv.scoring.thresholds import Thresholds
+from olmv.train.config import Data, Source
+from olmv.train.continual.history import History, TrainedLabels, write_history
+from olmv.train.run_folder import RunFolder
 from olmv.video.transforms import Preprocess
 from tests.support.samples import write_clip
 
@@ -57,6 +60,11 @@ SOUND: dict[str, Any] = {
         "labels": ["dog"], "metrics": {"macro_map": None},
     },
     "result-video": {"video": "a.mp4", "status": "ok", "truth": ["dog"], "group": ""},
+    "train-history": {
+        "format": "olmv-train-history/1", "model": "olmv-mini",
+        "runs": [{"run": "runs/a", "seed": 0, "labels": ["dog"], "data": {"train": {"manifest": "a.csv"}}}],
+        "figures": {"before": {"seen/map": 0.5}},
+    },
 }  # fmt: skip
 WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("prediction-row", lambda row: row | {"status": "fine"}),
@@ -94,6 +102,8 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("result", lambda result: result | {"metrics": {"macro_map": "good"}}),
     ("result-video", lambda row: row | {"group": 3}),
     ("result-video", lambda row: {"video": "a.mp4", "status": "ok"}),
+    ("train-history", lambda history: history | {"runs": []}),
+    ("train-history", lambda history: history | {"figures": {"after": {"seen/map": "good"}}}),
 ]
 
 
@@ -153,6 +163,14 @@ def test_the_files_that_ship() -> None:
     check("model-config", *map(read, models.glob("olmv-*/config.json")))
     check("preprocess", *map(read, models.glob("olmv-*/preprocess.json")))
     check("attribute-book", *map(read, (ROOT / "scripts" / "benchmarks" / "books").glob("*.json")))
+
+
+def test_the_history_of_a_run(tmp_path: Path) -> None:
+    data = Data(train=Source(manifest=Path("a.csv")))
+    history = History("olmv-mini", (TrainedLabels("runs/a", 0, ("dog",), data),))
+    for figures in ({}, {"before": {"seen/map": 0.5}}, {"before": {"seen/map": 0.5}, "after": {"seen/map": 0.6}}):
+        write_history(RunFolder(tmp_path), history, **figures)
+        check("train-history", read(tmp_path / "history.json"))
 
 
 @pytest.mark.slow

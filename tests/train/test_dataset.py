@@ -323,11 +323,9 @@ def test_labels_without_a_clip_and_labels_in_two_spellings_are_told(tmp_path: Pa
     ]
     words = Vocabulary.from_names(["dog", "cat", "Dog", "CAT", "owl", "rain", "wolf", "x", "y", "z"])
     data = ManifestDataset(path, words, preprocess=PREPROCESS)
+    pair = "the labels 'dog' and 'Dog' differ by case or white space alone and count as two"
     assert data.notes == (
-        (
-            f"{path}: the labels 'dog' and 'Dog' differ by case or white space alone and count as two, so that a clip of "
-            "one says that the other is false, and 1 more such pairs; write them alike"
-        ),
+        f"{path}: {pair}, so that a clip of one says that the other is false, and 1 more such pairs; write them alike",
         f"{path}: 4 of the 10 labels are true of no video: 'CAT', 'x', 'y' and 1 more",
     )
 

@@ -63,7 +63,16 @@ def test_starting_over_deletes_what_a_run_wrote_and_nothing_else(tmp_path: Path)
     for name in ("checkpoints", "tensorboard", "model", "notes"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("")
-    for name in ("metrics.jsonl", "original.safetensors", "tuned.safetensors", "curve.json", "my.txt", "labels.csv"):
+    for name in (
+        "metrics.jsonl",
+        "original.safetensors",
+        "tuned.safetensors",
+        "curve.json",
+        "history.json",
+        "diverged.json",
+        "my.txt",
+        "labels.csv",
+    ):
         (tmp_path / name).write_text("")
     folder.clear()
     assert {path.name for path in tmp_path.iterdir()} == {"notes", "my.txt", "labels.csv"}
