@@ -134,7 +134,7 @@ def run(job: TrainJob, listener: JobListener | None = None) -> TrainSummary | No
         write_history(folder, history, before=before)
         for note in dict.fromkeys(note for part in (training, *validation.values()) for note in part.dataset.notes):
             listener.note(note)
-        if config.data.train.moji is None and (warning := drawings_note(model.name)) is not None:
+        if config.data.train.moji is None and (warning := drawings_note(history.model)) is not None:
             listener.note(warning)
     soft = make_soft_attributes(config, model)
     trainable = Trainable(

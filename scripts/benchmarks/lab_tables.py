@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["amounts_table", "arms_table", "forgetting_table", "motions_table", "tuning_table"]
+__all__ = ["amounts_table", "arms_table", "continual_table", "forgetting_table", "motions_table", "tuning_table"]
 
 Data = Mapping[str, Any]
 
@@ -50,6 +50,13 @@ TUNING_FIGURES = {
     "area": "most gained within a loss of 0 to 5 points",
 }
 
+CONTINUAL_ARMS = {
+    "plain": "plain",
+    "iwr": "IWR",
+    "replay": "replay buffer, a third of the clips",
+    "replay+iwr": "replay buffer and IWR",
+}
+
 
 def arms_table(data: Data, arms: Mapping[str, str], columns: Mapping[str, str]) -> str:
     """A line for every arm that has a figure, a column for every metric: mean and standard deviation over seeds."""
@@ -86,6 +93,23 @@ def amounts_table(data: Data) -> str:
     arms = {"original": "none: the model as it ships"} | {f"{n} clips a label": f"{n} clips a label" for n in counts}
     arms |= {"own, unmixed": "all of them, 6 to 8 a label"}
     return arms_table(data, arms, {"actions_top1": "10 actions, top-1", "nouns_top1": "100 nouns not trained, top-1"})
+
+
+def continual_table(data: Data) -> str:
+    """What five additions of labels do to the first ones, to all, and to words never trained."""
+    shown = [("first", 1), ("first", 3), ("first", 5), ("so_far", 5), ("untouched", 5)]
+    first, untouched = (f"{data['figures'][f'original/{kind}']:.3f}" for kind in ("first", "untouched"))
+    rows: list[list[Any]] = [["olmv-mini as it ships", first, "", "", "", untouched]]
+    for arm, told in CONTINUAL_ARMS.items():
+        cells = []
+        for kind, number in shown:
+            key = f"{arm}/{number}/{kind}"
+            low_high = data["intervals"].get(key)
+            between = "" if low_high is None else f" ({low_high[0]:.3f} to {low_high[1]:.3f})"
+            cells.append(f"{data['figures'][key]:.3f}{between}")
+        rows.append([told, *cells])
+    head = ["", "first 12 labels, just trained", "after 3 additions", "after 5", "all 60 labels", "62 never trained"]
+    return _markdown(head, rows)
 
 
 def _cell(figures: Mapping[str, float], name: str) -> str:

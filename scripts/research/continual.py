@@ -177,7 +177,7 @@ def main() -> None:
     seeds = 1 if args.quick else args.seeds
     starts = [original(seed, sizes) for seed in range(seeds)]
     start = {kind: statistics.mean(found[kind] for found in starts) for kind in ("first", "untouched")}
-    figures = [Figure(f"original/{kind}", value, None, None, seeds) for kind, value in start.items()]
+    figures = [Figure(f"original/{kind}", value, None, None, seeds * sizes.checked) for kind, value in start.items()]
     curves: dict[str, list[list[dict[str, float]]]] = {}
     searched: dict[str, dict[str, float]] = {}
     rates: dict[str, float] = {}
@@ -194,7 +194,9 @@ def main() -> None:
             for kind in KINDS:
                 values = [line[number][kind] for line in lines]
                 name = f"{arm}/{number + 1}/{kind}"
-                figures.append(Figure(name, statistics.mean(values), min(values), max(values), seeds))
+                between = (min(values), max(values)) if seeds > 1 else (None, None)
+                clips = seeds * sizes.checked * (2 if kind == "so_far" else 1)
+                figures.append(Figure(name, statistics.mean(values), *between, clips))
     show(figures, "Five additions of 12 labels, drawings not footage")
     draw(curves, start, work / "continual.png")
     if args.json is not None:
