@@ -91,7 +91,7 @@ def amounts_table(data: Data) -> str:
     figures = data["figures"]
     counts = sorted({int(name.split()[0]) for name in figures if name.endswith("clips a label/actions_top1")})
     arms = {"original": "none: the model as it ships"} | {f"{n} clips a label": f"{n} clips a label" for n in counts}
-    arms |= {"own, unmixed": "all of them, 6 to 8 a label"}
+    arms |= {"swa": "all of them, 6 to 8 a label"}
     return arms_table(data, arms, {"actions_top1": "10 actions, top-1", "nouns_top1": "100 nouns not trained, top-1"})
 
 

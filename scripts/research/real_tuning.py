@@ -15,7 +15,7 @@ Arms (the last layers of the image tower are tuned, see `real_clips.py`; all arm
     frozen              a temporal transformer on the frozen tower
 ST-Adapters and cross-frame attention need a vision transformer; olmv-lite's tower is none.
 
-Then the settings of `own` train on 1, 2 and 4 clips a label.
+Then the settings of `swa` train on 1, 2 and 4 clips a label.
 
 Figures: ARM/METRIC and ARM/METRIC/sd: actions_top1, nouns_top1, objects_map, and `area`, the mean of the best
 actions_top1 within an allowed loss of 0 to 5 points (of the mean of the other two), along the ratio.
@@ -28,7 +28,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,6 @@ from scripts.research.real_clips import FRAMES, Activations, Clips, tail_model
 from scripts.research.tradeoff import area, best_within, summary
 
 MODEL = "olmv-lite"
-RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)
 METRICS = ("actions_top1", "nouns_top1", "objects_map")
 KEPT = ("nouns_top1", "objects_map")
 GUARD_PHOTOS = 2  # of five photos a noun
@@ -75,6 +74,7 @@ class Settings:
     regularization: Mapping[str, float]
     temporal: str = "mean"
     ends: tuple[str, ...] = ("last", "swa")  # that are measured
+    ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)  # beside 1
 
     @property
     def name(self) -> str:
@@ -177,7 +177,7 @@ def bank_of(trainable: Trainable, real: RealSet) -> TextBank:
 
 
 def curves(
-    footage: Footage, tuned: Tuned, tested: Sequence[int], photos: Sequence[int], objects: bool
+    footage: Footage, tuned: Tuned, tested: Sequence[int], photos: Sequence[int], ratios: Sequence[float], objects: bool
 ) -> dict[str, Points]:
     """Measure both ends at every ratio."""
     sets = {"actions": Clips(footage.actions, tested), "nouns": Clips(footage.nouns, photos)}
@@ -195,7 +195,7 @@ def curves(
     start = figures()
     for end, weights in tuned.ends.items():
         measured[end] = {1.0: start}
-        for ratio in RATIOS[:-1]:
+        for ratio in ratios:
             load_weights(tuned.weights, interpolate(tuned.original, weights, ratio))
             measured[end][ratio] = figures()
     return measured
@@ -210,7 +210,7 @@ def run_once(
     if not file.is_file():
         started = time.perf_counter()
         tuned = tune(footage, train, settings, folder, seed=seed, epochs=epochs)
-        measured = curves(footage, tuned, test, photos, objects=objects)
+        measured = curves(footage, tuned, test, photos, ratios=settings.ratios, objects=objects)
         file.write_text(json.dumps({"curves": measured, "step_s": tuned.step_s}), encoding="utf-8")
         print(f"{folder}: {time.perf_counter() - started:.0f} s", flush=True)
     saved = json.loads(file.read_text(encoding="utf-8"))
@@ -276,10 +276,11 @@ def main() -> None:
             by_fold[fold] |= figures_of(arm, found, best["ratios"])
             for name, end in curve_names(arm).items():
                 drawn.setdefault(name, []).append(found[end])
-    if "own" in chosen:
+    if "plain" in chosen:
+        few = replace(settings_of["plain"], ends=("swa",), ratios=(0.0,))
         for count in AMOUNTS:
             for fold in range(3):
-                by_fold[fold] |= amount_figures(footage, settings_of["own"], work, count, fold, epochs)
+                by_fold[fold] |= amount_figures(footage, few, work, count, fold, epochs)
     figures = summary(by_fold)
     if "plain" in steps:
         figures += [
