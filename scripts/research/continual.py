@@ -194,9 +194,9 @@ def main() -> None:
             for kind in KINDS:
                 values = [line[number][kind] for line in lines]
                 name = f"{arm}/{number + 1}/{kind}"
-                between = (min(values), max(values)) if seeds > 1 else (None, None)
+                low, high = (min(values), max(values)) if seeds > 1 else (None, None)
                 clips = seeds * sizes.checked * (2 if kind == "so_far" else 1)
-                figures.append(Figure(name, statistics.mean(values), *between, clips))
+                figures.append(Figure(name, statistics.mean(values), low, high, clips))
     show(figures, "Five additions of 12 labels, drawings not footage")
     draw(curves, start, work / "continual.png")
     if args.json is not None:
