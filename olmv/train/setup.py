@@ -22,7 +22,7 @@ from olmv.progress import JobListener
 from olmv.scoring.bank import TextBank
 from olmv.train.checkpoint import load_tensors, load_weights, save_tensors
 from olmv.train.config import Source, TrainConfig
-from olmv.train.data.dataset import VideoDataset, batches
+from olmv.train.data.dataset import batches
 from olmv.train.data.features import Clips, FeatureStore
 from olmv.train.data.sources import Labelled
 from olmv.train.loss_terms import initial_bias

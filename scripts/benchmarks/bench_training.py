@@ -8,6 +8,7 @@ not in them. Arms change places every round, and a ratio is the median of the ro
 
 Figures:
     iwr_step_ratio            an optimizer step with interpolated weight regularisation / one without
+    distillation_step_ratio   likewise with distillation from the original
     iwr_extra_copies          bytes of tensors alive in such a step and not in a plain one, gradients left out / bytes
                               of the trainable weights
     original_copies           bytes alive once a trainer is made and not before / bytes of the trainable weights
@@ -48,6 +49,7 @@ from olmv.train.config_file import find_config, load_config, parse_config
 from olmv.train.data.dataset import Batch, batches
 from olmv.train.data.features import FeatureBatch, FeatureStore
 from olmv.train.data.sources import open_sources
+from olmv.train.distillation import Distillation
 from olmv.train.run_folder import RunFolder
 from olmv.train.trainable import Trainable, label_bank, select_weights
 from olmv.train.trainer import Trainer
@@ -91,7 +93,7 @@ def make_trainer(
     trainable = Trainable(model, frame_pooling=config.objective.frame_pooling, frozen_tower=frozen)
     weights, new = select_weights(trainable, config.model.train)
     trainer = Trainer(
-        config, trainable=trainable, weights=weights, new=new,
+        config, trainable=trainable, weights=weights, new=new, unmixed=new,
         original={name: weight.detach().clone() for name, weight in weights.items()},
         dataset=dataset, bank=bank, folder=RunFolder(folder), accelerator=accelerator, listener=view or Watcher(),
     )  # fmt: skip
@@ -99,9 +101,14 @@ def make_trainer(
     return trainer
 
 
-def step(trainer: Trainer, batch: Batch | FeatureBatch, iwr: InterpolatedWeights | None = None) -> None:
-    """The trainer's own step on one batch, with interpolated weights or without."""
-    trainer.iwr = iwr
+def step(
+    trainer: Trainer,
+    batch: Batch | FeatureBatch,
+    iwr: InterpolatedWeights | None = None,
+    distillation: Distillation | None = None,
+) -> None:
+    """The trainer's own step on one batch, with interpolated weights or distillation or without."""
+    trainer.iwr, trainer.loss.distillation = iwr, distillation
     trainer._step([batch])
 
 
@@ -154,9 +161,17 @@ def steps_of_vit(
     update = partial(trainer.average.update, trainer.weights)
     update()  # the first one copies
     without = partial(step, trainer, batch)
-    took = time_in_turns({"plain": without, "iwr": partial(step, trainer, batch, iwr), "swa": update}, rounds)
+    distillation = Distillation(trainer.trainable, trainer.weights, trainer.original, ("{}",))
+    arms: dict[str, Callable[[], object]] = {
+        "plain": without,
+        "iwr": partial(step, trainer, batch, iwr),
+        "distillation": partial(step, trainer, batch, None, distillation),
+        "swa": update,
+    }
+    took = time_in_turns(arms, rounds)
     writing = time_in_turns({"plain": without, "checkpoint": trainer._save}, checkpoints)
     figures["iwr_step_ratio"] = ratio(took, "iwr", "plain")
+    figures["distillation_step_ratio"] = ratio(took, "distillation", "plain")
     figures["swa_update_steps"] = ratio(took, "swa", "plain")
     figures["swa_step_ratio"] = 1 + figures["swa_update_steps"] / STEPS
     figures["checkpoint_step_ratio"] = ratio(writing, "checkpoint", "plain")

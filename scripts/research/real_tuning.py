@@ -24,7 +24,6 @@ actions_top1 within an allowed loss of 0 to 5 points (of the mean of the other t
 import argparse
 import json
 import os
-import statistics
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -51,7 +50,7 @@ from olmv.train.trainable import Trainable, label_bank, select_weights
 from olmv.train.trainer import Trainer
 from olmv.train.validation import macro_map, score_videos, top1
 from scripts.benchmarks.real_sets import RealSet
-from scripts.benchmarks.results import Figure, show, write
+from scripts.benchmarks.results import show, write
 from scripts.research.pictures import draw_tradeoff
 from scripts.research.real_clips import FRAMES, Activations, Clips, tail_model
 from scripts.research.tradeoff import area, best_within, summary
@@ -74,7 +73,7 @@ class Settings:
     regularization: Mapping[str, float]
     temporal: str = "mean"
     ends: tuple[str, ...] = ("last", "swa")  # that are measured
-    ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)  # beside 1
+    ratios: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 0.875)  # beside 1
 
     @property
     def name(self) -> str:
@@ -135,7 +134,6 @@ class Tuned:
     weights: Mapping[str, nn.Parameter]
     original: Mapping[str, Tensor]
     ends: Mapping[str, Mapping[str, Tensor]]
-    step_s: float
 
 
 def tune(footage: Footage, rows: Sequence[int], settings: Settings, folder: Path, *, seed: int, epochs: int) -> Tuned:
@@ -163,12 +161,10 @@ def tune(footage: Footage, rows: Sequence[int], settings: Settings, folder: Path
         bank=bank_of(trainable, footage.actions.real), folder=run,
         accelerator=make_accelerator(config, listener), listener=listener,
     )  # fmt: skip
-    started = time.perf_counter()
     trainer.run()
-    seconds = (time.perf_counter() - started) / max(1, trainer.total)
     last = {name: weight.detach().clone() for name, weight in weights.items()}
     ends = {"last": last, "swa": trainer.average.weights}
-    return Tuned(trainable, weights, original, {end: ends[end] for end in settings.ends}, seconds)
+    return Tuned(trainable, weights, original, {end: ends[end] for end in settings.ends})
 
 
 def bank_of(trainable: Trainable, real: RealSet) -> TextBank:
@@ -176,10 +172,17 @@ def bank_of(trainable: Trainable, real: RealSet) -> TextBank:
     return label_bank(model, build_texts(Vocabulary.from_names(list(real.labels)), model.templates))
 
 
-def curves(
-    footage: Footage, tuned: Tuned, tested: Sequence[int], photos: Sequence[int], ratios: Sequence[float], objects: bool
+def measure(
+    footage: Footage,
+    tuned: Tuned,
+    known: Mapping[str, Points],
+    *,
+    tested: Sequence[int],
+    photos: Sequence[int],
+    ratios: Sequence[float],
+    objects: bool,
 ) -> dict[str, Points]:
-    """Measure both ends at every ratio."""
+    """Measure the ends at every ratio, and the original; what is known already is left out."""
     sets = {"actions": Clips(footage.actions, tested), "nouns": Clips(footage.nouns, photos)}
     if objects:
         sets["objects"] = Clips(footage.objects, range(len(footage.objects.real.videos)))
@@ -190,34 +193,41 @@ def curves(
         found = {f"{name}_top1": top1(scores[name]) for name in ("actions", "nouns")}
         return found | ({"objects_map": macro_map(scores["objects"])} if objects else {})
 
-    measured: dict[str, Points] = {}
-    load_weights(tuned.weights, tuned.original)
-    start = figures()
+    measured = {end: dict(points) for end, points in known.items()}
+    if not measured:
+        load_weights(tuned.weights, tuned.original)
+        start = figures()
+        measured = {end: {1.0: start} for end in tuned.ends}
     for end, weights in tuned.ends.items():
-        measured[end] = {1.0: start}
         for ratio in ratios:
-            load_weights(tuned.weights, interpolate(tuned.original, weights, ratio))
-            measured[end][ratio] = figures()
+            if ratio not in measured[end]:
+                load_weights(tuned.weights, interpolate(tuned.original, weights, ratio))
+                measured[end][ratio] = figures()
     return measured
 
 
 def run_once(
     footage: Footage, settings: Settings, folder: Path, *, train: Sequence[int], test: Sequence[int],
     photos: Sequence[int], objects: bool, seed: int, epochs: int,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Points]:  # fmt: skip
     """Tune and measure; what is done already is read."""
-    file = folder / "curves.json"
-    if not file.is_file():
+    known = read_curves(folder)
+    if not known or any(ratio not in points for points in known.values() for ratio in settings.ratios):
         started = time.perf_counter()
         tuned = tune(footage, train, settings, folder, seed=seed, epochs=epochs)
-        measured = curves(footage, tuned, test, photos, ratios=settings.ratios, objects=objects)
-        file.write_text(json.dumps({"curves": measured, "step_s": tuned.step_s}), encoding="utf-8")
+        measured = measure(footage, tuned, known, tested=test, photos=photos, ratios=settings.ratios, objects=objects)
+        (folder / "curves.json").write_text(json.dumps({"curves": measured}), encoding="utf-8")
         print(f"{folder}: {time.perf_counter() - started:.0f} s", flush=True)
-    saved = json.loads(file.read_text(encoding="utf-8"))
-    return {
-        "step_s": saved["step_s"],
-        **{end: {float(r): f for r, f in points.items()} for end, points in saved["curves"].items()},
-    }
+    return read_curves(folder)
+
+
+def read_curves(folder: Path) -> dict[str, Points]:
+    """Read a run's curves, by the end that they begin at; none where none was measured."""
+    file = folder / "curves.json"
+    if not file.is_file():
+        return {}
+    saved = json.loads(file.read_text(encoding="utf-8"))["curves"]
+    return {end: {float(r): figures for r, figures in sorted(points.items())} for end, points in saved.items()}
 
 
 def choose(footage: Footage, arm: str, work: Path, epochs: int) -> dict[str, Any]:
@@ -259,7 +269,6 @@ def main() -> None:
     drawn: dict[str, list[Points]] = {}
     chosen: dict[str, Any] = {}
     settings_of: dict[str, Settings] = {}
-    steps: dict[str, list[float]] = {}
     for arm in args.arms.split(","):
         best = choose(footage, arm, work, epochs)
         chosen[arm] = {"settings": best["settings"].name, "ratios": best["ratios"]}
@@ -272,7 +281,6 @@ def main() -> None:
                 footage, best["settings"], finals / f"{fold}", train=train, test=test,
                 photos=footage.photos, objects=True, seed=fold, epochs=epochs,
             )  # fmt: skip
-            steps.setdefault(arm, []).append(found["step_s"])
             by_fold[fold] |= figures_of(arm, found, best["ratios"])
             for name, end in curve_names(arm).items():
                 drawn.setdefault(name, []).append(found[end])
@@ -282,11 +290,6 @@ def main() -> None:
             for fold in range(3):
                 by_fold[fold] |= amount_figures(footage, few, work, count, fold, epochs)
     figures = summary(by_fold)
-    if "plain" in steps:
-        figures += [
-            Figure(f"{arm}/step_ratio", statistics.mean(s) / statistics.mean(steps["plain"]), None, None, 3)
-            for arm, s in steps.items()
-        ]
     show(figures, "Tuned to ten actions, three parts of the sources")
     settings = {"model": MODEL, "epochs": epochs, "threads": args.threads, "chosen": chosen, "quick": args.quick}
     if args.json is not None:
@@ -326,11 +329,6 @@ def curve_names(arm: str) -> dict[str, str]:
     return {arm: "swa" if arm == "own" else "last"}
 
 
-def ends_of(found: Mapping[str, Any]) -> dict[str, Points]:
-    """Return the curves of a run that were measured."""
-    return {end: found[end] for end in ("last", "swa") if end in found}
-
-
 def figures_of(arm: str, found: Mapping[str, Points], ratios: Mapping[str, float]) -> dict[str, float]:
     """Return ARM/METRIC of a fold for all arms that come of a run."""
     ends: dict[str, tuple[str, float]] = {}
@@ -345,7 +343,7 @@ def figures_of(arm: str, found: Mapping[str, Points], ratios: Mapping[str, float
     else:
         ends = {arm: ("last", 0.0)}
     figures = {f"{name}/{m}": found[end][ratio][m] for name, (end, ratio) in ends.items() for m in METRICS}
-    figures |= {f"original/{m}": next(iter(ends_of(found).values()))[1.0][m] for m in METRICS}
+    figures |= {f"original/{m}": next(iter(found.values()))[1.0][m] for m in METRICS}
     for name, end in curve_names(arm).items():
         figures[f"{name}/area"] = area(found[end], gained="actions_top1", kept=KEPT)
     return figures

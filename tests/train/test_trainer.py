@@ -149,8 +149,9 @@ def test_groups() -> None:
                {"w": (2, 2), "b": (2,), "new.w": (2, 2), "new.gate": ()}.items()}  # fmt: skip
     names = {id(p): name for name, p in weights.items()}
 
-    def rates(**changes: float) -> dict[str, tuple[float, float]]:
-        groups = parameter_groups(weights, {"new.w", "new.gate"}, Optimizer(lr=1.0, weight_decay=0.3, **changes))
+    def rates(new_lr: float | None = None, gate_lr: float | None = None) -> dict[str, tuple[float, float]]:
+        options = Optimizer(lr=1.0, weight_decay=0.3, new_lr=new_lr, gate_lr=gate_lr)
+        groups = parameter_groups(weights, {"new.w", "new.gate"}, options)
         return {names[id(p)]: (group["base_lr"], group["weight_decay"]) for group in groups for p in group["params"]}
 
     old = {"w": (1.0, 0.3), "b": (1.0, 0.0)}
