@@ -24,6 +24,7 @@ __all__ = [
     "MOTIONS",
     "OPPOSITES",
     "WEATHERS",
+    "About",
     "Actor",
     "Scene",
     "is_held_out_pairing",
@@ -61,6 +62,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "white": (0.95, 0.95, 0.94),
 }
 Split = Literal["seen", "unseen"]
+About = Literal["scene", "actors", "motions"]  # what a caption tells
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,17 @@ class Scene:
         place = f" over a {self.scene_labels[0]}"
         weather = {"none": "", "rain": " in the rain", "snow": " in the snow"}[self.weather]
         return f"{actors}{place}{weather}."
+
+    def caption(self, about: About) -> str:
+        """Write what a caption says that is about the whole scene, its actors, or their motions alone.
+
+        `scene` is `sentence`; `actors` leaves out place and weather; `motions` also what it is that moves. The last two
+        have no full stop, as labels have none.
+        """
+        if about == "scene":
+            return self.sentence
+        who = (f"{_article(a.name)} {a.name}" if about == "actors" else "something" for a in self.actors)
+        return " and ".join(f"{name} {actor.motion}" for name, actor in zip(who, self.actors, strict=True))
 
     def backwards(self) -> "Scene":
         """Return the scene with every motion turned into its opposite (see `OPPOSITES`).

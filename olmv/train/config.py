@@ -93,6 +93,8 @@ class MojiSource:
     # every second clip is the one before it played backwards, with the opposite motions: moving left or right, up or
     # down, growing or shrinking, appearing or vanishing; other motions are not drawn
     reversals: bool = False
+    # what captions tell: everything, what the objects do, or the motions alone (nothing else then decides a contrast)
+    captions: Literal["scene", "actors", "motions"] = "scene"
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

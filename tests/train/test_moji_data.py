@@ -44,11 +44,24 @@ def test_labels_and_captions_are_the_scene_s_own() -> None:
 
 
 def test_a_part_of_the_labels() -> None:
-    data = moji(labels=("motions", "objects"), motions=("spinning", "falling"), captions=False, pairings="all")
+    data = moji(labels=("motions", "objects"), motions=("spinning", "falling"), captions=None, pairings="all")
     assert data.labels == ("spinning", "falling", *NAMES)
     sample = data.load(0, 0)
     assert {data.labels[i] for i in sample.labels} == set(data.scene(0).labels) - set(data.scene(0).scene_labels)
     assert sample.caption is None
+
+
+def test_captions_about_less_than_the_scene() -> None:
+    scene = moji(counts=(2,)).scene(0)
+    first, second = scene.actors
+    sentence = moji(counts=(2,)).load(0, 0).caption
+    assert sentence is not None
+    actors, motions = (moji(counts=(2,), captions=about).load(0, 0).caption for about in ("actors", "motions"))
+    assert actors is not None
+    assert sentence.startswith(actors)
+    assert first.name in actors
+    assert scene.scene_labels[0] not in actors
+    assert motions == f"something {first.motion} and something {second.motion}"
 
 
 @settings(max_examples=10, deadline=None)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from olmv.moji.render import Renderer
-from olmv.moji.world import MOTIONS, OPPOSITES, Scene, object_names, sample_scene, scene_labels
+from olmv.moji.world import MOTIONS, OPPOSITES, About, Scene, object_names, sample_scene, scene_labels
 from olmv.train.data.dataset import Failed, Sample, VideoDataset
 
 __all__ = ["MojiDataset"]
@@ -29,7 +29,7 @@ class MojiDataset(VideoDataset):
         motions: motions to draw.
         pairings: of object and motion, see `olmv.moji.world.sample_scene`.
         size: S, in pixels.
-        captions: also give each clip's sentence.
+        captions: what each clip's caption tells, see `olmv.moji.world.Scene.caption`; None for no captions.
         fresh: other clips in every epoch, instead of the same ones.
         train: frames at random moments, one in each of T equal segments; False takes the centres.
         reversals: every clip with an odd number is the one before it played backwards, with the opposite motions: what
@@ -51,7 +51,7 @@ class MojiDataset(VideoDataset):
         motions: Sequence[str] = MOTIONS,
         pairings: Literal["training", "held-out", "all"] = "training",
         size: int = 64,
-        captions: bool = True,
+        captions: About | None = "scene",
         fresh: bool = False,
         train: bool = True,
         reversals: bool = False,
@@ -129,7 +129,7 @@ class MojiDataset(VideoDataset):
             for index, pixels in zip(numbers, clips, strict=True):
                 scene = self.scene(index, epoch)
                 known = tuple(self._known[label] for label in scene.labels if label in self._known)
-                caption = scene.sentence if self._captions else None
+                caption = None if self._captions is None else scene.caption(self._captions)
                 samples.append(Sample(self.video(index, epoch), pixels, known, caption))
         return samples
 

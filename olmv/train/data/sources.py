@@ -151,6 +151,7 @@ def _moji(source: MojiSource, data: Data, preprocess: Preprocess, *, train: bool
         fresh=source.fresh and train,
         train=train,
         reversals=source.reversals,
+        captions=source.captions,
     )
 
 
