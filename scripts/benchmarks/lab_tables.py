@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["amounts_table", "arms_table", "continual_table", "forgetting_table", "motions_table", "tuning_table"]
+__all__ = [
+    "amounts_table",
+    "arms_table",
+    "captions_table",
+    "continual_table",
+    "forgetting_table",
+    "motions_table",
+    "naming_table",
+    "nouns_table",
+    "tuning_table",
+]
 
 Data = Mapping[str, Any]
 
@@ -55,6 +65,32 @@ CONTINUAL_ARMS = {
     "iwr": "IWR",
     "replay": "replay buffer, a third of the clips",
     "replay+iwr": "replay buffer and IWR",
+}
+CAPTION_FIGURES = {
+    "pair_accuracy": "own motion over its opposite (chance 0.5)",
+    "motion_map": "mAP of eight motions",
+    "pair_accuracy_other_objects": "the first, objects never trained",
+    "motion_map_other_objects": "the second, objects never trained",
+    "gate": "gate",
+    "weights_reached": "share of the new weights that the caption loss reaches",
+}
+_SOFT_FIGURES = {
+    "unseen_names_map_last": "the first, after the last step",
+    "trained_map_before": "trained names, before",
+    "trained_map": "after the last step",
+    "held_map_before": "held names, before",
+    "held_map": "at the best step",
+    "gate": "gate there",
+}
+NAMING_FIGURES = {
+    "unseen_names_map": "mAP, obscure names not trained",
+    "ordinary_names_map": "mAP, their ordinary names",
+    **_SOFT_FIGURES,
+}
+NOUN_FIGURES = {
+    "unseen_names_map": "mAP, nouns not trained",
+    "unseen_names_top1": "top-1",
+    **_SOFT_FIGURES,
 }
 
 
@@ -110,6 +146,26 @@ def continual_table(data: Data) -> str:
         rows.append([told, *cells])
     head = ["", "first 12 labels, just trained", "after 3 additions", "after 5", "all 60 labels", "62 never trained"]
     return _markdown(head, rows)
+
+
+def captions_table(data: Data) -> str:
+    """What captions teach of motions."""
+    return arms_table(data, _arms_of(data), CAPTION_FIGURES)
+
+
+def naming_table(data: Data) -> str:
+    """What describes obscure names of drawn objects."""
+    return arms_table(data, _arms_of(data), NAMING_FIGURES)
+
+
+def nouns_table(data: Data) -> str:
+    """What describes nouns on photos."""
+    return arms_table(data, _arms_of(data), NOUN_FIGURES)
+
+
+def _arms_of(data: Data) -> dict[str, str]:
+    """Return the arms in the order of their figures, under their own names."""
+    return {arm: arm for arm in (key.removesuffix("/sd").rpartition("/")[0] for key in data["figures"])}
 
 
 def _cell(figures: Mapping[str, float], name: str) -> str:

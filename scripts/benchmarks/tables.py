@@ -13,7 +13,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.lab_tables import amounts_table, continual_table, forgetting_table, motions_table, tuning_table
+from scripts.benchmarks.lab_tables import (
+    amounts_table,
+    captions_table,
+    continual_table,
+    forgetting_table,
+    motions_table,
+    naming_table,
+    nouns_table,
+    tuning_table,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -209,6 +218,9 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "lab_forgetting": forgetting_table,
     "real_tuning": tuning_table,
     "amounts": amounts_table,
+    "lab_captions": captions_table,
+    "lab_naming": naming_table,
+    "lab_nouns": nouns_table,
     "continual": continual_table,
 }
 # marks that show a part of a file of another name

