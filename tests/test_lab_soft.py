@@ -90,12 +90,23 @@ def test_training_learns_names_that_say_nothing(remembered: Remembered, task: Ta
 def test_what_never_helps_held_names_leaves_the_bare_ones(
     remembered: Remembered, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = iter([0.5, 0.5, 0.4, 0.3, 0.9])  # trained and held before, held twice, trained at the end
+    values = iter([0.5, 0.5, 0.4, 0.3, 0.9, *[0.5] * 4])  # trained and held before, held twice, trained; other gates
     monkeypatch.setattr("scripts.research.lab_soft.mean_ap", lambda *_: next(values))
     soft = make_soft(tiny_model(), remembered, 0)
     found = fit(soft, task, scale=20.0, rate=1e-2, seed=0, steps=48, names_a_step=3)
     assert (found.trained, found.held, found.step, soft.gate.item()) == (0.9, 0.5, 0, 0.0)
     assert found.last["gate"] != 0
+
+
+def test_a_little_of_what_was_learned_may_be_kept(
+    remembered: Remembered, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = iter([0.5, 0.5, 0.4, 0.3, 0.9, 0.5, 0.6, 0.6, 0.4])
+    monkeypatch.setattr("scripts.research.lab_soft.mean_ap", lambda *_: next(values))
+    soft = make_soft(tiny_model(), remembered, 0)
+    found = fit(soft, task, scale=20.0, rate=1e-2, seed=0, steps=48, names_a_step=3)
+    assert (found.held, found.step) == (0.6, 48)
+    assert found.gate == soft.gate.item() == pytest.approx(0.1)
 
 
 def test_the_probe_finds_what_the_states_tell(remembered: Remembered, task: Task) -> None:
