@@ -80,7 +80,7 @@ def test_training_learns_names_that_say_nothing(remembered: Remembered, task: Ta
     before = mean_ap(soft, by_heart, task.names)
     found = fit(soft, by_heart, scale=20.0, rate=1e-2, seed=0, steps=48, names_a_step=3, prefixes=prefixes)
     assert found.held_before == found.trained_before == pytest.approx(before)
-    assert found.held > max(0.95, before)
+    assert found.held > before + 0.25
     assert mean_ap(soft, by_heart, task.names) == pytest.approx(found.held)
     assert torch.equal(soft.prefixes, first) != prefixes
     soft.load_state_dict(dict(found.last))
@@ -114,6 +114,27 @@ def test_the_probe_finds_what_the_states_tell(remembered: Remembered, task: Task
     everything = Task(task.pictures, task.things, (*task.names, *task.held), 0, ())
     embeddings = probe(remembered, soft, everything, NAMES)
     assert (task.pictures @ embeddings.T).argmax(1).tolist() == task.things.tolist()
+
+
+def test_nouns_are_measured_by_every_arm(remembered: Remembered, monkeypatch: pytest.MonkeyPatch) -> None:
+    from scripts.research import lab_nouns, lab_soft
+
+    for module in (lab_nouns, lab_soft):
+        monkeypatch.setattr(module, "language_models", lambda: {"SmolLM2": remembered})
+    for name, value in {"STEPS": 2, "PREFIX_STEPS": 1}.items():
+        monkeypatch.setattr(lab_soft, name, value)
+    monkeypatch.setattr(lab_nouns, "HELD", 2)
+    model, labels = tiny_model(), ("dog", "cat", "car", "bee", "fox", "owl", "rain", "sun")
+    truth = torch.eye(8).repeat(3, 1)
+    pictures = normalize(model.encode_texts(labels), dim=-1).repeat(3, 1)  # as its text tower says
+    found = lab_nouns.nouns(model, pictures, truth, labels, 0)
+    arms = {name.rpartition("/")[0] for name in found}
+    assert arms >= {
+        "bare names", "WordNet book, topk", "soft attributes, SmolLM2", "soft attributes, SmolLM2, names shuffled",
+        "soft attributes, SmolLM2, prefixes trained", "linear probe, SmolLM2",
+    }  # fmt: skip
+    assert found["bare names/unseen_names_map"] == found["bare names/unseen_names_top1"] == 1
+    assert found["soft attributes, SmolLM2/held_map_before"] == 1
 
 
 def test_sets_that_are_missing_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def captions(lab: Lab, seed: int) -> dict[str, float]:
     """(c) Weight of the caption loss; eight motions that only time tells are told by captions, never trained as labels.
 
     Clips of one of eight objects, each clip also backwards; the labels are the objects. Captions tell the motion alone
-    ("something growing"), or the object too ("a leopard growing"): seven of eight captions with the same object are then
+    ("something growing"), or the object too ("a leopard growing"): then seven of eight of the same object are
     wrong. Every arm has as many steps and its own rate, chosen by motion mAP on clips of its own (one run a rate).
     Measured on clips and their reversals, of the trained objects and of others.
     """

@@ -43,7 +43,7 @@ def nouns(model: VideoCLIP, pictures: Tensor, truth: Tensor, labels: tuple[str, 
     names = [labels[i] for i in tested]
     things = truth.argmax(1)
     rows = torch.isin(things, torch.tensor(tested))
-    frames, wanted = pictures[rows][:, None], truth[rows][:, tested].float()
+    frames, wanted = pictures[rows][:, None], truth[rows][:, tested]
 
     def measured(bank: TextBank, pooling: Pooling = "mean") -> dict[str, float]:
         scores = Scores(score(frames, None, bank, pooling=pooling), wanted, 0)
@@ -85,11 +85,11 @@ def main() -> None:
     if not (args.folder / "labels.csv").is_file():
         raise SystemExit(f"'{args.folder}' has no labels.csv; name a folder of photos of nouns, such as DATA/nouns")
     torch.set_num_threads(args.threads)
-    classifier = Classifier(args.model, dtype="float32")
+    classifier = Classifier.from_pretrained(args.model, dtype="float32")
     if not isinstance(classifier.model, VideoCLIP):
         raise SystemExit(f"'{args.model}' has no text tower that soft attributes could use; name a CLIP")
     seen = embed(RealSet.load(args.folder), classifier, frames=1)
-    pictures, truth = torch.from_numpy(seen.vectors).float(), torch.from_numpy(seen.real.truth)
+    pictures, truth = torch.from_numpy(seen.vectors).float(), torch.from_numpy(seen.real.truth).float()
     by_seed = []
     for seed in range(args.seeds):
         by_seed.append(nouns(classifier.model, pictures, truth, seen.real.labels, seed))
