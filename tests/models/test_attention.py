@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from olmv.errors import ModelError, UsageError
-from olmv.models.clip.in_tower import POSITIONS_STD, CrossFrameAttention, FrameGrouping, neighbour_attention
+from olmv.models.clip.in_tower import CrossFrameAttention, FrameGrouping, neighbour_attention
 from olmv.models.clip.model import VideoCLIP
+from olmv.models.clip.positions import POSITIONS_STD
 from olmv.models.clip.temporal import IN_TOWER, new_parameters
 from olmv.models.open_clip.towers import OpenClipTowers
 from tests.models.kinds import TRANSFORMERS, blocks_of, clips, make, randomise, tiny_timm, towers_of  # noqa: F401

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from olmv.errors import ModelError
 from olmv.models.clip.attention import can_take_apart, finish, project
-from olmv.models.clip.positions import TABLE_SIZE, time_positions
+from olmv.models.clip.positions import POSITIONS_STD, TABLE_SIZE, time_positions
 from olmv.models.clip.st_adapter import STAdapter
 from olmv.models.clip.towers import Towers
 
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 EDGES = ("zero", "mask")
-POSITIONS_STD = 0.5  # beside tokens of unit variance: enough to be seen, little enough to leave what they show
 
 
 @dataclass(frozen=True)

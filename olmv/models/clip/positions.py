@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor
 
-__all__ = ["TABLE_SIZE", "time_positions"]
+__all__ = ["POSITIONS_STD", "TABLE_SIZE", "time_positions"]
 
 TABLE_SIZE = 16  # entries over the whole video, from its start to its end
+# of the first entries, normally distributed: at a fiftieth of it a module hardly sees the order of the frames, and its
+# first hundreds of steps learn nothing of it (scripts/research/lab.py, temporal)
+POSITIONS_STD = 0.5
 
 
 def time_positions(table: Tensor, time: int, mask: Tensor | None = None) -> Tensor:

@@ -22,7 +22,7 @@ from torch.nn.functional import adaptive_avg_pool2d, gelu, normalize
 from olmv.errors import ModelError, UsageError
 from olmv.models.clip.block import Block
 from olmv.models.clip.in_tower import EDGES
-from olmv.models.clip.positions import TABLE_SIZE, time_positions
+from olmv.models.clip.positions import POSITIONS_STD, TABLE_SIZE, time_positions
 from olmv.models.clip.towers import Towers
 
 __all__ = [
@@ -164,7 +164,7 @@ class FrameTransformer(nn.Module):
         if width % heads:
             raise UsageError(f"a transformer of width {width} cannot have {heads} heads; choose a divisor of its width")
         self.enter = nn.Linear(dim, width)
-        self.positions = nn.Parameter(torch.randn(TABLE_SIZE, width) * 0.02)
+        self.positions = nn.Parameter(torch.randn(TABLE_SIZE, width) * POSITIONS_STD)
         self.layout: nn.Module | None = None
         if layout:
             self.layout = nn.ModuleDict(
