@@ -23,7 +23,7 @@ __all__ = ["ARMS", "amounts", "pair_figures", "temporal"]
 
 FRAMES = 4
 BATCH = 16
-STEPS, TRIAL_STEPS = 100, 40
+STEPS, TRIAL_STEPS = 160, 40
 AMOUNTS = (10, 50, 200)  # clips a label
 # these give a clip and its reversal the same score whatever their weights: they are measured as they begin
 INVARIANT: dict[str, dict[str, Any]] = {"mean": {}, "cross-frame": {"edges": "mask"}}
@@ -34,7 +34,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "transformer-layout": {"model.temporal": "transformer", "model.temporal_options": {"width": 256, "layout": 8}},
 }  # fmt: skip
 # rates of the tower, of new weights, of their gates; each arm has a trial with each of them on clips of its own
-TRIALS = ((3e-4, 1e-3, 3e-2), (1e-3, 3e-3, 3e-2))
+TRIALS = ((3e-4, 1e-3, 1e-1), (1e-3, 3e-3, 1e-1))
 
 
 def temporal(lab: Lab, seed: int) -> dict[str, float]:
