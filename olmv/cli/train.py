@@ -18,7 +18,6 @@ EPILOG = """\b
 Examples:
   olmv train moji_motions --smoke -o runs/motions
   olmv train moji_iwr --smoke --set optimizer.lr=1e-4 -o runs/iwr
-  olmv train mine.yaml --from runs/iwr --set continual.replay=500 -o runs/more
 """
 
 

@@ -35,8 +35,7 @@ from olmv.train.checkpoint import (
 from olmv.train.config import TrainConfig
 from olmv.train.data.dataset import Batch, epoch_order
 from olmv.train.data.features import Clips, FeatureBatch
-from olmv.train.distillation import Distillation
-from olmv.train.losses import BatchLoss
+from olmv.train.losses import BatchLoss, Distillation
 from olmv.train.optimizer import parameter_groups, rate_factor
 from olmv.train.run_folder import MetricsLog, RunFolder
 from olmv.train.trainable import Trainable

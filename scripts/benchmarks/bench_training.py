@@ -49,7 +49,7 @@ from olmv.train.config_file import find_config, load_config, parse_config
 from olmv.train.data.dataset import Batch, batches
 from olmv.train.data.features import FeatureBatch, FeatureStore
 from olmv.train.data.sources import open_sources
-from olmv.train.distillation import Distillation
+from olmv.train.losses import Distillation
 from olmv.train.run_folder import RunFolder
 from olmv.train.trainable import Trainable, label_bank, select_weights
 from olmv.train.trainer import Trainer

@@ -294,8 +294,6 @@ def main() -> None:
     settings = {"model": MODEL, "epochs": epochs, "threads": args.threads, "chosen": chosen, "quick": args.quick}
     if args.json is not None:
         write(args.json, figures, settings)
-        curves_file = args.json.with_name("real_tuning_curves.json")
-        curves_file.write_text(json.dumps(drawn, indent=1) + "\n", encoding="utf-8")
     print(draw_tradeoff(drawn, work / "real_tuning.png"))
 
 

@@ -44,12 +44,12 @@ def first(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_chain_of_three_runs(tiny: str, first: Path, tmp_path: Path) -> None:
     second, third = tmp_path / "second", tmp_path / "third"
     go(adding(tiny, "seen[3:5]", f"continual.run={first}", "model.templates=none"), second)
-    result, watcher = go(adding(tiny, "seen[5:6]", f"continual.run={second}", "continual.replay=6"), third)
+    result, watcher = go(adding(tiny, "seen[5:7]", f"continual.run={second}", "continual.replay=6"), third)
     assert result is not None
     history = read_history(third)
     assert history.model == tiny
     assert [run.run for run in history.runs] == [str(first), str(second), str(third)]
-    assert [len(run.labels) for run in history.runs] == [3, 2, 1]
+    assert [len(run.labels) for run in history.runs] == [3, 2, 2]
     plain = json.loads((third / "history.json").read_text())
     assert list(plain["figures"]["before"]) == list(plain["figures"]["after"])
     assert {"earlier1/seen/map", "earlier2/seen/map", "seen/map", "guard/map"} <= set(plain["figures"]["after"])

@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 
 from olmv.labels.templates import resolve
 from olmv.models.registry import load_video_clip
-from olmv.train.distillation import Distillation
 from olmv.train.loss_terms import relation_distillation
+from olmv.train.losses import Distillation
 from olmv.train.trainable import Trainable, select_weights
 
 

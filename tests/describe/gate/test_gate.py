@@ -153,7 +153,7 @@ def test_every_candidate_is_accepted_or_refused_once(label: Label, candidates: l
     told = Counter([*verdict.accepted, *(text for text, _ in verdict.refused)])
     assert told == Counter(map(tidy, candidates))
     assert verdict.reasons.total() == len(verdict.refused)
-    assert verdict.accepted == [text for text in map(tidy, candidates) if text in verdict.accepted]
+    assert verdict.accepted == [text for text in dict.fromkeys(map(tidy, candidates)) if text in verdict.accepted]
     for text in verdict.accepted:
         assert 3 <= count_words(text) <= MAX_WORDS
         assert normalized(text)
