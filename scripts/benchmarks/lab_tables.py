@@ -8,6 +8,7 @@ __all__ = [
     "arms_table",
     "captions_table",
     "continual_table",
+    "drawn_amounts_table",
     "forgetting_table",
     "motions_table",
     "naming_table",
@@ -166,6 +167,12 @@ def nouns_table(data: Data) -> str:
 def _arms_of(data: Data) -> dict[str, str]:
     """Return the arms in the order of their figures, under their own names."""
     return {arm: arm for arm in (key.removesuffix("/sd").rpartition("/")[0] for key in data["figures"])}
+
+
+def drawn_amounts_table(data: Data) -> str:
+    """What a number of clips a label is worth, on drawn motions."""
+    counts = sorted({int(name.split()[0]) for name in data["figures"] if name.endswith("clips a label/top1")})
+    return arms_table(data, {f"{n} clips a label": f"{n} clips a label" for n in counts}, MOTION_FIGURES)
 
 
 def _cell(figures: Mapping[str, float], name: str) -> str:

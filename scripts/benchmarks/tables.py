@@ -17,6 +17,7 @@ from scripts.benchmarks.lab_tables import (
     amounts_table,
     captions_table,
     continual_table,
+    drawn_amounts_table,
     forgetting_table,
     motions_table,
     naming_table,
@@ -218,13 +219,14 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "lab_forgetting": forgetting_table,
     "real_tuning": tuning_table,
     "amounts": amounts_table,
+    "lab_amounts": drawn_amounts_table,
     "lab_captions": captions_table,
     "lab_naming": naming_table,
     "lab_nouns": nouns_table,
     "continual": continual_table,
 }
 # marks that show a part of a file of another name
-FILES = {"lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning"}
+FILES = {"lab_amounts": "lab", "lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning"}
 
 
 def markdown(head: list[str], rows: list[list[Any]]) -> str:
