@@ -61,7 +61,7 @@ def amounts(lab: Lab, seed: int) -> dict[str, float]:
     for count in AMOUNTS:
         clips = max(2, int(count * len(OPPOSITES) * lab.size))
         measured = _trained(
-            lab, "amounts", f"final-{count}", TRIALS[-1], ARMS["transformer-layout"], seed, clips=clips, few=True
+            lab, "amounts", f"final-{count}", TRIALS[0], ARMS["transformer-layout"], seed, clips=clips, few=True
         )
         figures |= {f"{count} clips a label/{name}": value for name, value in measured.items()}
     return figures
