@@ -25,12 +25,12 @@ from rich.table import Table
 from scripts.benchmarks.results import show, write
 from scripts.research.lab_captions import captions
 from scripts.research.lab_common import Lab
-from scripts.research.lab_forgetting import curves_of, forgetting
+from scripts.research.lab_forgetting import forgetting
 from scripts.research.lab_naming import naming
 from scripts.research.lab_temporal import amounts, temporal
 from scripts.research.lab_thresholds import thresholds
 from scripts.research.pictures import draw_tradeoff
-from scripts.research.tradeoff import summary
+from scripts.research.tradeoff import read_curves, summary
 
 GROUPS: dict[str, Callable[[Lab, int], dict[str, float]]] = {
     "temporal": temporal,
@@ -82,7 +82,7 @@ def draw_curves(lab: Lab, seeds: int) -> Path:
     }  # fmt: skip
     folder = lab.work / "forgetting"
     curves = {
-        name: [curves_of(folder / arm / "final" / str(seed))[end] for seed in range(seeds)]
+        name: [read_curves(folder / arm / "final" / str(seed))[end] for seed in range(seeds)]
         for name, (arm, end) in ends.items()
     }
     return draw_tradeoff(

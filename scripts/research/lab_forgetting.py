@@ -1,6 +1,5 @@
 """The arms of `lab.py` that are tuned and may forget."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from olmv.train.data.sources import open_sources
 from olmv.train.trainable import Trainable, label_bank, select_weights
 from olmv.train.validation import macro_map, score_videos
 from scripts.research.lab_common import Lab
-from scripts.research.tradeoff import area, best_within
+from scripts.research.tradeoff import Points, area, best_within, read_curves, write_curves
 
-__all__ = ["curves_of", "forgetting"]
+__all__ = ["forgetting"]
 
 ALLOWED = 0.01  # what the chosen ratio may lose of what it guards
 # three trials an arm, with clips of their own; every run has the mean of its epochs beside its last weights
@@ -29,7 +28,6 @@ TRIALS: dict[str, tuple[dict[str, float], ...]] = {
 NEVER_DRAWN = "unseen[0::3]"  # olmv-mini never saw any of the world's `unseen` objects
 KNOWN = {"guard": "seen[1::5]", "unseen": "seen[2::5]"}
 RATIOS = (0.0, 0.25, 0.5, 0.75, 0.875, 0.9375)
-Points = dict[float, dict[str, float]]
 
 
 def forgetting(lab: Lab, seed: int) -> dict[str, float]:
@@ -72,14 +70,14 @@ def _run(lab: Lab, arm: str, stage: str, seed: int, options: Mapping[str, float]
         **options,
     }  # fmt: skip
     lab.run("forgetting", f"{arm}/{stage}", seed, "moji_iwr", overrides)
-    known = curves_of(folder)
+    known = read_curves(folder)
     if any(ratio not in points for points in known.values() for ratio in RATIOS) or not known:
         watched = {"seen": NEVER_DRAWN, **KNOWN} if not trial else {"seen": NEVER_DRAWN, "guard": KNOWN["guard"]}
         count, first = lab.count(150 if trial else 300), 112 if trial else 12
         seeded = {name: (first + k, objects) for k, (name, objects) in enumerate(watched.items())}
         curves = measure(folder, seeded, count, known)
-        (folder / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
-    return curves_of(folder)
+        write_curves(folder, curves)
+    return read_curves(folder)
 
 
 def measure(
@@ -165,12 +163,3 @@ def _figures(arm: str, ends: Mapping[str, Points], ratios: Mapping[str, float]) 
     for end, name in (("last", f"{arm}-mixed"), ("swa", f"{averaged}-mixed")):
         figures[f"{name}/area"] = area(ends[end], gained="seen/map", kept=["unseen/map"])
     return figures
-
-
-def curves_of(folder: Path) -> dict[str, Points]:
-    """Read a run's curves along the ratio, by the end that they begin at; none where none was measured."""
-    file = folder / "curves.json"
-    if not file.is_file():
-        return {}
-    curves: dict[str, dict[str, dict[str, float]]] = json.loads(file.read_text(encoding="utf-8"))
-    return {end: {float(ratio): figures for ratio, figures in sorted(points.items())} for end, points in curves.items()}

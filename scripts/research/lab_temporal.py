@@ -56,13 +56,14 @@ def temporal(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def amounts(lab: Lab, seed: int) -> dict[str, float]:
-    """(f) What 10, 50 and 200 clips a label are worth: motions, after as many steps, on a frozen tower."""
+    """(f) What 10, 50 and 200 clips a label are worth: motions, after as many steps, on a frozen tower.
+
+    The clips are the same for every seed, so the spread is that of training.
+    """
     figures: dict[str, float] = {}
     for count in AMOUNTS:
         clips = max(2, int(count * len(OPPOSITES) * lab.size))
-        measured = _trained(
-            lab, "amounts", f"final-{count}", TRIALS[0], ARMS["transformer-layout"], seed, clips=clips, few=True
-        )
+        measured = _trained(lab, "amounts", f"final-{count}", TRIALS[0], ARMS["transformer-layout"], seed, clips=clips)
         figures |= {f"{count} clips a label/{name}": value for name, value in measured.items()}
     return figures
 
@@ -76,7 +77,6 @@ def _trained(
     seed: int,
     *,
     clips: int | None = None,
-    few: bool = False,
 ) -> dict[str, float]:
     """Train one arm and tell clips from their reversals.
 
@@ -85,7 +85,6 @@ def _trained(
         rates: of the tower, of new weights, of gates.
         options: of the arm.
         clips: to train on; None for the usual number.
-        few: other clips for every seed, where they are few.
     """
     trial = stage.startswith("trial")
     clips = clips or lab.count(1600)

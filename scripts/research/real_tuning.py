@@ -22,7 +22,6 @@ actions_top1 within an allowed loss of 0 to 5 points (of the mean of the other t
 """
 
 import argparse
-import json
 import os
 import time
 from collections import Counter
@@ -53,7 +52,7 @@ from scripts.benchmarks.real_sets import RealSet
 from scripts.benchmarks.results import show, write
 from scripts.research.pictures import draw_tradeoff
 from scripts.research.real_clips import FRAMES, Activations, Clips, tail_model
-from scripts.research.tradeoff import area, best_within, summary
+from scripts.research.tradeoff import Points, area, best_within, read_curves, summary, write_curves
 
 MODEL = "olmv-lite"
 METRICS = ("actions_top1", "nouns_top1", "objects_map")
@@ -61,8 +60,6 @@ KEPT = ("nouns_top1", "objects_map")
 GUARD_PHOTOS = 2  # of five photos a noun
 AMOUNTS = (1, 2, 4)  # clips a label
 ALLOWED = 0.01  # loss, where a ratio is chosen
-
-Points = dict[float, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -216,18 +213,9 @@ def run_once(
         started = time.perf_counter()
         tuned = tune(footage, train, settings, folder, seed=seed, epochs=epochs)
         measured = measure(footage, tuned, known, tested=test, photos=photos, ratios=settings.ratios, objects=objects)
-        (folder / "curves.json").write_text(json.dumps({"curves": measured}), encoding="utf-8")
+        write_curves(folder, measured)
         print(f"{folder}: {time.perf_counter() - started:.0f} s", flush=True)
     return read_curves(folder)
-
-
-def read_curves(folder: Path) -> dict[str, Points]:
-    """Read a run's curves, by the end that they begin at; none where none was measured."""
-    file = folder / "curves.json"
-    if not file.is_file():
-        return {}
-    saved = json.loads(file.read_text(encoding="utf-8"))["curves"]
-    return {end: {float(r): figures for r, figures in sorted(points.items())} for end, points in saved.items()}
 
 
 def choose(footage: Footage, arm: str, work: Path, epochs: int) -> dict[str, Any]:

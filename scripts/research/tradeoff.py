@@ -1,13 +1,17 @@
 """What a tuned model gains against what it loses, along the ratio between the original and the tuned weights."""
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from scripts.benchmarks.results import Figure
 
-__all__ = ["area", "best_within", "summary"]
+__all__ = ["Points", "area", "best_within", "read_curves", "summary", "write_curves"]
+
+Points = dict[float, dict[str, float]]
 
 MOST = 0.05
 """The largest loss that the area looks at."""
@@ -35,6 +39,20 @@ def best_within(points: Mapping[float, Mapping[str, float]], *, gained: str, kep
     start = np.mean([points[1.0][name] for name in kept])
     safe = [r for r, figures in points.items() if start - np.mean([figures[name] for name in kept]) <= most + 1e-9]
     return max(safe, key=lambda ratio: (points[ratio][gained], ratio))
+
+
+def read_curves(run: Path) -> dict[str, Points]:
+    """Read a run's curves along the ratio, by the end that they begin at; none where none was measured."""
+    file = run / "curves.json"
+    if not file.is_file():
+        return {}
+    saved: dict[str, dict[str, dict[str, float]]] = json.loads(file.read_text(encoding="utf-8"))
+    return {end: {float(ratio): figures for ratio, figures in sorted(points.items())} for end, points in saved.items()}
+
+
+def write_curves(run: Path, curves: Mapping[str, Points]) -> None:
+    """Write what `read_curves` reads."""
+    (run / "curves.json").write_text(json.dumps(curves), encoding="utf-8")
 
 
 def _curve(
