@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
+from typing import Self, cast
 
-from torch import Tensor
+from torch import Tensor, from_numpy
 
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
@@ -24,17 +24,12 @@ from olmv.models.text_cache import encode_texts_cached
 from olmv.predictions import VideoPrediction
 from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
-from olmv.scoring.options import (
-    FramePooling,
-    Mode,
-    Pooling,
-    ScoreOptions,
-    check_choice,
-)
+from olmv.scoring.options import FramePooling, Mode, Pooling, ScoreOptions, check_choice
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.thresholds import Thresholds, thresholds_for
 from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
-from olmv.video.workers.loader import FrameLoader, batches
+from olmv.video.workers.fork_server import ForkServer
+from olmv.video.workers.loader import FrameLoader, start_workers
 
 
 class Classifier:
@@ -44,12 +39,29 @@ class Classifier:
     >>> for prediction in classifier.predict(["a.mp4"], ["dog", "rain"]):
     ...     print(prediction.video, prediction.positives)
 
+    In a `with` statement the decoding processes stay ready between calls, for many calls with few videos each.
+
     Args:
         model: as `olmv.load_model` gives it.
     """
 
     def __init__(self, model: VideoModel) -> None:
         self.model = model
+        self._fork_server: ForkServer | None = None
+
+    def __enter__(self) -> Self:
+        if self._fork_server is None:
+            self._fork_server = start_workers()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the decoding processes that a `with` statement keeps; safe to call twice."""
+        if self._fork_server is not None:
+            self._fork_server.close()
+            self._fork_server = None
 
     @classmethod
     def from_pretrained(
@@ -214,10 +226,12 @@ class Classifier:
         embeddings: bool = False,
         progress: Callable[[int, int], None] | None = None,
         inspect: Callable[[LabelTexts, TextBank | PromptedBank], None] | None = None,
+        loader: FrameLoader | None = None,
     ) -> Iterator[VideoPrediction]:
         """Predict as `predict` does, with options that are declared already; errors are raised by the call itself.
 
-        `inspect` is handed the texts and their bank before the first video.
+        `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it
+        is closed if it does so in another way than this model and these options ask for.
         """
         frame_pooling = score.frame_pooling or cast(FramePooling, self.model.frame_pooling)
         replace(score, frame_pooling=frame_pooling).check()
@@ -231,7 +245,11 @@ class Classifier:
             embeddings=embeddings,
             scaler=None if thresholds is None else thresholds.scaler(vocabulary.names),
         )
-        loader = FrameLoader(paths, preprocess=self.model.preprocess, options=decode)
+        if loader is not None and not loader.serves(self.model.preprocess, decode):
+            loader.close()
+            loader = None
+        if loader is None:
+            loader = FrameLoader(paths, preprocess=self.model.preprocess, options=decode, fork_server=self._fork_server)
         texts = build_texts(vocabulary, score.templates or self.model.templates)
         return self._run(loader, scorer, texts, batch_size or self.default_batch_size, progress, inspect)
 
@@ -267,7 +285,7 @@ class Classifier:
 
     def embed_video(self, pixels: Tensor) -> Tensor:
         """Return the embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
-        resized = self.model.preprocess.resize(pixels.permute(0, 2, 3, 1))
+        resized = from_numpy(self.model.preprocess.resize(pixels.permute(0, 2, 3, 1).cpu()))
         return video_vector(self.embed_clips([resized], batch_size=len(resized))[0])
 
     def similarity(self, embedding: Tensor, text: str) -> float:
@@ -306,13 +324,13 @@ class Classifier:
         inspect: Callable[[LabelTexts, TextBank | PromptedBank], None] | None,
     ) -> Iterator[VideoPrediction]:
         with closing(loader):
-            loader.start()  # the workers come up while the texts are encoded
+            loader.start()  # it decodes while the texts are encoded
             bank = self.text_bank(texts, mode=scorer.options.mode, progress=progress)
             if inspect is not None:
                 inspect(texts, bank)
-            for batch in batches(loader, batch_size):
+            for batch in loader.batches(batch_size):
                 good = [video for video in batch if video.pixels is not None]
-                clips = self.embed_clips([v.pixels for v in good if v.pixels is not None], batch_size=batch_size)
+                clips = self.embed_clips([video.tensor for video in good], batch_size=batch_size)
                 embeddings = dict(zip((video.index for video in good), clips, strict=True))
                 for video in batch:
                     yield scorer.predict(video, embeddings.get(video.index), bank)

@@ -71,7 +71,7 @@ def _captioned(
     batch_size: int,
     embed: Callable[[Tensor], Tensor] | None,
 ) -> Iterator[CaptionedVideo]:
-    pixels = [video.pixels for video in videos if video.pixels is not None]
+    pixels = [video.tensor for video in videos if video.pixels is not None]
     texts: list[str] = []
     if pixels:
         packed = torch.cat(pixels)
@@ -84,5 +84,5 @@ def _captioned(
             continue
         end = begin + len(video.pixels)
         captions = captions_with_times(texts[begin:end], [float(time) for time in video.times_s])
-        yield CaptionedVideo(video, captions, None if embed is None else embed(video.pixels))
+        yield CaptionedVideo(video, captions, None if embed is None else embed(video.tensor))
         begin = end

@@ -23,7 +23,7 @@ from olmv.scorer import VideoScorer
 from olmv.scoring.options import ScoreOptions
 from olmv.scoring.thresholds import thresholds_for
 from olmv.video.options import DecodeOptions
-from olmv.video.workers.loader import FrameLoader, batches
+from olmv.video.workers.loader import FrameLoader
 
 __all__ = ["MAX_FRAME_WORDS", "FrameLabels"]
 
@@ -75,11 +75,10 @@ class FrameLabels:
         )
         batch_size = self.batch_size or classifier.default_batch_size
         loader = FrameLoader(videos, preprocess=model.preprocess, options=self.decode)
-        with loader:
-            loader.start()  # the workers come up while the texts are encoded
+        with loader.start():  # they decode while the texts are encoded
             bank = classifier.text_bank(build_texts(self.vocabulary, model.templates))
-            for batch in batches(loader, batch_size):
-                pixels = [video.pixels for video in batch if video.pixels is not None]
+            for batch in loader.batches(batch_size):
+                pixels = [video.tensor for video in batch if video.pixels is not None]
                 clips = iter(classifier.embed_clips(pixels, batch_size=batch_size))
                 for video in batch:
                     if video.pixels is None:

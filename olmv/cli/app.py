@@ -5,6 +5,7 @@ told in one line; 70 a fault of olmv, with a file to report; 130 stopped with Ct
 """
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -21,6 +22,10 @@ from olmv.cli.views.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
+
+# Read once, when torch is imported: its threads sleep while they wait, in place of keeping cores busy that decoders,
+# a language model or the drawing of training clips could use. One for each kind of OpenMP that torch is built with.
+_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 _FAULT = 70  # EX_SOFTWARE of sysexits.h
 _STOPPED = 130
@@ -84,6 +89,8 @@ config.register(app)
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     command_line = sys.argv[1:] if arguments is None else arguments
+    for name, value in _THREADS.items():
+        os.environ.setdefault(name, value)
     set_log_format(LogFormat.text)
     try:
         code = _run(command_line)

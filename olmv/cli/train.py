@@ -61,9 +61,6 @@ def train(
     """Fine-tune a model on labelled videos without forgetting; several GPUs: accelerate launch -m olmv train ..."""
     from olmv.train.config_file import find_config, load_config
 
-    # before torch comes: drawing and decoding run beside the training; OpenMP threads that spin while they wait
-    # would take the cores from each other
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     path = find_config(config)
     start = [] if from_ is None else [f"continual.run={json.dumps(str(from_))}"]
     loaded = load_config(path, [*start, *(set_ or [])], smoke=smoke)

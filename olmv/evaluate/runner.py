@@ -177,8 +177,7 @@ def _scored(
 
 def _clips(video: VideoFrames, views: int) -> tuple[Tensor, ...]:
     """Part a video's frames into its views: [V * T, 3, S, S] -> V x [T, 3, S, S]."""
-    assert video.pixels is not None
-    return video.pixels.chunk(views) if views > 1 else (video.pixels,)
+    return video.tensor.chunk(views) if views > 1 else (video.tensor,)
 
 
 def _row(

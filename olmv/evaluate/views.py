@@ -17,9 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
 
 from olmv.errors import UsageError
 from olmv.scoring.options import FramePooling
@@ -28,7 +25,7 @@ from olmv.video.frames import Indices, Pixels
 from olmv.video.options import DecodeOptions
 from olmv.video.readers.video_reader import VideoReader
 from olmv.video.sampling import WINDOW_FPS, WINDOW_STRIDE, uniform, window, window_room
-from olmv.video.transforms import Preprocess
+from olmv.video.transforms import ModelPixels, Preprocess
 
 __all__ = ["VIEWS", "ViewReader", "Views", "crops", "middle_frames", "random_frames", "views_for", "windows"]
 
@@ -174,8 +171,11 @@ def random_frames(count: int, *, frames: int = 8, clips: int = 4) -> Indices:
     return np.arange(frames) * segment + np.stack(drawn)
 
 
-def crops(frame: Pixels, size: int, views: Views) -> Tensor:
+def crops(frame: Pixels, size: int, views: Views) -> ModelPixels:
     """Cut [H, W, 3] uint8 into [crops, 3, S, S] float32, 0-255, resized as the preset has it."""
+    import torch  # here, since plain views do without it, in workers that start sooner for that
+    from torch.nn.functional import interpolate
+
     height, width = frame.shape[:2]
     short = size if views.name == "openvclip" or views.crops > 1 else int(256 / 224 * size)
     long = max(height, width) * short / min(height, width)
@@ -193,7 +193,8 @@ def crops(frame: Pixels, size: int, views: Views) -> Tensor:
     else:
         step_y, step_x = spare_y // 2, spare_x // 2
         places = [(0, 0), (2 * step_y, 2 * step_x), (step_y, step_x)]
-    return torch.cat([picture[..., y : y + size, x : x + size] for y, x in places])
+    cut: ModelPixels = torch.cat([picture[..., y : y + size, x : x + size] for y, x in places]).numpy()
+    return cut
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,11 @@ class ViewReader:
 
     views: Views
 
+    def prepare(self) -> None:
+        """Import what `crops` needs, in the fork server."""
+        if self.views.name != "uniform":
+            import torch.nn.functional  # noqa: F401
+
     def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
         """Return pixels [V * T', 3, S, S], view after view; T' < T only for `uniform` and a video of fewer frames.
 
@@ -209,7 +215,7 @@ class ViewReader:
             VideoError: the file cannot be read.
         """
         views, plan = self.views, np.zeros(0)
-        resize: Callable[[Pixels], Tensor] | None = None
+        resize: Callable[[Pixels], ModelPixels] | None = None
 
         def pick(reader: VideoReader) -> Indices:
             nonlocal plan
@@ -220,17 +226,18 @@ class ViewReader:
         if views.name != "uniform":
             size = preprocess.size
 
-            def resize(frame: Pixels) -> Tensor:
+            def resize(frame: Pixels) -> ModelPixels:
                 return crops(frame, size, views)[None]
 
         video = decode_video(path, preprocess, options, pick=pick, resize=resize)
         assert video.pixels is not None  # decode_video raises instead
         # a frame that could not be decoded is stood in for by its neighbour in time
         nearest = np.abs(video.times_s[None, None] - plan[..., None]).argmin(-1)
-        chosen = video.pixels[torch.from_numpy(nearest)]  # [clips, T, (crops,) 3, S, S]
+        chosen = video.pixels[nearest]  # [clips, T, (crops,) 3, S, S]
         if views.name != "uniform":
-            chosen = chosen.transpose(1, 2).flatten(0, 1)
-        return replace(video, pixels=chosen.flatten(0, 1), decoded=len(video.times_s), requested=views.frames)
+            chosen = chosen.swapaxes(1, 2)
+        chosen = chosen.reshape(-1, *chosen.shape[-3:])
+        return replace(video, pixels=chosen, decoded=len(video.times_s), requested=views.frames)
 
 
 def _plan(reader: VideoReader, views: Views) -> Indices:

@@ -7,14 +7,26 @@ from pathlib import Path
 
 from olmv.io.network import PATIENCE_S, is_online
 
-__all__ = ["DEFAULT_MODEL", "DEFAULT_REPO", "LITE", "chosen_model", "default_model", "drawings_note", "model_note"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "DEFAULT_REPO",
+    "LITE",
+    "MINI",
+    "SHIPPED",
+    "chosen_model",
+    "default_model",
+    "drawings_note",
+    "model_note",
+]
 
 log = logging.getLogger(__name__)
 
 # Of what open_clip offers, Meta's Perception Encoder (arXiv 2504.13181) is the one also trained on captioned
 # videos; its authors report it ahead of SigLIP2 and InternVideo2 zero-shot. Not run here: no weights to be had.
 DEFAULT_MODEL = "PE-Core-L-14-336/meta"
-LITE = "olmv-lite"
+LITE, MINI = "olmv-lite", "olmv-mini"
+SHIPPED = {name: Path(__file__).parent / name for name in (LITE, MINI)}
+"""Models that come with olmv -> their folders."""
 DEFAULT_REPO = "timm/PE-Core-L-14-336"
 """Where open_clip gets the weights of `DEFAULT_MODEL`; written out, because importing open_clip takes seconds."""
 _FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -62,13 +74,13 @@ def default_model() -> str:
 
 def drawings_note(name: str) -> str | None:
     """Return the warning that every verb gives of a model that knows drawings, or None."""
-    if "olmv-mini" in name:
+    if MINI in name:
         return "olmv-mini knows drawings, not footage: on real video its answers mean nothing"
     return None
 
 
 def model_note(name: str) -> str | None:
     """Return what a reader must know of a model before believing its figures, or None."""
-    if "olmv-lite" in name:
+    if LITE in name:
         return "olmv-lite is small: it knows things and scenes better than actions, and nothing of faces or text"
     return drawings_note(name)

@@ -22,7 +22,7 @@ from olmv.labels.quality import TextLimit
 from olmv.models.base import VideoModel
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import check_temporal
-from olmv.models.default import DEFAULT_MODEL, LITE, chosen_model
+from olmv.models.default import DEFAULT_MODEL, LITE, MINI, SHIPPED, chosen_model
 from olmv.models.export.runtimes import RUNTIMES
 from olmv.models.families import find_family
 from olmv.models.family import ModelInfo, TemporalChoice
@@ -49,9 +49,6 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
-MINI = "olmv-mini"
-SHIPPED = {name: Path(__file__).parent / name for name in (LITE, MINI)}
-"""Models that come with olmv -> their folders."""
 
 
 def load_model(

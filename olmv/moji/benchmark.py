@@ -71,6 +71,6 @@ def draw_clips(benchmark: Benchmark, indices: Iterable[int], *, frames: int, siz
         scenes = [scene_of(benchmark.videos[index]) for index in part]
         drawn = renderer([scene for scene in scenes for _ in moments], moments * len(part))
         for place, index in enumerate(part):
-            pixels = drawn[place * frames : (place + 1) * frames]
+            pixels = drawn[place * frames : (place + 1) * frames].numpy()
             video = benchmark.videos[index]
             yield VideoFrames(index=start + place, path=video, pixels=pixels, requested=frames, decoded=frames)

@@ -14,9 +14,10 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.texts import LabelTexts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.default import drawings_note
+from olmv.models.default import chosen_model, drawings_note
 from olmv.pages.pictures import PictureStore
 from olmv.placement import PlacementOptions
+from olmv.predict.ahead import decode_ahead
 from olmv.predict.outputs import Outputs
 from olmv.predict.redecide import redecide
 from olmv.predict.settings import PredictSettings
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from olmv.scoring.bank import TextBank
     from olmv.scoring.prompted import PromptedBank
     from olmv.scoring.thresholds import Thresholds
+    from olmv.video.workers.loader import FrameLoader
 
 # Texts named in warnings about truncated labels; the rest are counted.
 _NAMED = 3
@@ -118,15 +120,21 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
     """
     outputs = Outputs(job.output, job.report, wide=job.wide)
     outputs.check()
-    job, model = _with_model(job, listener)
+    model, note = chosen_model(job.model)
+    if note is not None:
+        listener.note(note)
+    job = replace(job, decode=replace(job.decode, thumbnails=job.report is not None))
     videos = expand_inputs(job.inputs, note=listener.note)
     vocabulary, thresholds = _words(job, listener)
-    settings = _settings(job, model, vocabulary, thresholds)
-    if thresholds is not None:
-        for note in settings.notes_on(thresholds):
-            listener.note(note)
     outputs.check_labels(len(vocabulary))
     with ExitStack() as stack:
+        # before anything imports torch: small files are decoded by the time it is there
+        ahead = stack.enter_context(decode_ahead(model, videos, job.frames, job.decode, unless=_earlier(job, outputs)))
+        job = replace(job, decode=replace(job.decode, frames=_frames(model, job)))
+        settings = _settings(job, model, vocabulary, thresholds)
+        if thresholds is not None:
+            for note in settings.notes_on(thresholds):
+                listener.note(note)
         journal = _journal(outputs, settings, job.resume, stack, listener)
         todo = [video for video in videos if journal is None or video not in journal.done]
         summary = PredictSummary(total=len(videos), earlier=len(videos) - len(todo))
@@ -138,7 +146,10 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
         if todo and classifier is not None:
-            _predict(job, classifier, todo, vocabulary, thresholds, journal, pictures, summary, listener)
+            if ahead is not None and todo != videos:
+                ahead.close()
+                ahead = None
+            _predict(job, classifier, todo, ahead, vocabulary, thresholds, journal, pictures, summary, listener)
         if journal is not None:
             journal.check_complete(videos)
             if summary.earlier:
@@ -152,16 +163,15 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
     return summary
 
 
-def _with_model(job: PredictJob, listener: PredictListener) -> tuple[PredictJob, str]:
-    """Return the job with the frames that its model looks at, and the model's name."""
-    from olmv.models.default import chosen_model
+def _earlier(job: PredictJob, outputs: Outputs) -> bool:
+    """Tell whether rows of an earlier run may be there, so that not all files are to be decoded."""
+    return job.resume and outputs.first is not None and outputs.first.exists()
+
+
+def _frames(model: str, job: PredictJob) -> int:
     from olmv.models.registry import frames_for
 
-    model, note = chosen_model(job.model)
-    if note is not None:
-        listener.note(note)
-    frames = frames_for(model, job.frames) or job.decode.frames
-    return replace(job, decode=replace(job.decode, frames=frames, thumbnails=job.report is not None)), model
+    return frames_for(model, job.frames) or job.decode.frames
 
 
 def _words(job: PredictJob, listener: PredictListener) -> tuple[Vocabulary, "Thresholds | None"]:
@@ -246,6 +256,7 @@ def _predict(
     job: PredictJob,
     classifier: "Classifier",
     videos: list[str],
+    loader: "FrameLoader | None",
     vocabulary: Vocabulary,
     thresholds: "Thresholds | None",
     journal: RunJournal | None,
@@ -263,6 +274,7 @@ def _predict(
         batch_size=job.placement.batch_size,
         progress=lambda done, total: listener.advanced(done, total, stage="label texts"),
         inspect=lambda texts, bank: _note_drift(texts, bank, listener),
+        loader=loader,
     )
     for prediction in predictions:
         # Pictures first: a row says that its video is done.

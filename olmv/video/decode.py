@@ -5,17 +5,19 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from olmv.errors import DecodeError, VideoError
 from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo
 from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import open_reader, pick_indices
 from olmv.video.readers.video_reader import VideoReader
-from olmv.video.transforms import Preprocess
+from olmv.video.transforms import ModelPixels, Preprocess
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["VideoFrames", "decode_video"]
 
@@ -30,7 +32,7 @@ class VideoFrames:
     Attributes:
         index: place among the paths given to the loader.
         path: as given.
-        pixels: [T, 3, S, S] uint8; None on failure.
+        pixels: [T, 3, S, S] uint8, or float32 from 0 to 255; None on failure.
         times_s: [T] presentation times.
         info: facts about the file; None on failure.
         requested, decoded, corrupt: frames asked for; T; how many picked frames were damaged or unreadable.
@@ -40,7 +42,7 @@ class VideoFrames:
 
     index: int
     path: str
-    pixels: torch.Tensor | None = None
+    pixels: ModelPixels | None = None
     times_s: Floats = field(default_factory=lambda: np.zeros(0))
     info: VideoInfo | None = None
     requested: int = 0
@@ -48,6 +50,19 @@ class VideoFrames:
     corrupt: int = 0
     error: VideoError | None = None
     thumbnails: list[bytes] = field(default_factory=list)
+
+    @property
+    def tensor(self) -> "Tensor":
+        """Return the pixels as a torch tensor, which shares their memory.
+
+        Raises:
+            DecodeError: there are none.
+        """
+        from torch import from_numpy
+
+        if self.pixels is None:
+            raise self.error or DecodeError(f"{self.path}: has no frames; look at its error")
+        return from_numpy(self.pixels)
 
 
 def decode_video(
@@ -57,7 +72,7 @@ def decode_video(
     *,
     index: int = 0,
     pick: Callable[[VideoReader], Indices] | None = None,
-    resize: Callable[[Pixels], torch.Tensor] | None = None,
+    resize: Callable[[Pixels], ModelPixels] | None = None,
 ) -> VideoFrames:
     """Open, sample, decode and resize one file; only one full-size frame is held at a time.
 
@@ -80,7 +95,7 @@ def decode_video(
             indices = pick(reader)
         repeats = Counter(indices.tolist())
         resize = resize or preprocess.resize
-        pictures: list[tuple[PickedFrame, torch.Tensor, bytes]] = []
+        pictures: list[tuple[PickedFrame, ModelPixels, bytes]] = []
         corrupt = 0
         for frame in reader.frames(indices):
             corrupt += frame.corrupt
@@ -97,7 +112,7 @@ def decode_video(
         return VideoFrames(
             index=index,
             path=path,
-            pixels=torch.cat([small for _, small, _ in pictures]),
+            pixels=np.concatenate([small for _, small, _ in pictures]),
             times_s=np.array([p.time_s for p, _, _ in pictures]),
             info=reader.info,
             requested=options.frames,

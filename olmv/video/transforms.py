@@ -1,16 +1,24 @@
 """Frames to model input: resize and crop on bytes in the worker, normalise on the device.
 
-Matches open_clip's PIL preprocessing (same sizes, same crop, antialiased bicubic on bytes), so that embeddings agree.
+Resizing is Pillow's, with the sizes and the crop of open_clip's preprocessing, so that pixels agree to the bit. Only
+filters without antialiasing, which Pillow does not have, are torch's: torch is imported where it is needed, so that
+workers do without it.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from torch.nn import functional
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Preprocess"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ModelPixels", "Preprocess"]
+
+ModelPixels = npt.NDArray[Any]
+"""[T, 3, h, w], uint8, or float32 from 0 to 255."""
 
 INTERPOLATIONS = ("bicubic", "bilinear")
 RESIZE_MODES = ("shortest", "squash", "longest")
@@ -95,8 +103,8 @@ class Preprocess:
             values["interpolation"] = "bicubic"
         return cls.from_dict(values)
 
-    def resize(self, frames: Any) -> torch.Tensor:
-        """Resize and crops.
+    def resize(self, frames: Any) -> ModelPixels:
+        """Resize and crop.
 
         Args:
             frames: [T, H, W, 3] or [H, W, 3] uint8, numpy or torch.
@@ -104,13 +112,20 @@ class Preprocess:
         Returns:
             [T, 3, S, S] uint8 (T = 1 for a single frame).
         """
-        picture = _channels_first(frames)
-        if len(picture) == 0:
-            return torch.zeros(0, 3, self.size, self.size, dtype=torch.uint8)
-        size = self._resized(picture.shape[-2], picture.shape[-1])
-        return self._crop_or_pad(self._interpolated(picture, size)).contiguous()
+        pictures, size = _as_batch(frames), self.size
+        if len(pictures) == 0:
+            return np.zeros((0, 3, size, size), np.uint8)
+        resized = self.resized(*pictures.shape[1:3])
+        # round() half to even, as torchvision's CenterCrop does
+        top, left = (round((side - size) / 2.0) for side in resized)
+        if min(resized) < size:
+            return self._padded(self._interpolated(pictures, resized))
+        if resized == pictures.shape[1:3] or not self.antialias:
+            pixels = self._interpolated(pictures, resized)
+            return np.ascontiguousarray(pixels[..., top : top + size, left : left + size])
+        return self._interpolated(pictures, resized, window=(top, left))
 
-    def shrink(self, frames: Any, size: tuple[int, int], *, rounded: bool = True) -> torch.Tensor:
+    def shrink(self, frames: Any, size: tuple[int, int], *, rounded: bool = True) -> ModelPixels:
         """Resize whole frames, without a crop: what is cropped later.
 
         Args:
@@ -121,17 +136,11 @@ class Preprocess:
         Returns:
             [T, 3, h, w] uint8, or float32 from 0 to 255 where it is not rounded (T = 1 for a single frame).
         """
-        picture = _channels_first(frames)
-        return self._interpolated(picture if rounded else picture.float(), size).contiguous()
+        pictures = _as_batch(frames)
+        return self._interpolated(pictures, size) if rounded else self._by_torch(pictures, size, rounded=False)
 
-    def _interpolated(self, picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        if size == tuple(picture.shape[-2:]):
-            return picture
-        return functional.interpolate(
-            picture, size=size, mode=self.interpolation, antialias=self.antialias, align_corners=False
-        )
-
-    def _resized(self, height: int, width: int) -> tuple[int, int]:
+    def resized(self, height: int, width: int) -> tuple[int, int]:
+        """Return (h, w), to which a frame of this size is resized before it is cropped or padded."""
         size = self.size
         if self.resize_mode == "squash":
             return size, size
@@ -142,49 +151,87 @@ class Preprocess:
         ratio = max(height, width) / size
         return max(round(height / ratio), 1), max(round(width / ratio), 1)
 
-    def _crop_or_pad(self, picture: torch.Tensor) -> torch.Tensor:
+    def _interpolated(
+        self, pictures: Any, size: tuple[int, int], *, window: tuple[int, int] | None = None
+    ) -> ModelPixels:
+        """Resize [T, H, W, 3] to [T, 3, h, w], or to the S x S at `window` (top, left) of that and nothing else."""
+        if size == pictures.shape[1:3]:
+            return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+        if not self.antialias:
+            return self._by_torch(pictures, size, rounded=True)
+        from PIL import Image
+
+        kernel = Image.Resampling[self.interpolation.upper()]
+        height, width = pictures.shape[1:3]
+        high, wide, (top, left) = (self.size, self.size, window) if window else (*size, (0, 0))
+        down, across = height / size[0], width / size[1]
+        box = (left * across, top * down, (left + wide) * across, (top + high) * down)
+        small = np.empty((len(pictures), 3, high, wide), np.uint8)
+        for place, picture in enumerate(pictures):
+            resized = Image.fromarray(picture).resize((wide, high), kernel, box=box)
+            for channel, plane in enumerate(resized.split()):
+                small[place, channel] = plane
+        return small
+
+    def _by_torch(self, pictures: Any, size: tuple[int, int], *, rounded: bool) -> ModelPixels:
+        from torch import from_numpy
+        from torch.nn.functional import interpolate
+
+        # as it lies, channels last in memory, which torch resizes fastest; Pillow's arrays cannot be written, and
+        # torch warns of those, once a process
+        pixels = from_numpy(pictures if pictures.flags.writeable else pictures.copy()).permute(0, 3, 1, 2)
+        pixels = pixels if rounded else pixels.float()
+        if size != pictures.shape[1:3]:
+            pixels = interpolate(
+                pixels, size=size, mode=self.interpolation, antialias=self.antialias, align_corners=False
+            )
+        resized: ModelPixels = pixels.contiguous().numpy()
+        return resized
+
+    def _padded(self, pixels: ModelPixels) -> ModelPixels:
+        """Lay [T, 3, h, w] in the middle of S x S; what is longer is cropped."""
         size = self.size
-        height, width = picture.shape[-2:]
-        if height < size or width < size:
-            high, wide = max(size - height, 0), max(size - width, 0)
-            sides = (wide // 2, (wide + 1) // 2, high // 2, (high + 1) // 2)
-            picture = functional.pad(picture, sides, value=self.fill_color)
-            height, width = picture.shape[-2:]
-        # round() half to even, as torchvision's CenterCrop does
-        top, left = round((height - size) / 2.0), round((width - size) / 2.0)
-        return picture[..., top : top + size, left : left + size]
+        whole = np.full((len(pixels), 3, size, size), self.fill_color, np.uint8)
+        height, width = pixels.shape[-2:]
+        top, left = max(size - height, 0) // 2, max(size - width, 0) // 2
+        part = pixels[..., max(round((height - size) / 2.0), 0) :, max(round((width - size) / 2.0), 0) :]
+        part = part[..., :size, :size]
+        whole[..., top : top + part.shape[-2], left : left + part.shape[-1]] = part
+        return whole
 
     def normalize(
-        self, pixels: torch.Tensor, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
-    ) -> torch.Tensor:
+        self, pixels: Any, *, dtype: "torch.dtype | None" = None, device: "torch.device | str | None" = None
+    ) -> "torch.Tensor":
         """Turn bytes into model input: (pixels / 255 - mean) / std.
 
         Args:
-            pixels: [..., 3, S, S] uint8, or float32 from 0 to 255.
-            dtype: of the result; the arithmetic is float32.
+            pixels: [..., 3, S, S] uint8, or float32 from 0 to 255; torch or numpy.
+            dtype: of the result, None for float32; the arithmetic is float32.
             device: where to; bytes are moved before they become four times as many.
 
         Returns:
             [..., 3, S, S] of `dtype`.
         """
-        moved = pixels.to(device=device, non_blocking=True) if device is not None else pixels
+        import torch
+
+        moved = torch.as_tensor(pixels)
+        if device is not None:
+            moved = moved.to(device=device, non_blocking=True)
         std = torch.tensor(self.std, device=moved.device).view(3, 1, 1)
         mean = torch.tensor(self.mean, device=moved.device).view(3, 1, 1)
         own = moved.to(torch.float32, copy=True)  # what is changed below must not be the caller's
-        return own.mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype)
+        return own.mul_(1 / (255.0 * std)).sub_(mean / std).to(dtype or torch.float32)
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most  # not of NaN
 
 
-def _channels_first(frames: Any) -> torch.Tensor:
-    """View [T, H, W, 3] or [H, W, 3] uint8 as [T, 3, H, W]: channels-last in memory, which torch resizes fastest."""
-    # Pillow's arrays cannot be written, and torch warns of those, once a process
-    writable = getattr(getattr(frames, "flags", None), "writeable", True)
-    pixels = torch.as_tensor(frames if writable else frames.copy())
-    if pixels.ndim == 3:
-        pixels = pixels[None]
-    if pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != torch.uint8:
-        raise ValueError(f"frames are {pixels.dtype} {list(pixels.shape)}; expected uint8 [T, H, W, 3]")
-    return pixels.permute(0, 3, 1, 2)
+def _as_batch(frames: Any) -> Any:
+    """Return [T, H, W, 3] uint8 of one frame or several."""
+    pictures = np.asarray(frames)
+    if pictures.ndim == 3:
+        pictures = pictures[None]
+    if pictures.ndim != 4 or pictures.shape[-1] != 3 or pictures.dtype != np.uint8:
+        raise ValueError(f"frames are {pictures.dtype} {list(pictures.shape)}; expected uint8 [T, H, W, 3]")
+    return pictures

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from olmv.classifier import Classifier
 from olmv.datasets.benchmarks.types import Benchmark, Kind, Split
@@ -168,7 +167,7 @@ def test_rows_of_multi_label_name_what_passes_its_threshold(
 def test_drawn_videos(classifier: Classifier, clips: Path, tmp_path: Path) -> None:
     def draw(indices: Iterable[int]) -> Iterator[VideoFrames]:
         for place, index in enumerate(indices):
-            pixels = torch.full((2, 3, 32, 32), 40 * index, dtype=torch.uint8)
+            pixels = np.full((2, 3, 32, 32), 40 * index, np.uint8)
             yield VideoFrames(index=place, path=str(index), pixels=pixels, requested=2, decoded=2)
 
     scores, _ = score(tmp_path / "out", benchmark_of(clips), classifier, Watcher(), draw=draw)

@@ -185,16 +185,16 @@ def test_the_preprocessing_is_that_of_the_authors_or_of_the_folder(tmp_path: Pat
     assert ours.mean == (0.485, 0.456, 0.406)
     wide = torch.zeros(1, 300, 600, 3, dtype=torch.uint8)
     wide[:, :, :300] = 255
-    assert ours._resized(300, 600) == (256, 512)
+    assert ours.resized(300, 600) == (256, 512)
     assert ours.resize(wide).shape == (1, 3, 224, 224)
-    assert authors_preprocess(336)._resized(768, 768) == (384, 384)
+    assert authors_preprocess(336).resized(768, 768) == (384, 384)
     assert hf_preprocess(tmp_path / "none.json", 32) == replace(authors_preprocess(32), crop_ratio=1.0, antialias=True)
     path = tmp_path / "preprocessor_config.json"
     path.write_text(json.dumps(CLIP_PIXELS))
     assert hf_preprocess(path, 32).interpolation == "bicubic"
     assert hf_preprocess(path, 32).mean == (0.5, 0.4, 0.3)
     path.write_text(json.dumps({"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}}))
-    assert hf_preprocess(path, 32)._resized(100, 200) == (40, 80)
+    assert hf_preprocess(path, 32).resized(100, 200) == (40, 80)
     path.write_text(json.dumps({"size": 64, "crop_size": 64}))
     with pytest.raises(ModelError, match="makes frames of 64 pixels, and the model is made for 32"):
         hf_preprocess(path, 32)

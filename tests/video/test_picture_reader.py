@@ -102,7 +102,7 @@ def test_one_pixel(tmp_path: Path, extension: str) -> None:
     Image.new("RGB", (1, 1), (200, 100, 50)).save(tmp_path / f"a.{extension}")
     video = decode_video(os.fspath(tmp_path / f"a.{extension}"), SMALL)
     assert video.pixels is not None
-    assert near(video.pixels[0].permute(1, 2, 0).numpy(), np.full((32, 32, 3), (200, 100, 50)), 3)
+    assert near(video.pixels[0].transpose(1, 2, 0), np.full((32, 32, 3), (200, 100, 50)), 3)
 
 
 def huge_png(width: int, height: int) -> bytes:
@@ -200,7 +200,7 @@ def test_a_forked_worker_imports_nothing_for_photos(tmp_path: Path) -> None:
     for extension in ("png", "webp"):
         square.save(tmp_path / f"b.{extension}", save_all=True, append_images=[square.rotate(45)], exif=_turned_right())
     code = (
-        "import sys\nfrom olmv.video.workers.fork_server import _warm_up\n_warm_up()\nbefore = set(sys.modules)\n"
+        "import sys\nfrom olmv.video.workers.fork_server import _warm_up\n_warm_up(None)\nbefore = set(sys.modules)\n"
         "from olmv.video.decode import decode_video\n"
         "from olmv.video.transforms import Preprocess\n"
         "from olmv.video.options import DecodeOptions\n"

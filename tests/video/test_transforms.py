@@ -51,8 +51,8 @@ def test_pixels_match_pil(mode: str, interpolation: str) -> None:
         got = ours.normalize(ours.resize(frame))[0]
         assert got.shape == expected.shape == (3, 224, 224)
         levels = (got - expected).abs() * torch.tensor(ours.std).view(3, 1, 1) * 255
-        assert levels.max() <= 3.01, (height, width)
-        assert levels.mean() < 0.5, (height, width)
+        assert levels.max() <= 1.01, (height, width)
+        assert levels.mean() < 0.3, (height, width)  # Pillow chooses by the sizes which way it resizes first
 
 
 def test_embeddings_match_open_clips(clip: Any) -> None:
@@ -64,8 +64,8 @@ def test_embeddings_match_open_clips(clip: Any) -> None:
     frames = [photo(h, w, seed) for seed, (h, w) in enumerate(SIZES)]
     with torch.inference_mode():
         a = clip.encode_image(torch.stack([theirs(Image.fromarray(f)) for f in frames]), normalize=True)
-        b = clip.encode_image(ours.normalize(torch.cat([ours.resize(f) for f in frames])), normalize=True)
-    assert (a * b).sum(-1).min() >= 0.999
+        b = clip.encode_image(ours.normalize(np.concatenate([ours.resize(f) for f in frames])), normalize=True)
+    assert (a * b).sum(-1).min() >= 0.9999
 
 
 def test_dict_round_trip() -> None:
@@ -88,7 +88,7 @@ def test_refusals() -> None:
         Preprocess(resize_mode="stretch")
     with pytest.raises(ValueError, match="unknown preprocess key 'crop'"):
         Preprocess.from_dict({"crop": 1})
-    with pytest.raises(ValueError, match=r"frames are torch.float32 \[1, 4, 4, 3\]; expected uint8"):
+    with pytest.raises(ValueError, match=r"frames are float32 \[1, 4, 4, 3\]; expected uint8"):
         Preprocess().resize(np.zeros((4, 4, 3), np.float32))
 
 
@@ -124,7 +124,7 @@ def test_shapes_and_dtypes() -> None:
     ours = Preprocess(size=32)
     assert ours.resize(np.zeros((0, 9, 9, 3), np.uint8)).shape == (0, 3, 32, 32)
     assert ours.resize(np.zeros((2, 1, 500, 3), np.uint8)).shape == (2, 3, 32, 32)
-    assert ours.resize(np.zeros((2, 32, 32, 3), np.uint8)).is_contiguous()
+    assert ours.resize(np.zeros((2, 32, 32, 3), np.uint8)).flags.c_contiguous
     assert Preprocess(size=8, resize_mode="longest").resize(np.zeros((1, 1, 500, 3), np.uint8)).shape == (1, 3, 8, 8)
     out = ours.normalize(torch.zeros(2, 5, 3, 32, 32, dtype=torch.uint8), dtype=torch.bfloat16)
     assert out.shape == (2, 5, 3, 32, 32)
@@ -135,15 +135,18 @@ def test_shrink_keeps_the_whole_frame() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
     small = Preprocess(size=8).shrink(frame, (20, 30))
     assert small.shape == (1, 3, 20, 30)
-    assert small.dtype == torch.uint8
-    assert torch.equal(Preprocess(size=8).shrink(frame, (40, 60))[0], torch.from_numpy(frame).permute(2, 0, 1))
+    assert small.dtype == np.uint8
+    assert np.array_equal(Preprocess(size=8).shrink(frame, (40, 60))[0], frame.transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 def test_without_antialiasing_only_near_pixels_count(interpolation: str) -> None:
     stripes = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     stripes[:, ::4] = 255
-    spread = [Preprocess(size=16, interpolation=interpolation, antialias=on).resize(stripes) for on in (True, False)]
+    spread = [
+        torch.from_numpy(Preprocess(size=16, interpolation=interpolation, antialias=on).resize(stripes))
+        for on in (True, False)
+    ]
     assert spread[0].float().mean() == pytest.approx(255 / 4, abs=4)
     expected = torch.nn.functional.interpolate(
         stripes.permute(0, 3, 1, 2).float(), size=(16, 16), mode=interpolation, align_corners=False
@@ -164,4 +167,4 @@ def test_frames_that_cannot_be_written_are_read_without_a_word() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pixels = Preprocess(size=8).resize(frames)
-    assert (pixels[0].permute(1, 2, 0).numpy() == frames[0]).all()
+    assert (pixels[0].transpose(1, 2, 0) == frames[0]).all()

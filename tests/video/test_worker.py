@@ -20,7 +20,7 @@ def test_a_killed_loader_leaves_no_traceback(asked: bool) -> None:
     )
     theirs.close()
     if asked:
-        setup = pickle.dumps((print, ()))  # a worker that ends at once
+        setup = pickle.dumps((print, None))  # a worker that ends at once
         ours.sendall(len(setup).to_bytes(8, "big") + setup)
         here, there = socket.socketpair()
         socket.send_fds(ours, [b"s"], [there.fileno()])

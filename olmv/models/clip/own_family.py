@@ -9,12 +9,12 @@ from torch import Tensor
 
 from olmv.labels.quality import TextLimit
 from olmv.models.clip.clip_family import VideoClipFamily
-from olmv.models.clip.own_towers import NoRandomWeights, OwnTowers, Sizes
+from olmv.models.clip.own_towers import OwnTowers, Sizes
 from olmv.models.family import ModelInfo
 from olmv.models.storage.folder import read_preprocess, reading
 from olmv.models.storage.migrations import check_architecture
 from olmv.models.storage.tokenizer_check import read_tokenizer
-from olmv.models.storage.weights import check_shapes
+from olmv.models.storage.weights import NoRandomWeights, check_shapes
 
 __all__ = ["OwnFamily"]
 

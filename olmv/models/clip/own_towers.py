@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from torch.overrides import TorchFunctionMode
 
 from olmv.errors import ModelError
 from olmv.io.atomic import write_atomic
@@ -18,20 +17,7 @@ from olmv.models.clip.towers import Towers
 from olmv.models.fingerprint import sha256_bytes
 from olmv.models.storage.tokenizer_check import read_tokenizer
 
-__all__ = ["NoRandomWeights", "OwnTowers", "Sizes"]
-
-
-class NoRandomWeights(TorchFunctionMode):
-    """Make modules without drawing their first weights, for those that are filled from a file at once.
-
-    On the device `meta` a draw would import torch's compiler (`tests/models/test_lite.py` sees that none does).
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
+__all__ = ["OwnTowers", "Sizes"]
 
 
 class Sizes(Protocol):

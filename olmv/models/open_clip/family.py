@@ -19,7 +19,7 @@ from olmv.models.open_clip.config import (
 from olmv.models.open_clip.names import OpenClipName, tokenizer_limit
 from olmv.models.open_clip.towers import OpenClipTowers
 from olmv.models.storage.folder import read_preprocess
-from olmv.models.storage.weights import check_claims
+from olmv.models.storage.weights import NoRandomWeights, check_claims
 
 __all__ = ["FAMILY"]
 
@@ -50,7 +50,7 @@ class OpenClipFamily(VideoClipFamily):
             )
         check_open_clip_tokenizer(folder, sizes)
         source = OpenClipName.in_folder(folder).source
-        with quiet(), no_remote_code():  # it warns that the weights are random
+        with quiet(), no_remote_code(), NoRandomWeights():  # it warns that the weights are random
             model = open_clip.create_model(source, load_weights=False, pretrained_text=False)
             tokenizer = open_clip.get_tokenizer(source)
         return OpenClipTowers(model, tokenizer, open_clip.get_model_config(source) or {})

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from olmv.errors import ModelError, reason
 from olmv.models.storage.folder import CURE
 
-__all__ = ["check_claims", "check_shapes", "fill"]
+__all__ = ["NoRandomWeights", "check_claims", "check_shapes", "fill"]
 
 
 def check_shapes(expected: Mapping[str, Tensor], saved: Mapping[str, Tensor], folder: Path) -> None:
@@ -37,9 +38,27 @@ def check_claims(claims: Mapping[str, Any], saved: Mapping[str, Tensor], folder:
         )
 
 
+class NoRandomWeights(TorchFunctionMode):
+    """Make modules without drawing their first weights, for those that are filled from a file at once.
+
+    Drawing takes longer than reading the weights that replace what is drawn, and on the device `meta` it would import
+    torch's compiler (`tests/models/test_lite.py` sees that none does).
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def fill(module: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
-    """Load a state dict; raises ModelError where it does not fit the module."""
+    """Put a state dict's own tensors into a module, without a copy: those of a file stay mapped into memory.
+
+    Raises:
+        ModelError: it does not fit the module.
+    """
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ModelError(f"the weights in '{folder}' do not fit its config: {reason(error)}; {CURE}") from None

@@ -127,14 +127,14 @@ class Augmentation:
             resizes the shortest side without antialiasing.
         """
         if self.kind == "centre":
-            return preprocess.resize(frames)
+            return torch.from_numpy(preprocess.resize(frames))
         if self.kind == "random" and preprocess.resize_mode == "shortest":
             return self._resize_then_crop(frames, preprocess)
         height, width = frames.shape[-3:-1]
         top, left, high, wide = self.box(height, width)
         if self.kind == "random-resized":
             preprocess = replace(preprocess, resize_mode="squash")
-        return preprocess.resize(frames[..., top : top + high, left : left + wide, :])
+        return torch.from_numpy(preprocess.resize(frames[..., top : top + high, left : left + wide, :]))
 
     def _resize_then_crop(self, frames: Any, preprocess: Preprocess) -> Tensor:
         """Resize whole frames, then cut S by S out of them at a whole pixel (PySlowFast, which Open-VCLIP trains with).
@@ -151,7 +151,7 @@ class Augmentation:
         pixels = preprocess.shrink(frames, (high, wide), rounded=preprocess.antialias)
         # places below the last one, as there
         top, left = int((high - size) * self.place[0]), int((wide - size) * self.place[1])
-        return pixels[..., top : top + size, left : left + size].contiguous()
+        return torch.from_numpy(np.ascontiguousarray(pixels[..., top : top + size, left : left + size]))
 
     def finish(self, pixels: Tensor) -> Tensor:
         """Apply flip and colours: [T, 3, S, S] uint8, or float32 from 0 to 255 -> the same shape and type."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from olmv.errors import OutputError
 from olmv.io.atomic import write_atomic
@@ -24,7 +23,7 @@ from olmv.video.frames import Floats, Indices, Pixels
 from olmv.video.options import DecodeOptions
 from olmv.video.readers.video_reader import VideoReader
 from olmv.video.sampling import random_segments, uniform, window, window_room
-from olmv.video.transforms import Preprocess
+from olmv.video.transforms import ModelPixels, Preprocess
 
 __all__ = ["ClipReader", "Task"]
 
@@ -85,9 +84,9 @@ class ClipReader:
                 preprocess,
                 options,
                 pick=lambda reader: self._pick(reader, options.frames, rng),
-                resize=lambda frame: plan.crop(frame, preprocess),
+                resize=lambda frame: plan.crop(frame, preprocess).numpy(),
             )
-        return replace(clip, pixels=None if clip.pixels is None else plan.finish(clip.pixels))
+        return replace(clip, pixels=plan.finish(clip.tensor).numpy())
 
     def _pick(self, reader: VideoReader, frames: int, rng: np.random.Generator | None) -> Indices:
         if self.sampling == "window":
@@ -108,7 +107,7 @@ class ClipReader:
         frames = self._kept_frames(str(path), preprocess, options, folder)
         # they lie at even distances in time
         picked = _segments(np.arange(len(frames)) / len(frames), 1.0, options.frames, rng)
-        pixels = plan.crop(frames[picked], preprocess)
+        pixels = plan.crop(frames[picked], preprocess).numpy()
         return VideoFrames(index=0, path=str(path), pixels=pixels, requested=options.frames, decoded=len(pixels))
 
     def _kept_frames(self, path: str, preprocess: Preprocess, options: DecodeOptions, folder: Path) -> Pixels:
@@ -166,7 +165,7 @@ def _decoded(path: str, preprocess: Preprocess, options: DecodeOptions) -> Pixel
     """Decode frames [at most `options.frames`, h, w, 3], evenly placed, the short side as large as a crop needs it."""
     size: tuple[int, int] | None = None
 
-    def small(frame: Pixels) -> torch.Tensor:
+    def small(frame: Pixels) -> ModelPixels:
         nonlocal size
         if size is None:  # of the first frame, for all: the size may change within a file
             height, width = frame.shape[:2]
@@ -182,4 +181,4 @@ def _decoded(path: str, preprocess: Preprocess, options: DecodeOptions) -> Pixel
         resize=small,
     )
     assert clip.pixels is not None  # decode_video raises instead
-    return np.ascontiguousarray(clip.pixels.permute(0, 2, 3, 1).numpy())
+    return np.ascontiguousarray(clip.pixels.transpose(0, 2, 3, 1))

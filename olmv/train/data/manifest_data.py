@@ -116,9 +116,7 @@ class ManifestDataset(VideoDataset):
         return self._rows[index].video
 
     def load(self, index: int, epoch: int) -> Sample:
-        pixels = self._reader(self._task(index, epoch), self._preprocess, self._options).pixels
-        assert pixels is not None  # a failure is raised
-        return self._sample(index, pixels)
+        return self._sample(index, self._reader(self._task(index, epoch), self._preprocess, self._options).tensor)
 
     def stream(
         self, order: Sequence[int], epoch: int, *, batch_size: int, workers: int | None, timeout_s: float
@@ -136,7 +134,7 @@ class ManifestDataset(VideoDataset):
                 if clip.pixels is None:
                     yield Failed(self._rows[index].video, str(clip.error))
                 else:
-                    yield self._sample(index, clip.pixels)
+                    yield self._sample(index, clip.tensor)
 
     def _task(self, index: int, epoch: int) -> Task:
         row = self._rows[index]

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import os
-from typing import Any
 
 import numpy as np
 
@@ -145,5 +144,5 @@ def _resized(picked: PickedFrame, size: int) -> PickedFrame:
 
     if picked.pixels is None:
         return picked
-    small: Any = Preprocess(size=size).resize(picked.pixels)[0].permute(1, 2, 0).numpy()
+    small = Preprocess(size=size).resize(picked.pixels)[0].transpose(1, 2, 0)
     return replace(picked, pixels=np.ascontiguousarray(small))

@@ -1,4 +1,4 @@
-"""The processes that decode: one fork server, which imports torch once and forks workers from itself in milliseconds.
+"""The processes that decode: one fork server, which imports the decoders once and forks workers in milliseconds.
 
     loader ──socket──> fork server ──fork──> worker      paths in, frames out, over a pipe of its own
            <──────────────pipe────────────┘
@@ -6,6 +6,10 @@
 Not `multiprocessing`: its start methods either fork a process that already runs threads (wrong pixels, deadlocks), or
 run the user's main script again in every worker, which breaks scripts without an `if __name__ == "__main__"` guard.
 A worker that hangs or dies takes nothing along: the loader kills it, asks the fork server for another, and goes on.
+Workers are told with each file what to do with it, so that those of one pass are ready for the next.
+
+Nothing here imports torch: it would take longer to start than a short video to decode, and 150 MB a worker. A decoding
+function that needs it (augmentation, in training) brings it along.
 """
 
 import contextlib
@@ -15,15 +19,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 __all__ = ["ForkServer", "Worker"]
 
 MIB = 2**20
-STARTUP_S: Final = 120.0  # for importing torch on a cold disk
+STARTUP_S: Final = 120.0  # for importing everything from a cold disk
 
 
 class Worker:
@@ -41,34 +47,55 @@ class Worker:
 
 
 class ForkServer:
-    """Starts workers. Not thread-safe: the loader's pump thread owns it.
+    """Starts workers, and keeps those that are idle. Safe to share between threads.
 
     Args:
-        setup: pickled for the fork server: an importable function and its arguments; a worker runs
-            `function(connection, *arguments)`.
+        function: what a worker runs, `function(connection)`; importable.
+        prepare: called in the fork server before it forks, to import what the workers would.
     """
 
-    def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
-        self._setup = (function, arguments)
+    def __init__(self, function: Callable[[Connection], None], prepare: Callable[[], None] | None = None) -> None:
+        self._setup = (function, prepare)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._idle: deque[Worker] = deque()
+        self._lock = threading.RLock()
 
     def launch(self) -> None:
         """Start the fork server and return at once; the first `spawn` waits until it is up."""
+        with self._lock:
+            if self._socket is None:
+                self._launch()
+
+    def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         code = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import serve; serve(int(sys.argv[1]))"
         paths = [p for p in sys.path if p] + [str(Path.cwd())]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, str(theirs.fileno()), *paths],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env={**os.environ, **one_thread},
         )
         theirs.close()
         ours.settimeout(STARTUP_S)
         self._socket = ours
         _send(ours, pickle.dumps(self._setup))
+
+    def take(self) -> Worker:
+        """Return an idle worker, or a new one.
+
+        Raises:
+            OSError: as `spawn`.
+        """
+        with self._lock:
+            return self._idle.popleft() if self._idle else self.spawn()
+
+    def give_back(self, worker: Worker) -> None:
+        """Keep a worker that waits for a file, for the next who takes one."""
+        with self._lock:
+            self._idle.append(worker)
 
     def spawn(self) -> Worker:
         """Fork a worker.
@@ -76,16 +103,15 @@ class ForkServer:
         Raises:
             OSError: the fork server is gone and could not be started again.
         """
-        try:
-            return self._spawn()
-        except (OSError, EOFError):
-            self.close()  # killed from outside, for example for memory: start over, once
-            self.launch()
-            return self._spawn()
+        with self._lock:
+            try:
+                return self._spawn()
+            except (OSError, EOFError):
+                self.close()  # killed from outside, for example for memory: start over, once
+                return self._spawn()
 
     def _spawn(self) -> Worker:
-        if self._socket is None:
-            self.launch()
+        self.launch()
         assert self._socket is not None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -100,27 +126,30 @@ class ForkServer:
 
     def reap(self, pid: int) -> int | None:
         """Kill a worker, tell its exit code. The fork server does it: as the parent, it knows whose the number is."""
-        try:
-            if self._socket is None:
+        with self._lock:
+            try:
+                if self._socket is None:
+                    return None
+                self._socket.sendall(b"r" + pid.to_bytes(8, "big"))
+                return int.from_bytes(_receive_exactly(self._socket, 8), "big", signed=True)
+            except (OSError, EOFError):
                 return None
-            self._socket.sendall(b"r" + pid.to_bytes(8, "big"))
-            status = int.from_bytes(_receive_exactly(self._socket, 8), "big", signed=True)
-        except (OSError, EOFError):
-            return None
-        return status
 
     def close(self) -> None:
-        """End the fork server, which kills its workers."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        if self._process is not None:
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
+        """End the fork server, which kills its workers; safe to call twice."""
+        with self._lock:
+            while self._idle:
+                self._idle.pop().connection.close()
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+            if self._process is not None:
+                try:
+                    self._process.wait(timeout=5)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait()
+                self._process = None
 
 
 def serve(descriptor: int) -> None:
@@ -136,15 +165,15 @@ def serve(descriptor: int) -> None:
 
 def _tend(control: socket.socket, children: set[int]) -> None:
     """Fork and end workers as the loader asks, until it closes the socket; `children` holds those alive."""
-    function, arguments = pickle.loads(_receive(control))
-    _warm_up()
+    function, prepare = pickle.loads(_receive(control))
+    _warm_up(prepare)
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if message == b"s" and descriptors:
             pid = os.fork()
             if pid == 0:
                 control.close()
-                _run_worker(function, Connection(descriptors[0]), arguments)
+                _run_worker(function, Connection(descriptors[0]))
             os.close(descriptors[0])
             children.add(pid)
             control.sendall(pid.to_bytes(8, "big"))
@@ -156,10 +185,10 @@ def _tend(control: socket.socket, children: set[int]) -> None:
             return
 
 
-def _run_worker(function: Callable[..., None], connection: Connection, arguments: tuple[Any, ...]) -> None:
+def _run_worker(function: Callable[[Connection], None], connection: Connection) -> None:
     code = 1
     try:
-        function(connection, *arguments)
+        function(connection)
         code = 0
     except (EOFError, BrokenPipeError, ConnectionResetError):
         code = 0  # the loader has gone
@@ -181,11 +210,12 @@ def _end(pid: int) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _warm_up() -> None:
+def _warm_up(prepare: Callable[[], None] | None) -> None:
     """Import what a worker needs, so that a fork has it; run nothing that would start a thread."""
-    import torch
-
-    torch.set_num_threads(1)
+    if prepare is not None:
+        prepare()
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
     import av  # noqa: F401
     import PIL.Image
 
@@ -196,19 +226,22 @@ def _warm_up() -> None:
     PIL.Image.preinit()  # what writing a thumbnail would import
 
 
-def limit_memory(extra_mb: int) -> None:
-    """Let this process allocate `extra_mb` MiB more than it has now; beyond that, allocation fails.
-
-    RLIMIT_DATA counts private writable memory only: libraries and mapped files, gigabytes with torch, stay out of it.
-    Where the platform does not enforce it (macOS), nothing happens.
-    """
-    import resource
-
+def used_memory_kb() -> int | None:
+    """Return the private writable memory of this process, libraries and mapped files left out; None where unknown."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:
-        return
-    used_kb = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData:")), None)
+        return None
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData:")), None)
+
+
+def limit_memory(used_kb: int | None, extra_mb: int) -> None:
+    """Let this process allocate `extra_mb` MiB more than `used_kb`; beyond that, allocation fails.
+
+    RLIMIT_DATA counts what `used_memory_kb` does. Where the platform does not enforce it (macOS), nothing happens.
+    """
+    import resource
+
     if used_kb is None:
         return
     limit = used_kb * 1024 + extra_mb * MIB

@@ -5,7 +5,9 @@ One bad file costs one row: it is decoded in a process of its own, with a time l
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Self
 
 from olmv.errors import UsageError
@@ -14,9 +16,15 @@ from olmv.video.options import DecodeOptions
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer
-from olmv.video.workers.pool import Decode, WorkerPool, attempt, serve
+from olmv.video.workers.pool import Decode, Task, WorkerPool, attempt, serve
 
-__all__ = ["FrameLoader", "VideoFrames", "batches"]
+__all__ = ["FrameLoader", "VideoFrames", "batches", "start_workers"]
+
+# Results that wait for the caller: as many as this much memory holds, within limits.
+PREFETCH_BYTES = 128 * 2**20
+MOST_PREFETCHED = 64
+# A batch that is not full does not wait longer for the next video than this.
+PATIENCE_S = 0.1
 
 
 class FrameLoader:
@@ -29,10 +37,11 @@ class FrameLoader:
         paths: the files, or one; may be a generator, which is read only as far as needed.
         preprocess: the model's input; resizing happens in the workers.
         options: frames, sampling, decoder, workers and limits.
-        prefetch: results that may wait for the caller; None takes 8 + 2 for each worker.
+        prefetch: results that may wait for the caller; None takes what 128 MB hold, between 1 + workers and 64.
         decode: what a worker does with a path, in place of `decode_video`: (path, preprocess, options) ->
             `VideoFrames`; what it raises becomes the row's error. A function, or an object of a class, that stands at
             the top level of a module: the workers import it.
+        fork_server: of `start_workers`: its workers decode, and go on running; None for workers of one's own.
 
     Raises:
         UsageError: about the decoder, or a `decode` that workers cannot import.
@@ -48,6 +57,7 @@ class FrameLoader:
         options: DecodeOptions = DecodeOptions(),
         prefetch: int | None = None,
         decode: Decode = decode_video,
+        fork_server: ForkServer | None = None,
     ) -> None:
         check_decoder(options.decoder)
         options.check()
@@ -60,51 +70,84 @@ class FrameLoader:
             raise ValueError(f"prefetch is {prefetch}; use at least 1")
         # a text is one path, no list of its characters
         self._paths = [paths] if isinstance(paths, str | os.PathLike) else paths
-        self._preprocess, self._options, self._decode = preprocess, options, decode
+        self._task = Task(decode, preprocess, options)
         self._workers = _cores() if options.workers is None else options.workers
-        self._prefetch = 8 + 2 * self._workers if prefetch is None else prefetch
-        self._fork_server: ForkServer | None = None
-        self._pool: WorkerPool | None = None
+        self._prefetch = _affordable(preprocess, options, self._workers) if prefetch is None else prefetch
+        self._shared = fork_server
+        self._pool: WorkerPool | None = None  # started, not yet iterated
+        self._open: WorkerPool | None = None  # iterated
 
     def start(self) -> Self:
-        """Launch the worker processes now and return at once, so that they come up while a model loads."""
-        if self._workers and self._fork_server is None:
-            self._fork_server = ForkServer(serve, self._decode, self._preprocess, self._options)
-            self._fork_server.launch()
+        """Begin to decode now and return at once, for example before a model is loaded."""
+        if self._workers and self._pool is None:
+            fork_server = self._shared or ForkServer(serve, self._task.prepare)
+            fork_server.launch()
+            self._pool = WorkerPool(
+                self._paths,
+                fork_server,
+                workers=self._workers,
+                task=self._task,
+                prefetch=self._prefetch,
+                keep=self._shared is not None,
+            )
         return self
+
+    def serves(self, preprocess: Preprocess, options: DecodeOptions) -> bool:
+        """Tell whether this model and these options would get the same frames; mean and std come later."""
+        own = self._task.preprocess
+        return self._task.options == options and replace(preprocess, mean=own.mean, std=own.std) == own
 
     def __iter__(self) -> Iterator[VideoFrames]:
         if self._workers == 0:
             yield from self._in_this_process()
             return
-        self.start()
-        assert self._fork_server is not None
-        pool = self._pool = WorkerPool(
-            self._paths,
-            self._fork_server,
-            workers=self._workers,
-            options=self._options,
-            prefetch=self._prefetch,
-        )
-        self._fork_server = None
+        pool = self._begin()
         try:
             yield from pool
         finally:
             pool.close()
 
+    def batches(self, batch_size: int) -> Iterator[list[VideoFrames]]:
+        """Yield the videos in order, as many at a time as `batch_size` frames hold, at least one.
+
+        A batch that is not full goes when the next video takes longer than 0.1 s: the caller had nothing to do.
+        """
+        if self._workers == 0:
+            yield from batches(self._in_this_process(), batch_size)
+            return
+        pool = self._begin()
+        try:
+            while (video := pool.take(None)) is not None:
+                batch = _Batch(batch_size)
+                batch.add(video)
+                until = time.monotonic() + PATIENCE_S
+                while not batch.full and (video := pool.take(max(until - time.monotonic(), 0.0))) is not None:
+                    if not batch.holds(video):
+                        yield batch.videos
+                        batch, until = _Batch(batch_size), time.monotonic() + PATIENCE_S
+                    batch.add(video)
+                yield batch.videos
+                del batch
+        finally:
+            pool.close()
+
+    def _begin(self) -> WorkerPool:
+        pool = self.start()._pool
+        assert pool is not None
+        self._pool = None  # the next pass has one of its own
+        self._open = pool
+        return pool
+
     def _in_this_process(self) -> Iterator[VideoFrames]:
         for index, path in enumerate(self._paths):
-            name = os.fspath(path)
-            yield attempt(self._decode, index, name, self._preprocess, self._options)
+            yield attempt(self._task, index, os.fspath(path))
 
     def close(self) -> None:
-        """End the workers. Also happens at the end of the iteration, on `break`, and on Ctrl-C."""
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-        if self._fork_server is not None:
-            self._fork_server.close()
-            self._fork_server = None
+        """End the workers, or leave shared ones. Also happens at the end of a pass, on `break`, and on Ctrl-C."""
+        for pool in (self._pool, self._open):
+            if pool is not None:
+                pool.close()
+        self._pool = self._open = None
 
     def __enter__(self) -> Self:
         return self
@@ -113,22 +156,57 @@ class FrameLoader:
         self.close()
 
 
+def start_workers() -> ForkServer:
+    """Launch a fork server whose workers serve several loaders, one after the other or together; `close` ends them."""
+    fork_server = ForkServer(serve)
+    fork_server.launch()
+    return fork_server
+
+
+class _Batch:
+    """The videos of one forward pass."""
+
+    def __init__(self, size: int) -> None:
+        self.videos: list[VideoFrames] = []
+        self._size = size
+        self._frames = 0
+
+    def add(self, video: VideoFrames) -> None:
+        self.videos.append(video)
+        self._frames += _frames_of(video)
+
+    def holds(self, video: VideoFrames) -> bool:
+        """Tell whether there is room for one more."""
+        return not self.videos or self._frames + _frames_of(video) <= self._size
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it should wait no longer; failed files do not pile up."""
+        return self._frames >= self._size or self._frames == 0 or len(self.videos) >= self._size
+
+
 def batches(videos: Iterable[VideoFrames], batch_size: int) -> Iterator[list[VideoFrames]]:
     """Yield videos in order, as many at a time as `batch_size` frames hold, at least one."""
-    batch: list[VideoFrames] = []
-    frames = 0
+    batch = _Batch(batch_size)
     for video in videos:
-        count = 0 if video.pixels is None else len(video.pixels)
-        if batch and frames + count > batch_size:
-            yield batch
-            batch, frames = [], 0
-        batch.append(video)
-        frames += count
-        if frames >= batch_size or frames == 0 or len(batch) >= batch_size:  # failed files do not pile up
-            yield batch
-            batch, frames = [], 0
-    if batch:
-        yield batch
+        if not batch.holds(video):
+            yield batch.videos
+            batch = _Batch(batch_size)
+        batch.add(video)
+        if batch.full:
+            yield batch.videos
+            batch = _Batch(batch_size)
+    if batch.videos:
+        yield batch.videos
+
+
+def _frames_of(video: VideoFrames) -> int:
+    return 0 if video.pixels is None else len(video.pixels)
+
+
+def _affordable(preprocess: Preprocess, options: DecodeOptions, workers: int) -> int:
+    size = options.frames * 3 * preprocess.size**2
+    return max(min(PREFETCH_BYTES // size, MOST_PREFETCHED), 1 + workers)
 
 
 def _cores() -> int:

@@ -4,26 +4,41 @@ import os
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 
 from olmv import errors
 from olmv.errors import DecodeError, DecodeTimeoutError, ProgramFaultError, VideoError, WorkerCrashedError
 from olmv.video.decode import VideoFrames, failed
 from olmv.video.options import DecodeOptions
-from olmv.video.transforms import Preprocess
-from olmv.video.workers.fork_server import ForkServer, Worker, limit_memory
+from olmv.video.transforms import ModelPixels, Preprocess
+from olmv.video.workers.fork_server import ForkServer, Worker, limit_memory, used_memory_kb
 
-__all__ = ["Decode", "WorkerPool", "attempt", "serve"]
+__all__ = ["Decode", "Task", "WorkerPool", "attempt", "serve"]
 
 Decode = Callable[[str, Preprocess, DecodeOptions], VideoFrames]
-"""What a worker does with a path."""
+"""What a worker does with a path; an object may have a `prepare`, which the fork server calls before it forks."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What workers do with every path of a pass."""
+
+    decode: Decode
+    preprocess: Preprocess
+    options: DecodeOptions
+
+    def prepare(self) -> None:
+        """Import what the task needs, in the fork server; unpickling the task has imported `decode`'s module."""
+        if not self.preprocess.antialias:
+            import torch.nn.functional  # noqa: F401  # it resizes
+        if callable(prepare := getattr(self.decode, "prepare", None)):
+            prepare()
 
 
 @dataclass
@@ -47,15 +62,17 @@ class WorkerPool:
         fork_server: ForkServer,
         *,
         workers: int,
-        options: DecodeOptions,
+        task: Task,
         prefetch: int,
+        keep: bool = False,
     ) -> None:
+        """Start; `keep` leaves the fork server and its idle workers running at the end."""
         self._paths = iter(paths)
         self._fork_server = fork_server
         self._workers = workers
-        self._options = options
+        self._task = task
         self._prefetch = prefetch
-        self._idle: deque[Worker] = deque()
+        self._keep = keep
         self._busy: dict[Connection, _Slot] = {}
         self._done: dict[int, VideoFrames] = {}
         self._given = 0  # handed to workers
@@ -69,19 +86,26 @@ class WorkerPool:
         self._thread.start()
 
     def __iter__(self) -> Iterator[VideoFrames]:
-        while True:
-            with self._lock:
-                while not (self._taken in self._done or self._failure or self._finished()):
-                    self._lock.wait()
-                if self._taken not in self._done:
-                    if self._failure is not None:
-                        raise self._failure
-                    return
-                result = self._done.pop(self._taken)
-                self._taken += 1
-            self._wake()
+        while (result := self.take(None)) is not None:
             yield result
             del result
+
+    def take(self, patience_s: float | None) -> VideoFrames | None:
+        """Return the next result, waiting for it so long (None: for ever); None at the end, or where it is not there.
+
+        Raises:
+            Exception: what the iterable of paths raised.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: self._taken in self._done or self._failure or self._finished(), patience_s)
+            if self._taken not in self._done:
+                if self._failure is not None:
+                    raise self._failure
+                return None
+            result = self._done.pop(self._taken)
+            self._taken += 1
+        self._wake()
+        return result
 
     def _finished(self) -> bool:
         return self._closed or (self._exhausted and self._taken == self._given)
@@ -114,9 +138,13 @@ class WorkerPool:
                 self._failure = failure
                 self._lock.notify_all()
         finally:
-            for worker in [*self._idle, *(slot.worker for slot in self._busy.values())]:
-                worker.connection.close()
-            self._fork_server.close()
+            if self._keep:
+                for slot in self._busy.values():  # given up half-way: what comes of it nobody waits for
+                    slot.worker.stop()
+            else:
+                for slot in self._busy.values():
+                    slot.worker.connection.close()
+                self._fork_server.close()
 
     def _feed(self) -> None:
         """Give a file to every free worker, as far as results may wait."""
@@ -136,13 +164,13 @@ class WorkerPool:
 
     def _dispatch(self, index: int, path: str) -> None:
         while True:
-            worker = self._idle.popleft() if self._idle else self._fork_server.spawn()
+            worker = self._fork_server.take()
             try:
-                worker.connection.send((index, path))
+                worker.connection.send((index, path, self._task))
                 break
             except OSError:
                 worker.stop()  # died while idle: no file is to blame
-        self._busy[worker.connection] = _Slot(worker, (index, path), time.monotonic() + self._options.timeout_s)
+        self._busy[worker.connection] = _Slot(worker, (index, path), time.monotonic() + self._task.options.timeout_s)
 
     def _collect(self) -> None:
         """Wait for a result, for the caller to take one, or for the next deadline."""
@@ -159,9 +187,9 @@ class WorkerPool:
             del self._busy[slot.worker.connection]
             slot.worker.stop()
             index, path = slot.job
-            limit = f"{self._options.timeout_s:g} s"
+            limit = f"{self._task.options.timeout_s:g} s"
             error = DecodeTimeoutError(f"{path}: not decoded within {limit}; raise the time limit if the file is sound")
-            self._finish(failed(index, path, error, requested=self._options.frames))
+            self._finish(failed(index, path, error, requested=self._task.options.frames))
 
     def _receive(self, slot: _Slot) -> None:
         index, path = slot.job
@@ -170,17 +198,17 @@ class WorkerPool:
         except (EOFError, OSError):
             code = slot.worker.stop()
             error = WorkerCrashedError(f"{path}: {self._cause(code)}")
-            self._finish(failed(index, path, error, requested=self._options.frames))
+            self._finish(failed(index, path, error, requested=self._task.options.frames))
             return
         if fatal:
             slot.worker.stop()
         else:
-            self._idle.append(slot.worker)
+            self._fork_server.give_back(slot.worker)
         self._finish(replace(result, index=index, path=path))
 
     def _cause(self, code: int | None) -> str:
         if code == 2:
-            return _over_memory(self._options.memory_limit_mb)
+            return _over_memory(self._task.options.memory_limit_mb)
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return f"its decoding process died ({how}); convert the file, or try another decoder"
 
@@ -190,16 +218,16 @@ class WorkerPool:
             self._lock.notify_all()
 
 
-def attempt(decode: Decode, index: int, path: str, preprocess: Preprocess, options: DecodeOptions) -> VideoFrames:
-    """Call `decode`, with every failure but MemoryError turned into a row."""
+def attempt(task: Task, index: int, path: str) -> VideoFrames:
+    """Do the task with one path, with every failure but MemoryError turned into a row."""
     try:
-        return replace(decode(path, preprocess, options), index=index, path=path)
+        return replace(task.decode(path, task.preprocess, task.options), index=index, path=path)
     except VideoError as error:
-        return failed(index, path, error, requested=options.frames)
+        return failed(index, path, error, requested=task.options.frames)
     except MemoryError:
         raise
     except Exception as error:  # a bug must not cost the run; what is wrong with a file, the readers say themselves
-        return failed(index, path, _fault(path, error), requested=options.frames)
+        return failed(index, path, _fault(path, error), requested=task.options.frames)
 
 
 def _fault(path: str, error: Exception) -> ProgramFaultError:
@@ -212,17 +240,17 @@ def _fault(path: str, error: Exception) -> ProgramFaultError:
     )
 
 
-def serve(connection: Connection, decode: Decode, preprocess: Preprocess, options: DecodeOptions) -> None:
+def serve(connection: Connection) -> None:
     """Live a worker's life: a path in, frames out, until the loader hangs up."""
-    torch.set_num_threads(1)
-    limit_memory(options.memory_limit_mb)
+    used_kb = used_memory_kb()
     while True:
-        index, path = connection.recv()
+        index, path, task = connection.recv()
+        limit_memory(used_kb, task.options.memory_limit_mb)
         try:
-            result = attempt(decode, index, path, preprocess, options)
+            result = attempt(task, index, path)
         except MemoryError:
-            error = WorkerCrashedError(f"{path}: {_over_memory(options.memory_limit_mb)}")
-            _send_result(connection, failed(index, path, error, requested=options.frames), fatal=True)
+            error = WorkerCrashedError(f"{path}: {_over_memory(task.options.memory_limit_mb)}")
+            _send_result(connection, failed(index, path, error, requested=task.options.frames), fatal=True)
             return
         _send_result(connection, result, fatal=False)
         del result
@@ -234,11 +262,11 @@ def _over_memory(limit_mb: int) -> str:
 
 def _send_result(connection: Connection, result: VideoFrames, *, fatal: bool) -> None:
     """Send the header, then the pixels as they lie in memory; errors as (class name, text), so that none is lost."""
-    pixels = None if result.pixels is None else result.pixels.contiguous()
+    pixels = None if result.pixels is None else np.ascontiguousarray(result.pixels)
     error = None if result.error is None else (type(result.error).__name__, str(result.error))
-    kind = None if pixels is None else (tuple(pixels.shape), pixels.dtype)
+    kind = None if pixels is None else (pixels.shape, pixels.dtype.str)
     connection.send((replace(result, pixels=None, error=None), error, kind, fatal))
-    if pixels is not None and pixels.numel():
+    if pixels is not None and pixels.size:
         connection.send_bytes(_bytes_of(pixels))
 
 
@@ -246,9 +274,8 @@ def _receive_result(connection: Connection) -> tuple[VideoFrames, bool]:
     header, error, kind, fatal = connection.recv()
     pixels = None
     if kind is not None:
-        shape, dtype = kind
-        pixels = torch.empty(shape, dtype=dtype)
-        if pixels.numel():
+        pixels = np.empty(*kind)
+        if pixels.size:
             connection.recv_bytes_into(_bytes_of(pixels))
     problem = None
     if error is not None:
@@ -257,7 +284,7 @@ def _receive_result(connection: Connection) -> tuple[VideoFrames, bool]:
     return result, bool(fatal)
 
 
-def _bytes_of(pixels: torch.Tensor) -> memoryview:
-    """Return the tensor's memory, shared, not copied."""
-    data: Any = pixels.numpy()
+def _bytes_of(pixels: ModelPixels) -> memoryview:
+    """Return the array's memory, shared, not copied."""
+    data: Any = pixels
     return memoryview(data).cast("B")
