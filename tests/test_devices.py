@@ -1,10 +1,13 @@
 """Device and dtype: the choice and its reason."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 import olmv.devices
-from olmv.devices import choose, cpu_bf16_flag
+from olmv.devices import bf16_gain, choose, cpu_bf16_flag
 from olmv.errors import UsageError
 
 
@@ -23,16 +26,28 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(
-    ("flags", "dtype", "reason"),
+    ("flags", "gain", "dtype", "reason"),
     [
-        ({"avx512f", "avx512_bf16"}, torch.bfloat16, "avx512_bf16"),
-        ({"amx_bf16", "avx512_bf16"}, torch.bfloat16, "amx_bf16"),
-        ({"avx512f"}, torch.float32, "no bfloat16 instructions"),
-        (set(), torch.float32, "no bfloat16 instructions"),
+        (
+            {"avx512f", "avx512_bf16"},
+            2.0,
+            torch.bfloat16,
+            "avx512_bf16; bfloat16 weights were measured to run 2 times",
+        ),
+        (
+            {"avx512f", "avx512_bf16"},
+            0.56,
+            torch.float32,
+            "avx512_bf16; bfloat16 weights were measured to run 0.56",
+        ),
+        ({"amx_bf16", "avx512_bf16"}, 2.1, torch.bfloat16, "amx_bf16"),
+        ({"avx512f"}, 2.0, torch.float32, "no bfloat16 instructions"),
+        (set(), 2.0, torch.float32, "no bfloat16 instructions"),
     ],
 )
-def test_cpu(monkeypatch: pytest.MonkeyPatch, flags: set[str], dtype: torch.dtype, reason: str) -> None:
+def test_cpu(monkeypatch: pytest.MonkeyPatch, flags: set[str], gain: float, dtype: torch.dtype, reason: str) -> None:
     monkeypatch.setattr(olmv.devices, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(olmv.devices, "bf16_gain", lambda: gain)
     placement = choose()
     assert placement.device.type == "cpu"
     assert placement.dtype is dtype
@@ -64,6 +79,24 @@ def test_what_was_asked_for_wins() -> None:
         choose("mps")
     with pytest.raises(UsageError, match="unknown dtype 'int8'; use auto, float32"):
         choose("cpu", "int8")
+
+
+def test_the_gain_of_bfloat16_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OLMV_CACHE", str(tmp_path))
+    bf16_gain.cache_clear()
+    first = bf16_gain()
+    assert 0.01 < first < 20
+    bf16_gain.cache_clear()
+    monkeypatch.setattr(olmv.devices, "_measured_gain", lambda: 99.0)
+    assert bf16_gain() == first  # read from the cache
+    (tmp_path / "bfloat16.json").write_text("[broken")
+    bf16_gain.cache_clear()
+    assert bf16_gain() == 99.0
+    monkeypatch.setattr(torch, "__version__", "another")
+    bf16_gain.cache_clear()
+    assert bf16_gain() == 99.0
+    assert len(json.loads((tmp_path / "bfloat16.json").read_text())) == 2
+    bf16_gain.cache_clear()
 
 
 def test_this_cpu_can_be_asked() -> None:

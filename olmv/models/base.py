@@ -164,13 +164,8 @@ class VideoModel(nn.Module):
         raise ModelError(f"a {type(self).__name__} cannot be saved; save the model that it was made from")
 
     def ready_on(self, placement: Placement) -> Self:
-        """Move the model there, for inference only; afterwards a file it was read from may be written over."""
-        before = {weight.data_ptr() for weight in self.state_dict().values()}
-        self.to(device=placement.device, dtype=placement.dtype).eval().requires_grad_(False)
-        for weight in self.state_dict(keep_vars=True).values():
-            if weight.data_ptr() in before:
-                weight.data = weight.data.clone()
-        return self
+        """Move the model there, for inference only."""
+        return self.to(device=placement.device, dtype=placement.dtype).eval().requires_grad_(False)
 
     @property
     def device(self) -> torch.device:

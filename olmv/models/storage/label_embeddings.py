@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 FORMAT = "olmv-labels/1"
+_PART = 32 * 2**20  # bytes that are read at a time
 LABEL_FILES = ("labels.json", "label_embeddings.safetensors")
 
 
@@ -148,10 +149,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     cure = "write it again"
     check_file(path, cure, most=memory_bytes())
+    tensors: dict[str, Tensor] = {}
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            about = file.metadata() or {}
+            todo, about = list(file.keys())[::-1], file.metadata() or {}
+        while todo:
+            # copied out of the mapped file, which may be written over later, and opened anew for every part of it:
+            # pages that were read stay in memory, beside the copy, for as long as the file is open
+            with safe_open(path, framework="pt") as file:
+                copied = 0
+                while todo and copied < _PART:
+                    key = todo.pop()
+                    tensors[key] = file.get_tensor(key).clone()
+                    copied += tensors[key].nbytes
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read: {reason(error)}; {cure}") from None
     check_tensors(tensors, str(path))

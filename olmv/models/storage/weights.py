@@ -53,7 +53,7 @@ class NoRandomWeights(TorchFunctionMode):
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
-    """Put a state dict's own tensors into a module, without a copy: those of a file stay mapped into memory.
+    """Put a state dict's own tensors into a module, without a copy.
 
     Raises:
         ModelError: it does not fit the module.

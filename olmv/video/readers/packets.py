@@ -1,6 +1,8 @@
 """The table of a video stream's packets: which frame each becomes, and where decoding may begin."""
 
+import os
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,6 +104,25 @@ class PacketTable:
     seekable: bool
 
     @classmethod
+    def of_file(cls, path: str, container: Any, stream: Any) -> "PacketTable":
+        """Return the table of a file as it is now; that of one read before in this process is kept for a while.
+
+        Raises:
+            DecodeError: as `read`.
+        """
+        key = _identity(path, stream)
+        if key is None:
+            return cls.read(path, container, stream)
+        if key in _KEPT:
+            _KEPT.move_to_end(key)
+            return _KEPT[key]
+        table = _KEPT[key] = cls.read(path, container, stream)
+        packets = sum(len(kept.pts) for kept in _KEPT.values())
+        while packets > KEPT_PACKETS:
+            packets -= len(_KEPT.popitem(last=False)[1].pts)
+        return table
+
+    @classmethod
     def read(cls, path: str, container: Any, stream: Any) -> "PacketTable":
         """Read all packets, decode none.
 
@@ -199,6 +220,21 @@ class PacketTable:
         """Return where to begin, then where to begin if frames stay away: the keyframe before, then the front."""
         before = self.key_before[start - 1] if start > 0 else 0
         return list(dict.fromkeys([start, before, 0]))
+
+
+KEPT_PACKETS = 100_000
+"""Of all tables that a process keeps, for training and evaluation, which read a file several times; about 20 MB."""
+
+_KEPT: OrderedDict[tuple[object, ...], PacketTable] = OrderedDict()
+
+
+def _identity(path: str, stream: Any) -> tuple[object, ...] | None:
+    """Tell a file's content by what changes when it is written; None where the file is gone."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - what the file is now, through links
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, stream.index
 
 
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT

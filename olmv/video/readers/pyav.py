@@ -61,7 +61,7 @@ class PyAVReader(VideoReader):
         self._bad_data = ffmpeg_errors()
         self._open()
         try:
-            self._table = PacketTable.read(self._path, self._container, self._stream)
+            self._table = PacketTable.of_file(self._path, self._container, self._stream)
         except BaseException:
             self.close()
             raise
