@@ -90,7 +90,12 @@ class ForkServer:
             OSError: as `spawn`.
         """
         with self._lock:
-            return self._idle.popleft() if self._idle else self.spawn()
+            while self._idle:
+                worker = self._idle.popleft()
+                if not worker.connection.poll():  # nothing was asked of it: there is only its end to be told of
+                    return worker
+                worker.stop()
+            return self.spawn()
 
     def give_back(self, worker: Worker) -> None:
         """Keep a worker that waits for a file, for the next who takes one."""
