@@ -86,6 +86,9 @@ def test_a_worker_that_died_is_replaced_in_the_next_pass(fork_server: ForkServer
     assert [type(row.error) for row in rows] == [type(None), WorkerCrashedError, type(None)]
     pid = rows[0].corrupt
     psutil.Process(pid).kill()
+    deadline = time.monotonic() + 10
+    while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert [row.error for row in loader(["a", "b", "c"], fork_server=fork_server)] == [None] * 3
 
 
