@@ -175,8 +175,20 @@ def _device() -> list[Finding]:
     return [
         Finding("device", f"{placement.device}: {placement.device_reason}"),
         Finding("dtype", f"{placement.dtype_name}: {placement.dtype_reason}"),
-        Finding("threads", str(torch.get_num_threads())),
+        Finding("threads", _threads(torch.get_num_threads())),
     ]
+
+
+def _threads(encoding: int) -> str:
+    from olmv.video.options import usable_cores
+
+    passive = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+    why = (
+        "they share the cores, since threads that wait sleep"
+        if passive
+        else ("threads that wait keep their cores busy: set OMP_WAIT_POLICY=PASSIVE before torch is imported")
+    )
+    return f"{encoding} encode, {usable_cores()} processes decode: {why}"
 
 
 def _models() -> tuple[list[Finding], bool, bool]:

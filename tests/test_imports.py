@@ -1,10 +1,13 @@
 """What is imported when, and who may import whom."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.samples import write_clip
 
 REPO = Path(__file__).resolve().parent.parent
 HEAVY = {"torch", "torchvision", "transformers", "open_clip", "av", "PIL", "timm", "datasets", "pyarrow"}
@@ -86,3 +89,26 @@ def test_there_are_no_circles() -> None:
             if module != other and graph.chain_exists(importer=other, imported=module):
                 circles.append(f"{module} <-> {other}")
     assert circles == []
+
+
+COMPILERS = {"sympy", "torch._dynamo", "torch._inductor", "torch.onnx"}
+ELSEWHERE = {"transformers", "open_clip", "torchvision", "timm", "datasets", "pyarrow", "scipy", "sklearn"}
+
+
+@pytest.mark.parametrize("model", ["olmv-mini", "olmv-lite"])
+def test_a_prediction_imports_what_it_needs(model: str, tmp_path: Path) -> None:
+    """What takes long to import is torch, and nothing of it but torch itself; see `python -X importtime -m olmv`."""
+    clip = write_clip(tmp_path / "a.mp4")
+    arguments = ["predict", str(clip), "--labels", "dog", "--model", model, "--quiet", "-o", str(tmp_path / "x.jsonl")]
+    code = f"import sys; from olmv.cli.app import main; assert main({arguments!r}) == 0; print(*sys.modules, sep='\\n')"
+    environment = {**os.environ, "OLMV_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    modules = set(done.stdout.split())
+    assert "torch" in modules
+    assert modules & COMPILERS == set()
+    assert {name.partition(".")[0] for name in modules} & ELSEWHERE == set()
+
+
+def test_a_dry_run_of_describe_labels_imports_no_torch() -> None:
+    code = "from olmv.cli.app import main; assert main(['describe-labels', 'dog, guitar', '--dry-run']) == 0"
+    assert imported_by(code) & HEAVY == set()

@@ -15,6 +15,7 @@ from torch.nn.functional import normalize
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
+from olmv.models.uploads import upload
 
 __all__ = ["default_batch_size", "embed_clips", "video_vector"]
 
@@ -91,7 +92,7 @@ def _parts(pixels: Sequence[Tensor], batch_size: int) -> Iterator[Sequence[Tenso
 
 
 def _normalized(model: VideoModel, pixels: Tensor) -> Tensor:
-    return model.preprocess.normalize(pixels, dtype=model.dtype, device=model.device)
+    return model.preprocess.normalize(upload(pixels, model.device), dtype=model.dtype)
 
 
 def _fill_to(pixels: Tensor, length: int) -> Tensor:

@@ -1,5 +1,7 @@
 """How videos are decoded: every option once, with its default and its check."""
 
+import contextlib
+import os
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -46,6 +48,13 @@ class DecodeOptions:
             raise ValueError(f"timeout_s is {self.timeout_s}; use a positive number of seconds")
         if self.memory_limit_mb < 1:
             raise ValueError(f"memory_limit_mb is {self.memory_limit_mb}; use at least 1")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use (containers, taskset): so many files are decoded at once."""
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_sampling(sampling: str, frames: int) -> None:

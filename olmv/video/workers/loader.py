@@ -3,7 +3,6 @@
 One bad file costs one row: it is decoded in a process of its own, with a time limit and a memory cap.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -12,7 +11,7 @@ from typing import Self
 
 from olmv.errors import UsageError
 from olmv.video.decode import VideoFrames, decode_video
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, usable_cores
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer
@@ -71,7 +70,7 @@ class FrameLoader:
         # a text is one path, no list of its characters
         self._paths = [paths] if isinstance(paths, str | os.PathLike) else paths
         self._task = Task(decode, preprocess, options)
-        self._workers = _cores() if options.workers is None else options.workers
+        self._workers = usable_cores() if options.workers is None else options.workers
         self._prefetch = _affordable(preprocess, options, self._workers) if prefetch is None else prefetch
         self._shared = fork_server
         self._pool: WorkerPool | None = None  # started, not yet iterated
@@ -207,9 +206,3 @@ def _frames_of(video: VideoFrames) -> int:
 def _affordable(preprocess: Preprocess, options: DecodeOptions, workers: int) -> int:
     size = options.frames * 3 * preprocess.size**2
     return max(min(PREFETCH_BYTES // size, MOST_PREFETCHED), 1 + workers)
-
-
-def _cores() -> int:
-    with contextlib.suppress(AttributeError):  # only the cores that this process may use (containers, taskset)
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
