@@ -1,6 +1,7 @@
 """Frames to a GPU while it computes: through pinned memory, two buffers in turn."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import cycle
 from typing import Protocol
@@ -21,6 +22,12 @@ class Event(Protocol):
         """Wait until that is done; an event that was never recorded is done."""
 
 
+@dataclass
+class _Slot:
+    buffer: Tensor
+    event: Event
+
+
 class Uploads:
     """Copies batches into a buffer of pinned memory, from where the device takes them without the caller waiting.
 
@@ -37,19 +44,18 @@ class Uploads:
 
     def __init__(self, device: torch.device, make_event: Callable[[], Event], *, pinned: bool = True) -> None:
         self._device, self._pinned = device, pinned
-        self._slots = cycle([[torch.empty(0, dtype=torch.uint8), make_event()] for _ in range(self.BUFFERS)])
+        self._slots = cycle([_Slot(torch.empty(0, dtype=torch.uint8), make_event()) for _ in range(self.BUFFERS)])
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Return the pixels [...] uint8 or float32, on the device; they may be changed at once."""
         slot = next(self._slots)
-        buffer, event = slot
-        event.synchronize()
-        if len(buffer) < pixels.nbytes:
-            buffer = slot[0] = torch.empty(pixels.nbytes, dtype=torch.uint8, pin_memory=self._pinned)
-        staged = buffer[: pixels.nbytes].view(pixels.dtype).view(pixels.shape)
+        slot.event.synchronize()
+        if len(slot.buffer) < pixels.nbytes:
+            slot.buffer = torch.empty(pixels.nbytes, dtype=torch.uint8, pin_memory=self._pinned)
+        staged = slot.buffer[: pixels.nbytes].view(pixels.dtype).view(pixels.shape)
         staged.copy_(pixels)
         moved = staged.to(self._device, non_blocking=True, copy=True)
-        event.record()
+        slot.event.record()
         return moved
 
 

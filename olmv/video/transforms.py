@@ -170,7 +170,7 @@ class Preprocess:
         for place, picture in enumerate(pictures):
             resized = Image.fromarray(picture).resize((wide, high), kernel, box=box)
             for channel, plane in enumerate(resized.split()):
-                small[place, channel] = plane
+                small[place, channel] = np.asarray(plane)
         return small
 
     def _by_torch(self, pictures: Any, size: tuple[int, int], *, rounded: bool) -> ModelPixels:

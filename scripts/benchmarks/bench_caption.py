@@ -95,7 +95,7 @@ def measure(paths: list[str], model: Path) -> dict[str, float]:
 
         begun = time.perf_counter()
         with loader() as videos:
-            pixels = [video.pixels for video in videos if video.pixels is not None]
+            pixels = [video.tensor for video in videos]
         decode = time.perf_counter() - begun
         assert len(pixels) == len(paths)
         captioner.caption(pixels[0])  # loads the weights

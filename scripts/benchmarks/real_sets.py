@@ -116,7 +116,7 @@ def embed(real: RealSet, classifier: Classifier, *, frames: int) -> Embedded:
     with loader:
         for batch in batches(loader, 64):
             good = [video for video in batch if video.pixels is not None]
-            made = classifier.embed_clips([video.pixels for video in good if video.pixels is not None])
+            made = classifier.embed_clips([video.tensor for video in good])
             clips |= dict(zip((video.index for video in good), made, strict=True))
             for video in batch:
                 if video.error is not None:

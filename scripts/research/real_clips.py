@@ -65,7 +65,7 @@ class AsTheyAre(Preprocess):
     """Takes activations for pixels: they are only brought into the model's dtype."""
 
     def normalize(
-        self, pixels: Tensor, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+        self, pixels: Tensor, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> Tensor:
         return pixels.to(device=device, dtype=dtype)
 

@@ -95,8 +95,7 @@ def test_samples_follow_from_seed_epoch_and_index(videos: list[str]) -> None:
 def test_without_augmentation_nothing_is_random(videos: list[str]) -> None:
     data = dataset(videos, augment=None)
     assert equal(pixels_of(data, 0), pixels_of(data, 5))
-    usual = decode_video(videos[0], PREPROCESS, DecodeOptions(frames=4)).pixels
-    assert usual is not None
+    usual = decode_video(videos[0], PREPROCESS, DecodeOptions(frames=4)).tensor
     assert torch.equal(data.load(0, 0).pixels, usual)
 
 
@@ -114,8 +113,7 @@ def test_windows_are_those_that_open_vclip_trains_on(
     # 5 s at 12 per second: of L = ceil(16 * 7 / 30 * 12) = 45 frames, moments linspace(0, 16 * 8 / 30 * 12 - 1, 8)
     path = os.fspath(write_clip(tmp_path / "long.mp4", seed=3, frames=60))
     middle = [8, 15, 22, 29, 36, 43, 51, 52]  # from 7.5 on: the 8th, to the one past 7.5 + 44
-    expected = decode_video(path, PREPROCESS, pick=lambda reader: np.array(middle)).pixels
-    assert expected is not None
+    expected = decode_video(path, PREPROCESS, pick=lambda reader: np.array(middle)).tensor
     still = dataset([path, *videos[1:]], frames=8, sampling="window", augment=None)
     assert torch.equal(still.load(0, 0).pixels, expected)
 
