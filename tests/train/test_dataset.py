@@ -1,11 +1,14 @@
 """Clips from files: the same again from (seed, epoch, index), bad files left out, caches that change nothing."""
 
+import gc
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -425,3 +428,21 @@ def test_caches_that_cannot_be(videos: list[str], tmp_path: Path) -> None:
         dataset(videos, cache=tmp_path / "file" / "cache")
     with pytest.raises(NotAVideoError, match=r"missing\.mp4"):
         dataset(["missing.mp4", *videos[1:]], cache=tmp_path).load(0, 0)
+
+
+def test_all_epochs_share_their_workers(videos: list[str]) -> None:
+    data = dataset(videos)
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    order = list(range(len(videos)))
+    pids = []
+    for epoch in range(3):
+        assert sum(len(batch) for batch in data.batches(order, epoch, batch_size=2, workers=1)) == len(videos)
+        pids.append({child.pid for child in psutil.Process().children(recursive=True)} - before)
+    assert pids[0]
+    assert pids[0] == pids[1] == pids[2]
+    del data
+    gc.collect()
+    deadline = time.monotonic() + 10
+    while pids[0] & set(psutil.pids()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not pids[0] & set(psutil.pids())

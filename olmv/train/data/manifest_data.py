@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import weakref
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +22,8 @@ from olmv.train.data.dataset import AHEAD, Failed, Sample, VideoDataset
 from olmv.video.options import DecodeOptions, Decoder
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
-from olmv.video.workers.loader import FrameLoader
+from olmv.video.workers.fork_server import ForkServer
+from olmv.video.workers.loader import FrameLoader, start_workers
 
 __all__ = ["ManifestDataset"]
 
@@ -101,6 +103,7 @@ class ManifestDataset(VideoDataset):
         self.notes = tuple(f"{self._name}: {note}" for note in notes)
         self._flip = not speaks_of_sides(self.labels)
         self._preprocess, self._options = preprocess, DecodeOptions(frames=frames, decoder=decoder)
+        self._fork_server: ForkServer | None = None
         self._reader = ClipReader(
             seed=seed,
             sampling=sampling,
@@ -128,6 +131,7 @@ class ManifestDataset(VideoDataset):
             prefetch=AHEAD * batch_size + 8,
             decode=self._reader,
             options=replace(self._options, workers=workers, timeout_s=timeout_s),
+            fork_server=None if workers == 0 else self._workers(),
         )
         with closing(loader):
             for index, clip in zip(order, loader, strict=True):
@@ -135,6 +139,13 @@ class ManifestDataset(VideoDataset):
                     yield Failed(self._rows[index].video, str(clip.error))
                 else:
                     yield self._sample(index, clip.tensor)
+
+    def _workers(self) -> ForkServer:
+        """Return the workers of all epochs: they import torch for the augmentation, which takes seconds."""
+        if self._fork_server is None:
+            self._fork_server = start_workers(self._reader, self._preprocess)
+            weakref.finalize(self, self._fork_server.close)
+        return self._fork_server
 
     def _task(self, index: int, epoch: int) -> Task:
         row = self._rows[index]

@@ -155,9 +155,12 @@ class FrameLoader:
         self.close()
 
 
-def start_workers() -> ForkServer:
-    """Launch a fork server whose workers serve several loaders, one after the other or together; `close` ends them."""
-    fork_server = ForkServer(serve)
+def start_workers(decode: Decode = decode_video, preprocess: Preprocess | None = None) -> ForkServer:
+    """Launch a fork server whose workers serve several loaders, one after the other or together; `close` ends them.
+
+    `decode` and `preprocess` are what most of the loaders will ask for: what these need is imported once, beforehand.
+    """
+    fork_server = ForkServer(serve, Task(decode, preprocess or Preprocess(), DecodeOptions()).prepare)
     fork_server.launch()
     return fork_server
 
