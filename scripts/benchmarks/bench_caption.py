@@ -27,8 +27,8 @@ from olmv.caption.frame_captions import caption_frames
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
-from scripts.benchmarks.bench_predict import make_corpus
 from scripts.benchmarks.common import report
+from scripts.benchmarks.predict_corpus import make_corpus
 from scripts.research.tiny_llama import BOS, EOS, PAD, sentences, train_tokenizer
 
 FRAMES, BATCH = 16, 16

@@ -13,7 +13,7 @@ from rich.table import Table
 from olmv.metrics.bootstrap import Interval
 from scripts.benchmarks.common import versions
 
-__all__ = ["Figure", "show", "write"]
+__all__ = ["Figure", "current_commit", "read_figures", "show", "write"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,31 @@ def show(figures: Sequence[Figure], title: str) -> None:
 
 def write(path: Path, figures: Sequence[Figure], settings: Mapping[str, Any], *, seed: int = 0) -> None:
     """Write figures, intervals, settings, versions and commit."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     data = {
         "figures": {figure.name: round(figure.value, 5) for figure in figures},
         "intervals": {f.name: [round(f.low, 5), round(f.high or 0, 5)] for f in figures if f.low is not None},
         "n": {figure.name: figure.n for figure in figures},
         "settings": dict(settings),
         "versions": versions(),
-        "commit": commit,
+        "commit": current_commit(),
         "seed": seed,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def read_figures(path: Path) -> tuple[list[Figure], dict[str, Any]]:
+    """Read the figures and settings that `write` wrote; none where there is no such file."""
+    if not path.exists():
+        return [], {}
+    data = json.loads(path.read_text(encoding="utf-8"))
+    figures = [
+        Figure(name, value, *data["intervals"].get(name, (None, None)), data["n"][name])
+        for name, value in data["figures"].items()
+    ]
+    return figures, data["settings"]
+
+
+def current_commit() -> str:
+    """Return the hash of the commit that this folder is at; nothing outside a repository."""
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()

@@ -1,25 +1,59 @@
 """Arms of a benchmark that take turns in one run, and what memory tensors take."""
 
 import gc
+import os
+import resource
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 import torch
 from torch import Tensor
 
 
-def time_in_turns(arms: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every arm in every round, without warm-up; every second round runs them backwards."""
-    took: dict[str, list[float]] = {name: [] for name in arms}
+@dataclass(frozen=True)
+class Costs:
+    """What every arm took in every round: seconds of wall, and of processors, child processes included."""
+
+    wall: dict[str, list[float]]
+    processor: dict[str, list[float]]
+
+
+def costs_in_turns(arms: Mapping[str, Callable[[], object]], rounds: int) -> Costs:
+    """Run every arm in every round, without warm-up; every second round runs them backwards."""
+    costs = Costs({name: [] for name in arms}, {name: [] for name in arms})
     for turn in range(rounds):
         for name in list(arms)[:: -1 if turn % 2 else 1]:
             _synchronize()
-            started = time.perf_counter()
+            busy, started = processor_seconds(), time.perf_counter()
             arms[name]()
             _synchronize()
-            took[name].append(time.perf_counter() - started)
-    return took
+            costs.wall[name].append(time.perf_counter() - started)
+            costs.processor[name].append(processor_seconds() - busy)
+    return costs
+
+
+def time_in_turns(arms: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of every arm in every round, without warm-up; every second round runs them backwards."""
+    return costs_in_turns(arms, rounds).wall
+
+
+def processor_seconds() -> float:
+    """Sum up what this process and all below it have used so far, those that ended included.
+
+    A process that ended counts where its parent has waited for it, as its parent's child, and so upwards.
+    """
+    import psutil
+
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    for process in psutil.Process(os.getpid()).children(recursive=True):
+        try:
+            seconds += sum(process.cpu_times()[:4])
+        except psutil.NoSuchProcess:
+            continue
+    return seconds
 
 
 def _synchronize() -> None:
