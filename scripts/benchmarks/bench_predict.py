@@ -45,7 +45,7 @@ def measurers(folder: Path, scratch: Path, *, quick: bool) -> Mapping[str, Calla
     paths = make_corpus(folder, QUICK if quick else CORPUS)
     models = make_models(scratch / "models")
     small = paths["small"]
-    counts, rounds, calls = ((1, 10), 1, 5) if quick else ((1, 10, 60), 3, 50)
+    counts, rounds, calls = ((1, 4), 1, 3) if quick else ((1, 10, 60), 3, 50)
     growth = (10, 50) if quick else (100, 1000)
     named: dict[str, str | Path] = {"ViT-B-32": models.olmv, "olmv-mini": "olmv-mini"}
     return {

@@ -1,7 +1,9 @@
 """The tables of `tables.py` that show experiments: arms, with the mean over seeds and its spread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from scripts.benchmarks.md_table import markdown
 
 __all__ = [
     "amounts_table",
@@ -103,7 +105,7 @@ def arms_table(data: Data, arms: Mapping[str, str], columns: Mapping[str, str]) 
         for arm, words in arms.items()
         if any(f"{arm}/{metric}" in figures for metric in columns)
     ]
-    return _markdown(["", *columns.values()], rows)
+    return markdown(["", *columns.values()], rows)
 
 
 def motions_table(data: Data) -> str:
@@ -146,7 +148,7 @@ def continual_table(data: Data) -> str:
             cells.append(f"{data['figures'][key]:.3f}{between}")
         rows.append([told, *cells])
     head = ["", "first 12 labels, just trained", "after 3 additions", "after 5", "all 60 labels", "62 never trained"]
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def captions_table(data: Data) -> str:
@@ -178,8 +180,3 @@ def drawn_amounts_table(data: Data) -> str:
 def _cell(figures: Mapping[str, float], name: str) -> str:
     value, spread = figures.get(name), figures.get(f"{name}/sd")
     return "" if value is None else f"{value:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"|{'|'.join(f' {cell} ' if cell != '---' else cell for cell in line)}|\n" for line in lines)

@@ -3,7 +3,7 @@
     python scripts/benchmarks/predict_memory.py MODEL CLIP COUNT     a run over one clip COUNT times, two frames each
 
 Figures, under `memory/`; the most seen by looking twenty times a second, which is why these runs are not timed:
-    olmv/pss_mb, naive/pss_mb    `olmv predict` of small clips with ViT-B-32, and naive_predict.py
+    olmv/pss_mb, naive/pss_mb    `olmv predict --workers 2` of small clips with ViT-B-32, and naive_predict.py
     over_naive
     worker/pss_mb, worker/rss_mb of olmv's largest worker; Pss counts what workers share in parts
     growth                       a run over many clips over one over few, less one
@@ -23,6 +23,8 @@ from scripts.benchmarks.results import Figure
 
 __all__ = ["measure_memory"]
 
+WORKERS = 2
+
 
 def measure_memory(
     clips: Sequence[str], models: Models, growth: tuple[int, int], scratch: Path
@@ -39,7 +41,8 @@ def measure_memory(
         The figures; and how many clips and workers there were.
     """
     environment = process_environment()
-    run = peak_memory(olmv_command(clips, models.olmv, scratch / "memory.jsonl"), environment)
+    command = olmv_command(clips, models.olmv, scratch / "memory.jsonl")
+    run = peak_memory([*command, "--workers", str(WORKERS)], environment)
     naive = peak_memory(naive_command(clips, models.open_clip, scratch / "naive.jsonl"), environment)
     few, many = (
         peak_memory([sys.executable, __file__, str(models.olmv), clips[0], str(count)], environment) for count in growth

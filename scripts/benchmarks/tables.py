@@ -24,6 +24,8 @@ from scripts.benchmarks.lab_tables import (
     nouns_table,
     tuning_table,
 )
+from scripts.benchmarks.md_table import markdown
+from scripts.benchmarks.predict_tables import parts_table, processes_table, runs_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -212,6 +214,9 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "ablate_lite": lite_table,
     "bench_score": score_table,
     "bench_lite": speed_table,
+    "bench_predict": parts_table,
+    "predict_processes": processes_table,
+    "predict_runs": runs_table,
     "bench_books": books_table,
     "eval_gate": gate_table,
     "check_guarantee": guarantee_table,
@@ -226,13 +231,10 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "continual": continual_table,
 }
 # marks that show a part of a file of another name
-FILES = {"lab_amounts": "lab", "lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning"}
-
-
-def markdown(head: list[str], rows: list[list[Any]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"|{'|'.join(f' {cell} ' if cell != '---' else cell for cell in line)}|\n" for line in lines)
+FILES = {
+    "lab_amounts": "lab", "lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning",
+    "predict_processes": "bench_predict", "predict_runs": "bench_predict",
+}  # fmt: skip
 
 
 def filled(text: str) -> str:
