@@ -15,6 +15,7 @@ import torch
 import olmv  # noqa: F401  # before open_clip: see olmv._torchvision_guard
 from olmv.video.transforms import Preprocess
 from scripts.benchmarks import bench_predict, predict_peers, predict_tables
+from scripts.benchmarks.predict_corpus import label_vectors
 from scripts.benchmarks.predict_parts import TimedClassifier, decode_only, predict_all
 from scripts.benchmarks.predict_processes import naive_command, process_environment, run_command
 from scripts.benchmarks.process_tree import peak_memory, worker_seconds
@@ -84,7 +85,7 @@ def test_peers_agree(clips: list[str], tmp_path: Path) -> None:
     folder = write_open_clip_folder(tmp_path / "model")
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     model.eval()
-    texts = predict_peers.label_vectors(model.visual.output_dim)
+    texts = label_vectors(model.visual.output_dim)
     naive = predict_peers.naive(model, preprocess, texts)(clips)
     batches = predict_peers.batched(model, predict_peers.read_decord, texts, torch.float32)(clips)
     assert len(naive) == len(batches) == len(clips)

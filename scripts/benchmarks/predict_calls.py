@@ -66,7 +66,7 @@ def measure_calls(
         if isinstance(classifier, AbstractContextManager):
             with classifier:
                 figures += _figures(f"calls/{name}/with", call_costs(classifier, files), calls)
-        starts = [worker_start_s(classifier, files[0]) for _ in range(rounds + 1)][1:]
+    starts = [worker_start_s(classifier, files[0]) for _ in range(rounds + 1)][1:]
     figures.append(Figure("calls/worker_start_s", median(starts), None, None, rounds))
     return figures, {"calls": calls, "rounds": rounds}
 

@@ -116,8 +116,9 @@ def measure_parts(paths: Mapping[str, list[str]], models: Models, rounds: int) -
     peers, left_out = make_peers(models.open_clip, device=model.device, dtype=model.dtype)
     for name, reason in left_out.items():
         print(f"{name} is left out: {reason}", flush=True)
-    for warm_up in (*peers.values(), partial(predict_all, classifier)):
-        warm_up(paths["small"][:2])
+    for peer in peers.values():
+        peer(paths["small"][:2])
+    predict_all(classifier, paths["small"][:2])  # as the peers: to warm up; and it encodes the texts
     encode_only(model, 8)
     figures, floors, seconds = [], {}, {}
     for part, files in paths.items():

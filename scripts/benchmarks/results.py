@@ -61,10 +61,10 @@ def read_figures(path: Path) -> tuple[list[Figure], dict[str, Any]]:
     if not path.exists():
         return [], {}
     data = json.loads(path.read_text(encoding="utf-8"))
-    figures = [
-        Figure(name, value, *data["intervals"].get(name, (None, None)), data["n"][name])
-        for name, value in data["figures"].items()
-    ]
+    figures = []
+    for name, value in data["figures"].items():
+        low, high = data["intervals"].get(name, (None, None))
+        figures.append(Figure(name, value, low, high, data["n"][name]))
     return figures, data["settings"]
 
 
