@@ -43,17 +43,27 @@ _BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a model runs and in which number format, with the reason for each."""
+    """Where a model runs and in which number format, with the reason for each.
+
+    Attributes:
+        device: where.
+        dtype: of its weights; where it is `quantised`, of those that stay as they are.
+        device_reason, dtype_reason: why.
+        runtime: what encodes frames: `torch`, `onnx` or `openvino`.
+        quantised: frames are encoded in int8.
+    """
 
     device: torch.device
     dtype: torch.dtype
     device_reason: str
     dtype_reason: str
+    runtime: str = "torch"
+    quantised: bool = False
 
     @property
     def dtype_name(self) -> str:
-        """Return the name of the type: `bfloat16`, `float16` or `float32`."""
-        return str(self.dtype).removeprefix("torch.")
+        """Return the name of the type: `bfloat16`, `float16`, `float32` or `int8`."""
+        return "int8" if self.quantised else str(self.dtype).removeprefix("torch.")
 
     def __str__(self) -> str:
         return f"{self.device} ({self.device_reason}), {self.dtype_name} ({self.dtype_reason})"

@@ -14,7 +14,7 @@ class PlacementOptions:
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        dtype: `auto`, `float32`, `float16` or `bfloat16`.
+        dtype: `auto`, `float32`, `float16`, `bfloat16` or, on a CPU, `int8`.
         runtime: what encodes frames: `torch`, `onnx` or `openvino`.
         batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
     """

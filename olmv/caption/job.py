@@ -281,9 +281,9 @@ def _classifier(job: CaptionJob) -> "Classifier | None":
 
 
 def _default_batch(placement: PlacementOptions) -> int:
-    from olmv.devices import choose
+    from olmv.models.registry import placement_for
 
-    return 16 if choose(placement.device, placement.dtype).device.type == "cpu" else 128
+    return 16 if placement_for(placement.device, placement.dtype).device.type == "cpu" else 128
 
 
 def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) -> dict[str, Any]:

@@ -62,10 +62,14 @@ AllowUnknownOption = Annotated[
 ]
 DecoderOption = Annotated[Decoder, typer.Option(help="What reads the files.", rich_help_panel=RUNNING)]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=RUNNING)]
-DtypeOption = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16.", rich_help_panel=RUNNING)]
+DtypeOption = Annotated[
+    str, typer.Option(help="auto, float32, float16, bfloat16; int8 on a CPU.", rich_help_panel=RUNNING)
+]
 RuntimeOption = Annotated[
     Runtime,
-    typer.Option(help="What encodes frames; onnx and openvino run on the CPU in float32.", rich_help_panel=RUNNING),
+    typer.Option(
+        help="What encodes frames; onnx and openvino run on the CPU, in float32 or int8.", rich_help_panel=RUNNING
+    ),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -134,6 +134,7 @@ def _check_weights(folder: Path, evaluations: Sequence[str | Path], results: Seq
     digests: dict[str, str] = {}
     for path, result in zip(evaluations, results, strict=True):
         dtype, weights = result.settings.get("dtype"), result.settings.get("weights")
+        dtype = "float32" if dtype == "int8" else dtype  # of the weights that int8 was made from
         if not isinstance(weights, str) or dtype not in ("float32", "float16", "bfloat16"):
             continue  # rows of `olmv predict` do not tell
         if dtype not in digests:

@@ -147,7 +147,7 @@ def settings_of(
         "model": model.name,
         "weights": digest_weights(model.state_dict().items())[:12],
         "temporal": model.temporal,
-        "dtype": str(model.dtype).removeprefix("torch."),
+        "dtype": model.dtype_name,
         "device": model.device.type,
         "templates": "the sentences alone" if benchmark.kind == "retrieval" else templates,
         "attributes": None if job.attributes is None else job.attributes.name,

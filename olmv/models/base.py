@@ -176,6 +176,11 @@ class VideoModel(nn.Module):
         """Return the dtype of all weights but the scalars."""
         return next(weight for weight in self.parameters() if weight.ndim).dtype
 
+    @property
+    def dtype_name(self) -> str:
+        """Return what frames are encoded in: `float32`, `float16`, `bfloat16` or `int8`."""
+        return str(self.dtype).removeprefix("torch.")
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Do what `to`, `half`, `cuda` and the like ask for, but keep scalars (scale, bias, gates) in float32.
 

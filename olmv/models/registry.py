@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from olmv.devices import Placement, choose
 from olmv.errors import ModelError, UsageError
 from olmv.labels.quality import TextLimit
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+INT8 = "int8"
 
 
 def load_model(
@@ -66,16 +69,18 @@ def load_model(
         name: `olmv-lite`, `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder; None for
             the default, or `olmv-lite` where its weights cannot be had (a warning says so).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
-        dtype: `auto`, `float32`, `float16` or `bfloat16`.
+        dtype: `auto`, `float32`, `float16`, `bfloat16` or `int8`, which ONNX Runtime or OpenVINO computes on the CPU.
         temporal: `mean`, `transformer`, ... (see `olmv.models.clip.temporal`); default: what the model was saved with,
             else `mean`. A module other than the saved one, or with other options, starts from its first state.
         temporal_options: of that module (see `VideoCLIP`); default: the saved ones for the saved module.
-        runtime: what encodes frames: `torch`, or `onnx` or `openvino`, which run on the CPU in float32.
+        runtime: what encodes frames: `torch`, or `onnx` or `openvino`, which run on the CPU in float32 or int8. In
+            int8, `torch` means `onnx`.
 
     Raises:
         ModelNotFoundError: no such name; close matches are named.
         WeightsUnavailableError: the weights are not here and cannot be fetched.
-        ModelError: a folder that holds no usable model, or an image tower that the temporal module does not fit.
+        ModelError: a folder that holds no usable model, an image tower that the temporal module does not fit, or a
+            model that int8 changes too much.
         UsageError: unknown temporal module, option, device, dtype or runtime.
         MissingDependencyError: the runtime is not installed.
     """
@@ -94,11 +99,11 @@ def load_model(
         model = load_open_clip(_open_clip_name(text), temporal=temporal or "mean", options=temporal_options)
     log.info("%s on %s", model.name, placement)
     model.ready_on(placement)
-    if runtime == "torch":
+    if placement.runtime == "torch":
         return model
     from olmv.models.export.runtime_model import with_runtime
 
-    return with_runtime(model, runtime)
+    return with_runtime(model, placement.runtime, int8=placement.quantised)
 
 
 def load_video_clip(name: str | Path, **options: Any) -> VideoCLIP:
@@ -174,17 +179,25 @@ def _open_clip_name(text: str) -> OpenClipName:
 
 
 def placement_for(device: str, dtype: str, runtime: str = "torch") -> Placement:
-    """Choose a device and dtype as `choose` does, of what the runtime has: all but torch run on the CPU in float32.
+    """Choose device, dtype and runtime: as `choose` does for torch; the others run on the CPU in float32 or int8.
+
+    Torch has no int8 for this: ONNX Runtime takes its place.
 
     Raises UsageError as `choose`, for an unknown runtime, or for another device or dtype than it has.
     """
+    if runtime not in ("torch", *RUNTIMES):
+        raise UsageError(f"unknown runtime '{runtime}'; choose from torch, {', '.join(RUNTIMES)}")
+    if dtype == INT8:
+        if device not in ("auto", "cpu"):
+            raise UsageError(f"int8 runs on the CPU only, not on {device}; leave out the device, or choose bfloat16")
+        kind = "onnx" if runtime == "torch" else runtime
+        why = f"asked for; computed by the runtime {kind}"
+        return Placement(torch.device("cpu"), torch.float32, "where int8 runs", why, kind, quantised=True)
     if runtime == "torch":
         return choose(device, dtype)
-    if runtime not in RUNTIMES:
-        raise UsageError(f"unknown runtime '{runtime}'; choose from torch, {', '.join(RUNTIMES)}")
     if device not in ("auto", "cpu") or dtype not in ("auto", "float32", "fp32"):
-        raise UsageError(f"runtime {runtime} encodes on the CPU in float32; leave out the device and the dtype")
-    return choose("cpu", "float32")
+        raise UsageError(f"runtime {runtime} encodes on the CPU in float32 or int8; leave out the device and the dtype")
+    return replace(choose("cpu", "float32"), runtime=runtime)
 
 
 def frames_for(name: str | Path, frames: int | None) -> int | None:

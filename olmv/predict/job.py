@@ -211,7 +211,7 @@ def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "
         decoder=job.decode.decoder,
         device=placement.device.type,
         dtype=placement.dtype_name,
-        runtime=job.placement.runtime,
+        runtime=placement.runtime,
     )
 
 

@@ -20,6 +20,7 @@ from olmv.errors import ModelError
 from olmv.io.paths import cache_dir
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.clip.model import VideoCLIP
+from olmv.models.export.int8 import export_int8
 from olmv.models.export.onnx import export_onnx
 from olmv.models.export.runtimes import open_runtime
 from olmv.models.fingerprint import digest_weights
@@ -35,9 +36,10 @@ class RuntimeModel(VideoModel):
     Args:
         model: whose texts, scale and defaults these are.
         encode: pixels [B, T, 3, S, S], 0 to 255 -> rows [B, R, D] or videos [B, D], L2-normalised; see `open_runtime`.
+        int8: `encode` computes in int8.
     """
 
-    def __init__(self, model: VideoCLIP, encode: Callable[[Any], Any]) -> None:
+    def __init__(self, model: VideoCLIP, encode: Callable[[Any], Any], *, int8: bool = False) -> None:
         # the graph normalises pixels itself
         raw = replace(model.preprocess, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))
         super().__init__(
@@ -47,6 +49,15 @@ class RuntimeModel(VideoModel):
         self.temporal = model.temporal
         self.label_embeddings = model.label_embeddings
         self._encode = encode
+        self._int8 = int8
+
+    @property
+    def dtype_name(self) -> str:
+        return "int8" if self._int8 else super().dtype_name
+
+    def state_dict(self, *args: Any, **options: Any) -> Any:
+        """Return the weights of the model that this was made from, by their names there."""
+        return self.model.state_dict(*args, **options)
 
     @property
     def embed_dim(self) -> int:
@@ -86,7 +97,7 @@ class RuntimeModel(VideoModel):
         return self.model.text_facts()
 
 
-def with_runtime(model: VideoModel, kind: str) -> RuntimeModel:
+def with_runtime(model: VideoModel, kind: str, *, int8: bool = False) -> RuntimeModel:
     """Return the model with its frames encoded by another runtime.
 
     It is exported once, which takes seconds to a minute, and kept in olmv's cache by its weights.
@@ -94,24 +105,31 @@ def with_runtime(model: VideoModel, kind: str) -> RuntimeModel:
     Args:
         model: on the CPU, in float32.
         kind: `onnx` or `openvino`.
+        int8: in 8 bits instead of float32; see `olmv.models.export.int8`. A graph of its own is kept.
 
     Raises:
         UsageError: unknown kind, or a model that is elsewhere or in another dtype.
-        ModelError: an X-CLIP, or a tower that cannot be exported.
+        ModelError: an X-CLIP, a tower that cannot be exported, or one that int8 changes too much.
         MissingDependencyError: the extra `onnx`, or `openvino`, is not installed.
         OutputError: the cache cannot be written.
     """
     if not isinstance(model, VideoCLIP):
-        raise ModelError(f"'{model.name}' is not a video CLIP and runs in torch only; leave out the runtime")
+        option = "the dtype int8" if int8 else "the runtime"
+        raise ModelError(f"'{model.name}' is not a video CLIP and runs in torch only; leave out {option}")
     facts = (model.temporal, model.temporal_options, model.text_facts(), model.preprocess)
-    made_by = [metadata.version(name) for name in ("olmv", "torch")]
+    made_by = [metadata.version(name) for name in ("olmv", "torch")] + ["int8"] * int8
     folder = cache_dir() / "onnx" / digest_weights(model.state_dict().items(), *facts, *made_by)[:32]
     if not (folder / "export.json").is_file():
-        log.warning("exporting %s for the runtime %s, once; kept in %s", model.name, kind, folder)
+        what = "in int8 " if int8 else ""
+        log.warning("exporting %s %sfor the runtime %s, once; kept in %s", model.name, what, kind, folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as work:
-            export = export_onnx(model, Path(work) / "made", texts=False).folder
+            made = Path(work) / "made"
+            if int8:
+                export_int8(model, made)
+            else:
+                export_onnx(model, made, texts=False)
             with contextlib.suppress(OSError):  # another process was quicker; its export is the same
-                export.rename(folder)
+                made.rename(folder)
     encode = open_runtime(kind, folder, torch.get_num_threads())
-    return RuntimeModel(model, encode).eval().requires_grad_(False)
+    return RuntimeModel(model, encode, int8=int8).eval().requires_grad_(False)
