@@ -67,9 +67,7 @@ DtypeOption = Annotated[
 ]
 RuntimeOption = Annotated[
     Runtime,
-    typer.Option(
-        help="What encodes frames; onnx and openvino run on the CPU, in float32 or int8.", rich_help_panel=RUNNING
-    ),
+    typer.Option(help="What encodes frames; onnx and openvino run on the CPU in float32.", rich_help_panel=RUNNING),
 ]
 WorkersOption = Annotated[
     int | None,

@@ -69,12 +69,12 @@ def load_model(
         name: `olmv-lite`, `olmv-mini`, `ARCH/PRETRAINED`, `hf:...`, `hf-hub:...`, `local-dir:...` or a folder; None for
             the default, or `olmv-lite` where its weights cannot be had (a warning says so).
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
-        dtype: `auto`, `float32`, `float16`, `bfloat16` or `int8`, which ONNX Runtime or OpenVINO computes on the CPU.
+        dtype: `auto`, `float32`, `float16`, `bfloat16` or `int8`, which ONNX Runtime computes on the CPU.
         temporal: `mean`, `transformer`, ... (see `olmv.models.clip.temporal`); default: what the model was saved with,
             else `mean`. A module other than the saved one, or with other options, starts from its first state.
         temporal_options: of that module (see `VideoCLIP`); default: the saved ones for the saved module.
-        runtime: what encodes frames: `torch`, or `onnx` or `openvino`, which run on the CPU in float32 or int8. In
-            int8, `torch` means `onnx`.
+        runtime: what encodes frames: `torch`, or `onnx` or `openvino`, which run on the CPU in float32; int8 is always
+            `onnx`.
 
     Raises:
         ModelNotFoundError: no such name; close matches are named.
@@ -179,9 +179,9 @@ def _open_clip_name(text: str) -> OpenClipName:
 
 
 def placement_for(device: str, dtype: str, runtime: str = "torch") -> Placement:
-    """Choose device, dtype and runtime: as `choose` does for torch; the others run on the CPU in float32 or int8.
+    """Choose device, dtype and runtime: as `choose` does for torch; the others run on the CPU in float32.
 
-    Torch has no int8 for this: ONNX Runtime takes its place.
+    int8 is ONNX Runtime's, whose graph `olmv.models.export.int8` has checked: OpenVINO rounds more of it.
 
     Raises UsageError as `choose`, for an unknown runtime, or for another device or dtype than it has.
     """
@@ -190,13 +190,14 @@ def placement_for(device: str, dtype: str, runtime: str = "torch") -> Placement:
     if dtype == INT8:
         if device not in ("auto", "cpu"):
             raise UsageError(f"int8 runs on the CPU only, not on {device}; leave out the device, or choose bfloat16")
-        kind = "onnx" if runtime == "torch" else runtime
-        why = f"asked for; computed by the runtime {kind}"
-        return Placement(torch.device("cpu"), torch.float32, "where int8 runs", why, kind, quantised=True)
+        if runtime not in ("torch", "onnx"):
+            raise UsageError(f"int8 is computed by the runtime onnx, not by {runtime}; leave out the runtime")
+        why = "asked for; computed by the runtime onnx"
+        return Placement(torch.device("cpu"), torch.float32, "where int8 runs", why, "onnx", quantised=True)
     if runtime == "torch":
         return choose(device, dtype)
     if device not in ("auto", "cpu") or dtype not in ("auto", "float32", "fp32"):
-        raise UsageError(f"runtime {runtime} encodes on the CPU in float32 or int8; leave out the device and the dtype")
+        raise UsageError(f"runtime {runtime} encodes on the CPU in float32; leave out the device and the dtype")
     return replace(choose("cpu", "float32"), runtime=runtime)
 
 

@@ -49,7 +49,7 @@ def test_alone_it_chooses_the_runtime(tmp_path: Path, caplog: pytest.LogCaptureF
     clips = list(_pixels(3))
     expected = [made.rows for made in exact.embed_clips(clips)]
     with caplog.at_level(logging.WARNING):
-        for options in ({}, {"runtime": "onnx"}, {"runtime": "openvino"}):
+        for options in ({}, {"runtime": "onnx"}):
             fast = Classifier.from_pretrained(tmp_path / "m", dtype="int8", **options)
             assert isinstance(fast.model, RuntimeModel)
             assert (fast.model.dtype_name, exact.model.dtype_name) == ("int8", "float32")
@@ -86,7 +86,7 @@ def test_placement() -> None:
     placement = placement_for("auto", "int8")
     assert str(placement) == "cpu (where int8 runs), int8 (asked for; computed by the runtime onnx)"
     assert (placement.runtime, placement.dtype) == ("onnx", torch.float32)
-    assert placement_for("cpu", "int8", "openvino").runtime == "openvino"
+    assert placement_for("cpu", "int8", "onnx") == placement
     assert (placement_for("cpu", "auto").runtime, placement_for("cpu", "auto").quantised) == ("torch", False)
 
 
@@ -94,6 +94,10 @@ def test_what_int8_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     for device in ("cuda", "mps"):
         with pytest.raises(UsageError, match=f"int8 runs on the CPU only, not on {device}; leave out the device"):
             load_model("olmv-mini", device=device, dtype="int8")
+    with pytest.raises(
+        UsageError, match="int8 is computed by the runtime onnx, not by openvino; leave out the runtime"
+    ):
+        load_model("olmv-mini", runtime="openvino", dtype="int8")
     with pytest.raises(ModelError, match="is not a video CLIP and runs in torch only; leave out the dtype int8"):
         with_runtime(tiny_xclip(), "onnx", int8=True)
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)

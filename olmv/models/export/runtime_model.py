@@ -105,7 +105,7 @@ def with_runtime(model: VideoModel, kind: str, *, int8: bool = False) -> Runtime
     Args:
         model: on the CPU, in float32.
         kind: `onnx` or `openvino`.
-        int8: in 8 bits instead of float32; see `olmv.models.export.int8`. A graph of its own is kept.
+        int8: in 8 bits instead of float32, of `onnx` only; see `olmv.models.export.int8`. A graph of its own is kept.
 
     Raises:
         UsageError: unknown kind, or a model that is elsewhere or in another dtype.
