@@ -41,7 +41,7 @@ CLIPS = Path(__file__).resolve().parents[2] / "data"
 def shipped_clips(preprocess: Preprocess) -> list[Tensor]:
     """Read the clips that ship with olmv, real and drawn: [T, 3, S, S] uint8 each."""
     paths = sorted(CLIPS.glob("*/*.mp4"))
-    return [preprocess.resize(read_frames(path, frames=FRAMES).pixels) for path in paths]
+    return [torch.from_numpy(preprocess.resize(read_frames(path, frames=FRAMES).pixels)) for path in paths]
 
 
 def export_int8(model: VideoCLIP, folder: Path) -> float:
