@@ -22,3 +22,4 @@ def _cpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     answer = request.config.getoption("--cpu")
     if answer != "here":
         monkeypatch.setattr(olmv.devices, "_cpu_flags", lambda: BF16_FLAGS if answer == "bf16" else set())
+        monkeypatch.setattr(olmv.devices, "bf16_gain", lambda: 2.0)

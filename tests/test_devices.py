@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import olmv.devices
-from olmv.devices import bf16_gain, choose, cpu_bf16_flag
+from olmv.devices import bf16_gain, choose, cpu_bf16_flag  # as it is: the fixture for all tests may replace it
 from olmv.errors import UsageError
 
 

@@ -63,6 +63,7 @@ def test_kept_texts_are_shared_only_within_a_dtype(
 ) -> None:
     """`auto` is bfloat16 on a CPU that multiplies it; the runtimes' texts are float32 on every CPU."""
     monkeypatch.setattr("olmv.devices._cpu_flags", lambda: flags)
+    monkeypatch.setattr("olmv.devices.bf16_gain", lambda: 2.0)
     save_pretrained(tiny_model(), tmp_path / "m")
     auto = load_model(str(tmp_path / "m"), device="cpu")
     exact = load_model(str(tmp_path / "m"), device="cpu", dtype="float32")
