@@ -37,9 +37,9 @@ RATE = 25
 Parts = Mapping[str, tuple[int, int, int, int, int]]
 # name: (clips, width, height, seconds, frames between keyframes)
 CORPUS: Parts = {
-    "small": (100, 320, 240, 10, 250),
-    "720p": (30, 1280, 720, 20, 25),
-    "longgop": (10, 1280, 720, 60, 250),
+    "small": (60, 320, 240, 10, 250),
+    "720p": (10, 1280, 720, 20, 25),
+    "longgop": (3, 1280, 720, 60, 250),
 }
 QUICK: Parts = {"small": (12, 320, 240, 10, 250), "720p": (4, 1280, 720, 20, 25), "longgop": (2, 1280, 720, 60, 250)}
 
