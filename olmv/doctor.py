@@ -18,7 +18,7 @@ _USES = {
     "transformers": "describe-labels with transformers",
     "vllm": "describe-labels with vLLM's own engine",
     "xlsx": "predict to .xlsx",
-    "onnx": "predict --runtime onnx, models export",
+    "onnx": "predict --runtime onnx, --dtype int8, models export",
     "openvino": "predict --runtime openvino",
 }
 # Dependencies that some machines cannot have: a prediction does without.

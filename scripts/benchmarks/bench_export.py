@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -199,7 +199,7 @@ def main() -> None:
             quantised = with_runtime(model, "onnx", int8=True)
             figures[f"int8_s/{name}"] = time.perf_counter() - started
             arms = encoders(model, quantised, args.threads)
-            figures |= measure(name, model, arms, [1] if args.quick else [1, 8], rounds)
+            figures |= measure(name, model, arms, [1] if args.quick else [1, 4], rounds)
             if args.data is not None:
                 figures |= alike(name, model, quantised, args.data, Path(folder) / "plain", 10 if args.quick else 1)
     settings = {

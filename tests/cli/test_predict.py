@@ -245,7 +245,7 @@ def test_a_really_full_disk(predict: Any, here: Path) -> None:
         (("clips", *LABELS, "--attributes", "gone.json"), "gone.json"),
         (("clips", *LABELS, "--thresholds", "gone.json"), "gone.json"),
         (("clips", *LABELS, "--device", "gpu"), "unknown device 'gpu'"),
-        (("clips", *LABELS, "--dtype", "int8", "-o", "x.jsonl"), "unknown dtype 'int8'"),
+        (("clips", *LABELS, "--dtype", "int4", "-o", "x.jsonl"), "unknown dtype 'int4'"),
         (("clips", *LABELS, "--templates", "nothing"), "no template set 'nothing'"),
     ],
 )

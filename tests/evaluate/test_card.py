@@ -226,25 +226,31 @@ def test_metadata_that_cannot_be_read(front: str) -> None:
     assert "\n" not in str(c.value)
 
 
-def weights_of(seed: int) -> dict[str, str]:
-    state = tiny_model(seed=seed).bfloat16().state_dict()
-    return {"weights": digest_weights(state.items())[:12], "dtype": "bfloat16"}
+def weights_of(seed: int, dtype: str = "bfloat16") -> dict[str, str]:
+    model = tiny_model(seed=seed)
+    state = (model.bfloat16() if dtype == "bfloat16" else model).state_dict()
+    return {"weights": digest_weights(state.items())[:12], "dtype": dtype}
 
 
 def test_the_card_of_a_folder(tmp_path: Path) -> None:
     save_pretrained(tiny_model(), tmp_path / "m", card=OWN)
     write_result(tmp_path / "mine", measured(settings=weights_of(0)))
+    write_result(tmp_path / "quantised", measured(settings=weights_of(0, "int8")))
     write_result(tmp_path / "rows", measured(protocol="predictions", settings={}))
     write_result(tmp_path / "other", measured(settings=weights_of(1)))
-    path = write_card(tmp_path / "m", [tmp_path / "mine", tmp_path / "rows"], model=MODEL)
+    write_result(tmp_path / "other int8", measured(settings=weights_of(1, "int8")))
+    evaluations = [tmp_path / "mine", tmp_path / "quantised", tmp_path / "rows"]
+    path = write_card(tmp_path / "m", evaluations, model=MODEL)
     text = path.read_text()
     assert path == tmp_path / "m" / "README.md"
     assert "### some-benchmark" in text
     assert "### predictions" in text
-    with pytest.raises(
-        UsageError, match=r"other is an evaluation of other weights than those in '.*/m'; evaluate this model first"
-    ):
-        write_card(tmp_path / "m", [tmp_path / "other"], model=MODEL)
+    for name in ("other", "other int8"):
+        with pytest.raises(
+            UsageError,
+            match=rf"{name} is an evaluation of other weights than those in '.*/m'; evaluate this model first",
+        ):
+            write_card(tmp_path / "m", [tmp_path / name], model=MODEL)
     with pytest.raises(InputError, match=r"has no result\.json"):
         write_card(tmp_path / "m", [tmp_path], model=MODEL)
     assert path.read_text() == text

@@ -96,7 +96,7 @@ def correct_biases(model: VideoCLIP, clips: list[Tensor]) -> VideoCLIP:
 
     def correct(layer: nn.Module, _: Any, output: Tensor) -> Tensor:
         missing = means[layer] - output.mean((0, 2, 3))
-        layer.bias.data += missing  # type: ignore[union-attr, operator]
+        layer.bias.data += missing  # type: ignore[operator]
         return output + missing.view(1, -1, 1, 1)
 
     with torch.no_grad():
