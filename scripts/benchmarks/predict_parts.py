@@ -9,7 +9,8 @@ Figures, under `parts/PART/`; medians of rounds in which the arms take turns:
     encoder_idle          share of the time in which the model encodes nothing
     decoders_idle         share of the workers' time in which they use no processor
     first_encoding_s      from the call to the first frames in the model
-and `parts/over_floor`, `parts/over_floor_processor` of the whole corpus. `olmv-keyframes` is `sampling="keyframes"`.
+and `parts/over_floor`, `parts/over_floor_processor` of the whole corpus. `olmv-keyframes` is `sampling="keyframes"`,
+`olmv-int8` is `dtype="int8"` on a CPU, `speedup_naive_int8` the naive arm's seconds over it.
 """
 
 import os
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 
 from olmv.classifier import Classifier
+from olmv.errors import OlmvError
 from olmv.models.base import VideoEmbedding
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.registry import load_video_clip
@@ -119,10 +121,11 @@ def measure_parts(paths: Mapping[str, list[str]], models: Models, rounds: int) -
     for peer in peers.values():
         peer(paths["small"][:2])
     predict_all(classifier, paths["small"][:2])  # as the peers: to warm up; and it encodes the texts
+    int8 = _in_int8(models, str(model.device), paths["small"][:2])
     encode_only(model, 8)
     figures, floors, seconds = [], {}, {}
     for part, files in paths.items():
-        costs = _costs(peers, classifier, model, part, files, rounds)
+        costs = _costs(peers, classifier, int8, part, files, rounds)
         seconds[part] = {name: [round(s, 3) for s in times] for name, times in costs.wall.items()}
         floors[part] = costs
         idle = idle_times(model, files)
@@ -148,12 +151,33 @@ def measure_parts(paths: Mapping[str, list[str]], models: Models, rounds: int) -
     return figures, run
 
 
+def _in_int8(models: Models, device: str, paths: Sequence[str]) -> Classifier | None:
+    """Return the same model in int8, warmed up; None where it cannot be."""
+    if device != "cpu":
+        return None
+    try:
+        classifier = Classifier.from_pretrained(models.olmv, dtype="int8")
+    except OlmvError as error:
+        print(f"olmv-int8 is left out: {error}", flush=True)
+        return None
+    predict_all(classifier, paths)
+    return classifier
+
+
 def _costs(
-    peers: Mapping[str, Peer], classifier: Classifier, model: VideoCLIP, part: str, files: list[str], rounds: int
+    peers: Mapping[str, Peer],
+    classifier: Classifier,
+    int8: Classifier | None,
+    part: str,
+    files: list[str],
+    rounds: int,
 ) -> Costs:
     """Let the arms of a part take turns; the floor is added as if it were one of them."""
     arms: dict[str, Any] = {name: partial(peer, files) for name, peer in peers.items()}
+    model: Any = classifier.model
     arms["olmv"] = partial(predict_all, classifier, files)
+    if int8 is not None:
+        arms["olmv-int8"] = partial(predict_all, int8, files)
     if part == KEYFRAMES:
         arms["olmv-keyframes"] = partial(predict_all, classifier, files, sampling="keyframes")
     arms["decode"] = partial(decode_only, model.preprocess, files)
@@ -174,6 +198,8 @@ def _values(costs: Costs, peers: Sequence[str], videos: int) -> dict[str, float]
         values[f"speedup_{peer}"] = ratio(costs.wall, peer, "olmv")
     if "olmv-keyframes" in costs.wall:
         values["speedup_naive_keyframes"] = ratio(costs.wall, "naive", "olmv-keyframes")
+    if "olmv-int8" in costs.wall:
+        values["speedup_naive_int8"] = ratio(costs.wall, "naive", "olmv-int8")
     values["over_floor"] = ratio(costs.wall, "olmv", "floor")
     values["over_floor_processor"] = ratio(costs.processor, "olmv", "floor")
     return values

@@ -20,6 +20,7 @@ ARMS = {
     "decord": "decord + open_clip, batches",
     "torchcodec": "torchcodec + open_clip, batches",
     "olmv": "olmv",
+    "olmv-int8": "olmv, int8",
     "olmv-keyframes": "olmv, keyframes",
     "floor": "olmv's floor",
 }
@@ -50,7 +51,7 @@ RUNS = {
     "memory/naive/pss_mb": "of the naive script, MB",
     "memory/worker/pss_mb": "of a worker, shared pages in parts, MB",
     "memory/worker/rss_mb": "shared pages in full, MB",
-    "memory/growth": "what ten times as many clips add, share",
+    "memory/growth": "what four times as many clips add, share",
 }
 
 
