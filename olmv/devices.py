@@ -96,7 +96,7 @@ def bf16_gain() -> float:
     path = cache_dir() / "bfloat16.json"
     key = f"{_cpu_model()}, torch {torch.__version__}"
     measured: dict[str, float] = {}
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, TypeError):
         content = json.loads(path.read_text(encoding="utf-8"))
         measured = {k: float(v) for k, v in content.items()} if isinstance(content, dict) else {}
     if key not in measured:

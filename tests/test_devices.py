@@ -89,9 +89,10 @@ def test_the_gain_of_bfloat16_is_measured_once(monkeypatch: pytest.MonkeyPatch, 
     bf16_gain.cache_clear()
     monkeypatch.setattr(olmv.devices, "_measured_gain", lambda: 99.0)
     assert bf16_gain() == first  # read from the cache
-    (tmp_path / "bfloat16.json").write_text("[broken")
-    bf16_gain.cache_clear()
-    assert bf16_gain() == 99.0
+    for damaged in ("[broken", '{"a": null}'):
+        (tmp_path / "bfloat16.json").write_text(damaged)
+        bf16_gain.cache_clear()
+        assert bf16_gain() == 99.0
     monkeypatch.setattr(torch, "__version__", "another")
     bf16_gain.cache_clear()
     assert bf16_gain() == 99.0

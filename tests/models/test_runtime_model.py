@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from olmv import Classifier, MissingDependencyError, ModelError, UsageError
+from olmv import Classifier, MissingDependencyError, ModelError, OutputError, UsageError
 from olmv.cli import main
 from olmv.models.export.runtime_model import RuntimeModel, with_runtime
 from olmv.models.registry import load_model
@@ -80,6 +80,11 @@ def test_what_a_runtime_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest
     for options in elsewhere:
         with pytest.raises(UsageError, match="encodes on the CPU in float32; leave out the device and the dtype"):
             load_model("olmv-mini", runtime="onnx", **options)
+    (tmp_path / "file").touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("OLMV_CACHE", str(tmp_path / "file"))
+        with pytest.raises(OutputError, match="part of its path is a file"):
+            with_runtime(tiny_model(), "onnx")
     with pytest.raises(ModelError, match="is not a video CLIP and runs in torch only"):
         with_runtime(tiny_xclip(), "onnx")
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)

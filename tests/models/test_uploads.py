@@ -1,5 +1,7 @@
 """Two buffers in turn, each written again only when the device has read it; on the CPU, with events that tell."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -52,6 +54,17 @@ def test_what_is_sent_may_be_changed_at_once(uploads: Uploads) -> None:
     pixels.zero_()
     assert there.min() == 1
     assert uploads(torch.zeros(0, 3, 2, 2)).shape == (0, 3, 2, 2)
+
+
+def test_threads_take_turns(uploads: Uploads) -> None:
+    def send(n: int) -> bool:
+        uploads(torch.full((n % 7 + 1, 3, 8, 8), float(n)))
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(send, range(200)))
+    pairs = list(zip(Told.log[::2], Told.log[1::2], strict=True))
+    assert pairs == [(f"wait {n % 2}", f"record {n % 2}") for n in range(200)]
 
 
 def test_on_a_cpu_nothing_is_copied() -> None:

@@ -1,6 +1,8 @@
 """Workers that serve one pass after the other, start quickly and stay small."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -92,6 +94,54 @@ def test_a_worker_that_died_is_replaced_in_the_next_pass(fork_server: ForkServer
     assert [row.error for row in loader(["a", "b", "c"], fork_server=fork_server)] == [None] * 3
 
 
+def test_a_forked_process_has_workers_of_its_own(fork_server: ForkServer) -> None:
+    first = {row.corrupt for row in loader(["a", "b"], fork_server=fork_server)}
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            own = list(loader(["c", "d"], fork_server=fork_server))
+            fork_server.close()
+            code = int([row.path for row in own] != ["c", "d"] or not first.isdisjoint(row.corrupt for row in own))
+        finally:
+            os._exit(code)
+    assert {row.corrupt for row in loader(["a", "b"], fork_server=fork_server)} <= first
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_forked_process_does_not_keep_the_workers_alive(fork_server: ForkServer) -> None:
+    pids = {row.corrupt for row in loader(["a", "b"], fork_server=fork_server)}
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(writer)
+        os.read(reader, 1)  # until the test is over
+        os._exit(0)
+    try:
+        started = time.monotonic()
+        fork_server.close()
+        assert time.monotonic() - started < 4  # it is killed after 5
+        assert not any(psutil.pid_exists(worker) for worker in pids)
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(pid, 0)
+
+
+def test_ctrl_c_never_reaches_the_fork_server(capfd: pytest.CaptureFixture[str]) -> None:
+    fork_server = start_workers()
+    process = fork_server._process
+    assert process is not None
+    for _ in range(10):  # while it starts
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    assert [row.path for row in loader(["a"], fork_server=fork_server)] == ["a"]
+    assert fork_server._process is process
+    fork_server.close()
+    assert capfd.readouterr().err == ""
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_two_passes_at_once_share_the_workers(fork_server: ForkServer) -> None:
     one, other = (iter(loader([f"{name}{i}" for i in range(6)], fork_server=fork_server)) for name in "xy")
     paths = [(next(one).path, next(other).path) for _ in range(6)]
@@ -170,3 +220,14 @@ def test_packets_are_read_once_for_a_file_as_it_is(tmp_path: Path, monkeypatch: 
         with PyAVReader(videos.make_video(tmp_path / f"{name}.mp4", frames=frames)):
             pass
     assert [len(table.pts) for table in packets._KEPT.values()] == [9]
+
+
+def test_a_full_pipe_keeps_nobody() -> None:
+    begun = loader(["a", "b", "c"]).start()
+    pool = begun._pool
+    assert pool is not None
+    pool._thread.join(30)  # all is decoded, and nobody reads the pipe any more
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pool._wake_writer, b"." * 4096)
+    assert [row.path for row in begun] == ["a", "b", "c"]

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from olmv.errors import ModelError
+from olmv.io.atomic import raise_output
 from olmv.io.paths import cache_dir
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.clip.model import VideoCLIP
@@ -122,8 +123,12 @@ def with_runtime(model: VideoModel, kind: str, *, int8: bool = False) -> Runtime
     if not (folder / "export.json").is_file():
         what = "in int8 " if int8 else ""
         log.warning("exporting %s %sfor the runtime %s, once; kept in %s", model.name, what, kind, folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent) as work:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            beside = tempfile.TemporaryDirectory(prefix=".export-", dir=folder.parent)
+        except OSError as failure:
+            raise_output(folder, failure)
+        with beside as work:
             made = Path(work) / "made"
             if int8:
                 export_int8(model, made)

@@ -20,8 +20,10 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -49,6 +51,8 @@ class Worker:
 class ForkServer:
     """Starts workers, and keeps those that are idle. Safe to share between threads.
 
+    A process that is forked from the caller's starts a fork server of its own when it asks for a worker.
+
     Args:
         function: what a worker runs, `function(connection)`; importable.
         prepare: called in the fork server before it forks, to import what the workers would.
@@ -60,6 +64,7 @@ class ForkServer:
         self._socket: socket.socket | None = None
         self._idle: deque[Worker] = deque()
         self._lock = threading.RLock()
+        _SERVERS.add(self)
 
     def launch(self) -> None:
         """Start the fork server and return at once; the first `spawn` waits until it is up."""
@@ -72,12 +77,13 @@ class ForkServer:
         code = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import serve; serve(int(sys.argv[1]))"
         paths = [p for p in sys.path if p] + [str(Path.cwd())]
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code, str(theirs.fileno()), *paths],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, **one_thread},
-        )
+        with _without_interrupts():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, str(theirs.fileno()), *paths],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **one_thread},
+            )
         theirs.close()
         ours.settimeout(STARTUP_S)
         self._socket = ours
@@ -156,10 +162,40 @@ class ForkServer:
                     self._process.wait()
                 self._process = None
 
+    def forget(self) -> None:
+        """Leave everything to the process that this one was forked from, and start afresh."""
+        self._lock = threading.RLock()  # a thread that is not here may hold the old one
+        while self._idle:
+            self._idle.pop().connection.close()
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._process = None
+
+
+_SERVERS: "weakref.WeakSet[ForkServer]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for fork_server in list(_SERVERS):
+        fork_server.forget()
+
+
+# two processes on one socket would get each other's answers, and its end would not be seen
+os.register_at_fork(after_in_child=_forget_all)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let processes that this thread starts inside never see Ctrl-C, not even while they begin: it is the loader's."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
 
 def serve(descriptor: int) -> None:
     """Run the fork server's main loop, in a process of its own; ends when the loader closes the socket or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the loader's to handle
     control = socket.socket(fileno=descriptor)
     children: set[int] = set()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the loader was killed

@@ -5,6 +5,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -82,6 +83,7 @@ class WorkerPool:
         self._failure: BaseException | None = None
         self._lock = threading.Condition()
         self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_writer, False)
         self._thread = threading.Thread(target=self._pump, name="olmv-loader", daemon=True)
         self._thread.start()
 
@@ -111,7 +113,7 @@ class WorkerPool:
         return self._closed or (self._exhausted and self._taken == self._given)
 
     def _wake(self) -> None:
-        with self._lock:
+        with self._lock, suppress(BlockingIOError):  # a full pipe wakes too, or there is nobody left to wake
             if not self._closed:
                 os.write(self._wake_writer, b".")
 
@@ -120,7 +122,8 @@ class WorkerPool:
             if self._closed:
                 return
             self._closed = True  # before the wake-up, which the pump may read at once
-            os.write(self._wake_writer, b".")
+            with suppress(BlockingIOError):
+                os.write(self._wake_writer, b".")
             self._lock.notify_all()
         self._thread.join()
         os.close(self._wake_reader)
