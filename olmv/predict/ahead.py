@@ -30,6 +30,9 @@ def decode_ahead(
         options: of decoding, but for the number of frames.
         unless: do nothing.
 
+    Raises:
+        UsageError, MissingDependencyError, ValueError: about the options, as `FrameLoader`.
+
     Yields:
         None where nothing is decoded yet: by a model that has to be fetched or described first, or that is made for
         a number of frames, or where something is wrong, which loading will say.

@@ -1,6 +1,7 @@
 """The table of a video stream's packets: which frame each becomes, and where decoding may begin."""
 
 import os
+import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -113,13 +114,16 @@ class PacketTable:
         key = _identity(path, stream)
         if key is None:
             return cls.read(path, container, stream)
-        if key in _KEPT:
-            _KEPT.move_to_end(key)
-            return _KEPT[key]
-        table = _KEPT[key] = cls.read(path, container, stream)
-        packets = sum(len(kept.pts) for kept in _KEPT.values())
-        while packets > KEPT_PACKETS:
-            packets -= len(_KEPT.popitem(last=False)[1].pts)
+        with _LOCK:  # threads may read files without workers
+            if key in _KEPT:
+                _KEPT.move_to_end(key)
+                return _KEPT[key]
+        table = cls.read(path, container, stream)
+        with _LOCK:
+            _KEPT[key] = table
+            packets = sum(len(kept.pts) for kept in _KEPT.values())
+            while packets > KEPT_PACKETS:
+                packets -= len(_KEPT.popitem(last=False)[1].pts)
         return table
 
     @classmethod
@@ -226,6 +230,7 @@ KEPT_PACKETS = 100_000
 """Of all tables that a process keeps, for training and evaluation, which read a file several times; about 20 MB."""
 
 _KEPT: OrderedDict[tuple[object, ...], PacketTable] = OrderedDict()
+_LOCK = threading.Lock()
 
 
 def _identity(path: str, stream: Any) -> tuple[object, ...] | None:
