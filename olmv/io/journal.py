@@ -127,16 +127,22 @@ class JsonlJournal:
         self.open()
         assert self._descriptor is not None
         self.check_unchanged()
-        payload = encode_row(row)
+        payload, before = encode_row(row), self._size
         try:
             write_all(self._descriptor, payload)
+            self._size += len(payload)  # Ctrl-C while the disk is waited for does not undo the row
             if self._durable:
                 os.fsync(self._descriptor)
         except OSError as failure:
+            self._size = before
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
+                os.ftruncate(self._descriptor, before)
             raise_output(self.path, failure)
-        self._size += len(payload)
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes of rows are in the file, as far as this process has looked."""
+        return self._size
 
     def check_unchanged(self) -> None:
         """Make sure that the file is there and holds what was appended, and nothing else.

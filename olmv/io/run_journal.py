@@ -111,7 +111,13 @@ class RunJournal:
         Raises:
             OutputError: the disk is full; the rows so far are kept.
         """
-        self._journal.append(row)
+        before = self._journal.size
+        try:
+            self._journal.append(row)
+        except KeyboardInterrupt:
+            if self._journal.size > before:  # it came while the disk was waited for
+                self._count(row)
+            raise
         self._count(row)
 
     def rows(self) -> Iterator[dict[str, Any]]:

@@ -37,6 +37,20 @@ def test_rows_are_taken_up_again(tmp_path: Path) -> None:
     assert len(document["settings_sha256"]) == 64
 
 
+def test_a_row_is_kept_that_was_written_when_ctrl_c_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "x.jsonl"
+    with pytest.raises(KeyboardInterrupt) as caught, started(output) as journal:
+        monkeypatch.setattr("olmv.io.journal.os.fsync", interrupted)
+        journal.append({"video": "a.mp4"})
+    assert caught.value.__notes__ == [f"1 row kept in {output}; run the same command to go on"]
+    monkeypatch.undo()
+    with started(output) as journal:
+        assert journal.done == {"a.mp4"}
+
+
 def test_failures_of_earlier_runs_are_known(tmp_path: Path) -> None:
     with started(tmp_path / "x.jsonl") as journal:
         journal.append({"video": "a.mp4", "status": "ok"})
