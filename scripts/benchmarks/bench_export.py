@@ -50,8 +50,8 @@ from olmv.models.export.runtime_model import RuntimeModel, with_runtime
 from olmv.models.export.runtimes import load_graph, open_runtime
 from olmv.models.open_clip.loading import random_model
 from olmv.models.registry import SHIPPED, load_video_clip
-from scripts.benchmarks.common import report
 from scripts.benchmarks.real_sets import Embedded, RealSet, embed
+from scripts.benchmarks.results import Figure, show, write
 from scripts.benchmarks.turns import ratio, time_in_turns
 
 FRAMES = 8
@@ -65,6 +65,11 @@ def openvino_has_bf16() -> bool:
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def figure(name: str, value: float, n: int) -> Figure:
+    """One of n rounds, or of n videos."""
+    return Figure(name, value, None, None, n)
 
 
 def opened(name: str) -> VideoCLIP:
@@ -106,9 +111,7 @@ def encoders(model: VideoCLIP, quantised: RuntimeModel, threads: int) -> dict[st
     return arms
 
 
-def measure(
-    name: str, model: VideoCLIP, arms: dict[str, Encoder], batches: list[int], rounds: int
-) -> Iterator[tuple[str, float]]:
+def measure(name: str, model: VideoCLIP, arms: dict[str, Encoder], batches: list[int], rounds: int) -> Iterator[Figure]:
     """Speeds."""
     emulated = {"eager-bf16"} if cpu_bf16_flag() is None else set()
     size = model.preprocess.size
@@ -124,43 +127,42 @@ def measure(
             first[arm] = time.perf_counter() - started
         took = time_in_turns(fast, rounds)
         seconds = {arm: median(times) for arm, times in took.items()}
-        yield f"fps/{where}", batch * FRAMES / seconds["eager"]
+        yield figure(f"fps/{where}", batch * FRAMES / seconds["eager"], rounds)
         for arm in fast:
             if arm != "eager":
-                yield f"{arm}/{where}", ratio(took, "eager", arm)
+                yield figure(f"{arm}/{where}", ratio(took, "eager", arm), rounds)
         for arm in emulated if batch == 1 else ():
             works[arm]()
-            yield f"{arm}/{where}", ratio(time_in_turns({"eager": works["eager"], arm: works[arm]}, FEW), "eager", arm)
+            slow = time_in_turns({"eager": works["eager"], arm: works[arm]}, FEW)
+            yield figure(f"{arm}/{where}", ratio(slow, "eager", arm), FEW)
         plain = min(seconds[arm] for arm in ("eager", "eager-bf16") if arm in seconds)
         for arm in (arm for arm in fast if arm.startswith("compiled")):
-            yield f"compile_s/{arm}/{where}", first[arm]
+            yield figure(f"compile_s/{arm}/{where}", first[arm], 1)
             if (gain := plain - seconds[arm]) > 0:
-                yield f"pays_after/{arm}/{where}", batch * first[arm] / gain
+                yield figure(f"pays_after/{arm}/{where}", batch * first[arm] / gain, rounds)
 
 
-def compared(name: str, formats: dict[str, Classifier], real: RealSet) -> Iterator[tuple[str, float]]:
+def compared(name: str, formats: dict[str, Classifier], real: RealSet) -> Iterator[Figure]:
     """How alike embeddings are, and what labels lose."""
     seen: dict[str, Embedded] = {dtype: embed(real, made, frames=FRAMES) for dtype, made in formats.items()}
-    exact = seen["float32"]
+    exact, count = seen["float32"], len(seen["float32"].clips)
     for dtype, embedded in seen.items():
         where = f"{dtype}/{name}/{real.name}"
         if dtype != "float32":
             pairs = zip(embedded.clips, exact.clips, strict=True)
             cosines = torch.cat([(ours.rows * theirs.rows).sum(-1) for ours, theirs in pairs])
-            yield f"cosine_mean/{where}", float(cosines.mean())
-            yield f"cosine_min/{where}", float(cosines.min())
-            yield f"cosine_video/{where}", float((embedded.vectors * exact.vectors).sum(-1).mean())
+            yield figure(f"cosine_mean/{where}", float(cosines.mean()), count)
+            yield figure(f"cosine_min/{where}", float(cosines.min()), count)
+            yield figure(f"cosine_video/{where}", float((embedded.vectors * exact.vectors).sum(-1).mean()), count)
         if name in SHIPPED:
             similarity, _ = embedded.score()
-            yield (
-                f"map/{where}",
-                multi_label((similarity + 1) / 2, real.truth, np.full(len(real.labels), 0.5)).macro_map,
-            )
+            halves = np.full(len(exact.real.labels), 0.5)
+            yield figure(f"map/{where}", multi_label((similarity + 1) / 2, exact.real.truth, halves).macro_map, count)
 
 
 def alike(
     name: str, model: VideoCLIP, quantised: RuntimeModel, data: Path, folder: Path, step: int
-) -> Iterator[tuple[str, float]]:
+) -> Iterator[Figure]:
     """What one video in `step` of real footage says of the number formats."""
     models = {"float32": model, "bfloat16": copy.deepcopy(model).to(torch.bfloat16), "int8": quantised}
     if name in SHIPPED:
@@ -189,7 +191,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    figures: dict[str, float] = {}
+    figures: list[Figure] = []
     rounds = 3 if args.quick else args.rounds
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         os.environ["OLMV_CACHE"] = folder
@@ -197,16 +199,18 @@ def main() -> None:
             model = opened(name)
             started = time.perf_counter()
             quantised = with_runtime(model, "onnx", int8=True)
-            figures[f"int8_s/{name}"] = time.perf_counter() - started
+            figures.append(figure(f"int8_s/{name}", time.perf_counter() - started, 1))
             arms = encoders(model, quantised, args.threads)
-            figures |= measure(name, model, arms, [1] if args.quick else [1, 4], rounds)
+            figures += measure(name, model, arms, [1] if args.quick else [1, 4], rounds)
             if args.data is not None:
-                figures |= alike(name, model, quantised, args.data, Path(folder) / "plain", 10 if args.quick else 1)
+                figures += alike(name, model, quantised, args.data, Path(folder) / "plain", 10 if args.quick else 1)
     settings = {
         "quick": args.quick, "threads": args.threads, "rounds": rounds, "frames": FRAMES,
         "bf16_instructions": cpu_bf16_flag() or "none",
     }  # fmt: skip
-    report(figures, settings, args.json, "runtimes and number formats beside float32 in torch")
+    show(figures, f"runtimes and number formats beside float32 in torch: {settings}")
+    if args.json is not None:
+        write(args.json, figures, settings)
 
 
 if __name__ == "__main__":
