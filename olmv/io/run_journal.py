@@ -114,11 +114,9 @@ class RunJournal:
         before = self._journal.size
         try:
             self._journal.append(row)
-        except KeyboardInterrupt:
-            if self._journal.size > before:  # it came while the disk was waited for
+        finally:
+            if self._journal.size > before:  # also where Ctrl-C came when the row was written
                 self._count(row)
-            raise
-        self._count(row)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield all rows, one at a time, also those of earlier runs."""

@@ -1,12 +1,14 @@
 """A run's journal and the settings it belongs to."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from olmv.errors import OutputError, UsageError
+from olmv.io.journal import JsonlJournal
 from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.pages.pictures import Pictures, PictureStore
@@ -38,13 +40,20 @@ def test_rows_are_taken_up_again(tmp_path: Path) -> None:
 
 
 def test_a_row_is_kept_that_was_written_when_ctrl_c_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(descriptor: int) -> None:
+    append = JsonlJournal.append
+
+    def interrupted(journal: JsonlJournal, row: Mapping[str, Any]) -> None:
+        append(journal, row)
         raise KeyboardInterrupt
 
+    def run() -> None:
+        with started(output) as journal:
+            journal.append({"video": "a.mp4"})
+
     output = tmp_path / "x.jsonl"
-    with pytest.raises(KeyboardInterrupt) as caught, started(output) as journal:
-        monkeypatch.setattr("olmv.io.journal.os.fsync", interrupted)
-        journal.append({"video": "a.mp4"})
+    monkeypatch.setattr(JsonlJournal, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run()
     assert caught.value.__notes__ == [f"1 row kept in {output}; run the same command to go on"]
     monkeypatch.undo()
     with started(output) as journal:
