@@ -3,10 +3,10 @@
 `auto` is a measured choice, so it comes with its reason; `olmv doctor` prints it and a run logs it once.
 
 The CPU rule: bfloat16 WEIGHTS, where the CPU has instructions for them and they are faster. That is measured, once for
-a machine and a version of torch, because the flags do not tell: with AMX they encode more than twice as fast as
-float32, at a cosine of 0.9998 or better, and half as fast on some CPUs that have avx512_bf16 and no AMX. CPU autocast
-halves the speed (it converts the weights again in every layer), so olmv casts the weights and never uses autocast on a
-CPU. Without these instructions bfloat16 is emulated and slow.
+a machine and a version of torch, because the flags do not tell: of CPUs with avx512_bf16, some encode twice as fast as
+in float32, at a cosine of 0.9998 or better, and one without AMX at 0.56 of the speed. CPU autocast halves the speed (it
+converts the weights again in every layer), so olmv casts the weights and never uses autocast on a CPU. Without these
+instructions bfloat16 is emulated and slow.
 """
 
 import contextlib
