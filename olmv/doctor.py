@@ -186,7 +186,7 @@ def _threads(encoding: int) -> str:
     why = (
         "they share the cores, since threads that wait sleep"
         if passive
-        else ("threads that wait keep their cores busy: set OMP_WAIT_POLICY=PASSIVE before torch is imported")
+        else "threads that wait keep their cores busy; set OMP_WAIT_POLICY=PASSIVE before torch is imported"
     )
     return f"{encoding} encode, {usable_cores()} processes decode: {why}"
 

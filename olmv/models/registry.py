@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from olmv.devices import Placement, choose
+from olmv.devices import DTYPES, Placement, choose
 from olmv.errors import ModelError, UsageError
 from olmv.labels.quality import TextLimit
 from olmv.models.base import VideoModel
@@ -194,6 +194,8 @@ def placement_for(device: str, dtype: str, runtime: str = "torch") -> Placement:
             raise UsageError(f"int8 is computed by the runtime onnx, not by {runtime}; leave out the runtime")
         why = "asked for; computed by the runtime onnx"
         return Placement(torch.device("cpu"), torch.float32, "where int8 runs", why, "onnx", quantised=True)
+    if dtype != "auto" and dtype not in DTYPES:  # `choose`, which other models use too, knows no int8
+        raise UsageError(f"unknown dtype '{dtype}'; use auto, float32, float16, bfloat16 or int8")
     if runtime == "torch":
         return choose(device, dtype)
     if device not in ("auto", "cpu") or dtype not in ("auto", "float32", "fp32"):

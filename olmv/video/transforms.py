@@ -1,6 +1,6 @@
 """Frames to model input: resize and crop on bytes in the worker, normalise on the device.
 
-Resizing is Pillow's, with the sizes and the crop of open_clip's preprocessing, so that pixels agree to the bit. Only
+Resizing is Pillow's, with the sizes and the crop of open_clip's preprocessing: pixels agree within one level. Only
 filters without antialiasing, which Pillow does not have, are torch's: torch is imported where it is needed, so that
 workers do without it.
 """

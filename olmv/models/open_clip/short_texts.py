@@ -1,7 +1,7 @@
 """Texts of a CLIP text transformer, without the padding behind them.
 
 A tower that reads from left to right gives a text the embedding of its end token, which sees nothing of what follows:
-of 77 places a label fills about 10. The other 67 cost six times as much and change nothing but the last rounding.
+of 77 places a label fills about 10. The others cost most of the time and change nothing but the last rounding.
 """
 
 from typing import Any

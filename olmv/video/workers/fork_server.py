@@ -8,7 +8,7 @@ run the user's main script again in every worker, which breaks scripts without a
 A worker that hangs or dies takes nothing along: the loader kills it, asks the fork server for another, and goes on.
 Workers are told with each file what to do with it, so that those of one pass are ready for the next.
 
-Nothing here imports torch: it would take longer to start than a short video to decode, and 150 MB a worker. A decoding
+Nothing here imports torch: it takes longer to start than a short video to decode, and makes workers large. A decoding
 function that needs it (augmentation, in training) brings it along.
 """
 
