@@ -1,11 +1,10 @@
-"""Clips from files: the same again from (seed, epoch, index), bad files left out, caches that change nothing."""
+"""Clips from files: the same again from (seed, epoch, index), bad files left out."""
 
 import gc
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -15,45 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from olmv.datasets.manifests import ManifestRow
-from olmv.errors import InputError, NotAVideoError, OutputError, UsageError
+from olmv.errors import NotAVideoError
 from olmv.labels.vocabulary import Vocabulary
 from olmv.train.data.augment import AugmentConfig
 from olmv.train.data.dataset import Batch, Sample, VideoDataset, batches, epoch_order
-from olmv.train.data.manifest_data import ManifestDataset
 from olmv.video.decode import decode_video
 from olmv.video.options import DecodeOptions
 from olmv.video.sampling import window
 from olmv.video.transforms import Preprocess
 from tests.support.samples import write_clip
-
-PREPROCESS = Preprocess(size=32)
+from tests.train.clip_sets import PREPROCESS, dataset, equal, make_clips, pixels_of
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("clips")
-    return [os.fspath(write_clip(folder / f"{number}.mp4", seed=number)) for number in range(4)]
-
-
-def rows_of(videos: list[str]) -> list[ManifestRow]:
-    labels: list[tuple[str, ...] | None] = [("dog",), ("cat", "dog"), None, ("bird",)]
-    captions = [None, "a cat", "a dog turns left", None]
-    return [ManifestRow(*row) for row in zip(videos, labels, captions, strict=True)]
-
-
-def dataset(videos: list[str], **options: Any) -> ManifestDataset:
-    return ManifestDataset(
-        rows_of(videos), **{"preprocess": PREPROCESS, "frames": 4, "augment": AugmentConfig(), "seed": 1, **options}
-    )
-
-
-def pixels_of(data: VideoDataset, epoch: int = 0) -> list[torch.Tensor]:
-    return [data.load(index, epoch).pixels for index in range(len(data))]
-
-
-def equal(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
-    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    return make_clips(tmp_path_factory.mktemp("clips"))
 
 
 # --- the order
@@ -255,179 +230,6 @@ def test_other_data_sets_need_only_load() -> None:
     assert second.videos == ["clip 4"]
     with pytest.raises(RuntimeError, match="a bug"):
         list(batches(Counting(), [0, 5], 0, batch_size=1))
-
-
-# --- the manifest
-
-
-def manifest(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "train.csv"
-    path.write_text(text)
-    return path
-
-
-def test_splits_share_a_vocabulary(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "video,labels,split\na.mp4,dog,train\nb.mp4,cat;dog,val\n")
-    for split in ("train", "val"):
-        data = ManifestDataset(path, split=split, preprocess=PREPROCESS)
-        assert data.labels == ("dog", "cat")
-        assert len(data) == 1
-    assert len(ManifestDataset(path, preprocess=PREPROCESS)) == 2
-    with pytest.raises(InputError, match=r"train\.csv has no rows of the split 'test'; it has train, val"):
-        ManifestDataset(path, split="test", preprocess=PREPROCESS)
-    with pytest.raises(InputError, match=r"no rows of the split 'val'; it has no 'split' column, so leave"):
-        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,dog\n"), split="val", preprocess=PREPROCESS)
-    with pytest.raises(InputError, match=r"the data has no rows; name a source that has some"):
-        ManifestDataset([], preprocess=PREPROCESS)
-
-
-def test_unknown_labels_and_empty_rows(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4,dog;dgo\n")
-    labels = Vocabulary(["dog", "cat"])
-    message = r"train\.csv row 3 has the label 'dgo', which is not in the vocabulary; did you mean 'dog'\?"
-    with pytest.raises(InputError, match=message):
-        ManifestDataset(path, labels, preprocess=PREPROCESS)
-    with pytest.raises(InputError, match=r"row 2 has the label 'zebra', .*; add it there, or take it out"):
-        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,zebra\n"), labels, preprocess=PREPROCESS)
-    with pytest.raises(InputError, match=r"row 3 has neither labels nor a caption; fill one in, or take the row out"):
-        ManifestDataset(manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4\n"), preprocess=PREPROCESS)
-
-
-def test_an_empty_cell_says_that_nothing_is_true(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "video,labels,caption\na.mp4,dog,\nb.mp4,,\nc.mp4,,a cat\n")
-    data = ManifestDataset(path, preprocess=PREPROCESS)
-    assert len(data) == 3
-    assert data.notes == (f"{path}: 1 videos have an empty list of labels: none is true of them",)
-    pixels = torch.zeros(1, 3, 8, 8)
-    # beside a caption it says that no label is known
-    assert [data._sample(index, pixels).labelled for index in range(3)] == [True, True, False]
-
-
-def test_rows_of_one_label_each_are_joined_and_spellings_forgiven(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "video,labels\na.mp4,dog\nb.mp4,cat\n./a.mp4,CAT\n")
-    data = ManifestDataset(path, preprocess=PREPROCESS)
-    assert data.labels == ("dog", "cat")
-    pixels = torch.zeros(1, 3, 8, 8)
-    assert [data._sample(index, pixels).labels for index in range(2)] == [(0, 1), (1,)]
-    assert data.notes == (
-        f"{path}: 1 rows are for a video met before; their labels were put together",
-        f"{path}: 1 label was found though case or white space differ: 'CAT' as 'cat'",
-    )
-
-
-def test_labels_without_a_clip_and_labels_in_two_spellings_are_told(tmp_path: Path) -> None:
-    path = manifest(tmp_path, "video,labels,split\na.mp4,dog,train\nb.mp4,Dog;cat,train\nc.mp4,owl;rain;wolf,val\n")
-    names = [ManifestDataset(path, split=split, preprocess=PREPROCESS).notes[-1] for split in ("train", "val")]
-    assert names == [
-        f"{path}: 3 of the 5 labels are true of no video of the split 'train': 'owl', 'rain', 'wolf'",
-        f"{path}: 2 of the 5 labels are true of no video of the split 'val': 'dog', 'cat'",
-    ]
-    words = Vocabulary.from_names(["dog", "cat", "Dog", "CAT", "owl", "rain", "wolf", "x", "y", "z"])
-    data = ManifestDataset(path, words, preprocess=PREPROCESS)
-    pair = "the labels 'dog' and 'Dog' differ by case or white space alone and count as two"
-    assert data.notes == (
-        f"{path}: {pair}, so that a clip of one says that the other is false, and 1 more such pairs; write them alike",
-        f"{path}: 4 of the 10 labels are true of no video: 'CAT', 'x', 'y' and 1 more",
-    )
-
-
-def test_a_comma_that_may_be_part_of_a_label_is_refused(tmp_path: Path) -> None:
-    path = manifest(tmp_path, 'video,labels\na.mp4,"rain, snow"\n')
-    with pytest.raises(InputError, match=r"row 2: 'rain, snow' may be one label or several; write 'rain;snow' for"):
-        ManifestDataset(path, preprocess=PREPROCESS)
-    data = ManifestDataset(path, Vocabulary(["rain", "snow"]), preprocess=PREPROCESS)
-    assert data.notes == (f"{path}: labels in train.csv are taken as separated by ',', as in 'rain, snow'",)
-
-
-def test_captions_alone_are_enough(tmp_path: Path) -> None:
-    data = ManifestDataset(manifest(tmp_path, "video,caption\na.mp4,a dog\n"), preprocess=PREPROCESS)
-    assert data.labels == ()
-    assert len(data) == 1
-
-
-def test_parquet(videos: list[str], tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.table({"video": videos[:2], "labels": [["dog"], ["cat", "dog"]], "caption": ["a dog", None]})
-    pq.write_table(table, tmp_path / "train.parquet")
-    data = ManifestDataset(tmp_path / "train.parquet", preprocess=PREPROCESS, frames=2)
-    sample = data.load(1, 0)
-    assert (sample.video, sample.labels, sample.caption) == (videos[1], (1, 0), None)
-
-
-# --- the cache
-
-
-def test_hits_and_misses_are_equal(videos: list[str], tmp_path: Path) -> None:
-    folder = tmp_path / "new" / "cache"
-    data = dataset(videos, cache=folder, frames=3)
-    first = pixels_of(data)
-    assert len(list(folder.glob("*.npy"))) == 4
-    # 12 frames of 64 x 48 pixels, shrunk to a short side of 37
-    assert sum(entry.stat().st_size for entry in folder.glob("*.npy")) == 4 * (12 * 37 * 49 * 3 + 128)
-    written = {entry: entry.stat().st_mtime_ns for entry in folder.iterdir()}
-    assert equal(first, pixels_of(dataset(videos, cache=folder, frames=3)))
-    assert {entry: entry.stat().st_mtime_ns for entry in folder.iterdir()} == written
-    assert not equal(first, pixels_of(data, 1))
-    (batch,) = batches(data, range(4), 0, batch_size=4, workers=1)
-    assert batch.pixels is not None
-    assert equal(first, list(batch.pixels))
-
-
-def test_a_cache_is_of_one_filter(videos: list[str], tmp_path: Path) -> None:
-    for antialias in (True, False):
-        preprocess = Preprocess(size=32, interpolation="bilinear", antialias=antialias)
-        cached = dataset(videos, preprocess=preprocess, cache=tmp_path / "both", augment=None)
-        alone = dataset(videos, preprocess=preprocess, cache=tmp_path / str(antialias), augment=None)
-        assert equal(pixels_of(cached), pixels_of(alone))
-    assert len(list((tmp_path / "both").glob("*.npy"))) == 2 * len(videos)
-
-
-@pytest.mark.parametrize("damage", ["torn", "empty", "pickle", "shape"])
-def test_a_damaged_cache_is_made_again(damage: str, videos: list[str], tmp_path: Path) -> None:
-    data = dataset(videos, cache=tmp_path)
-    first = data.load(0, 0).pixels
-    (entry,) = tmp_path.glob("*.npy")
-    good = entry.read_bytes()
-    if damage == "torn":
-        entry.write_bytes(good[:-100])
-    elif damage == "empty":
-        entry.write_bytes(b"")
-    else:
-        objects = np.array([{}], object) if damage == "pickle" else np.zeros((2, 2), np.uint8)
-        np.save(entry, objects, allow_pickle=True)
-    assert torch.equal(data.load(0, 0).pixels, first)
-    assert entry.read_bytes() == good
-
-
-def test_a_changed_video_is_decoded_again(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "a.mp4", seed=1)
-    data = ManifestDataset([ManifestRow(os.fspath(path), ("dog",))], preprocess=PREPROCESS, cache=tmp_path / "cache")
-    before = data.load(0, 0).pixels
-    write_clip(path, seed=2)
-    os.utime(path, ns=(1, 1))
-    assert not torch.equal(data.load(0, 0).pixels, before)
-
-
-def test_a_full_disk_costs_the_cache_only(videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OutputError("no space left")
-
-    expected = dataset(videos, cache=tmp_path / "a").load(0, 0).pixels
-    monkeypatch.setattr("olmv.train.data.clip_reader.write_atomic", full)
-    assert torch.equal(dataset(videos, cache=tmp_path / "b").load(0, 0).pixels, expected)
-    assert not list((tmp_path / "b").glob("*.npy"))
-
-
-def test_caches_that_cannot_be(videos: list[str], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a window needs frames close together.*; leave one of them out"):
-        dataset(videos, cache=tmp_path, sampling="window")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot make the cache folder .*; choose another one"):
-        dataset(videos, cache=tmp_path / "file" / "cache")
-    with pytest.raises(NotAVideoError, match=r"missing\.mp4"):
-        dataset(["missing.mp4", *videos[1:]], cache=tmp_path).load(0, 0)
 
 
 def test_all_epochs_share_their_workers(videos: list[str]) -> None:
