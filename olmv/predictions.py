@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from olmv.scoring.explain import Explanation
+    from olmv.scoring.segments import Segment
 
 __all__ = [
     "Failure",
@@ -19,11 +20,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class FrameCounts:
-    """How many frames were asked for, how many were decoded, how many of the picked ones were bad."""
+    """What was looked at of a video.
+
+    Attributes:
+        requested: how many frames were asked for; of a file that could not be opened, the fewest.
+        decoded: how many were decoded.
+        corrupt: how many of the picked ones were damaged or unreadable.
+        encoded: how many the model encoded; fewer than decoded where the picture rested (`adaptive` timelines).
+        widest_gap_s: the longest time without a sampled frame; what is shorter can be missed.
+        capped: the most frames of a video cut in, so the gap is wider than was asked for.
+    """
 
     requested: int
     decoded: int = 0
     corrupt: int = 0
+    encoded: int = 0
+    widest_gap_s: float | None = None
+    capped: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,8 @@ class VideoPrediction:
         thumbnails: the sampled frames as small JPEGs when asked for.
         times_s: the presentation time of every decoded frame, in seconds.
         embedding: [D], L2-normalised, of the whole video (the mean over frames), when asked for.
+        segments: of a timeline, by label, then by time; None where none was asked for.
+        shots_s: of a timeline, where a shot ends and the next begins.
     """
 
     video: str
@@ -79,6 +94,8 @@ class VideoPrediction:
     thumbnails: tuple[bytes, ...] = field(default=(), repr=False)
     times_s: tuple[float, ...] = ()
     embedding: "Tensor | None" = field(default=None, repr=False, compare=False)
+    segments: "tuple[Segment, ...] | None" = None
+    shots_s: tuple[float, ...] = ()
 
     @property
     def positives(self) -> list[str]:
@@ -100,6 +117,9 @@ class VideoPrediction:
                 "requested": self.frames.requested,
                 "decoded": self.frames.decoded,
                 "corrupt": self.frames.corrupt,
+                "encoded": self.frames.encoded,
+                "widest_gap_s": None if (gap := self.frames.widest_gap_s) is None else round_significant(gap),
+                "capped": self.frames.capped,
             },
             "model": self.model,
             "labels": [
@@ -116,12 +136,30 @@ class VideoPrediction:
         }
         if self.explanations:
             row["explanations"] = [_explanation_row(explanation) for explanation in self.explanations]
+        if self.segments is not None:
+            row["segments"] = [_segment_row(segment) for segment in self.segments]
+            row["shots_s"] = [_milliseconds(time) for time in self.shots_s]
         return row
 
 
 def round_significant(value: float, digits: int = 6) -> float:
     """Round a number to that many significant digits."""
     return float(f"{value:.{digits}g}")
+
+
+def _segment_row(segment: "Segment") -> dict[str, Any]:
+    return {
+        "label": segment.label,
+        "start_s": _milliseconds(segment.start_s),
+        "end_s": _milliseconds(segment.end_s),
+        "peak": round_significant(segment.peak),
+        "peak_s": _milliseconds(segment.peak_s),
+        "mean": round_significant(segment.mean),
+    }
+
+
+def _milliseconds(time_s: float) -> float:
+    return round(time_s, 3)
 
 
 def _explanation_row(explanation: "Explanation") -> dict[str, Any]:

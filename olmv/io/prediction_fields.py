@@ -44,6 +44,12 @@ _ROW = {
 }
 _ERROR = {"type": str, "message": str}
 _FRAMES = {"requested": int, "decoded": int, "corrupt": int}
+_MORE_FRAMES = {
+    "encoded": int,
+    "widest_gap_s": (*_NUMBER, NoneType),
+    "capped": bool,
+}  # rows of earlier versions lack them
+_SEGMENT = {"label": str, **dict.fromkeys(("start_s", "end_s", "peak", "peak_s", "mean"), _NUMBER)}
 _LABEL = {
     "label": str,
     "similarity": _NUMBER,
@@ -85,6 +91,9 @@ def check_row(row: Mapping[str, Any]) -> None:
     if row["error"] is not None:
         check_fields(row["error"], _ERROR, "error.")
     check_fields(row["frames"], _FRAMES, "frames.")
+    check_fields(row["frames"], {name: kind for name, kind in _MORE_FRAMES.items() if name in row["frames"]}, "frames.")
+    for segment in row.get("segments", ()):
+        check_fields(segment, _SEGMENT, "segments.")
     for label in row["labels"]:
         check_fields(label, _LABEL, "labels.")
     for explanation in row.get("explanations", ()):
