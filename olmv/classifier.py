@@ -2,17 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self, cast
+from typing import Self
 
 from torch import Tensor, from_numpy
 
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
-from olmv.labels.background import background_texts
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoEmbedding, VideoModel
@@ -20,13 +17,14 @@ from olmv.models.embed import default_batch_size, embed_clips, video_vector
 from olmv.models.hub.upload import push_to_hub
 from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
-from olmv.models.text_cache import encode_texts_cached
 from olmv.predictions import VideoPrediction
-from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
+from olmv.scoring.encode_bank import encode_bank, truncated_texts
 from olmv.scoring.options import FramePooling, Mode, Pooling, ScoreOptions, check_choice
 from olmv.scoring.prompted import PromptedBank
-from olmv.scoring.thresholds import Thresholds, thresholds_for
+from olmv.scoring.thresholds import Thresholds
+from olmv.scoring.windows import TimelineOptions, sampled
+from olmv.stream import PartStore, first_parts, make_scorer, predictions
 from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
@@ -140,6 +138,9 @@ class Classifier:
         threshold: float | None = None,
         top_k: int | None = None,
         frames: int | None = None,
+        every_s: float | None = None,
+        max_frames: int = DecodeOptions.max_frames,
+        timeline: TimelineOptions | None = None,
         sampling: Sampling = "uniform",
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
@@ -163,7 +164,11 @@ class Classifier:
             thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
             threshold: one threshold for all labels; wins over all others.
             top_k: keep the most probable labels only, best first.
-            frames: how many to sample from a video; None for what the model is made for, mostly 8.
+            frames: how many to sample from a video, seen as one clip. None for what the model is made for, mostly 8,
+                and of videos of more than 16 s one each 2 s, seen in windows of that many.
+            every_s: sample a frame each so many seconds, in place of `frames`.
+            max_frames: the most of a video, but for a timeline.
+            timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
             frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
@@ -191,14 +196,21 @@ class Classifier:
         return self.stream(
             paths,
             _as_vocabulary(vocabulary, attributes),
-            decode=DecodeOptions(
-                frames=frames or self.model.default_frames,
-                sampling=sampling,
-                decoder=decoder,
-                workers=workers,
-                timeout_s=timeout_s,
-                thumbnails=thumbnails,
+            decode=sampled(
+                DecodeOptions(
+                    max_frames=max_frames,
+                    sampling=sampling,
+                    decoder=decoder,
+                    workers=workers,
+                    timeout_s=timeout_s,
+                    thumbnails=thumbnails,
+                ),
+                frames=frames,
+                every_s=every_s,
+                timeline=timeline,
+                model_frames=self.model.default_frames,
             ),
+            timeline=timeline,
             score=ScoreOptions(
                 mode=mode,
                 pooling=pooling,
@@ -227,31 +239,41 @@ class Classifier:
         progress: Callable[[int, int], None] | None = None,
         inspect: Callable[[LabelTexts, TextBank | PromptedBank], None] | None = None,
         loader: FrameLoader | None = None,
+        timeline: TimelineOptions | None = None,
+        store: PartStore | None = None,
+        advanced: Callable[[int, int], None] = lambda done, total: None,
     ) -> Iterator[VideoPrediction]:
         """Predict as `predict` does, with options that are declared already; errors are raised by the call itself.
 
         `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it
-        is closed if it does so in another way than this model and these options ask for.
+        is closed if it does so in another way than this model and these options ask for. `store` has what was done of
+        videos before, and takes every part that is done; `advanced` is told of them (done, all).
         """
-        frame_pooling = score.frame_pooling or cast(FramePooling, self.model.frame_pooling)
-        replace(score, frame_pooling=frame_pooling).check()
-        self.model.check_frames(decode.frames)
-        scorer = VideoScorer(
-            model=self.model,
-            labels=vocabulary.names,
-            thresholds=thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold),
-            options=score,
-            frame_pooling=frame_pooling,
-            embeddings=embeddings,
-            scaler=None if thresholds is None else thresholds.scaler(vocabulary.names),
+        if loader is None or not loader.serves(self.model.preprocess, decode):
+            if loader is not None:
+                loader.close()
+            loader = FrameLoader(
+                paths,
+                preprocess=self.model.preprocess,
+                options=decode,
+                fork_server=self._fork_server,
+                first_parts={} if store is None else first_parts(store, _names(paths)),
+            )
+        scorer = make_scorer(
+            self.model, vocabulary, decode, score, thresholds=thresholds, timeline=timeline, embeddings=embeddings
         )
-        if loader is not None and not loader.serves(self.model.preprocess, decode):
-            loader.close()
-            loader = None
-        if loader is None:
-            loader = FrameLoader(paths, preprocess=self.model.preprocess, options=decode, fork_server=self._fork_server)
         texts = build_texts(vocabulary, score.templates or self.model.templates)
-        return self._run(loader, scorer, texts, batch_size or self.default_batch_size, progress, inspect)
+        size = batch_size or self.default_batch_size
+
+        def run() -> Iterator[VideoPrediction]:
+            with closing(loader):
+                loader.start()  # it decodes while the texts are encoded
+                bank = self.text_bank(texts, mode=score.mode, progress=progress)
+                if inspect is not None:
+                    inspect(texts, bank)
+                yield from predictions(loader, scorer, bank, decode, batch_size=size, store=store, advanced=advanced)
+
+        return run()
 
     @property
     def default_batch_size(self) -> int:
@@ -265,23 +287,8 @@ class Classifier:
         mode: Mode = "multi-label",
         progress: Callable[[int, int], None] | None = None,
     ) -> TextBank | PromptedBank:
-        """Embed all texts; only those that the on-disk cache lacks are encoded.
-
-        With a softmax-trained model, multi-label logits are measured against everyday words; the bank then has them as
-        its background, in the same templates. A label that the model has an embedding of
-        (`VideoModel.label_embeddings`) has it in the place of that of its name, whatever the templates. Of a model that
-        prompts its texts it is a `PromptedBank`; both give the bank `for_video`.
-        """
-        needs_background = self.model.logit_bias is None and mode == "multi-label"
-        words = background_texts(texts.templates) if needs_background else None
-        prompts = [*texts.texts, *(words.texts if words is not None else ())]
-        embeddings = encode_texts_cached(self.model, prompts, progress=progress).to(self.model.device)
-        own, rest = embeddings[: len(texts.texts)], embeddings[len(texts.texts) :]
-        if self.model.prompts_texts:
-            make = partial(PromptedBank.from_texts, condition=self.model.condition)
-            return make(texts, own, background=None if words is None else make(words, rest))
-        background = None if words is None else TextBank.from_texts(words, rest)
-        return TextBank.from_texts(texts, own, background=background, stored=self.model.label_embeddings)
+        """Embed all texts; see `olmv.scoring.encode_bank.encode_bank`."""
+        return encode_bank(self.model, texts, mode=mode, progress=progress)
 
     def embed_video(self, pixels: Tensor) -> Tensor:
         """Return the embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
@@ -303,41 +310,15 @@ class Classifier:
     ) -> list[tuple[str, str, int]]:
         """Return texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
         texts = build_texts(_as_vocabulary(vocabulary, None), templates or self.model.templates)
-        limit = self.model.context_length
-        # A token is at least one byte, so short texts need no counting; 10,000 labels stay quick.
-        long = [index for index, text in enumerate(texts.texts) if len(text.encode()) + 2 > limit]
-        counts = self.model.token_counts([texts.texts[index] for index in long]) if long else []
-        owners = texts.label_of_text
-        return [
-            (texts.labels[owners[index]], texts.texts[index], count)
-            for index, count in zip(long, counts, strict=True)
-            if count > limit
-        ]
-
-    def _run(
-        self,
-        loader: FrameLoader,
-        scorer: VideoScorer,
-        texts: LabelTexts,
-        batch_size: int,
-        progress: Callable[[int, int], None] | None,
-        inspect: Callable[[LabelTexts, TextBank | PromptedBank], None] | None,
-    ) -> Iterator[VideoPrediction]:
-        with closing(loader):
-            loader.start()  # it decodes while the texts are encoded
-            bank = self.text_bank(texts, mode=scorer.options.mode, progress=progress)
-            if inspect is not None:
-                inspect(texts, bank)
-            for batch in loader.batches(batch_size):
-                good = [video for video in batch if video.pixels is not None]
-                clips = self.embed_clips([video.tensor for video in good], batch_size=batch_size)
-                embeddings = dict(zip((video.index for video in good), clips, strict=True))
-                for video in batch:
-                    yield scorer.predict(video, embeddings.get(video.index), bank)
+        return truncated_texts(self.model, texts)
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
         """Return the embeddings of several clips; see `olmv.models.embed.embed_clips`."""
         return embed_clips(self.model, pixels, batch_size=batch_size)
+
+
+def _names(paths: str | Path | Iterable[str | Path]) -> list[str]:
+    return [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def _as_vocabulary(vocabulary: Vocabulary | Sequence[str], attributes: AttributeBook | None) -> Vocabulary:

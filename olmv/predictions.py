@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from olmv.io.curves import Curve
     from olmv.scoring.explain import Explanation
     from olmv.scoring.segments import Segment
 
@@ -76,11 +77,12 @@ class VideoPrediction:
     Attributes:
         labels: in the vocabulary's order, or best first under `top_k`; empty on failure.
         explanations: when asked for, of the labels with the highest probabilities, best first.
-        thumbnails: the sampled frames as small JPEGs when asked for.
+        thumbnails, thumbnail_times_s: the sampled frames as small JPEGs when asked for, at most 240, and their times.
         times_s: the presentation time of every decoded frame, in seconds.
         embedding: [D], L2-normalised, of the whole video (the mean over frames), when asked for.
         segments: of a timeline, by label, then by time; None where none was asked for.
         shots_s: of a timeline, where a shot ends and the next begins.
+        curve: of a timeline, the probability of each label over time.
     """
 
     video: str
@@ -92,10 +94,12 @@ class VideoPrediction:
     labels: tuple[LabelPrediction, ...] = ()
     explanations: tuple["Explanation", ...] = ()
     thumbnails: tuple[bytes, ...] = field(default=(), repr=False)
+    thumbnail_times_s: tuple[float, ...] = ()
     times_s: tuple[float, ...] = ()
     embedding: "Tensor | None" = field(default=None, repr=False, compare=False)
     segments: "tuple[Segment, ...] | None" = None
     shots_s: tuple[float, ...] = ()
+    curve: "Curve | None" = field(default=None, repr=False, compare=False)
 
     @property
     def positives(self) -> list[str]:

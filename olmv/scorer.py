@@ -1,12 +1,14 @@
 """From what a model made of one video to the labels that are true of it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from olmv.io.curves import Curve
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import video_vector
 from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
@@ -17,7 +19,10 @@ from olmv.scoring.probabilities import to_probabilities
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.scaling import Scaler
 from olmv.scoring.score import score_clips
+from olmv.scoring.segments import Segment, find_segments
+from olmv.scoring.windows import TimelineOptions, Windows, whole
 from olmv.video.decode import VideoFrames
+from olmv.video_scores import PartScores, ScoredWindow, VideoScores
 
 __all__ = ["EXPLAINED", "VideoScorer"]
 
@@ -36,6 +41,8 @@ class VideoScorer:
         frame_pooling: of the options, or what the model was trained with.
         embeddings: keep the video's embedding in its prediction.
         scaler: makes calibrated probabilities of the model's; None leaves them.
+        timeline: tell when labels are true, and how; None to tell whether.
+        leaves: [C] the probability below which a label's segment ends; None for what suits its threshold.
     """
 
     model: VideoModel
@@ -45,62 +52,172 @@ class VideoScorer:
     frame_pooling: FramePooling
     embeddings: bool = False
     scaler: Scaler | None = None
+    timeline: TimelineOptions | None = None
+    leaves: Sequence[float] | None = None
 
     def predict(
         self, video: VideoFrames, embedding: VideoEmbedding | None, texts: TextBank | PromptedBank
     ) -> VideoPrediction:
-        """Score one video against the texts; a video without an embedding becomes an error.
+        """Score one video that is one clip against the texts; a video without an embedding becomes an error.
 
         Args:
             video: what was decoded, or why it was not.
             embedding: of its frames; None where there are none.
             texts: the bank of the labels.
         """
-        common: dict[str, Any] = {
-            "video": video.path,
-            "duration_s": video.info.duration_s if video.info else None,
-            "frames": FrameCounts(video.requested, video.decoded, video.corrupt),
-            "model": self.model.name,
-        }
-        if embedding is None:
+        scores = VideoScores(explained=self.explained)
+        windows = whole(len(video.times_s))
+        scores.add(self.score_part(video, windows, [] if embedding is None else [embedding], texts))
+        return self.decide(video.path, scores, texts)
+
+    @property
+    def explained(self) -> int:
+        """Return how many labels are explained, the most probable ones."""
+        return min(self.options.top_k or EXPLAINED, EXPLAINED) if self.options.explain else 0
+
+    def score_part(
+        self,
+        video: VideoFrames,
+        windows: Windows,
+        embeddings: Sequence[VideoEmbedding],
+        texts: TextBank | PromptedBank,
+    ) -> PartScores:
+        """Score a part of a video against the texts.
+
+        Args:
+            video: what was decoded of it, or why it was not.
+            windows: over its moments.
+            embeddings: of the windows; none where nothing was decoded.
+            texts: the bank of the labels.
+        """
+        scores = PartScores(
+            part=video.part,
+            parts=video.parts,
+            frames=FrameCounts(
+                video.requested,
+                video.decoded,
+                video.corrupt,
+                0 if video.pixels is None else len(video.pixels),
+                video.widest_gap_s,
+                video.capped,
+            ),
+            duration_s=video.info.duration_s if video.info else None,
+            shots=video.shots,
+            times_s=[float(time) for time in video.times_s],
+            thumbnails=video.thumbnails,
+            thumbnail_times_s=video.thumbnail_times_s,
+        )
+        if not embeddings:
             assert video.error is not None, "a video without pixels has an error"
-            failure = Failure(type(video.error).__name__, str(video.error))
-            return VideoPrediction(status="error", error=failure, **common)
-        with torch.inference_mode():
-            bank = texts.for_video(embedding.context)
-        similarity, logits, probabilities = self._score(embedding, bank)
+            return replace(scores, error=Failure(type(video.error).__name__, str(video.error)))
+        similarity, logits, probabilities = self._score(embeddings, texts)
         if not bool(probabilities.isfinite().all()):
             message = f"{self.model.name} makes no finite numbers of it; use dtype float32 or another model"
-            return VideoPrediction(status="error", error=Failure("ModelError", message), **common)
+            return replace(scores, error=Failure("ModelError", message))
+        best, window_of = logits.max(dim=0)
+        scores = replace(
+            scores,
+            logits=best.numpy(),
+            similarity=similarity.gather(0, window_of[None])[0].numpy(),
+            starts_s=windows.starts_s,
+        )
+        if self.timeline is not None:
+            scores = replace(scores, curve=(windows.weights @ probabilities.double().numpy()).astype(np.float32))
+        if self.embeddings:
+            scores = replace(scores, vector=torch.stack([video_vector(item) for item in embeddings]).sum(0))
+        if self.explained:
+            seen = [
+                ScoredWindow(embedding, video.times_s[moments].tolist(), moments.tolist())
+                for embedding, moments in zip(embeddings, windows.moments, strict=True)
+            ]
+            scores = replace(scores, windows=seen, window_of=window_of.numpy())
+        return scores
+
+    def decide(self, path: str, scores: VideoScores, texts: TextBank | PromptedBank) -> VideoPrediction:
+        """Make the prediction of a video of which all parts are scored.
+
+        Args:
+            path: as given.
+            scores: of its parts.
+            texts: as they were scored against.
+        """
+        common: dict[str, Any] = {
+            "video": path,
+            "duration_s": max((part.duration_s for part in scores.parts if part.duration_s is not None), default=None),
+            "frames": scores.frames,
+            "model": self.model.name,
+        }
+        if scores.error is not None or scores.logits is None or scores.similarity is None:
+            return VideoPrediction(status="error", error=scores.error, **common)
+        logits = torch.from_numpy(scores.logits)
+        probabilities = self._probabilities(logits[None])[0]
         order = probabilities.argsort(descending=True, stable=True).tolist()
         shown = range(len(self.labels)) if self.options.top_k is None else order[: self.options.top_k]
-        values = [column.tolist() for column in (similarity, logits, probabilities)]
-        explained = order[: min(self.options.top_k or EXPLAINED, EXPLAINED)] if self.options.explain else []
+        values = [column.tolist() for column in (scores.similarity, logits, probabilities)]
+        labels = tuple(self._label(index, *(column[index] for column in values)) for index in shown)
+        timed: dict[str, Any] = {}
+        if self.timeline is not None:
+            starts, curve = scores.curve
+            end = common["duration_s"]
+            timed = {
+                "segments": tuple(self._segments(starts, end, curve, list(shown))),
+                "shots_s": scores.shots_s,
+                "curve": Curve(path, tuple(self.labels), starts, curve),
+            }
         return VideoPrediction(
             status="ok",
             error=None,
-            labels=tuple(self._label(index, *(column[index] for column in values)) for index in shown),
-            explanations=tuple(self._explain(embedding.rows, bank, explained, video)),
-            thumbnails=tuple(video.thumbnails),
-            times_s=tuple(float(time) for time in video.times_s),
-            embedding=video_vector(embedding) if self.embeddings else None,
+            labels=labels,
+            explanations=tuple(self._explanations(scores, texts, order[: self.explained])),
+            thumbnails=tuple(jpeg for part in scores.parts for jpeg in part.thumbnails),
+            thumbnail_times_s=tuple(time for part in scores.parts for time in part.thumbnail_times_s),
+            times_s=tuple(time for part in scores.parts for time in part.times_s),
+            embedding=scores.vector if self.embeddings else None,
+            **timed,
             **common,
         )
 
-    def _score(self, embedding: VideoEmbedding, bank: TextBank) -> tuple[Tensor, Tensor, Tensor]:
-        """Return similarity, logits and probabilities, each [C]."""
-        similarity, logits = score_clips(
-            self.model,
-            [embedding],
-            bank,
-            mode=self.options.mode,
-            pooling=self.options.pooling,
-            frame_pooling=self.frame_pooling,
-        )
-        probabilities = to_probabilities(logits, mode=self.options.mode)[0].cpu()
-        if self.scaler is not None:
-            probabilities = torch.from_numpy(self.scaler(probabilities.double().numpy()))
-        return similarity[0].cpu(), logits[0].cpu(), probabilities
+    def _segments(self, starts_s: Any, end_s: float, curve: Any, shown: Sequence[int]) -> Iterator[Segment]:
+        assert self.timeline is not None
+        peaks = curve.max(axis=0)
+        for index in shown:
+            enter = self.thresholds[index]
+            if peaks[index] < enter:
+                continue
+            yield from find_segments(
+                self.labels[index],
+                starts_s,
+                end_s,
+                curve[:, index],
+                enter=enter,
+                leave=None if self.leaves is None else self.leaves[index],
+                options=self.timeline.segments,
+            )
+
+    def _score(
+        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return similarity, logits and probabilities of W windows, each [W, C], on the CPU."""
+        parts: dict[int, tuple[Tensor, Tensor]] = {}
+        lengths = [embedding.rows.shape[0] if embedding.rows.ndim > 1 else 0 for embedding in embeddings]
+        for length in set(lengths):  # those of as many rows together
+            places = [place for place, own in enumerate(lengths) if own == length]
+            similarity, logits = score_clips(
+                self.model,
+                [embeddings[place] for place in places],
+                texts,
+                mode=self.options.mode,
+                pooling=self.options.pooling,
+                frame_pooling=self.frame_pooling,
+            )
+            parts.update(zip(places, zip(similarity.cpu(), logits.cpu(), strict=True), strict=True))
+        similarity, logits = (torch.stack([parts[place][i] for place in range(len(lengths))]) for i in (0, 1))
+        return similarity, logits, self._probabilities(logits)
+
+    def _probabilities(self, logits: Tensor) -> Tensor:
+        """Return [W, C] of [W, C], calibrated where the thresholds say how."""
+        probabilities = to_probabilities(logits, mode=self.options.mode)
+        return probabilities if self.scaler is None else torch.from_numpy(self.scaler(probabilities.double().numpy()))
 
     def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
         # The verdict is that of the number as it is written, so that a row never contradicts itself.
@@ -108,14 +225,33 @@ class VideoScorer:
         threshold = self.thresholds[index]
         return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
 
-    def _explain(self, rows: Tensor, bank: TextBank, labels: Sequence[int], video: VideoFrames) -> list[Explanation]:
-        if not labels:
-            return []
-        return explain(
-            rows,
-            bank,
-            labels=labels,
-            times_s=None if rows.ndim == 1 else [float(time) for time in video.times_s],
-            pooling=self.options.pooling,
-            frame_pooling=self.frame_pooling,
-        )
+    def _explanations(
+        self, scores: VideoScores, texts: TextBank | PromptedBank, labels: Sequence[int]
+    ) -> Iterator[Explanation]:
+        """Explain labels, each by its best window; those whose window is not known any more are left out."""
+        together: dict[int, tuple[ScoredWindow, int, list[int]]] = {}
+        for label in labels:
+            if (owner := scores.window_of.get(label)) is not None:
+                together.setdefault(id(owner[0]), (*owner, []))[2].append(label)
+        explained: dict[int, Explanation] = {}
+        for window, offset, own in together.values():
+            with torch.inference_mode():
+                bank = texts.for_video(window.embedding.context)
+            rows = window.embedding.rows
+            explanations = explain(
+                rows,
+                bank,
+                labels=own,
+                times_s=None if rows.ndim == 1 else window.times_s,
+                pooling=self.options.pooling,
+                frame_pooling=self.frame_pooling,
+            )
+            numbers = [offset + number for number in window.frames]
+            explained.update(zip(own, (_numbered(item, numbers) for item in explanations), strict=True))
+        yield from (explained[label] for label in labels if label in explained)
+
+
+def _numbered(explanation: Explanation, numbers: Sequence[int]) -> Explanation:
+    """Tell frames by their numbers among all of the video's."""
+    frames = tuple(frame._replace(frame=numbers[frame.frame]) for frame in explanation.frames)
+    return replace(explanation, frames=frames)

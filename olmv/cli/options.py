@@ -1,11 +1,12 @@
 """Options that several commands share: each is declared here once, with its help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from olmv.cli.help import LOOKING, RUNNING
+from olmv.cli.help import LOOKING, RUNNING, TIMES
+from olmv.io.clock import parse_seconds
 from olmv.placement import Runtime
 from olmv.scoring.options import FramePooling, Pooling
 from olmv.video.options import Decoder, Sampling
@@ -17,17 +18,25 @@ __all__ = [
     "DecoderOption",
     "DeviceOption",
     "DtypeOption",
+    "EveryOption",
+    "FpsOption",
     "FramePoolingOption",
     "InputsArgument",
+    "JoinOption",
+    "LeastOption",
+    "MaxFramesOption",
     "PoolingOption",
     "QuietOption",
     "ResumeOption",
     "RetriesOption",
     "RuntimeOption",
     "SamplingOption",
+    "StepOption",
     "TemplatesOption",
     "ThresholdsOption",
+    "TimelineOption",
     "TimeoutOption",
+    "WindowOption",
     "WorkersOption",
 ]
 
@@ -46,6 +55,78 @@ AttributesOption = Annotated[
 ]
 ThresholdsOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Thresholds per label, from olmv calibrate.")
+]
+
+
+def seconds(text: Any) -> float:
+    """Read a time on the command line or in a config file, such as 2s, 500ms or 1:30."""
+    return parse_seconds(str(text))
+
+
+EveryOption = Annotated[
+    float | None,
+    typer.Option(
+        "--every",
+        parser=seconds,
+        metavar="TIME",
+        help="A frame each so often, such as 2s.  [default: 8 frames, then one each 2s]",
+        show_default=False,
+        rich_help_panel=LOOKING,
+    ),
+]
+FpsOption = Annotated[
+    float | None,
+    typer.Option("--fps", min=0.001, max=1000, metavar="N", help="So many frames a second.", rich_help_panel=LOOKING),
+]
+MaxFramesOption = Annotated[
+    int, typer.Option("--max-frames", min=1, metavar="N", help="The most of a video.", rich_help_panel=LOOKING)
+]
+TimelineOption = Annotated[
+    bool, typer.Option("--timeline", help="Also tell when each label is true.", rich_help_panel=TIMES)
+]
+WindowOption = Annotated[
+    float | None,
+    typer.Option(
+        "--window",
+        parser=seconds,
+        metavar="TIME",
+        help="Seen together.  [default: 4s]",
+        show_default=False,
+        rich_help_panel=TIMES,
+    ),
+]
+StepOption = Annotated[
+    float | None,
+    typer.Option(
+        "--step",
+        parser=seconds,
+        metavar="TIME",
+        help="From one window to the next.  [default: 2s]",
+        show_default=False,
+        rich_help_panel=TIMES,
+    ),
+]
+JoinOption = Annotated[
+    float | None,
+    typer.Option(
+        "--join",
+        parser=seconds,
+        metavar="TIME",
+        help="Close shorter gaps.  [default: 1s]",
+        show_default=False,
+        rich_help_panel=TIMES,
+    ),
+]
+LeastOption = Annotated[
+    float | None,
+    typer.Option(
+        "--least",
+        parser=seconds,
+        metavar="TIME",
+        help="Drop shorter segments.  [default: 500ms]",
+        show_default=False,
+        rich_help_panel=TIMES,
+    ),
 ]
 SamplingOption = Annotated[Sampling, typer.Option(help="Which frames.", rich_help_panel=LOOKING)]
 PoolingOption = Annotated[Pooling, typer.Option(help="Over a label's texts.", rich_help_panel=LOOKING)]

@@ -1,7 +1,7 @@
 """`olmv predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,16 +13,24 @@ from olmv.cli.options import (
     DecoderOption,
     DeviceOption,
     DtypeOption,
+    EveryOption,
+    FpsOption,
     FramePoolingOption,
     InputsArgument,
+    JoinOption,
+    LeastOption,
+    MaxFramesOption,
     PoolingOption,
     QuietOption,
     ResumeOption,
     RuntimeOption,
     SamplingOption,
+    StepOption,
     TemplatesOption,
     ThresholdsOption,
+    TimelineOption,
     TimeoutOption,
+    WindowOption,
     WorkersOption,
 )
 from olmv.errors import UsageError
@@ -30,10 +38,14 @@ from olmv.placement import PlacementOptions
 from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 
+if TYPE_CHECKING:
+    from olmv.scoring.windows import TimelineOptions
+
 EPILOG = """\b
 Examples:
   olmv predict clips/ --labels "dog, guitar, rain" --output rows.jsonl
   olmv predict "clips/*.mp4" --labels labels.txt --report report.html --explain
+  olmv predict film.mp4 --labels "dog, guitar" --timeline --output film.jsonl
 """
 
 
@@ -86,15 +98,23 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Frames to sample from a video.  [default: the model's own, mostly 8]",
+            help="So many frames of a video, however long.",
             show_default=False,
             rich_help_panel=LOOKING,
         ),
     ] = None,
+    every: EveryOption = None,
+    fps: FpsOption = None,
+    max_frames: MaxFramesOption = DecodeOptions.max_frames,
     sampling: SamplingOption = "uniform",
     pooling: PoolingOption = "mean",
     frame_pooling: FramePoolingOption = None,
     templates: TemplatesOption = None,
+    timeline: TimelineOption = False,
+    window: WindowOption = None,
+    step: StepOption = None,
+    join: JoinOption = None,
+    least: LeastOption = None,
     config: ConfigOption = None,
     resume: ResumeOption = True,
     decoder: DecoderOption = "auto",
@@ -113,6 +133,8 @@ def predict(
     to_stdout = output == Path("-")
     if to_stdout and wide:
         raise UsageError("standard output gets rows as JSON lines; leave out --wide, or name a file")
+    if every is not None and fps is not None:
+        raise UsageError("--every and --fps say the same; leave out one of them")
     job = PredictJob(
         inputs=inputs,
         labels=labels,
@@ -120,7 +142,11 @@ def predict(
         model=model,
         thresholds=thresholds,
         frames=frames,
-        decode=DecodeOptions(sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout),
+        every_s=every if fps is None else 1 / fps,
+        timeline=_timeline(timeline, window_s=window, step_s=step, join_s=join, least_s=least),
+        decode=DecodeOptions(
+            max_frames=max_frames, sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout
+        ),
         score=ScoreOptions(
             mode="multi-label" if multi_label else "single-label",
             pooling=pooling,
@@ -142,3 +168,15 @@ def predict(
         view.finished(summary)
     if summary.failed or summary.earlier_failed:
         raise typer.Exit(1)
+
+
+def _timeline(timeline: bool, **options: float | None) -> "TimelineOptions | None":
+    """Make the options of a timeline; those that are None have their defaults."""
+    from olmv.scoring.windows import TimelineOptions
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if timeline:
+        return TimelineOptions(**given)
+    if given:
+        raise UsageError(f"--{next(iter(given)).removesuffix('_s')} goes with --timeline; add it")
+    return None

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from olmv.errors import InputError
 from olmv.io.atomic import os_reason, writing_file
 
-__all__ = ["Curve", "curves_path", "read_curves", "write_curves"]
+__all__ = ["Curve", "CurveFile", "curves_path", "read_curves", "write_curves"]
 
 _FIELDS = ("video", "label", "start_s", "probability")
+_OURS = "give the curves of olmv predict --timeline"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +59,15 @@ def write_curves(path: Path, curves: Iterable[Curve]) -> None:
     schema = pa.schema([pa.field(name, kind) for name, kind in kinds])
     with writing_file(path) as temporary, pq.ParquetWriter(str(temporary), schema, compression="zstd") as writer:
         for curve in curves:
-            writer.write_table(_table(curve, schema))
+            if curve.probability.size:
+                writer.write_table(_table(curve, schema), row_group_size=curve.probability.size)
 
 
 def _table(curve: Curve, schema: Any) -> Any:
     import pyarrow as pa
 
     cells, labels = curve.probability.shape
-    video = curve.video.encode("utf-8", "backslashreplace").decode("utf-8")  # a file name need not be UTF-8
+    video = _text(curve.video)
     columns = [
         pa.DictionaryArray.from_arrays(pa.array(np.zeros(cells * labels, np.int32)), [video]),
         pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(labels, dtype=np.int32), cells)), curve.labels),
@@ -75,39 +77,62 @@ def _table(curve: Curve, schema: Any) -> Any:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+class CurveFile:
+    """The curves of a file that `write_curves` wrote, by video; one is read when it is asked for.
+
+    Raises:
+        InputError: it is not there, or no such file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            self._file = pq.ParquetFile(str(path))
+            if missing := set(_FIELDS) - set(self._file.schema_arrow.names):
+                raise InputError(f"{path} has no column {min(missing)!r}; {_OURS}")
+            groups = range(self._file.num_row_groups)
+            self._groups = {self._file.read_row_group(group, ["video"]).column(0)[0].as_py(): group for group in groups}
+        except FileNotFoundError:
+            raise InputError(f"no such file: {path}; olmv predict --timeline writes it beside its rows") from None
+        except pa.ArrowException:
+            raise InputError(f"{path} is no Parquet file of curves; {_OURS}") from None
+        except OSError as failure:
+            raise InputError(f"cannot read {path}: {os_reason(failure)}") from failure
+
+    def __contains__(self, video: str) -> bool:
+        return _text(video) in self._groups
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._groups)
+
+    def get(self, video: str) -> Curve | None:
+        """Return the curve of one video, or None."""
+        group = self._groups.get(_text(video))
+        return None if group is None else _curve(self._file.read_row_group(group, list(_FIELDS)))
+
+
 def read_curves(path: str | Path) -> Iterator[Curve]:
     """Read the curves that `write_curves` wrote, one video at a time.
 
     Raises:
         InputError: it is not there, or no such file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(str(path))
-        if missing := set(_FIELDS) - set(file.schema_arrow.names):
-            raise InputError(f"{path} has no column {sorted(missing)[0]!r}; give the curves of olmv predict --timeline")
-        for group in range(file.num_row_groups):
-            yield from _curves(file.read_row_group(group, columns=list(_FIELDS)))
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}; olmv predict --timeline writes it beside its rows") from None
-    except OSError as failure:
-        raise InputError(f"cannot read {path}: {os_reason(failure)}") from failure
-    except pa.ArrowException:
-        raise InputError(f"{path} is no Parquet file of curves; give the one of olmv predict --timeline") from None
+    file = CurveFile(path)
+    for video in file:
+        if (curve := file.get(video)) is not None:
+            yield curve
 
 
-def _curves(table: Any) -> Iterator[Curve]:
-    names = [table.column(name).to_pylist() for name in ("video", "label")]
-    starts, probability = (table.column(name).to_numpy() for name in ("start_s", "probability"))
-    begins = [i for i in range(len(starts)) if i == 0 or names[0][i] != names[0][i - 1]]
-    for first, stop in zip(begins, [*begins[1:], len(starts)], strict=True):
-        labels = tuple(dict.fromkeys(names[1][first:stop]))
-        cells = (stop - first) // len(labels)
-        yield Curve(
-            names[0][first],
-            labels,
-            starts[first : first + cells],
-            probability[first : first + cells * len(labels)].reshape(len(labels), cells).T.astype(np.float32),
-        )
+def _curve(table: Any) -> Curve:
+    labels = tuple(dict.fromkeys(table.column("label").to_pylist()))
+    cells = table.num_rows // len(labels)
+    probability = table.column("probability").to_numpy().reshape(len(labels), cells)
+    starts = table.column("start_s").to_numpy()[:cells]
+    return Curve(table.column("video")[0].as_py(), labels, starts, np.ascontiguousarray(probability.T, np.float32))
+
+
+def _text(video: str) -> str:
+    """Write a file name as Parquet can: one that is not UTF-8 has its odd bytes as escapes."""
+    return video.encode("utf-8", "backslashreplace").decode("utf-8")

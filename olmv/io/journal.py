@@ -64,6 +64,14 @@ class JsonlJournal:
         """
         return {str(row[key]): begin for begin, row in self._walk() if row is not None and key in row}
 
+    def places(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield where each row begins, for `row_at`, and the row, without a torn last line.
+
+        Raises:
+            OutputError: as `rows`.
+        """
+        return ((begin, row) for begin, row in self._walk() if row is not None)
+
     def row_at(self, offset: int) -> dict[str, Any]:
         """Read the row that begins there.
 

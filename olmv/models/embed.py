@@ -8,7 +8,9 @@ a video gets does not depend, to the bit, on which videos it was batched with.
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -17,10 +19,12 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
 from olmv.models.uploads import upload
 
-__all__ = ["default_batch_size", "embed_clips", "video_vector"]
+__all__ = ["default_batch_size", "embed_clips", "embed_windows", "video_vector"]
 
 # On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24, 64.
 _CPU_STEP = 8
+# Of windows that go through the temporal module together; they overlap, so there are more than frames.
+MOST_WINDOW_FRAMES = 512
 
 
 def default_batch_size(model: VideoModel) -> int:
@@ -49,6 +53,68 @@ def embed_clips(model: VideoModel, pixels: Sequence[Tensor], *, batch_size: int 
     return [embedding for part in _parts(pixels, batch_size) for embedding in _embed_together(model, part)]
 
 
+@torch.inference_mode()
+def embed_windows(
+    model: VideoModel,
+    pixels: Sequence[Tensor],
+    windows: Sequence[Sequence[NDArray[np.int64]]],
+    *,
+    batch_size: int | None = None,
+) -> list[list[VideoEmbedding]]:
+    """Embed windows of several clips. A frame is encoded once for all windows that have it, where the tower allows.
+
+    Args:
+        model: any.
+        pixels: [U_i, 3, S, S] each, as `embed_clips`.
+        windows: of each clip, which of its pixels [T] each window sees, in the order of time; one may come again.
+        batch_size: frames per forward pass; None for `default_batch_size`.
+
+    Returns:
+        For each window of each clip what `embed_clips` gives for a clip of these frames. A model that is made for a
+        number of frames sees no more, spread over the window.
+    """
+    batch_size = batch_size or default_batch_size(model)
+    if not (isinstance(model, VideoCLIP) and model.encodes_stills):
+        clips = [
+            [clip[_spread(window, model.frames)] for window in parts]
+            for clip, parts in zip(pixels, windows, strict=True)
+        ]
+        embedded = iter(embed_clips(model, [clip for parts in clips for clip in parts], batch_size=batch_size))
+        return [[next(embedded) for _ in parts] for parts in clips]
+    stills = _encode_stills(model, pixels, batch_size)
+    ends = list(accumulate(len(part) for part in pixels))
+    return [
+        _encode_windows(model, stills.as_video(end - len(part), end), parts)
+        for part, end, parts in zip(pixels, ends, windows, strict=True)
+    ]
+
+
+def _spread(window: NDArray[np.int64], frames: int | None) -> Tensor:
+    if frames is not None and len(window) > frames:
+        window = window[((np.arange(frames) + 0.5) * len(window) / frames).astype(np.int64)]
+    return torch.from_numpy(window)
+
+
+def _encode_windows(
+    model: VideoCLIP, features: FrameFeatures, windows: Sequence[NDArray[np.int64]]
+) -> list[VideoEmbedding]:
+    """Encode the windows of one clip from its features [1, U, ...], those of one length together."""
+    count = features.embeddings.shape[1]
+    embedded: dict[int, VideoEmbedding] = {}
+    for length in {len(window) for window in windows}:
+        places = [place for place, window in enumerate(windows) if len(window) == length]
+        step = max(MOST_WINDOW_FRAMES // length, 1)
+        for some in [places[first : first + step] for first in range(0, len(places), step)]:
+            indices = torch.from_numpy(np.stack([windows[place] for place in some])).to(features.embeddings.device)
+            if len(some) == 1 and length == count:  # to the bit what the clip gets by itself
+                embedded[some[0]] = _encode_video(model, features.frames(indices[0]))
+                continue
+            frames = model.contextualise(features.windows(indices))
+            rows = (model.pool_frames(frames) if model.yields_video_embedding else frames).float()
+            embedded.update({place: VideoEmbedding(row) for place, row in zip(some, rows, strict=True)})
+    return [embedded[place] for place in range(len(windows))]
+
+
 def video_vector(embedding: VideoEmbedding) -> Tensor:
     """Return one vector [D] for a video, L2-normalised, on the CPU."""
     rows = embedding.rows
@@ -57,16 +123,20 @@ def video_vector(embedding: VideoEmbedding) -> Tensor:
 
 
 def _embed_packed(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -> list[VideoEmbedding]:
-    """Embed clips with a tower that looks at one frame at a time: batches end anywhere."""
+    stills = _encode_stills(model, pixels, batch_size)
+    ends = list(accumulate(len(part) for part in pixels))
+    return [_encode_video(model, stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)]
+
+
+def _encode_stills(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -> FrameFeatures:
+    """Encode the frames of all clips, one after the other, with a tower that looks at one at a time."""
     packed = torch.cat(list(pixels))
     step = _CPU_STEP if model.device.type == "cpu" else batch_size
     parts = []
     for part in packed.split_with_sizes([len(packed[i : i + batch_size]) for i in range(0, len(packed), batch_size)]):
         filled = _fill_to(part, -(-len(part) // step) * step)
         parts.append(model.encode_stills(_normalized(model, filled).unsqueeze(1)).first(len(part)))
-    stills = FrameFeatures.join(parts)
-    ends = list(accumulate(len(part) for part in pixels))
-    return [_encode_video(model, stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)]
+    return FrameFeatures.join(parts)
 
 
 def _encode_video(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:

@@ -7,8 +7,10 @@ they are appended to a file beside the report and looked up there by byte offset
 import base64
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from olmv.errors import OutputError
 from olmv.io.journal import open_locked
@@ -23,7 +25,7 @@ class Pictures:
 
 
 class PictureStore:
-    """An append-only file of pictures, one line per video.
+    """An append-only file of pictures, one line per video, or per part of a long one.
 
     Args:
         path: the file; locked until it is closed.
@@ -35,7 +37,8 @@ class PictureStore:
 
     def __init__(self, path: Path, *, resume: bool = True) -> None:
         self.path = path
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[str, dict[int, int]] = {}  # of each part that is there
+        self._parts: dict[str, int] = {}
         try:
             self._file = os.fdopen(open_locked(path), "a+b")
             try:
@@ -49,13 +52,17 @@ class PictureStore:
             raise self._output_error(error) from error
 
     def __contains__(self, video: str) -> bool:
-        return video in self._offsets
+        return video in self._parts and len(self._offsets[video]) == self._parts[video]
 
-    def add(self, video: str, times_s: tuple[float, ...], jpegs: tuple[bytes, ...]) -> None:
-        """Append one video's pictures and flush."""
+    def add(
+        self, video: str, times_s: Sequence[float], jpegs: Sequence[bytes], *, part: int = 0, parts: int = 1
+    ) -> None:
+        """Append one video's pictures, or those of one of its parts, and flush."""
         line = {
             "video": video,
-            "times_s": times_s,
+            "part": part,
+            "parts": parts,
+            "times_s": [*times_s],
             "jpegs": [base64.b64encode(jpeg).decode("ascii") for jpeg in jpegs],
         }
         try:
@@ -64,15 +71,20 @@ class PictureStore:
             self._file.flush()
         except OSError as error:
             raise self._output_error(error) from error
-        self._offsets[video] = offset
+        self._count(line, offset)
 
     def get(self, video: str) -> Pictures | None:
         """Return the pictures of one video, or None."""
         if video not in self._offsets:
             return None
-        self._file.seek(self._offsets[video])
-        line = json.loads(self._file.readline())
-        return Pictures(tuple(line["times_s"]), tuple(line["jpegs"]))
+        times: list[float] = []
+        jpegs: list[str] = []
+        for _, offset in sorted(self._offsets[video].items()):
+            self._file.seek(offset)
+            line = json.loads(self._file.readline())
+            times += line["times_s"]
+            jpegs += line["jpegs"]
+        return Pictures(tuple(times), tuple(jpegs))
 
     def close(self) -> None:
         """Close the file; it stays on disk for a later resume."""
@@ -97,9 +109,14 @@ class PictureStore:
                 pictures = {}
             if not isinstance(pictures, dict) or not {"video", "times_s", "jpegs"} <= pictures.keys():
                 break
-            self._offsets[str(pictures["video"])] = offset
+            self._count(pictures, offset)
             offset += len(line)
         self._file.truncate(offset)
+
+    def _count(self, line: dict[str, Any], offset: int) -> None:
+        video = str(line["video"])
+        self._offsets.setdefault(video, {})[int(line.get("part", 0))] = offset
+        self._parts[video] = int(line.get("parts", 1))
 
     def _output_error(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self.path}: {error.strerror or error}; choose another --report path")

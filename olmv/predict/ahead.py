@@ -1,8 +1,7 @@
 """Decoding that begins before the model is loaded, before torch is imported even: it takes the other cores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +18,14 @@ __all__ = ["decode_ahead"]
 
 @contextmanager
 def decode_ahead(
-    model: str, videos: Sequence[str], frames: int | None, options: DecodeOptions, *, unless: bool
+    model: str, videos: Sequence[str], complete: Callable[[int], DecodeOptions], *, unless: bool
 ) -> "Iterator[FrameLoader | None]":
     """Begin to decode for a model whose input stands in a folder; the loader is closed at the end.
 
     Args:
         model: as the user named it.
         videos: all files of the run.
-        frames: that the user asked for; None for the model's own number.
-        options: of decoding, but for the number of frames.
+        complete: makes the options of decoding of the number of frames that the model is made for.
         unless: do nothing.
 
     Raises:
@@ -37,7 +35,7 @@ def decode_ahead(
         None where nothing is decoded yet: by a model that has to be fetched or described first, or that is made for
         a number of frames, or where something is wrong, which loading will say.
     """
-    loader = None if unless or not videos else _loader(model, videos, frames, options)
+    loader = None if unless or not videos else _loader(model, videos, complete)
     if loader is None:
         yield None
         return
@@ -45,8 +43,8 @@ def decode_ahead(
         yield loader
 
 
-def _loader(model: str, videos: Sequence[str], frames: int | None, options: DecodeOptions) -> "FrameLoader | None":
-    folder = SHIPPED.get(model, Path(model))
+def _loader(model: str, videos: Sequence[str], complete: Callable[[int], DecodeOptions]) -> "FrameLoader | None":
+    folder, options = SHIPPED.get(model, Path(model)), complete(DecodeOptions.frames)
     if not (folder / "preprocess.json").is_file() or options.workers == 0:
         return None
     from olmv.video.transforms import Preprocess
@@ -59,5 +57,4 @@ def _loader(model: str, videos: Sequence[str], frames: int | None, options: Deco
         return None
     if config.get("frames") is not None:
         return None
-    chosen = options if frames is None else replace(options, frames=frames)
-    return FrameLoader(videos, preprocess=preprocess, options=chosen)
+    return FrameLoader(videos, preprocess=preprocess, options=options)

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,12 @@ from olmv.predict.settings import PredictSettings
 from olmv.predictions import VideoPrediction
 from olmv.progress import JobListener
 from olmv.scoring.options import ScoreOptions
+from olmv.scoring.windows import TimelineOptions, sampled
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
+    from olmv.predict.part_journal import PartJournal
     from olmv.scoring.bank import TextBank
     from olmv.scoring.prompted import PromptedBank
     from olmv.scoring.thresholds import Thresholds
@@ -38,7 +41,7 @@ _NAMED = 3
 
 
 class PredictListener(JobListener):
-    """Watches a predict run; `advanced` counts the label texts that are encoded, as stage `label texts`."""
+    """Watches a predict run; `advanced` counts, as stages, `label texts` that are encoded and `parts of the video`."""
 
     def predicted(self, prediction: VideoPrediction) -> None:
         """Take one more row."""
@@ -54,8 +57,11 @@ class PredictJob:
         attributes: an attribute book.
         model: name or folder; None for the default.
         thresholds: a thresholds file.
-        frames: of a video; None for what the model is made for, mostly 8.
-        decode, score, placement: how; `decode.frames` is set by `frames`.
+        frames: of a video, seen as one clip; None for as many as its length asks for, at least what the model is made
+            for, mostly 8.
+        every_s: a frame each so many seconds, in place of `frames`.
+        timeline: also tell when labels are true; None for whether.
+        decode, score, placement: how; what `decode` says of the number of frames is set by those above.
         output: the file of rows, or None.
         wide: a row a video and a column a label.
         report: an HTML page, or None.
@@ -68,6 +74,8 @@ class PredictJob:
     model: str | None = None
     thresholds: Path | None = None
     frames: int | None = None
+    every_s: float | None = None
+    timeline: TimelineOptions | None = None
     decode: DecodeOptions = DecodeOptions()
     score: ScoreOptions = ScoreOptions()
     placement: PlacementOptions = PlacementOptions()
@@ -129,8 +137,9 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
     outputs.check_labels(len(vocabulary))
     with ExitStack() as stack:
         # before anything imports torch: small files are decoded by the time it is there
-        ahead = stack.enter_context(decode_ahead(model, videos, job.frames, job.decode, unless=_earlier(job, outputs)))
-        job = replace(job, decode=replace(job.decode, frames=_frames(model, job)))
+        complete = partial(_decode_options, job)
+        ahead = stack.enter_context(decode_ahead(model, videos, complete, unless=_earlier(job, outputs)))
+        job = replace(job, decode=complete(_frames(model, job)))
         settings = _settings(job, model, vocabulary, thresholds)
         if thresholds is not None:
             for note in settings.notes_on(thresholds):
@@ -145,17 +154,20 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
         if journal is not None:
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
+        parts = outputs.open_parts(stack, settings, pictures, resume=job.resume) if job.timeline is not None else None
         if todo and classifier is not None:
             if ahead is not None and todo != videos:
                 ahead.close()
                 ahead = None
-            _predict(job, classifier, todo, ahead, vocabulary, thresholds, journal, pictures, summary, listener)
+            _predict(job, classifier, todo, ahead, vocabulary, thresholds, journal, pictures, parts, summary, listener)
         if journal is not None:
             journal.check_complete(videos)
             if summary.earlier:
                 summary.positives = Counter(
                     label["label"] for row in journal.rows() for label in row["labels"] if label["positive"]
                 )
+            if parts is not None:
+                outputs.write_curves(journal, parts)
             outputs.write_table(journal, vocabulary)
             if classifier is not None and pictures is not None:
                 outputs.write_page(journal, pictures, classifier, settings, job.decode)
@@ -171,7 +183,11 @@ def _earlier(job: PredictJob, outputs: Outputs) -> bool:
 def _frames(model: str, job: PredictJob) -> int:
     from olmv.models.registry import frames_for
 
-    return frames_for(model, job.frames) or job.decode.frames
+    return frames_for(model, job.frames) or DecodeOptions.frames
+
+
+def _decode_options(job: PredictJob, model_frames: int) -> DecodeOptions:
+    return sampled(job.decode, frames=job.frames, every_s=job.every_s, timeline=job.timeline, model_frames=model_frames)
 
 
 def _words(job: PredictJob, listener: PredictListener) -> tuple[Vocabulary, "Thresholds | None"]:
@@ -203,6 +219,11 @@ def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "
         mode=score.mode,
         templates=None if score.templates is None else resolve(score.templates),
         frames=job.decode.frames,
+        every_s=job.decode.every_s,
+        max_frames=None if job.decode.max_frames == DecodeOptions.max_frames else job.decode.max_frames,
+        timeline=job.timeline,
+        window_s=None if job.timeline is None else job.timeline.window_s,
+        step_s=None if job.timeline is None else job.timeline.step_s,
         sampling=job.decode.sampling,
         pooling=score.pooling,
         frame_pooling=score.frame_pooling,
@@ -261,6 +282,7 @@ def _predict(
     thresholds: "Thresholds | None",
     journal: RunJournal | None,
     pictures: PictureStore | None,
+    parts: "PartJournal | None",
     summary: PredictSummary,
     listener: PredictListener,
 ) -> None:
@@ -275,11 +297,14 @@ def _predict(
         progress=lambda done, total: listener.advanced(done, total, stage="label texts"),
         inspect=lambda texts, bank: _note_drift(texts, bank, listener),
         loader=loader,
+        timeline=job.timeline,
+        store=parts,
+        advanced=lambda done, total: listener.advanced(done, total, stage="parts of the video"),
     )
     for prediction in predictions:
         # Pictures first: a row says that its video is done.
         if pictures is not None and prediction.thumbnails and prediction.video not in pictures:
-            pictures.add(prediction.video, prediction.times_s, prediction.thumbnails)
+            pictures.add(prediction.video, prediction.thumbnail_times_s, prediction.thumbnails)
         if journal is not None:
             journal.append(prediction.to_row())
         summary.count(prediction)

@@ -13,6 +13,7 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import model_note
 from olmv.pages.pictures import PictureStore
 from olmv.predict.page import ReportInfo, write_report
+from olmv.predict.part_journal import PartJournal
 from olmv.predict.settings import PredictSettings
 from olmv.predict.sheets import check_sheet, write_wide, write_xlsx
 from olmv.video.options import DecodeOptions
@@ -75,6 +76,21 @@ class Outputs:
         stack.callback(store.close)
         return store
 
+    def open_parts(
+        self, stack: ExitStack, settings: PredictSettings, pictures: PictureStore | None, *, resume: bool
+    ) -> PartJournal | None:
+        """Open the journal of parts of a timeline; None where nothing is written."""
+        if self.first is None:
+            return None
+        names = settings.vocabulary.names
+        parts = PartJournal(self.first, settings.of_parts(), names, pictures=pictures, resume=resume)
+        stack.callback(parts.close)
+        return parts
+
+    def write_curves(self, journal: RunJournal, parts: PartJournal) -> None:
+        """Write the curves of all rows."""
+        self.written.append(parts.write_curves(row["video"] for row in journal.rows() if row["status"] == "ok"))
+
     def write_table(self, journal: RunJournal, vocabulary: Vocabulary) -> None:
         """Write the rows of the journal as the file that was asked for; a .jsonl file is the journal itself."""
         output = self._output
@@ -131,4 +147,5 @@ def _fetch_missing_pictures(
     with FrameLoader(missing, preprocess=classifier.model.preprocess, options=options) as loader:
         for video in loader:
             if video.thumbnails:
-                pictures.add(video.path, tuple(float(time) for time in video.times_s), tuple(video.thumbnails))
+                times, jpegs = video.thumbnail_times_s, video.thumbnails
+                pictures.add(video.path, times, jpegs, part=video.part, parts=video.parts)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring.run_settings import RunSettings
+from olmv.scoring.windows import TimelineOptions
 
 if TYPE_CHECKING:
     from olmv.scoring.thresholds import Thresholds
@@ -26,6 +27,8 @@ class PredictSettings(RunSettings):
         top_k, explain: as in `ScoreOptions`.
         decoder: as in `DecodeOptions`.
         device, dtype, runtime: where the model runs, resolved.
+        max_frames: as in `DecodeOptions`.
+        timeline: None for none.
     """
 
     vocabulary: Vocabulary
@@ -39,6 +42,8 @@ class PredictSettings(RunSettings):
     device: str = "cpu"
     dtype: str = "float32"
     runtime: str = "torch"
+    max_frames: int | None = None
+    timeline: TimelineOptions | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return them as plain data; runs begun by earlier versions have the same names and values."""
@@ -55,7 +60,14 @@ class PredictSettings(RunSettings):
             "dtype": self.dtype,
             **({} if self.runtime == "torch" else {"runtime": self.runtime}),
             **({} if self.revision is None else {"revision": self.revision}),
+            **({} if self.max_frames is None else {"max-frames": self.max_frames}),
+            **({} if self.timeline is None else {"join": self.timeline.join_s, "least": self.timeline.least_s}),
         }
+
+    def of_parts(self) -> dict[str, Any]:
+        """Return what the scores of a part depend on: not what is decided of them afterwards."""
+        later = ("thresholds", "top-k", "explain", "join", "least")
+        return {name: value for name, value in self.to_document().items() if name not in later}
 
     def notes_on(self, thresholds: "Thresholds") -> list[str]:
         """List what differs from the run that a thresholds file was fitted to."""

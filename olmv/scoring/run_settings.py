@@ -11,6 +11,9 @@ _SPELLINGS: dict[str, tuple[str, ...]] = {
     "mode": ("mode",),
     "templates": ("templates",),
     "frames": ("frames",),
+    "every_s": ("every",),
+    "window_s": ("window",),
+    "step_s": ("step",),
     "sampling": ("sampling",),
     "pooling": ("pooling",),
     "frame_pooling": ("frame-pooling", "frame pooling"),
@@ -27,13 +30,18 @@ class RunSettings:
     Attributes:
         mode: `multi-label` or `single-label`.
         templates: the sentences, or the name of a set; None for the model's own.
-        frames: T, of a video.
+        frames: T, of a video; with `every_s`, the fewest.
+        every_s: seconds from frame to frame of a long video; None where `frames` are taken of any.
+        window_s, step_s: of a timeline, else None.
         sampling, pooling, frame_pooling: as in `DecodeOptions` and `ScoreOptions`.
     """
 
     mode: str | None = None
     templates: Sequence[str] | str | None = None
     frames: int | None = None
+    every_s: float | None = None
+    window_s: float | None = None
+    step_s: float | None = None
     sampling: str | None = None
     pooling: str | None = None
     frame_pooling: str | None = None

@@ -86,7 +86,7 @@ class Progress:
             return
         if what not in self._side:
             self._side[what] = self._bars.add_task(what, total=total, rate="")
-        self._bars.update(self._side[what], completed=done, visible=done < total)
+        self._bars.update(self._side[what], completed=done, total=total, visible=done < total)
 
     def step(self) -> None:
         """Move the main bar on: one more is done."""

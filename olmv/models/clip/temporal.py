@@ -70,6 +70,10 @@ class FrameFeatures:
         """Return the features of these frames of every video."""
         return FrameFeatures(self.embeddings[:, indices], None if self.tokens is None else self.tokens[:, indices])
 
+    def windows(self, indices: Tensor) -> "FrameFeatures":
+        """Return, of one video, frames [W, T] as W videos of T frames each."""
+        return FrameFeatures(self.embeddings[0][indices], None if self.tokens is None else self.tokens[0][indices])
+
     def first(self, count: int) -> "FrameFeatures":
         """Return the features of the first `count` videos."""
         return FrameFeatures(self.embeddings[:count], None if self.tokens is None else self.tokens[:count])

@@ -17,13 +17,12 @@ from olmv.video.frames import Indices, PickedFrame, Pixels, VideoInfo, distinct
 from olmv.video.readers.containers import open_container
 from olmv.video.readers.display import Display, is_transparent
 from olmv.video.readers.video_reader import VideoReader
+from olmv.video.sampling import LUMA_STEPS, small_luma
 
 __all__ = ["IndexedReader", "first_line"]
 
 # Never a bad file's doing: a package of another version, or a bug.
 PROGRAM_FAULTS = (AttributeError, TypeError, NameError, AssertionError, ImportError)
-LUMA_STEPS = (18, 32)  # rows, columns of the brightness picture
-RGB_TO_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class IndexedReader(VideoReader):
@@ -94,25 +93,12 @@ class IndexedReader(VideoReader):
 
     def luma(self, indices: Sequence[int] | Indices) -> Pixels:
         """Return small grey pictures, see `VideoReader.luma`."""
-        rows = [_small_luma(picked.pixels) for picked in self.frames(indices)]
+        rows = [small_luma(picked.pixels) for picked in self.frames(indices)]
         return np.stack(rows) if rows else np.zeros((0, *LUMA_STEPS), np.uint8)
 
     def close(self) -> None:
         """Free the decoder; safe to call twice."""
         self._decoder: Any = None
-
-
-def _small_luma(pixels: Pixels | None) -> Pixels:
-    """Return [18, 32] brightness by picking every n-th pixel after a blur of 4: cheap, and enough to see a change."""
-    rows, columns = LUMA_STEPS
-    if pixels is None:
-        return np.zeros(LUMA_STEPS, np.uint8)
-    height, width = pixels.shape[:2]
-    y = (np.arange(rows * 4) + 0.5) * (height / (rows * 4))
-    x = (np.arange(columns * 4) + 0.5) * (width / (columns * 4))
-    sampled = pixels[y.astype(int)[:, None], x.astype(int)[None]] @ RGB_TO_LUMA
-    small: Pixels = sampled.reshape(rows, 4, columns, 4).mean(axis=(1, 3)).astype(np.uint8)
-    return small
 
 
 def first_line(error: BaseException) -> str:

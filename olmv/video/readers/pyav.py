@@ -237,6 +237,8 @@ class PyAVReader(VideoReader):
                 continue
             if frame.is_corrupt:
                 self._mark_damage(own)
+            if self.tap is not None:
+                self.tap(float(self.timestamps_s[index]), frame)
             yield index, frame, own < self._damage.get(table.key_before[own], own + 1)
 
     def _mark_damage(self, number: int) -> None:

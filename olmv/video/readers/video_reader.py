@@ -2,8 +2,8 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
 
 from olmv.video.frames import Floats, Frames, Indices, PickedFrame, Pixels, VideoInfo, collect
 
@@ -17,11 +17,14 @@ class VideoReader(ABC):
         timestamps_s: [N] presentation times of the displayable frames, rising from 0.
         keyframes: [K] indices into `timestamps_s` of the frames that decode on their own.
         end_s: when the last frame stops being shown.
+        tap: called with (time, frame) for every frame that the decoder hands out on the way, as PyAV has it, those
+            that nobody asked for included; readers that see only what is asked for do not call it.
     """
 
     timestamps_s: Floats
     keyframes: Indices
     end_s: float
+    tap: "Callable[[float, Any], None] | None" = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)

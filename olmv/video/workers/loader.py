@@ -5,17 +5,19 @@ One bad file costs one row: it is decoded in a process of its own, with a time l
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Self
 
 from olmv.errors import UsageError
 from olmv.video.decode import VideoFrames, decode_video
+from olmv.video.frame_plan import PART_FRAMES
 from olmv.video.options import DecodeOptions, usable_cores
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer
-from olmv.video.workers.pool import Decode, Task, WorkerPool, attempt, serve
+from olmv.video.workers.pool import WorkerPool
+from olmv.video.workers.task import Decode, Task, attempt, serve
 
 __all__ = ["FrameLoader", "VideoFrames", "batches", "start_workers"]
 
@@ -29,6 +31,8 @@ PATIENCE_S = 0.1
 class FrameLoader:
     """Iterates over the frames of many videos, one `VideoFrames` per path, in the order of the paths.
 
+    With `options.every_s`, a long video comes as several `VideoFrames` in a row, see `olmv.video.frame_plan`.
+
     Never raises for a bad file: its row carries the error. At most `prefetch` results wait in memory. Iterating again
     decodes again (if `paths` can be iterated again).
 
@@ -41,6 +45,7 @@ class FrameLoader:
             `VideoFrames`; what it raises becomes the row's error. A function, or an object of a class, that stands at
             the top level of a module: the workers import it.
         fork_server: of `start_workers`: its workers decode, and go on running; None for workers of one's own.
+        first_parts: the part to begin with, of the paths at these places, where it is not 0.
 
     Raises:
         UsageError: about the decoder, or a `decode` that workers cannot import.
@@ -57,6 +62,7 @@ class FrameLoader:
         prefetch: int | None = None,
         decode: Decode = decode_video,
         fork_server: ForkServer | None = None,
+        first_parts: Mapping[int, int] = {},
     ) -> None:
         check_decoder(options.decoder)
         options.check()
@@ -73,6 +79,7 @@ class FrameLoader:
         self._workers = usable_cores() if options.workers is None else options.workers
         self._prefetch = _affordable(preprocess, options, self._workers) if prefetch is None else prefetch
         self._shared = fork_server
+        self._first_parts = first_parts
         self._pool: WorkerPool | None = None  # started, not yet iterated
         self._open: WorkerPool | None = None  # iterated
 
@@ -88,6 +95,7 @@ class FrameLoader:
                 task=self._task,
                 prefetch=self._prefetch,
                 keep=self._shared is not None,
+                first_parts=self._first_parts,
             )
         return self
 
@@ -139,7 +147,12 @@ class FrameLoader:
 
     def _in_this_process(self) -> Iterator[VideoFrames]:
         for index, path in enumerate(self._paths):
-            yield attempt(self._task, index, os.fspath(path))
+            part, parts = self._first_parts.get(index, 0), 0
+            while not parts or part < parts:
+                result = attempt(self._task, index, os.fspath(path), part)
+                parts = parts or max(result.parts, part + 1)
+                yield replace(result, part=part, parts=parts)
+                part += 1
 
     def close(self) -> None:
         """End the workers, or leave shared ones. Also happens at the end of a pass, on `break`, and on Ctrl-C."""
@@ -207,5 +220,6 @@ def _frames_of(video: VideoFrames) -> int:
 
 
 def _affordable(preprocess: Preprocess, options: DecodeOptions, workers: int) -> int:
-    size = options.frames * 3 * preprocess.size**2
+    frames = options.frames if options.every_s is None else max(options.frames, PART_FRAMES)
+    size = frames * 3 * preprocess.size**2
     return max(min(PREFETCH_BYTES // size, MOST_PREFETCHED), 1 + workers)

@@ -1,45 +1,24 @@
-"""The thread that feeds the worker processes of one run and collects what they return, and how results travel."""
+"""The thread that feeds the worker processes of one run and collects what they return."""
 
 import os
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from olmv import errors
-from olmv.errors import DecodeError, DecodeTimeoutError, ProgramFaultError, VideoError, WorkerCrashedError
+from olmv.errors import DecodeTimeoutError, VideoError, WorkerCrashedError
 from olmv.video.decode import VideoFrames, failed
-from olmv.video.options import DecodeOptions
-from olmv.video.transforms import ModelPixels, Preprocess
-from olmv.video.workers.fork_server import ForkServer, Worker, limit_memory, used_memory_kb
+from olmv.video.workers.fork_server import ForkServer, Worker
+from olmv.video.workers.task import Task, over_memory, receive_result
 
-__all__ = ["Decode", "Task", "WorkerPool", "attempt", "serve"]
+__all__ = ["WorkerPool"]
 
-Decode = Callable[[str, Preprocess, DecodeOptions], VideoFrames]
-"""What a worker does with a path; an object may have a `prepare`, which the fork server calls before it forks."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What workers do with every path of a pass."""
-
-    decode: Decode
-    preprocess: Preprocess
-    options: DecodeOptions
-
-    def prepare(self) -> None:
-        """Import what the task needs, in the fork server; unpickling the task has imported `decode`'s module."""
-        if not self.preprocess.antialias:
-            import torch.nn.functional  # noqa: F401  # it resizes
-        if callable(prepare := getattr(self.decode, "prepare", None)):
-            prepare()
+Key = tuple[int, int]
+"""Place among the paths, part of the file."""
 
 
 @dataclass
@@ -47,7 +26,8 @@ class _Slot:
     """One worker and the file it has in hand."""
 
     worker: Worker
-    job: tuple[int, str]
+    key: Key
+    path: str
     deadline: float
 
 
@@ -55,7 +35,8 @@ class WorkerPool:
     """Decodes the paths of one pass in worker processes.
 
     A thread feeds the workers and collects, so they never wait for the caller's computing;
-    `_lock` guards the results, everything else belongs to that thread."""
+    `_lock` guards the results, everything else belongs to that thread. The first result of a file tells in how many
+    parts it comes; the later ones go before any other file. A file whose decoding hangs or crashes ends there."""
 
     def __init__(
         self,
@@ -66,8 +47,12 @@ class WorkerPool:
         task: Task,
         prefetch: int,
         keep: bool = False,
+        first_parts: Mapping[int, int] = {},
     ) -> None:
-        """Start; `keep` leaves the fork server and its idle workers running at the end."""
+        """Start; `keep` leaves the fork server and its idle workers running at the end.
+
+        `first_parts` tells of a path by its place which part is the first to decode, where it is not 0.
+        """
         self._paths = iter(paths)
         self._fork_server = fork_server
         self._workers = workers
@@ -75,9 +60,13 @@ class WorkerPool:
         self._prefetch = prefetch
         self._keep = keep
         self._busy: dict[Connection, _Slot] = {}
-        self._done: dict[int, VideoFrames] = {}
-        self._given = 0  # handed to workers
-        self._taken = 0  # handed to the caller
+        self._first_parts = first_parts
+        self._done: dict[Key, VideoFrames] = {}
+        self._begun = 0  # files of which a part was handed to workers
+        self._waiting: Counter[int] = Counter()  # handed to workers, not to the caller: parts by file
+        self._later: list[tuple[Key, str]] = []  # a heap: parts of files that have begun
+        self._parts: dict[int, int] = {}  # of files that have begun, as far as known
+        self._next: Key = (0, first_parts.get(0, 0))  # what the caller gets next
         self._exhausted = False
         self._closed = False
         self._failure: BaseException | None = None
@@ -99,18 +88,25 @@ class WorkerPool:
             Exception: what the iterable of paths raised.
         """
         with self._lock:
-            self._lock.wait_for(lambda: self._taken in self._done or self._failure or self._finished(), patience_s)
-            if self._taken not in self._done:
+            self._lock.wait_for(lambda: self._next in self._done or self._failure or self._finished(), patience_s)
+            if self._next not in self._done:
                 if self._failure is not None:
                     raise self._failure
                 return None
-            result = self._done.pop(self._taken)
-            self._taken += 1
+            result = self._done.pop(self._next)
+            index, part = self._next
+            self._waiting[index] -= 1
+            if part + 1 < result.parts:
+                self._next = index, part + 1
+            else:
+                self._next = index + 1, self._first_parts.get(index + 1, 0)
+                self._parts.pop(index, None)
+                del self._waiting[index]
         self._wake()
         return result
 
     def _finished(self) -> bool:
-        return self._closed or (self._exhausted and self._taken == self._given)
+        return self._closed or (self._exhausted and self._next[0] == self._begun)
 
     def _wake(self) -> None:
         with self._lock, suppress(BlockingIOError):  # a full pipe wakes too, or there is nobody left to wake
@@ -133,7 +129,7 @@ class WorkerPool:
         try:
             while not self._closed:
                 self._feed()
-                if self._exhausted and not self._busy:
+                if self._exhausted and not self._busy and not self._later:
                     break
                 self._collect()
         except BaseException as failure:
@@ -150,30 +146,42 @@ class WorkerPool:
                 self._fork_server.close()
 
     def _feed(self) -> None:
-        """Give a file to every free worker, as far as results may wait."""
-        while len(self._busy) < self._workers and not self._exhausted:
+        """Give a file, or a later part of one, to every free worker, as far as results may wait."""
+        while len(self._busy) < self._workers:
             with self._lock:
-                if self._given - self._taken >= self._prefetch:
+                job = self._later[0] if self._later else None
+                # parts that are soon asked for may come in even if results of other files take all the room
+                soon = job is not None and job[0][0] == self._next[0] and self._waiting[job[0][0]] <= self._workers
+                if self._waiting.total() >= self._prefetch and not soon:
                     return
-            path = next(self._paths, None)
-            with self._lock:
-                if path is None:
-                    self._exhausted = True
-                    self._lock.notify_all()
-                    return
-                index = self._given
-                self._given += 1
-            self._dispatch(index, os.fspath(path))
+                if job is not None:
+                    heappop(self._later)
+                    self._waiting[job[0][0]] += 1
+            if job is None and (self._exhausted or (job := self._begin_file()) is None):
+                return
+            self._dispatch(*job)
 
-    def _dispatch(self, index: int, path: str) -> None:
+    def _begin_file(self) -> tuple[Key, str] | None:
+        path = next(self._paths, None)
+        with self._lock:
+            if path is None:
+                self._exhausted = True
+                self._lock.notify_all()
+                return None
+            index = self._begun
+            self._begun += 1
+            self._waiting[index] += 1
+        return (index, self._first_parts.get(index, 0)), os.fspath(path)
+
+    def _dispatch(self, key: Key, path: str) -> None:
         while True:
             worker = self._fork_server.take()
             try:
-                worker.connection.send((index, path, self._task))
+                worker.connection.send((*key, path, self._task))
                 break
             except OSError:
                 worker.stop()  # died while idle: no file is to blame
-        self._busy[worker.connection] = _Slot(worker, (index, path), time.monotonic() + self._task.options.timeout_s)
+        self._busy[worker.connection] = _Slot(worker, key, path, time.monotonic() + self._task.options.timeout_s)
 
     def _collect(self) -> None:
         """Wait for a result, for the caller to take one, or for the next deadline."""
@@ -189,105 +197,61 @@ class WorkerPool:
         for slot in [s for s in self._busy.values() if s.deadline <= now and not s.worker.connection.poll()]:
             del self._busy[slot.worker.connection]
             slot.worker.stop()
-            index, path = slot.job
             limit = f"{self._task.options.timeout_s:g} s"
-            error = DecodeTimeoutError(f"{path}: not decoded within {limit}; raise the time limit if the file is sound")
-            self._finish(failed(index, path, error, requested=self._task.options.frames))
+            what = f"{slot.path}: {self._part_of(slot.key)}"
+            error = DecodeTimeoutError(f"{what}not decoded within {limit}; raise the time limit if the file is sound")
+            self._fail(slot, error)
 
     def _receive(self, slot: _Slot) -> None:
-        index, path = slot.job
         try:
-            result, fatal = _receive_result(slot.worker.connection)
+            result, fatal = receive_result(slot.worker.connection)
         except (EOFError, OSError):
             code = slot.worker.stop()
-            error = WorkerCrashedError(f"{path}: {self._cause(code)}")
-            self._finish(failed(index, path, error, requested=self._task.options.frames))
+            self._fail(slot, WorkerCrashedError(f"{slot.path}: {self._part_of(slot.key)}{self._cause(code)}"))
             return
         if fatal:
             slot.worker.stop()
-        else:
-            self._fork_server.give_back(slot.worker)
-        self._finish(replace(result, index=index, path=path))
+            self._fail(slot, result.error or WorkerCrashedError(f"{slot.path}: {self._cause(None)}"))
+            return
+        self._fork_server.give_back(slot.worker)
+        index, part = slot.key
+        with self._lock:
+            if self._next[0] <= index and index not in self._parts:
+                self._parts[index] = max(result.parts, part + 1)
+                for later in range(part + 1, result.parts):
+                    heappush(self._later, ((index, later), slot.path))
+            parts = self._parts.get(index, part + 1)
+        self._finish(replace(result, index=index, path=slot.path, part=part, parts=parts))
+
+    def _part_of(self, key: Key) -> str:
+        parts = self._parts.get(key[0], 1)
+        return f"part {key[1] + 1} of {parts}: " if parts > 1 else ""
+
+    def _fail(self, slot: _Slot, error: VideoError) -> None:
+        """End a file here: what crashed or hung once does so again."""
+        index, part = slot.key
+        with self._lock:
+            self._parts[index] = min(self._parts.get(index, part + 1), part + 1)
+            self._later = [job for job in self._later if job[0][0] != index]
+            heapify(self._later)
+            for key in [key for key in self._done if key[0] == index and key[1] > part]:
+                del self._done[key]
+                self._waiting[index] -= 1
+        result = failed(index, slot.path, error, requested=self._task.options.frames)
+        self._finish(replace(result, part=part, parts=part + 1))
 
     def _cause(self, code: int | None) -> str:
         if code == 2:
-            return _over_memory(self._task.options.memory_limit_mb)
+            return over_memory(self._task.options.memory_limit_mb)
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return f"its decoding process died ({how}); convert the file, or try another decoder"
 
     def _finish(self, result: VideoFrames) -> None:
         with self._lock:
-            self._done[result.index] = result
-            self._lock.notify_all()
-
-
-def attempt(task: Task, index: int, path: str) -> VideoFrames:
-    """Do the task with one path, with every failure but MemoryError turned into a row."""
-    try:
-        return replace(task.decode(path, task.preprocess, task.options), index=index, path=path)
-    except VideoError as error:
-        return failed(index, path, error, requested=task.options.frames)
-    except MemoryError:
-        raise
-    except Exception as error:  # a bug must not cost the run; what is wrong with a file, the readers say themselves
-        return failed(index, path, _fault(path, error), requested=task.options.frames)
-
-
-def _fault(path: str, error: Exception) -> ProgramFaultError:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    text = " ".join(str(error).split())[:300]
-    return ProgramFaultError(
-        f"{path}: {type(error).__name__}{place}: {text}; a fault of olmv or of an installed package's version, not of "
-        "the file: look at olmv doctor, and report it"
-    )
-
-
-def serve(connection: Connection) -> None:
-    """Live a worker's life: a path in, frames out, until the loader hangs up."""
-    used_kb = used_memory_kb()
-    while True:
-        index, path, task = connection.recv()
-        limit_memory(used_kb, task.options.memory_limit_mb)
-        try:
-            result = attempt(task, index, path)
-        except MemoryError:
-            error = WorkerCrashedError(f"{path}: {_over_memory(task.options.memory_limit_mb)}")
-            _send_result(connection, failed(index, path, error, requested=task.options.frames), fatal=True)
-            return
-        _send_result(connection, result, fatal=False)
-        del result
-
-
-def _over_memory(limit_mb: int) -> str:
-    return f"needs more than {limit_mb} MB to decode; raise the memory limit, or convert the file"
-
-
-def _send_result(connection: Connection, result: VideoFrames, *, fatal: bool) -> None:
-    """Send the header, then the pixels as they lie in memory; errors as (class name, text), so that none is lost."""
-    pixels = None if result.pixels is None else np.ascontiguousarray(result.pixels)
-    error = None if result.error is None else (type(result.error).__name__, str(result.error))
-    kind = None if pixels is None else (pixels.shape, pixels.dtype.str)
-    connection.send((replace(result, pixels=None, error=None), error, kind, fatal))
-    if pixels is not None and pixels.size:
-        connection.send_bytes(_bytes_of(pixels))
-
-
-def _receive_result(connection: Connection) -> tuple[VideoFrames, bool]:
-    header, error, kind, fatal = connection.recv()
-    pixels = None
-    if kind is not None:
-        pixels = np.empty(*kind)
-        if pixels.size:
-            connection.recv_bytes_into(_bytes_of(pixels))
-    problem = None
-    if error is not None:
-        problem = getattr(errors, error[0], DecodeError)(error[1])
-    result: VideoFrames = replace(header, pixels=pixels, error=problem)
-    return result, bool(fatal)
-
-
-def _bytes_of(pixels: ModelPixels) -> memoryview:
-    """Return the array's memory, shared, not copied."""
-    data: Any = pixels
-    return memoryview(data).cast("B")
+            if result.index < self._next[0]:  # of a file that ended before, and that the caller is done with
+                self._parts.pop(result.index, None)
+            elif result.part >= self._parts.get(result.index, result.part + 1):
+                self._waiting[result.index] -= 1
+            else:
+                self._done[result.index, result.part] = result
+                self._lock.notify_all()

@@ -1,0 +1,144 @@
+"""From decoded frames to predictions: parts of videos are encoded together, scored, and put together again."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Protocol, cast
+
+from olmv.labels.vocabulary import Vocabulary
+from olmv.models.base import VideoModel
+from olmv.models.embed import embed_windows
+from olmv.predictions import VideoPrediction
+from olmv.scorer import VideoScorer
+from olmv.scoring.bank import TextBank
+from olmv.scoring.options import FramePooling, ScoreOptions
+from olmv.scoring.prompted import PromptedBank
+from olmv.scoring.thresholds import Thresholds, thresholds_for
+from olmv.scoring.windows import TimelineOptions, Windows, clip_windows, shot_windows, whole
+from olmv.video.decode import VideoFrames
+from olmv.video.frames import Indices
+from olmv.video.options import DecodeOptions
+from olmv.video.workers.loader import FrameLoader
+from olmv.video_scores import PartScores, VideoScores
+
+__all__ = ["PartStore", "first_parts", "make_scorer", "predictions"]
+
+
+class PartStore(Protocol):
+    """Keeps the scores of the parts of videos that are not done, so that a run which was killed goes on there."""
+
+    def parts_of(self, video: str) -> Sequence[PartScores]:
+        """Return the parts that are done, from the first on without a gap."""
+
+    def add(self, video: str, part: PartScores) -> None:
+        """Keep one more."""
+
+
+def predictions(
+    loader: FrameLoader,
+    scorer: VideoScorer,
+    bank: TextBank | PromptedBank,
+    decode: DecodeOptions,
+    *,
+    batch_size: int,
+    store: PartStore | None = None,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[VideoPrediction]:
+    """Yield the prediction of every video of a loader, in order.
+
+    Args:
+        loader: gives the videos, in parts.
+        scorer: of the model that encodes.
+        bank: the texts.
+        decode: how the loader decodes.
+        batch_size: frames per forward pass.
+        store: has what was done of them before, and takes what is done now.
+        advanced: called with (done, all) parts of a video that has several.
+    """
+    scores: VideoScores | None = None
+    for batch in loader.batches(batch_size):
+        good = [video for video in batch if video.pixels is not None]
+        windows = {_key(video): windows_of(video, scorer, decode) for video in good}
+        embedded = embed_windows(
+            scorer.model,
+            [video.tensor for video in good],
+            [_pixels(video, windows[_key(video)]) for video in good],
+            batch_size=batch_size,
+        )
+        embeddings = dict(zip(windows, embedded, strict=True))
+        for video in batch:
+            key = _key(video)
+            if scores is None:
+                scores = VideoScores(explained=scorer.explained)
+                for earlier in store.parts_of(video.path)[: video.part] if store is not None else ():
+                    scores.add(earlier)
+            part = scorer.score_part(video, windows.get(key, whole(0)), embeddings.get(key, ()), bank)
+            if store is not None:
+                store.add(video.path, part)
+            scores.add(part)
+            if part.parts > 1:
+                advanced(part.part + 1, part.parts)
+            if part.is_last:
+                yield scorer.decide(video.path, scores, bank)
+                scores = None
+
+
+def make_scorer(
+    model: VideoModel,
+    vocabulary: Vocabulary,
+    decode: DecodeOptions,
+    score: ScoreOptions,
+    *,
+    thresholds: Thresholds | None = None,
+    timeline: TimelineOptions | None = None,
+    embeddings: bool = False,
+) -> VideoScorer:
+    """Make what scores the videos of a run.
+
+    Raises:
+        UsageError: an option is out of range, or the model is made for another number of frames.
+    """
+    frame_pooling = score.frame_pooling or cast(FramePooling, model.frame_pooling)
+    replace(score, frame_pooling=frame_pooling).check()
+    if decode.every_s is None:
+        model.check_frames(decode.frames)
+    if timeline is not None:
+        timeline.check()
+    return VideoScorer(
+        model=model,
+        labels=vocabulary.names,
+        thresholds=thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold),
+        options=score,
+        frame_pooling=frame_pooling,
+        embeddings=embeddings,
+        scaler=None if thresholds is None else thresholds.scaler(vocabulary.names),
+        timeline=timeline,
+    )
+
+
+def windows_of(video: VideoFrames, scorer: VideoScorer, decode: DecodeOptions) -> Windows:
+    """Return the windows in which a part of a video is looked at."""
+    count, model = len(video.times_s), scorer.model
+    if scorer.timeline is not None and decode.every_s is not None and video.shots is not None:
+        cuts = video.shots.cuts_s
+        return shot_windows(video.times_s, video.span_s, cuts, every_s=decode.every_s, options=scorer.timeline)
+    if decode.every_s is not None and count > model.default_frames:
+        return clip_windows(count, model.default_frames)
+    return whole(count)
+
+
+def _pixels(video: VideoFrames, windows: Windows) -> Sequence[Indices]:
+    """Return which pixels each window sees."""
+    return windows.moments if video.rows is None else [video.rows[moments] for moments in windows.moments]
+
+
+def _key(video: VideoFrames) -> tuple[int, int]:
+    return video.index, video.part
+
+
+def first_parts(store: PartStore, paths: Iterable[str]) -> dict[int, int]:
+    """Return, by the place of a path, with which part a run goes on where it is not the first.
+
+    Of a video whose parts are all done, the last one is done again: its row was not written.
+    """
+    begun = {place: store.parts_of(path) for place, path in enumerate(paths)}
+    return {place: len(parts) - parts[-1].is_last for place, parts in begun.items() if parts}
