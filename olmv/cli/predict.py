@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   olmv predict clips/ --labels "dog, guitar, rain" --output rows.jsonl
-  olmv predict "clips/*.mp4" --labels labels.txt --report report.html --explain
-  olmv predict film.mp4 --labels "dog, guitar" --timeline --output film.jsonl
+  olmv predict "clips/*.mp4" --labels labels.txt --timeline --report report.html
 """
 
 

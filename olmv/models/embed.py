@@ -74,6 +74,8 @@ def embed_windows(
         number of frames sees no more, spread over the window.
     """
     batch_size = batch_size or default_batch_size(model)
+    if not pixels:
+        return []
     if not (isinstance(model, VideoCLIP) and model.encodes_stills):
         clips = [
             [clip[_spread(window, model.frames)] for window in parts]

@@ -88,7 +88,7 @@ class VideoFrames:
 def decode_video(
     path: str,
     preprocess: Preprocess,
-    options: DecodeOptions,
+    options: DecodeOptions = DecodeOptions(),
     *,
     index: int = 0,
     part: int = 0,
