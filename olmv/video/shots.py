@@ -183,7 +183,7 @@ def _places(length: int, count: int) -> Indices:
 def _signature(planes: list[Pixels]) -> Pixels:
     """Return the signature of points of brightness [36, 64] and, where there is colour, of two planes [18, 32]."""
     luma, *colours = planes
-    parts = [_spread(luma, LUMA_EDGES)]
+    parts: list[NDArray[Any]] = [_spread(luma, LUMA_EDGES)]
     parts += [_spread(plane, CHROMA_EDGES) for plane in colours] or [NO_COLOUR, NO_COLOUR]
     parts.append((TO_GRID_ROWS @ luma.astype(np.float32) @ TO_GRID_COLUMNS.T).ravel())
     return np.concatenate(parts, dtype=np.uint8, casting="unsafe")
@@ -201,7 +201,7 @@ def _spread(points: Pixels, edges: Indices) -> Floats:
 def _averaging(blocks: int, count: int) -> Floats32:
     """Return the matrix [blocks, count] that makes means of equal blocks."""
     inside = np.arange(count) * blocks // count == np.arange(blocks)[:, None]
-    return (inside * (blocks / count)).astype(np.float32)
+    return np.asarray(inside * (blocks / count), np.float32)
 
 
 TO_GRID_ROWS, TO_GRID_COLUMNS = _averaging(GRID_ROWS, ROWS), _averaging(GRID_COLUMNS, COLUMNS)

@@ -66,7 +66,7 @@ def test_an_offset_of_the_times_moves_the_cuts_with_it(seed: int, offset: int) -
 def test_cuts_are_found_between_uneven_gaps(seed: int) -> None:
     rows = signatures(film((seed, 20), (seed ^ 1, 20)))
     gaps = np.random.default_rng(seed).uniform(0.02, 0.5, len(rows))
-    when = np.cumsum(gaps)
+    when = np.cumsum(gaps).astype(np.float64)
     assert find_cuts(when, rows).tolist() == [when[20]]
 
 
