@@ -1,7 +1,8 @@
 """Find what ships with olmv and where its cache is, and read text files."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -9,7 +10,7 @@ import platformdirs
 from olmv.errors import UsageError
 from olmv.io.atomic import os_reason
 
-__all__ = ["cache_dir", "read_text", "share_dir", "text_lines"]
+__all__ = ["cache_dir", "distinct_stems", "read_text", "share_dir", "text_lines"]
 
 SHARED = ("prompts", "configs")
 
@@ -44,6 +45,28 @@ def cache_dir() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     return platformdirs.user_cache_path("olmv", appauthor=False)
+
+
+def distinct_stems(files: Iterable[str]) -> dict[str, str]:
+    """Give each file its name without the ending, with a number where several have the same: `a`, `a-2`.
+
+    The order of `files` does not matter, nor do capitals, which some file systems do not tell apart.
+    """
+    ordered = sorted(set(files))
+    taken = {Path(file).stem.casefold() for file in ordered}
+    counts: Counter[str] = Counter()
+    stems: dict[str, str] = {}
+    for file in ordered:
+        name = stem = Path(file).stem
+        counts[stem.casefold()] += 1
+        if counts[stem.casefold()] > 1:
+            number = counts[stem.casefold()]
+            while (name := f"{stem}-{number}").casefold() in taken:
+                number += 1
+            counts[stem.casefold()] = number
+        taken.add(name.casefold())
+        stems[file] = name
+    return stems
 
 
 def read_text(path: str | Path, *, error: type[UsageError] = UsageError) -> str:

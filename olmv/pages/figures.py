@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 
-__all__ = ["ERRORS", "HEADLINES", "NAMES", "deviation", "shown", "title"]
+__all__ = ["ERRORS", "HEADLINES", "NAMES", "clock", "deviation", "percent", "shown", "title"]
 
 NAMES: Mapping[str, str] = {
     "top1": "Top-1",
@@ -81,3 +81,23 @@ def deviation(values: Iterable[float]) -> tuple[float, float]:
     numbers = np.array([value for value in values if math.isfinite(value)], dtype=np.float64)
     mean = float(numbers.mean()) if numbers.size else math.nan
     return mean, float(numbers.std(ddof=1)) if numbers.size > 1 else math.nan
+
+
+def percent(probability: float) -> str:
+    """Write a probability with two digits that never round an uncertain verdict to certainty."""
+    value = 100 * probability
+    if value < 0.1:
+        return "<0.1%" if value > 0 else "0%"
+    if value > 99.9:
+        return ">99.9%" if value < 100 else "100%"
+    return f"{value:.1f}%" if value < 10 or value > 99 else f"{value:.0f}%"
+
+
+def clock(seconds: float, *, digits: int = 0) -> str:
+    """Write a time as players show it, 0:05 or 1:02:03, with as many digits after the second."""
+    units = 10**digits
+    rest, fraction = divmod(round(seconds * units), units)
+    minutes, second = divmod(rest, 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+    return f"{text}.{fraction:0{digits}d}" if digits else text
