@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_thumbnails(tmp_path: Path) -> None:
     cues = read_vtt(path.read_text(encoding="utf-8"))
     assert len(cues) == 130
     assert (cues[0][0], cues[-1][1]) == ("00:00:00.000", "00:01:00.000")
-    assert all(before[1] == after[0] for before, after in zip(cues, cues[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(cues))
     shades = []
     for *_, address in cues:
         name, _, place = address.partition("#xywh=")
@@ -279,7 +280,7 @@ def test_what_cannot_be_is_told_before_the_run(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=r"its folder does not exist; create it: mkdir -p"):
             check_segments_output(tmp_path / "absent" / name, ["a.mp4"])
     with pytest.raises(OutputError, match=r"the name is too long; choose a shorter one"):
-        check_segments_output(tmp_path / "{}.edl", ["a.mp4", "b" * 250 + ".mp4"])
+        check_segments_output(tmp_path / "{}.edl", ["a.mp4", "b" * 252 + ".mp4"])
     assert list(tmp_path.iterdir()) == []
 
 
