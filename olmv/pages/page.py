@@ -18,7 +18,7 @@ from olmv.io.atomic import writing_file
 __all__ = ["asset", "data_uri", "write_page"]
 
 
-def write_page(path: Path, template: str, *, style: str, script: str = "", **context: Any) -> None:
+def write_page(path: Path, template: str, *, style: str, script: str = "", media: bool = False, **context: Any) -> None:
     """Write a page, streamed, replacing the file in one step.
 
     Args:
@@ -26,6 +26,7 @@ def write_page(path: Path, template: str, *, style: str, script: str = "", **con
         template: name of the Jinja template in `olmv/pages/templates`; it extends `page.html.j2`.
         style: the whole style sheet; `asset("predict.css")` has the colours and the body.
         script: the whole script.
+        media: the page may play video files from where it lies; also those that a page from disk reaches.
         context: what the template names; `version` is olmv's.
 
     Raises:
@@ -36,7 +37,7 @@ def write_page(path: Path, template: str, *, style: str, script: str = "", **con
     loader = PackageLoader("olmv.pages", "templates")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     stream = environment.get_template(template).generate(
-        version=olmv.__version__, style=style, script=script, policy=_policy(style, script), **context
+        version=olmv.__version__, style=style, script=script, policy=_policy(style, script, media=media), **context
     )
     # backslashreplace: a file name that is not UTF-8 is shown with its odd bytes as escapes
     with (
@@ -56,10 +57,11 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _policy(style: str, script: str) -> str:
+def _policy(style: str, script: str, *, media: bool) -> str:
+    played = "media-src 'self'; " if media else ""
     return (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; img-src data:; {played}style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
     )
 
 

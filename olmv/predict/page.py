@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from olmv.io.curves import Curve
+from olmv.pages.figures import clock, percent
 from olmv.pages.page import asset, write_page
 from olmv.pages.pictures import Pictures
+from olmv.predict.timeline_view import STRIP_FRAMES, Strip, axis_ticks, film_end, film_strip, lanes_of, player_address
 
 # Bars in sight, bars behind "more", and names in the filter. A report with 10,000 labels must stay a page.
 BARS_SHOWN = 8
+LANES_SHOWN = 12  # of a timeline, in place of bars
 BARS_MOST = 60
 FILTER_LABELS = 500
 
@@ -45,14 +49,18 @@ def write_report(
     *,
     info: ReportInfo,
     pictures: Callable[[str], Pictures | None] = lambda video: None,
+    curves: Callable[[str], Curve | None] = lambda video: None,
 ) -> None:
     """Write the report, replacing the file in one step.
+
+    A row with `segments` is shown over time, and its video can be played where it lies within reach of the page.
 
     Args:
         path: the HTML file.
         rows: gives the prediction rows; called to count them, for those that failed, if any, and for the others.
         info: what the head says.
         pictures: gives a video's sampled frames, or None.
+        curves: gives a video's probabilities over time, or None; asked for rows with `segments` only.
 
     Raises:
         OutputError: the file cannot be written, or the disk is full.
@@ -62,11 +70,12 @@ def write_report(
     write_page(
         path,
         "predict.html.j2",
-        style=asset("predict.css"),
-        script=asset("predict.js"),
+        style=asset("predict.css") + asset("timeline.css"),
+        script=asset("predict.js") + asset("timeline.js"),
+        media=totals.timed,
         info=info,
         totals=totals,
-        cards=_cards(ordered, pictures, {label: index for index, label in enumerate(info.labels)}),
+        cards=_Cards(path, info.labels, pictures, curves).of(ordered),
     )
 
 
@@ -80,55 +89,100 @@ class _Totals:
     videos: int
     failed: int
     positives: int
+    timed: bool
+    """Some video is shown over time."""
     filters: list[tuple[int, str, int]]
     """Labels offered in the filter: (index in the vocabulary, label, videos it is true of)."""
 
 
 def _totals(rows: Iterable[dict[str, Any]], labels: list[str]) -> _Totals:
     videos = failed = 0
+    timed = False
     positive: Counter[str] = Counter()
     for row in rows:
         videos += 1
+        timed |= row.get("segments") is not None
         failed += row["status"] != "ok"
         positive.update(label["label"] for label in row["labels"] if label["positive"])
     offered = [(index, label, positive[label]) for index, label in enumerate(labels)]
     if len(offered) > FILTER_LABELS:
         offered = sorted((item for item in offered if item[2]), key=lambda item: -item[2])[:FILTER_LABELS]
-    return _Totals(videos, failed, sum(positive.values()), offered)
+    return _Totals(videos, failed, sum(positive.values()), timed, offered)
 
 
-def _cards(
-    rows: Iterable[dict[str, Any]], pictures: Callable[[str], Pictures | None], indices: dict[str, int]
-) -> Iterator[dict[str, Any]]:
-    """Yield cards in the order of `rows`."""
-    for row in rows:
-        explanations = {item["label"]: item for item in row.get("explanations", ())}
-        ranked = sorted(row["labels"], key=lambda label: (-label["probability"], -label["logit"]))
-        bars = [_bar(label, indices.get(label["label"], -1), explanations) for label in ranked[:BARS_MOST]]
-        if _is_photo(row):  # what is said of its only frame is said of all of it
-            bars = [bar | {"frames": []} for bar in bars]
-        frames = pictures(row["video"])
-        folder, _, name = row["video"].rpartition("/")
-        yield {
-            "row": row,
-            "folder": f"{folder}/" if folder else "",
-            "name": name,
-            "facts": _facts(row),
-            "bars": bars[:BARS_SHOWN],
-            "more": bars[BARS_SHOWN:],
-            "left_out": len(ranked) - len(bars),
-            "photo": _is_photo(row),
-            "pictures": list(zip(frames.times_s, frames.jpegs, strict=False)) if frames else [],
-        }
+@dataclass(frozen=True)
+class _Cards:
+    """Makes what the template shows of each row."""
+
+    page: Path
+    labels: list[str]
+    pictures: Callable[[str], Pictures | None]
+    curves: Callable[[str], Curve | None]
+
+    def of(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield cards in the order of `rows`."""
+        indices = {label: index for index, label in enumerate(self.labels)}
+        for row in rows:
+            pictures = self.pictures(row["video"])
+            timed = row.get("segments") is not None
+            curve = self.curves(row["video"]) if timed else None
+            end_s = film_end(row, pictures, curve)
+            strip = None
+            if pictures and pictures.jpegs and (timed or len(pictures.jpegs) > STRIP_FRAMES):
+                strip = film_strip(pictures, end_s)
+            shown = LANES_SHOWN if timed else BARS_SHOWN
+            ranked = _ranked(row)
+            explanations = {item["label"]: item for item in row.get("explanations", ())}
+            bars = [_bar(label, indices.get(label["label"], -1), explanations, strip) for label in ranked[:BARS_MOST]]
+            if _is_photo(row):  # what is said of its only frame is said of all of it
+                bars = [bar | {"frames": []} for bar in bars]
+            lanes = lanes_of(row, [bar["label"] for bar in bars], curve, end_s) if timed else None
+            if lanes is not None:
+                bars = [bar | {"lane": lane} for bar, lane in zip(bars, lanes.lanes, strict=True)]
+            folder, _, name = row["video"].rpartition("/")
+            yield {
+                "row": row,
+                "folder": f"{folder}/" if folder else "",
+                "name": name,
+                "facts": _facts(row),
+                "bars": bars[:shown],
+                "more": bars[shown:],
+                "left_out": len(ranked) - len(bars),
+                "photo": _is_photo(row),
+                "pictures": list(zip(pictures.times_s, pictures.jpegs, strict=False)) if pictures else [],
+                "strip": strip,
+                "end_s": end_s,
+                "ticks": list(axis_ticks(end_s)) if strip or lanes else [],
+                "lanes": lanes,
+                "player": player_address(row["video"], self.page) if timed else "",
+            }
 
 
-def _bar(label: dict[str, Any], index: int, explanations: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _ranked(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the labels, those that have segments first, by their peaks, then the most probable."""
+    peaks: dict[str, float] = {}
+    for segment in row.get("segments") or ():
+        peaks[segment["label"]] = max(segment["peak"], peaks.get(segment["label"], 0.0))
+    return sorted(
+        row["labels"], key=lambda label: (-peaks.get(label["label"], 0.0), -label["probability"], -label["logit"])
+    )
+
+
+def _bar(
+    label: dict[str, Any], index: int, explanations: dict[str, dict[str, Any]], strip: Strip | None
+) -> dict[str, Any]:
     explanation = explanations.get(label["label"])
+    frames = [frame for frame in explanation["frames"] if frame["contribution"]][:3] if explanation else []
+    # which pictures in sight carried it: of a strip, the nearest ones
+    places = [frame["frame"] for frame in frames]
+    if strip is not None:
+        places = [strip.slot_at(frame["time_s"]) for frame in frames if frame["time_s"] is not None]
     return label | {
         "index": index,
-        "percent": _percent(label["probability"]),
+        "percent": percent(label["probability"]),
         "texts": _texts(explanation),
-        "frames": [frame for frame in explanation["frames"] if frame["contribution"]][:3] if explanation else [],
+        "frames": frames,
+        "places": list(dict.fromkeys(places)),
     }
 
 
@@ -138,16 +192,6 @@ def _texts(explanation: dict[str, Any] | None) -> list[dict[str, Any]]:
         return []
     texts = [text for text in explanation["texts"] if text["contribution"]][:3]
     return [] if [text["text"] for text in texts] == [explanation["label"]] else texts
-
-
-def _percent(probability: float) -> str:
-    """Write two digits that never round an uncertain verdict to certainty."""
-    percent = 100 * probability
-    if percent < 0.1:
-        return "<0.1%" if percent > 0 else "0%"
-    if percent > 99.9:
-        return ">99.9%" if percent < 100 else "100%"
-    return f"{percent:.1f}%" if percent < 10 or percent > 99 else f"{percent:.0f}%"
 
 
 def _facts(row: dict[str, Any]) -> str:
@@ -161,6 +205,8 @@ def _facts(row: dict[str, Any]) -> str:
         facts.append(f"{count} frames" if count != "1" else "1 frame")
         if frames["corrupt"]:
             facts.append(f"{frames['corrupt']} corrupt")
+        if frames.get("capped"):
+            facts.append(f"up to {frames['widest_gap_s']:.0f} s between frames")
     return " · ".join(facts)
 
 
@@ -169,8 +215,4 @@ def _is_photo(row: dict[str, Any]) -> bool:
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d} h" if hours else f"{minutes}:{rest:02d} min"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{clock(seconds)} {'h' if round(seconds) >= 3600 else 'min'}"

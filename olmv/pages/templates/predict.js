@@ -4,15 +4,15 @@
   const list = $("videos"), search = $("search"), label = $("label"), sort = $("sort"), positive = $("positive"), failed = $("failed"), next = $("next");
   const PAGE = 50; // videos in sight before the button is asked for more
   let limit = PAGE;
+  const probability = (bar) => (bar ? Number(bar.dataset.probability) : -1);
   const videos = Array.from(list.children, (node, order) => {
     const bars = Array.from(node.querySelectorAll(".bar"));
     const byLabel = new Map(bars.map((bar) => [bar.dataset.label, bar]));
-    return { node, order, name: node.dataset.name, failed: node.classList.contains("failed"), best: bars[0], some: bars.some((bar) => "positive" in bar.dataset), byLabel };
+    return { node, order, name: node.dataset.name, failed: node.classList.contains("failed"), best: bars.reduce((best, bar) => (probability(bar) > probability(best) ? bar : best), bars[0]), some: bars.some((bar) => "positive" in bar.dataset), byLabel };
   });
-  const probability = (bar) => (bar ? Number(bar.dataset.probability) : -1);
   const distance = (bar) => {
     if (!bar) return 2;
-    return Math.abs(Number(bar.dataset.probability) - Number(bar.querySelector(".threshold").getAttribute("x1")) / 100);
+    return Math.abs(Number(bar.dataset.probability) - Number(bar.dataset.threshold));
   };
   const orders = {
     input: (a, b) => a.order - b.order,
