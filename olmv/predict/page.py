@@ -124,7 +124,7 @@ class _Cards:
         indices = {label: index for index, label in enumerate(self.labels)}
         for row in rows:
             pictures = self.pictures(row["video"])
-            timed = row.get("segments") is not None
+            timed = row.get("segments") is not None and not _is_photo(row)
             curve = self.curves(row["video"]) if timed else None
             end_s = film_end(row, pictures, curve)
             strip = None

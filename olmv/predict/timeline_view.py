@@ -21,6 +21,7 @@ from olmv.pages.figures import clock
 from olmv.pages.pictures import Pictures
 
 __all__ = [
+    "COLUMNS",
     "STRIP_FRAMES",
     "Lane",
     "Lanes",
@@ -40,7 +41,7 @@ STRIP_FRAMES = 16
 
 _LEVELS = 10  # of colour
 _TICKS = 8  # of an axis, at most
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _LINED_SHOTS = 60  # more lines than these would hide the colours under them
 _SPANS = 6  # of a label written out as times
 
@@ -104,11 +105,11 @@ class Lanes:
 
 def film_end(row: dict[str, Any], pictures: Pictures | None, curve: Curve | None) -> float:
     """Return where the time axis of a video ends, in seconds; above 0 also where the file does not say."""
-    ends = [row["duration_s"] or 0.0, *(segment["end_s"] for segment in row.get("segments") or ())]
+    ends: list[float] = [row["duration_s"] or 0.0, *(segment["end_s"] for segment in row.get("segments") or ())]
     if not row["duration_s"]:
         ends += pictures.times_s if pictures else ()
         ends += curve.starts_s[-1:].tolist() if curve else ()
-    return max(*ends, 0.1)
+    return max(0.1, *map(float, ends))
 
 
 def film_strip(pictures: Pictures, end_s: float) -> Strip:
@@ -135,12 +136,11 @@ def film_strip(pictures: Pictures, end_s: float) -> Strip:
 
 def axis_ticks(end_s: float) -> Iterator[tuple[str, str]]:
     """Yield the ticks of an axis from 0 to `end_s` seconds, as (place in per cent, what stands there)."""
-    digits = 1 if end_s < _STEPS_S[0] * 2 else 0
-    step = end_s / 4 if digits else next((step for step in _STEPS_S if end_s / step <= _TICKS), end_s / _TICKS)
+    step = next((step for step in _STEPS_S if end_s / step <= _TICKS), end_s / _TICKS)
     for tick in itertools.count():
         if tick * step >= end_s * 0.97:  # the next would not fit before the edge
             return
-        yield f"{100 * tick * step / end_s:.2f}%", clock(tick * step, digits=digits)
+        yield f"{100 * tick * step / end_s:.2f}%", clock(tick * step, digits=1 if step < 1 else 0)
 
 
 def lanes_of(row: dict[str, Any], labels: Sequence[str], curve: Curve | None, end_s: float) -> Lanes:
@@ -153,7 +153,12 @@ def lanes_of(row: dict[str, Any], labels: Sequence[str], curve: Curve | None, en
         end_s: where the axis ends.
     """
     shots = [time_s for time_s in row.get("shots_s") or () if 0 < time_s < end_s]
-    columns = {} if curve is None else dict(zip(curve.labels, _pooled(curve, end_s).T, strict=True))
+    columns: dict[str, Floats] = {}
+    if curve is not None and len(curve.starts_s):
+        places = {label: place for place, label in enumerate(curve.labels)}
+        shown = [label for label in labels if label in places]
+        pooled = _pooled(curve.starts_s, curve.probability[:, [places[label] for label in shown]], end_s)
+        columns = dict(zip(shown, pooled.T, strict=True))
     segments: dict[str, list[dict[str, Any]]] = {}
     for segment in row["segments"]:
         segments.setdefault(segment["label"], []).append(segment)
@@ -162,16 +167,16 @@ def lanes_of(row: dict[str, Any], labels: Sequence[str], curve: Curve | None, en
     return Lanes(path, len(shots) <= _LINED_SHOTS, len(shots), lanes)
 
 
-def _pooled(curve: Curve, end_s: float) -> Floats:
-    """Pool a curve into columns of equal time, by the maximum: [COLUMNS, C]."""
+def _pooled(starts_s: Floats, probability: Floats, end_s: float) -> Floats:
+    """Pool a curve [N, C] into columns of equal time, by the maximum: [COLUMNS, C]."""
     edges = np.arange(COLUMNS + 1) * (end_s / COLUMNS)
     # a cell begins in a column up to rounding: a hair's overlap must not colour the column before
     slack = end_s / COLUMNS * 1e-6
-    first = np.maximum(np.searchsorted(curve.starts_s, edges[:-1] + slack, side="right") - 1, 0)
-    stop = np.maximum(np.searchsorted(curve.starts_s, edges[1:] - slack, side="left"), first + 1)
-    padded = np.concatenate([curve.probability, curve.probability[-1:]])  # reduceat takes no index past the end
+    first = np.maximum(np.searchsorted(starts_s, edges[:-1] + slack, side="right") - 1, 0)
+    stop = np.maximum(np.searchsorted(starts_s, edges[1:] - slack, side="left"), first + 1)
+    padded = np.concatenate([probability, probability[-1:]])  # reduceat takes no index past the end
     pooled = np.maximum.reduceat(padded, np.stack([first, stop], 1).ravel(), axis=0)[::2]
-    return np.clip(np.nan_to_num(pooled), 0, 1)
+    return np.asarray(np.clip(np.nan_to_num(pooled), 0, 1))
 
 
 def _lane(label: str, segments: list[dict[str, Any]], column: Floats | None, end_s: float) -> Lane:

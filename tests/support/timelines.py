@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ def timeline_row(
     *segments: dict[str, Any],
     duration_s: float = 60.0,
     shots_s: tuple[float, ...] = (),
-    **probabilities: float,
+    others: Mapping[str, float] = {},
 ) -> dict[str, Any]:
-    """Make the row of a timeline; labels of segments that have no probability get their highest one."""
+    """Make the row of a timeline; its labels are `others`, by probability, and those of the segments, by peak."""
+    probabilities = dict(others)
     for item in segments:
         probabilities[item["label"]] = max(probabilities.get(item["label"], 0.0), item["peak"])
     row = make_row(video, **probabilities) | {"duration_s": duration_s}
