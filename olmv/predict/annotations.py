@@ -19,6 +19,7 @@ FRAME_RATE = 25
 """Frames a second in formats that count frames, since rows tell times in seconds."""
 
 _FIRST_HOUR = 1  # of a timeline in DaVinci Resolve
+_SHORT_SECOND = 23  # frames of a second that a timeline of 24 has too, the one after a marker included
 _DAY_FRAMES = 24 * 3600 * FRAME_RATE
 _COLOURS = (  # of markers in DaVinci Resolve
     *("Blue", "Cyan", "Green", "Yellow", "Red", "Pink", "Purple", "Fuchsia"),
@@ -118,7 +119,8 @@ def edl(row: Row) -> Iterator[str]:
 
     A marker for each segment: its colour tells the label, its name is the label and its highest probability, its length
     that of the segment. Times are non-drop at 25 frames a second and begin at 01:00:00:00. A timeline has one marker a
-    frame, so those that begin together stand a frame apart.
+    frame, so those that begin together stand a frame apart; the last two frames of a second have none, since a timeline
+    of 24 frames a second lacks them.
     """
     yield f"TITLE: {_marker_text(Path(row['video']).name, 70)}\nFCM: NON-DROP FRAME\n"
     colours: dict[str, str] = {}
@@ -126,6 +128,8 @@ def edl(row: Row) -> Iterator[str]:
     segments = sorted(row.get("segments") or (), key=lambda segment: (segment["start_s"], -segment["peak"]))
     for number, segment in enumerate(segments, start=1):
         start = max(round(segment["start_s"] * FRAME_RATE), free)
+        if start % FRAME_RATE >= _SHORT_SECOND:
+            start += FRAME_RATE - start % FRAME_RATE
         free = start + 1
         length = max(round(segment["end_s"] * FRAME_RATE) - start, 1)
         colour = colours.setdefault(segment["label"], _COLOURS[len(colours) % len(_COLOURS)])

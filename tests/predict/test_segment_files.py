@@ -21,6 +21,7 @@ from PIL import Image
 from olmv.errors import OutputError, UsageError
 from olmv.io.paths import distinct_stems
 from olmv.io.table_cells import from_csv_cell
+from olmv.predict.annotations import edl, label_studio_config
 from olmv.predict.segment_files import check_segments_output, needs_pictures, segment_format, write_segments
 from olmv.predict.subtitles import srt, vtt
 from tests.support.timelines import pictures_of, segment, timeline_row
@@ -188,8 +189,6 @@ def test_label_studio(tmp_path: Path) -> None:
 
 @given(st.text())
 def test_any_label_makes_a_valid_config(label: str) -> None:
-    from olmv.predict.annotations import label_studio_config
-
     view = ElementTree.fromstring("".join(label_studio_config([label])))
     assert len(view[1]) == 1
 
@@ -221,6 +220,14 @@ def test_markers_for_editors(tmp_path: Path) -> None:
         "003  001      V     C        02:00:00:00 02:00:00:01 02:00:00:00 02:00:00:01  \n"
         " |C:ResolveColorBlue |M:dog 90% |D:50\n"
     )
+
+
+@given(st.lists(st.floats(0, 80_000), max_size=40))
+def test_markers_stand_on_frames_that_every_timeline_has(starts: list[float]) -> None:
+    row = timeline_row("a.mp4", *(segment("dog", start, start + 1) for start in starts))
+    frames = re.findall(r"V     C        (\d\d:\d\d:\d\d:(\d\d)) \d\d:\d\d:\d\d:(\d\d) ", "".join(edl(row)))
+    assert len({code for code, *_ in frames}) == len(starts)
+    assert all(int(frame) < 24 for _, *both in frames for frame in both)
 
 
 @pytest.mark.parametrize(
