@@ -19,7 +19,7 @@ from olmv.models.default import chosen_model, drawings_note
 from olmv.pages.pictures import PictureStore
 from olmv.placement import PlacementOptions
 from olmv.predict.ahead import decode_ahead
-from olmv.predict.outputs import Outputs
+from olmv.predict.outputs import Outputs, fetch_missing_pictures
 from olmv.predict.redecide import redecide
 from olmv.predict.settings import PredictSettings
 from olmv.predictions import VideoPrediction
@@ -126,13 +126,14 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
         UsageError: inputs, labels, options or outputs that cannot be used; nothing was done.
         OutputError: the disk became full; the rows so far are kept.
     """
-    outputs = Outputs(job.output, job.report, wide=job.wide)
+    outputs = Outputs(job.output, job.report, wide=job.wide, timeline=job.timeline is not None)
     outputs.check()
     model, note = chosen_model(job.model)
     if note is not None:
         listener.note(note)
-    job = replace(job, decode=replace(job.decode, thumbnails=job.report is not None))
+    job = replace(job, decode=replace(job.decode, thumbnails=outputs.shows_pictures))
     videos = expand_inputs(job.inputs, note=listener.note)
+    outputs.check_videos(videos)
     vocabulary, thresholds = _words(job, listener)
     outputs.check_labels(len(vocabulary))
     with ExitStack() as stack:
@@ -150,7 +151,7 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
         if journal is not None:
             summary.earlier_failed = sum(video in journal.failed for video in videos)
         listener.started(total=summary.total, done=summary.earlier)
-        classifier = _classifier(job, model, vocabulary, listener) if todo or job.report else None
+        classifier = _classifier(job, model, vocabulary, listener) if todo or outputs.shows_pictures else None
         if journal is not None:
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
@@ -168,9 +169,12 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
                 )
             if parts is not None:
                 outputs.write_curves(journal, parts)
-            outputs.write_table(journal, vocabulary)
             if classifier is not None and pictures is not None:
-                outputs.write_page(journal, pictures, classifier, settings, job.decode)
+                fetch_missing_pictures(journal, pictures, classifier, job.decode)
+            outputs.write_table(journal, vocabulary, pictures)
+            if classifier is not None and pictures is not None:
+                outputs.write_page(journal, pictures, classifier.model, settings)
+                pictures.discard()
             summary.written = outputs.written
     return summary
 

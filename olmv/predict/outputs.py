@@ -1,5 +1,6 @@
 """Write what a predict run leaves behind: its table and its page, beside the journal of its rows."""
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -7,37 +8,42 @@ from typing import TYPE_CHECKING
 
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
+from olmv.io.curves import Curve, CurveFile, curves_path
 from olmv.io.prediction_rows import check_format, write_rows
 from olmv.io.run_journal import RunJournal
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import model_note
-from olmv.pages.pictures import PictureStore
+from olmv.pages.pictures import Pictures, PictureStore
 from olmv.predict.page import ReportInfo, write_report
 from olmv.predict.part_journal import PartJournal
+from olmv.predict.segment_files import check_segments_output, needs_pictures, segment_format, write_segments
 from olmv.predict.settings import PredictSettings
 from olmv.predict.sheets import check_sheet, write_wide, write_xlsx
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
+    from olmv.models.base import VideoModel
 
-__all__ = ["Outputs"]
+__all__ = ["Outputs", "fetch_missing_pictures"]
 
 
 class Outputs:
     """The files that the user asked for.
 
     Args:
-        output: rows as .jsonl, .csv, .parquet or .xlsx; None for none.
+        output: rows as .jsonl, .csv, .parquet or .xlsx, or of a timeline segments, see `olmv.predict.segment_files`;
+            None for none.
         report: an HTML page; None for none.
         wide: the table has a row a video and a column a label.
+        timeline: rows have segments.
 
     Attributes:
         written: the files that are there by now.
     """
 
-    def __init__(self, output: Path | None, report: Path | None, *, wide: bool) -> None:
-        self._output, self._report, self._wide = output, report, wide
+    def __init__(self, output: Path | None, report: Path | None, *, wide: bool, timeline: bool = False) -> None:
+        self._output, self._report, self._wide, self._timeline = output, report, wide, timeline
         self.written: list[Path] = []
 
     @property
@@ -54,13 +60,36 @@ class Outputs:
         """
         if self._wide and self._output is None:
             raise UsageError("a wide table needs a file; name an output X.csv or X.xlsx", option="output")
-        if self._output is not None:
+        if self._wide and self._timeline:
+            raise UsageError("a wide table has no times; leave out one of them", option=("wide", "timeline"))
+        if self._output is not None and not self._writes_segments:
+            if not self._timeline and segment_format(self._output) not in (None, "csv", "parquet"):
+                raise UsageError(f"{self._output} is for segments; ask for a timeline", option="timeline")
             check_format(self._output)
             check_writable(self._output)
         if self._report is not None:
             if self._report.suffix.lower() not in (".html", ".htm"):
                 raise UsageError(f"the report is an HTML file; end {self._report} in .html")
             check_writable(self._report)
+
+    def check_videos(self, videos: Sequence[str]) -> None:
+        """Check that what is asked for can be written of these videos.
+
+        Raises:
+            UsageError: a format that there is not, or one that holds a single video.
+            OutputError: a file cannot be written.
+        """
+        if self._output is not None and self._writes_segments:
+            check_segments_output(self._output, videos)
+
+    @property
+    def _writes_segments(self) -> bool:
+        return self._timeline and self._output is not None and self._output.suffix.lower() != ".jsonl"
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Tell whether frames are looked at afterwards."""
+        return self._report is not None or (self._output is not None and needs_pictures(self._output))
 
     def check_labels(self, labels: int) -> None:
         """Raise UsageError if a sheet has no room for so many labels."""
@@ -69,9 +98,10 @@ class Outputs:
 
     def open_pictures(self, stack: ExitStack, *, resume: bool) -> PictureStore | None:
         """Open the store of frames for the page; None where there is no page."""
-        if self._report is None:
+        owner = self._report or self._output
+        if owner is None or not self.shows_pictures:
             return None
-        path = self._report.with_name(self._report.name + ".pictures.jsonl")
+        path = owner.with_name(owner.name + ".pictures.jsonl")
         store = PictureStore(path, resume=resume)
         stack.callback(store.close)
         return store
@@ -91,10 +121,14 @@ class Outputs:
         """Write the curves of all rows."""
         self.written.append(parts.write_curves(row["video"] for row in journal.rows() if row["status"] == "ok"))
 
-    def write_table(self, journal: RunJournal, vocabulary: Vocabulary) -> None:
+    def write_table(self, journal: RunJournal, vocabulary: Vocabulary, pictures: PictureStore | None) -> None:
         """Write the rows of the journal as the file that was asked for; a .jsonl file is the journal itself."""
         output = self._output
         if output is None:
+            return
+        if self._writes_segments:
+            none: Callable[[str], Pictures | None] = lambda video: None  # noqa: E731
+            self.written += write_segments(output, journal.rows, none if pictures is None else pictures.get)
             return
         if self._wide:
             write_wide(output, journal.rows(), vocabulary.names)
@@ -105,39 +139,38 @@ class Outputs:
         self.written.append(output)
 
     def write_page(
-        self,
-        journal: RunJournal,
-        pictures: PictureStore,
-        classifier: "Classifier",
-        settings: PredictSettings,
-        decode: DecodeOptions,
+        self, journal: RunJournal, pictures: PictureStore, model: "VideoModel", settings: PredictSettings
     ) -> None:
-        """Write the page of all rows, and drop the pictures that were kept for it."""
-        if self._report is None:
+        """Write the page of all rows."""
+        if self._report is None or self.first is None:
             return
-        _fetch_missing_pictures(journal, pictures, classifier, decode)
-        model = classifier.model
+        sampling = {"frames": str(settings.frames), "sampling": str(settings.sampling)}
+        if settings.every_s is not None:
+            sampling["frames"] = f"one each {settings.every_s:g} s, at least {settings.frames}"
+        if settings.timeline is not None:
+            sampling["windows"] = f"{settings.timeline.window_s:g} s each {settings.timeline.step_s:g} s"
         info = ReportInfo(
             model=model.name,
             labels=list(settings.vocabulary.names),
             settings={
                 "mode": str(settings.mode),
-                "frames": str(settings.frames),
-                "sampling": str(settings.sampling),
+                **sampling,
                 "pooling": str(settings.pooling),
                 "frame pooling": settings.frame_pooling or model.frame_pooling,
             },
             note=model_note(model.name),
         )
-        write_report(self._report, journal.rows, pictures=pictures.get, info=info)
-        pictures.discard()
+        curves: Callable[[str], Curve | None] = lambda video: None  # noqa: E731
+        if self._timeline and (path := curves_path(self.first)).exists():
+            curves = CurveFile(path).get
+        write_report(self._report, journal.rows, pictures=pictures.get, curves=curves, info=info)
         self.written.append(self._report)
 
 
-def _fetch_missing_pictures(
+def fetch_missing_pictures(
     journal: RunJournal, pictures: PictureStore, classifier: "Classifier", decode: DecodeOptions
 ) -> None:
-    """Decode again, for the page only, the videos whose rows are from a run that kept no pictures."""
+    """Decode again, for their pictures only, the videos whose rows are from a run that kept none."""
     missing = [row["video"] for row in journal.rows() if row["status"] == "ok" and row["video"] not in pictures]
     if not missing:
         return
