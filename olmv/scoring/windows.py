@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from olmv.errors import UsageError
 from olmv.scoring.segments import SegmentOptions
-from olmv.video.options import EVERY_S, DecodeOptions
+from olmv.video.options import EVERY_S, LEAST_EVERY_S, TIMELINE_SAMPLINGS, DecodeOptions
 
 __all__ = ["TimelineOptions", "Windows", "clip_windows", "sampled", "shot_windows", "whole"]
 
@@ -82,13 +82,18 @@ def sampled(
         model_frames: what the model is made for.
 
     Raises:
-        UsageError: both `frames` and `every_s`, or `frames` of a timeline.
+        UsageError: both `frames` and `every_s`, `frames` of a timeline, or a sampling that a timeline does not have.
     """
     if frames is not None and (every_s is not None or timeline is not None):
         what = "every_s already says" if every_s is not None else "a timeline's length says"
         raise UsageError(f"{what} how many frames; leave out frames", option="frames")
+    if every_s is not None and not LEAST_EVERY_S <= every_s < float("inf"):
+        raise UsageError(f"every is {every_s:g} s; give a time from {LEAST_EVERY_S:g} s up", option="every_s")
     if timeline is not None:
         timeline.check()
+        if options.sampling not in TIMELINE_SAMPLINGS:
+            choices = " or ".join(TIMELINE_SAMPLINGS)
+            raise UsageError(f"a timeline is not sampled '{options.sampling}'; choose {choices}", option="sampling")
         return replace(options, timeline=True, frames=1, every_s=every_s or timeline.window_s / model_frames)
     if every_s is not None:
         return replace(options, frames=1, every_s=every_s)

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 __all__ = [
     "DECODERS",
     "EVERY_S",
+    "LEAST_EVERY_S",
     "SAMPLINGS",
     "TIMELINE_SAMPLINGS",
     "DecodeOptions",

@@ -9,12 +9,15 @@ import sys
 from collections import Counter
 
 from olmv.cli.views.progress import ProgressView, drop_output, printable
+from olmv.pages.figures import clock
 from olmv.predict.job import PredictListener, PredictSummary
 from olmv.predictions import LabelPrediction, VideoPrediction
 
 LABELS_SHOWN = 5
 # Labels whose positive videos are counted at the end.
 COUNTS_SHOWN = 10
+# Segments of a label.
+SEGMENTS_SHOWN = 6
 # Rows on the screen when the results also go to a file.
 ROWS_BESIDE_FILE = 20
 
@@ -95,7 +98,7 @@ class PredictView(ProgressView, PredictListener):
         if self._out.is_terminal:
             self._show_in_table(prediction)
         else:
-            lines = explanation_lines(prediction) if self._explain else []
+            lines = segment_lines(prediction) + (explanation_lines(prediction) if self._explain else [])
             print("\n\t".join([plain_line(prediction), *lines]), flush=True)  # rich would expand the tabs
 
     def _show_in_table(self, prediction: VideoPrediction) -> None:
@@ -118,9 +121,8 @@ class PredictView(ProgressView, PredictListener):
         more = len(prediction.positives) - sum(label.positive for label in _best(prediction))
         if more > 0:
             cell.append(f"  and {more} more", style="green")
-        if self._explain:
-            for line in explanation_lines(prediction):
-                cell.append(f"\n  {line}", style="dim")
+        for line in segment_lines(prediction) + (explanation_lines(prediction) if self._explain else []):
+            cell.append(f"\n  {line}", style="dim")
         table.add_row(Text(printable(prediction.video)), cell)
         self._out.print(table)
 
@@ -135,6 +137,20 @@ def plain_line(prediction: VideoPrediction) -> str:
         for label in _best(prediction)
     ]
     return "\t".join([printable(prediction.video), *labels])
+
+
+def segment_lines(prediction: VideoPrediction) -> list[str]:
+    """Return, per label among the best that has segments, when it is true: "dog: 0:03-0:12, 1:40-1:44"."""
+    spans: dict[str, list[str]] = {label.label: [] for label in _best(prediction)}
+    for segment in prediction.segments or ():
+        if segment.label in spans:
+            spans[segment.label].append(f"{clock(segment.start_s)}-{clock(segment.end_s)}")
+    lines = []
+    for label, own in spans.items():
+        more = f" and {len(own) - SEGMENTS_SHOWN} more" if len(own) > SEGMENTS_SHOWN else ""
+        if own:
+            lines.append(printable(f"{label}: {', '.join(own[:SEGMENTS_SHOWN])}{more}"))
+    return lines
 
 
 def explanation_lines(prediction: VideoPrediction) -> list[str]:
