@@ -28,8 +28,8 @@ NO_COLOUR = np.where(CHROMA_EDGES >= 128, 255.0, 0.0)
 SIGNATURE_BYTES = len(LUMA_EDGES) + 2 * len(CHROMA_EDGES) + GRID_ROWS * GRID_COLUMNS
 
 # Tuned on films joined from UCF101 clips of some groups; the benchmark of timelines measures on others.
-FLOOR = 0.14  # a cut is a step of this much
-RATIO = 1.5  # and of this many times the level around it
+FLOOR, RATIO = 0.14, 1.5  # a cut is a step of this much, and this many times the level around it beyond
+CALM_FLOOR, CALM_RATIO = 0.06, 5.0  # or, where the picture is calm, of this
 AROUND = 4  # steps on either side that make the level
 TYPICAL = 0.75  # quantile of those steps; above it lie other cuts nearby
 LASTING = 0.65  # share of the step that is there when a flash would be over
@@ -86,9 +86,10 @@ def find_cuts(times_s: Floats, signatures: Pixels) -> Floats:
     steps = _distance(rows[:-1], rows[1:])
     # a picture in motion is the further from itself the longer one waits, but not in proportion
     wait = np.sqrt(np.maximum(np.diff(times_s), SHORTEST_GAP_S))
-    limits = FLOOR + RATIO * _level(steps / wait) * wait
+    level = _level(steps / wait) * wait
+    limits = np.minimum(FLOOR + RATIO * level, CALM_FLOOR + CALM_RATIO * level)
     at = np.flatnonzero(steps >= limits) + 1
-    at = at[_lasting(times_s, rows, at) >= np.maximum(FLOOR, LASTING * steps[at - 1])]
+    at = at[_lasting(times_s, rows, at) >= LASTING * steps[at - 1]]
     strength = steps[at - 1] / limits[at - 1]
     cuts: list[float] = []
     for time in times_s[at[np.argsort(-strength, kind="stable")]].tolist():

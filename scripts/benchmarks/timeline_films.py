@@ -161,22 +161,20 @@ def make_library(folder: Path, clips: dict[str, list[Clip]], *, films: int = 30,
         film = make_film(path, chosen, kind, split)
         library.append(film)
         say(f"{path.name}: {film.seconds / 60:.1f} min, {len(film.events)} events, {len(film.cuts_s)} cuts")
-    write_truth(folder / "truth.csv", library, folder)
-    rows = [(film.path.relative_to(folder), film.kind, film.split, f"{film.seconds:.2f}") for film in library]
+    names = [film.path.relative_to(folder).as_posix() for film in library]
+    named = list(zip(names, library, strict=True))
+    write_truth(folder / "truth.csv", ((name, event) for name, film in named for event in film.events))
+    rows = [(name, film.kind, film.split, f"{film.seconds:.2f}") for name, film in named]
     write_rows(folder / "films.csv", ("video", "kind", "split", "seconds"), rows)
-    cuts = {str(film.path.relative_to(folder)): film.cuts_s for film in library}
+    cuts = {name: film.cuts_s for name, film in named}
     with writing_file(folder / "cuts.json") as temporary:
         temporary.write_text(json.dumps(cuts, indent=1), encoding="utf-8")
     return library
 
 
-def write_truth(path: Path, films: Iterable[Film], folder: Path) -> None:
-    """Write `video, label, start_s, end_s` of films; their names are relative to `folder`."""
-    rows = [
-        (film.path.relative_to(folder), event.label, f"{event.start_s:.2f}", f"{event.end_s:.2f}")
-        for film in films
-        for event in film.events
-    ]
+def write_truth(path: Path, events: Iterable[tuple[str, Event]]) -> None:
+    """Write `video, label, start_s, end_s` of (video, event)."""
+    rows = [(video, event.label, f"{event.start_s:.2f}", f"{event.end_s:.2f}") for video, event in events]
     write_rows(path, ("video", "label", "start_s", "end_s"), rows)
 
 
@@ -187,11 +185,11 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[object
 
 
 def timed_truth(labels: Path) -> list[tuple[str, Event]]:
-    """Read the events of GMDCSA24 from `labels.csv`, whose column `timed_labels` is as `Walking[0 to 3]; Fall (FW)[2 to 6]`.
+    """Read (video, event) from the `labels.csv` of GMDCSA24: `timed_labels` is as `Walking[0 to 3]; Fall (FW)[2 to 6]`.
 
-    Falls of every direction are `falling`; the other labels in lower case.
+    Falls of every direction are `falling`; the other labels are in lower case. `write_truth` takes what comes out.
     """
-    events = []
+    events: list[tuple[str, Event]] = []
     with labels.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             for name, start, end in re.findall(r"([^;\[]+)\[\s*([\d.]+)\s*to\s*([\d.]+)\s*\]", row["timed_labels"]):

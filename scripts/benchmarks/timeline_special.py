@@ -38,7 +38,8 @@ __all__ = ["guitar_film", "long_film", "static_film"]
 
 GUITAR = "playing guitar"
 GUITAR_S = 24
-SIGMA = 2.0  # of a sensor's noise, in 255ths
+SIGMA = 3.0  # of a sensor's noise, in 255ths
+CRF = "18"  # noise survives
 MOVING_S = 4  # a drawing that came in moves for so long, then rests
 PLAYED = (240, 180)  # size at which clips play in a photo
 STATIC_SEED = 5303
@@ -84,25 +85,27 @@ def static_film(folder: Path, photo: Path | None = None, clips: Sequence[Clip] =
     rng = np.random.default_rng([20, 103, photo is not None])
     kind = "moji" if photo is None else "actions"
     names = moji_labels() if photo is None else sorted({clip.labels[0] for clip in clips if clip.split == "test"})
-    events = static_events(rng, names, seconds, gap_s=(15, 45) if photo is None else (90, 150))
+    often = {"gap_s": (15, 45), "length_s": (10, 30)} if photo is None else {"gap_s": (80, 110), "length_s": (10, 15)}
+    events = static_events(rng, names, seconds, **often)
     path = folder / f"static_{kind}.mp4"
     if not path.exists():
         empty, pictures = _drawings(events) if photo is None else _played(photo, clips, events, rng)
-        encode(path, _noisy(empty, events, pictures, seconds, rng))
+        encode(path, _noisy(empty, events, pictures, seconds, rng), crf=CRF)
     return Film(path, f"static {kind}", "test", float(seconds), tuple(events), ())
 
 
 def static_events(
-    rng: np.random.Generator, names: Sequence[str], seconds: int, *, gap_s: tuple[int, int]
+    rng: np.random.Generator, names: Sequence[str], seconds: int, *, gap_s: tuple[int, int], length_s: tuple[int, int]
 ) -> list[Event]:
-    """Draw what appears when: 10 to 30 s each, with a gap before it and after the last one."""
+    """Draw what appears when, in whole seconds, with a gap before each and after the last; names in rounds."""
     events: list[Event] = []
+    order = rng.permutation(len(names))
     at = int(rng.integers(*gap_s))
     while True:
-        end = at + int(rng.integers(10, 31))
+        end = at + int(rng.integers(length_s[0], length_s[1] + 1))
         if end + gap_s[0] > seconds:
             return events
-        events.append(Event(names[int(rng.integers(len(names)))], float(at), float(end)))
+        events.append(Event(names[int(order[len(events) % len(names)])], float(at), float(end)))
         at = end + int(rng.integers(*gap_s))
 
 
