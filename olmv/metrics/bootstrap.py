@@ -22,10 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
-from olmv.metrics.calibration_error import CalibrationSums
-from olmv.metrics.checks import check_multi_label
-from olmv.metrics.decisions import precision_recall_f1
-from olmv.metrics.ranked import RankedColumns
+from olmv.metrics.multilabel_sums import MultiLabelSums
 
 __all__ = [
     "Difference",
@@ -36,12 +33,14 @@ __all__ = [
     "multi_label_intervals",
     "paired",
     "paired_statistic",
+    "weighted_intervals",
 ]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Statistic = Callable[[Ints], float]
+Weighted = Callable[[Ints], dict[str, Floats]]
 
 # A draw costs about 15 ns per pair of video and label: from 1,000 draws down to 200 for large tables.
 _PAIRS = 300_000_000
@@ -180,8 +179,34 @@ def multi_label_intervals(
     Raises:
         UsageError: as `multi_label`; no draws.
     """
-    table = _MultiLabelDraws(probability, truth, thresholds)
-    values, draws = table.whole(), table.drawn(resamples, seed, groups)
+    table = MultiLabelSums(probability, truth, thresholds)
+    return weighted_intervals(
+        table.figures, *table.truth.shape, groups=groups, resamples=resamples, seed=seed, level=level
+    )
+
+
+def weighted_intervals(
+    figures: Weighted,
+    videos: int,
+    columns: int,
+    *,
+    groups: Ints | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Take the intervals of figures that can be had for any weighting of the videos, shifted by their mean excess.
+
+    Args:
+        figures: from weights [R, N], how often each video counts, to figure -> [R].
+        videos: N.
+        columns: how many numbers of a video a draw goes through, such as its labels: the more, the fewer draws.
+        groups, resamples, seed, level: as in `multi_label_intervals`.
+
+    Raises:
+        UsageError: no videos, or no draws.
+    """
+    values, draws = _whole(figures, videos), _drawn(figures, videos, columns, resamples, seed, groups)
     return {
         name: _interval(value, np.clip(_shifted(draws[name], value), _LEAST.get(name, 0), 1), level)
         for name, value in values.items()
@@ -215,67 +240,35 @@ def multi_label_differences(
         UsageError: as `multi_label`; no draws.
     """
     tables = [
-        _MultiLabelDraws(probability_a, truth, thresholds_a),
-        _MultiLabelDraws(probability_b, truth, thresholds_b),
+        MultiLabelSums(probability_a, truth, thresholds_a),
+        MultiLabelSums(probability_b, truth, thresholds_b),
     ]
-    a, b = (table.whole() for table in tables)
-    draws_a, draws_b = (table.drawn(resamples, seed, groups) for table in tables)
+    a, b = (_whole(table.figures, len(truth)) for table in tables)
+    draws_a, draws_b = (_drawn(table.figures, *table.truth.shape, resamples, seed, groups) for table in tables)
     return {
         name: _difference(a[name], b[name], _shifted(draws_a[name], a[name]), _shifted(draws_b[name], b[name]), level)
         for name in a
     }
 
 
-class _MultiLabelDraws:
-    """The figures of multi-label predictions for many weightings of the videos; scores are sorted once."""
+def _whole(figures: Weighted, videos: int) -> dict[str, float]:
+    """Return figure -> number, on the videos as they are."""
+    return {name: float(values[0]) for name, values in figures(np.ones((1, videos), dtype=np.int64)).items()}
 
-    def __init__(self, probability: Floats, truth: Bools, thresholds: Floats) -> None:
-        probability, self.truth, thresholds = check_multi_label(probability, truth, thresholds)
-        self._ranked = RankedColumns(probability, self.truth)
-        self._pooled = RankedColumns.pooled(probability, self.truth)
-        self._calibration = CalibrationSums(probability, self.truth)
-        predicted = probability >= thresholds
-        # [N, 3C], float32 for the fast matrix product: exact, since counts stay far below 2**24
-        self._counted = np.concatenate([self.truth, predicted, self.truth & predicted], axis=1).astype(np.float32)
 
-    def whole(self) -> dict[str, float]:
-        """Return figure -> number, on the videos as they are."""
-        figures = self.figures(np.ones((1, len(self.truth)), dtype=np.int64))
-        return {name: float(values[0]) for name, values in figures.items()}
-
-    def drawn(self, resamples: int, seed: int, groups: Ints | None = None) -> dict[str, Floats]:
-        """Return figure -> [R], one number per draw."""
-        videos = len(self.truth)
-        # numbers from 0 without gaps; each video is a group of its own by default
-        _, group = np.unique(np.arange(videos) if groups is None else groups, return_inverse=True)
-        count = int(group.max()) + 1
-        if groups is not None and count == 1:
-            return dict.fromkeys(self.whole(), np.zeros(0))
-        resamples = min(resamples, max(_FEWEST, _PAIRS // self.truth.size))
-        weights = (np.bincount(indices, minlength=count)[group] for indices in _draws(count, resamples, seed))
-        parts = [self.figures(np.stack(part)) for part in _chunks(weights, max(1, _CHUNK // max(self._counted.shape)))]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def figures(self, weights: Ints) -> dict[str, Floats]:
-        """Return figure -> [R] for weights [R, N], how often each video counts."""
-        true, predicted, hits = np.split(np.float64(weights.astype(np.float32) @ self._counted), 3, axis=1)  # [R, C]
-        precision, recall, f1 = precision_recall_f1(hits, predicted, true)
-        ap = np.stack([self._ranked.average_precision(row) for row in weights])
-        per_label = {"f1": f1, "precision": precision, "recall": recall, "map": ap}  # [R, C], NaN where never true
-        counted = dict.fromkeys(per_label, true > 0)
-        counted["map"] = (true > 0) & (true < weights.sum(axis=1, keepdims=True))
-        macro = {f"macro_{name}": _mean_where(values, counted[name]) for name, values in per_label.items()}
-        precision, recall, f1 = precision_recall_f1(*(counts.sum(axis=1) for counts in (hits, predicted, true)))
-        return (
-            macro
-            | self._calibration.figures(weights)
-            | {
-                "micro_ap": np.concatenate([self._pooled.average_precision(row) for row in weights]),
-                "micro_f1": f1,
-                "micro_precision": precision,
-                "micro_recall": recall,
-            }
-        )
+def _drawn(
+    figures: Weighted, videos: int, columns: int, resamples: int, seed: int, groups: Ints | None
+) -> dict[str, Floats]:
+    """Return figure -> [R], one number per draw."""
+    # numbers from 0 without gaps; each video is a group of its own by default
+    _, group = np.unique(np.arange(videos) if groups is None else groups, return_inverse=True)
+    count = int(group.max()) + 1 if videos else 0
+    if groups is not None and count == 1:
+        return dict.fromkeys(_whole(figures, videos), np.zeros(0))
+    resamples = min(resamples, max(_FEWEST, _PAIRS // max(1, videos * columns)))
+    weights = (np.bincount(indices, minlength=count)[group] for indices in _draws(count, resamples, seed))
+    parts = [figures(np.stack(part)) for part in _chunks(weights, max(1, _CHUNK // max(videos, 3 * columns)))]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _draws(n: int, resamples: int, seed: int) -> Iterator[Ints]:
@@ -291,12 +284,6 @@ def _means(columns: tuple[Floats, ...], resamples: int, seed: int) -> list[Float
     """Return per column [N] the means [R] over the same draws."""
     means = [[column[indices].mean() for column in columns] for indices in _draws(len(columns[0]), resamples, seed)]
     return list(np.array(means).T)
-
-
-def _mean_where(values: Floats, counted: Bools) -> Floats:
-    """Return the means [R] of the values [R, C] that count; NaN where none does."""
-    labels = counted.sum(axis=1)
-    return np.where(labels > 0, np.where(counted, values, 0).sum(axis=1) / np.maximum(labels, 1), np.nan)
 
 
 def _chunks(weights: Iterator[Ints], size: int) -> Iterator[list[Ints]]:

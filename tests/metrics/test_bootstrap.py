@@ -20,6 +20,7 @@ from olmv.metrics.bootstrap import (
     paired_statistic,
 )
 from olmv.metrics.multilabel import multi_label
+from olmv.metrics.multilabel_sums import MultiLabelSums
 
 Array = NDArray[Any]
 FIGURES = {
@@ -69,7 +70,7 @@ def test_a_narrower_level_lies_inside() -> None:
 def test_multi_label_draws_are_those_of_measuring_the_drawn_videos(seed: int, videos: int, share: float) -> None:
     probability, truth = scored_world(seed, videos=videos, labels=4, share=share)
     thresholds = np.array([0.3, 0.5, 0.5, 0.9])
-    draws = bootstrap._MultiLabelDraws(probability, truth, thresholds).drawn(20, seed)
+    draws = bootstrap._drawn(MultiLabelSums(probability, truth, thresholds).figures, *truth.shape, 20, seed, None)
     assert set(draws) == FIGURES
     generator = np.random.default_rng(seed)
     for number in range(20):
@@ -124,7 +125,9 @@ def test_whole_groups_are_drawn() -> None:
         width = once[name].high - once[name].low
         assert grouped[name].high - grouped[name].low == pytest.approx(width, rel=0.35)
         assert apart[name].high - apart[name].low < 0.65 * width
-    draws = bootstrap._MultiLabelDraws(probability, truth, thresholds).drawn(10, 4, np.arange(60) // 6)
+    draws = bootstrap._drawn(
+        MultiLabelSums(probability, truth, thresholds).figures, *truth.shape, 10, 4, np.arange(60) // 6
+    )
     generator = np.random.default_rng(4)
     for number in range(10):
         drawn = generator.integers(10, size=10)
