@@ -97,7 +97,7 @@ def read_manifest(
             may be one or several.
     """
     path = Path(path)
-    raw = list(_raw_rows(path))
+    raw = list(raw_rows(path))
     texts = (row["labels"] for _, row in raw if isinstance(row, dict) and isinstance(row.get("labels"), str))
     lists = LabelLists(texts, labels)
     rows = [_manifest_row(path, number, row, lists) for number, row in raw]
@@ -114,7 +114,7 @@ def misnamed_group_note(path: str | Path) -> tuple[str, ...]:
     if path.suffix.lower() == ".parquet":
         columns = parquet_columns(path)
     else:
-        _, first = next(_raw_rows(path))
+        _, first = next(raw_rows(path))
         columns = [str(name) for name in first]
     like = [name for name in columns if name.strip().lower() in _LIKE_GROUP]
     if not like or "group" in columns:
@@ -155,8 +155,8 @@ def _clip(row: ManifestRow) -> tuple[str, str | None]:
 def _videos_of(manifest: Path) -> Iterator[str]:
     """Yield the paths alone: what is true of the videos is no matter here."""
     number = 0
-    for number, row in _raw_rows(manifest):
-        yield _video(manifest, number, row)
+    for number, row in raw_rows(manifest):
+        yield row_video(manifest, number, row)
     if not number:
         raise _nothing(manifest)
 
@@ -165,8 +165,12 @@ def _nothing(manifest: Path) -> InputError:
     return InputError(f"{manifest} lists no videos; add rows under its 'video' column")
 
 
-def _raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the rows as they are in the file, each with its number."""
+def raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the rows as they are in the file, each with its number: the line of csv and jsonl, the row of parquet.
+
+    Raises:
+        InputError: not a manifest by its extension, or it cannot be read.
+    """
     reader = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".parquet": parquet_rows}.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is not a manifest; use .csv, .jsonl or .parquet")
@@ -253,7 +257,12 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, Any]]:
         yield number, row
 
 
-def _video(manifest: Path, number: int, row: Any) -> str:
+def row_video(manifest: Path, number: int, row: Any) -> str:
+    """Return the path of a row's video, the manifest's folder in front unless it is a row of `olmv predict`.
+
+    Raises:
+        InputError: it names none, or what can be no file name.
+    """
     video = row.get("video") if isinstance(row, dict) else None
     if not isinstance(video, str) or not video.strip():
         columns = ", ".join(str(name) for name in row) if isinstance(row, dict) else "none"
@@ -270,7 +279,7 @@ def _video(manifest: Path, number: int, row: Any) -> str:
 
 def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> ManifestRow:
     return ManifestRow(
-        video=_video(manifest, number, row),
+        video=row_video(manifest, number, row),
         labels=(
             positive_labels(row, f"{manifest} row {number}")
             if is_prediction(row)
