@@ -21,6 +21,7 @@ from olmv.cli.options import (
     WorkersOption,
 )
 from olmv.cli.views.progress import ProgressView, printable
+from olmv.io.clock import parse_seconds
 from olmv.placement import PlacementOptions
 from olmv.scoring.options import FramePooling, ScoreOptions
 from olmv.video.options import DecodeOptions
@@ -37,13 +38,14 @@ Examples:
 \b
 Protocols: ucf101-ep1 -ep2 -ep3 -few-shot, hmdb51-ep1 -ep2 -ep3 -few-shot, kinetics400, kinetics600-zero-shot,
   msrvtt, charades, activitynet, youtube8m, manifest (csv, jsonl, parquet with video and labels),
-  predictions (rows of olmv predict), moji (needs no data).
+  predictions (rows of olmv predict), timed (rows of olmv predict --timeline), moji (needs no data).
 """
 
 # headline figures that are printed in full; the rest stand on the page
 _FIRST = (
     *("top1", "top5", "macro_map", "micro_ap", "macro_f1", "micro_f1", "harmonic_map"),
     *("brier_skill", "ece", "ece_above", "bin_error"),
+    *("map_iou30", "map_iou50", "map_iou70", "mean_map", "frame_map", "event_f1", "event_precision", "event_recall"),
     *("t2v_r1", "v2t_r1"),
 )
 
@@ -75,7 +77,8 @@ def evaluate(
         typer.Option(metavar="A B", help="Two result folders side by side, instead of a protocol.", show_default=False),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="MANIFEST", help="For predictions: what is true of the videos.")
+        Path | None,
+        typer.Option(metavar="MANIFEST", help="For predictions: what is true of the videos; for timed: and when."),
     ] = None,
     labels: Annotated[
         str | None, typer.Option("--labels", "-l", help="For manifest: the vocabulary.  [default: labels that occur]")
@@ -109,6 +112,15 @@ def evaluate(
     allow_unknown: AllowUnknownOption = False,
     clips: Annotated[int | None, typer.Option(min=3, help="For moji: how many to draw.  [default: 1500]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of a draw.  [default: the protocol's own]")] = None,
+    tolerance_s: Annotated[
+        str | None,
+        typer.Option(
+            "--tolerance",
+            metavar="TIME",
+            help="For timed: how far off begin and end of an event may be.  [default: 1s]",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the scores of an earlier run, or start over.")] = True,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
@@ -147,6 +159,7 @@ def evaluate(
         allow_unknown=allow_unknown,
         clips=clips,
         seed=seed,
+        tolerance_s=None if tolerance_s is None else parse_seconds(tolerance_s),
         resume=resume,
         decode=DecodeOptions(decoder=decoder, workers=workers, timeout_s=timeout),
         placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),

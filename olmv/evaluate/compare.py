@@ -70,6 +70,8 @@ def compare(a: str | Path, b: str | Path) -> Comparison:
     first, second = results
     if first.kind != second.kind:
         raise UsageError(f"{a} is {first.kind} and {b} is {second.kind}; compare two of one kind")
+    if first.kind == "timed":
+        raise UsageError("results over time cannot be compared here; their figures and intervals stand on their pages")
     if Path(a).resolve() == Path(b).resolve():
         raise UsageError(f"{a} is compared with itself; name two results")
     common = common_part(first, second)

@@ -59,6 +59,7 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
         InputError: the data set's layout is not as expected; the message says what was looked for.
         OutputError: the folder cannot be written.
     """
+    from olmv.evaluate.label_table import label_table
     from olmv.evaluate.runner import Scoring, score_benchmark
     from olmv.evaluate.views import views_for
     from olmv.models.default import chosen_model
@@ -69,8 +70,15 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     if job.protocol not in PROTOCOLS:
         close = close_protocols(job.protocol, PROTOCOLS) or PROTOCOLS
         raise UsageError(f"no protocol '{job.protocol}'; choose from {', '.join(close)}")
+    if job.tolerance_s is not None and job.protocol != "timed":
+        raise UsageError(
+            f"the tolerance is for events over time, of which {job.protocol} has none; leave it out",
+            option="tolerance_s",
+        )
     if job.protocol == "predictions":
         return _of_predictions(job, listener)
+    if job.protocol == "timed":
+        return _over_time(job, listener)
     model, note = chosen_model(job.model)
     if note is not None:
         listener.note(note)
@@ -124,12 +132,13 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     result = _measured(
         benchmark, scores, rows, views.combine, thresholds, classifier.model.name, settings, remarks, listener
     )
-    return _written(folder, result, benchmark)
+    return _written(folder, result, label_table(result, benchmark.groups))
 
 
 def _of_predictions(job: EvaluateJob, listener: JobListener) -> EvaluateSummary:
     """Measure what `olmv predict` wrote, beside a manifest: nothing is decoded or encoded again."""
     from olmv.evaluate.from_predictions import benchmark_of
+    from olmv.evaluate.label_table import label_table
 
     if job.data is None or job.truth is None:
         raise UsageError(
@@ -145,7 +154,16 @@ def _of_predictions(job: EvaluateJob, listener: JobListener) -> EvaluateSummary:
     thresholds = tuple(scored.threshold.tolist())
     settings = {"protocol": benchmark.name, "model": scored.model, **benchmark.choices}
     result = _measured(benchmark, scores, rows, "logits", thresholds, scored.model, settings, (), listener)
-    return _written(folder, result, benchmark)
+    return _written(folder, result, label_table(result, benchmark.groups))
+
+
+def _over_time(job: EvaluateJob, listener: JobListener) -> EvaluateSummary:
+    from olmv.evaluate.timed.job import measured
+
+    folder = job.output or Path("runs") / "timed"
+    _check_folder(folder)
+    result, table = measured(job, folder, listener)
+    return _written(folder, result, table)
 
 
 def _measured(
@@ -200,11 +218,9 @@ def _with_groups(rows: Sequence[Mapping[str, Any]], groups: Sequence[str]) -> li
     return [row | {"group": group} for row, group in zip(bare, groups, strict=True)] if groups else bare  # type: ignore[return-value]
 
 
-def _written(folder: Path, result: Result, benchmark: Benchmark) -> EvaluateSummary:
-    from olmv.evaluate.label_table import label_table
+def _written(folder: Path, result: Result, table: Sequence[Mapping[str, Any]]) -> EvaluateSummary:
     from olmv.evaluate.page import write_result_page
 
-    table = label_table(result, benchmark.groups)
     write_result(folder, result, table)
     write_result_page(folder, result, table)
     return EvaluateSummary(folder, result)

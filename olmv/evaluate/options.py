@@ -14,6 +14,7 @@ PROTOCOLS: dict[str, str] = {
     **BENCHMARKS,
     "moji": "drawings with exact truth; needs no data",
     "predictions": "rows of olmv predict beside a manifest",
+    "timed": "rows of olmv predict --timeline beside what is true when",
 }
 """Protocol -> what it is, in one line."""
 
@@ -25,10 +26,10 @@ class EvaluateJob:
     Attributes:
         protocol: one of `PROTOCOLS`.
         data: where the data set lies; not for `moji`.
-        truth: for `predictions`: a manifest that says what is true.
+        truth: for `predictions`: a manifest that says what is true; for `timed`: what is true when.
         model: name or folder.
         output: the result folder.
-        labels: for `manifest`: the vocabulary; by default the labels that occur.
+        labels: for `manifest`, and a model over `timed`: the vocabulary; by default the labels that occur.
         attributes: an attribute book.
         unseen: for multi-label: the labels of the group `unseen`, as `Vocabulary.load` takes them.
         frames: of a clip; None for what the model is made for, mostly 8.
@@ -37,9 +38,11 @@ class EvaluateJob:
         lists: the user's own sample lists, in the place of a draw.
         shots: training videos a class, for few-shot protocols.
         split: of the manifest.
-        allow_unknown: for `manifest` and `predictions`: go on where many true labels are not among those looked for.
+        allow_unknown: for `manifest`, `predictions`, `timed`: go on where many true labels are not among those looked
+            for.
         clips: for `moji`, how many to draw.
         seed: of a draw; None for the protocol's own.
+        tolerance_s: for `timed`: by which begin and end of an event may be off, in seconds; None for 1.
         score: poolings and templates; the protocol says the mode.
         decode, placement: as `olmv predict`; the views say how many frames, and which.
         resume: go on from the scores of an earlier run.
@@ -62,6 +65,7 @@ class EvaluateJob:
     allow_unknown: bool = False
     clips: int | None = None
     seed: int | None = None
+    tolerance_s: float | None = None
     score: ScoreOptions = ScoreOptions()
     decode: DecodeOptions = DecodeOptions()
     placement: PlacementOptions = PlacementOptions()

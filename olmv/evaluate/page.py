@@ -29,8 +29,14 @@ _HEADS: Mapping[str, str] = {
     "group": "Group",
     "class": "Class",
     "support": "Videos",
+    "events": "True events",
+    "seconds": "True seconds",
     "predicted": "Predicted",
     "ap": "AP",
+    "ap30": "AP at IoU 0.3",
+    "ap50": "AP at IoU 0.5",
+    "ap70": "AP at IoU 0.7",
+    "frame_ap": "AP, frame level",
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1",
@@ -42,7 +48,7 @@ _HEADS: Mapping[str, str] = {
     "confused": "How often",
 }
 _TEXTS = ("label", "group", "class", "confused_with")
-_COUNTS = ("support", "predicted", "confused")
+_COUNTS = ("support", "events", "seconds", "predicted", "confused")
 
 
 def pictures(result: Result) -> dict[str, tuple[str, plots.Picture]]:

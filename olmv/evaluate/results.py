@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "KINDS", "Result", "json_text", "scored_of_result", "write_result"]
 
 FORMAT = "olmv-result/1"
-KINDS = ("single-label", "multi-label", "retrieval")
+KINDS = ("single-label", "multi-label", "retrieval", "timed")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Result:
     """One evaluation. N videos, V views, C labels; numbers that do not exist are NaN here and null in the file.
 
     Args:
-        protocol, kind, model: what was measured, "single-label", "multi-label" or "retrieval", and of which model.
+        protocol, kind, model: what was measured, one of `KINDS`, and of which model.
         created: when, ISO 8601 in UTC.
         labels: as they were given to the text tower.
         videos: per video `{"video", "status", "error", "truth": [labels], "predicted": [labels, best first]}`; where
@@ -66,7 +66,7 @@ class Result:
     """
 
     protocol: str
-    kind: "Kind"
+    kind: "Kind | Literal['timed']"
     model: str
     created: str
     labels: tuple[str, ...]

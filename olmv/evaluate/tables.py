@@ -22,6 +22,10 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("threshold", "best_threshold", "best_f1"),
     ),
     "single-label": ("label", "class", "support", "accuracy", "confused_with", "confused"),
+    "timed": (
+        *("label", "events", "seconds", "predicted", "ap30", "ap50", "ap70", "frame_ap"),
+        *("precision", "recall", "f1", "threshold"),
+    ),
     "retrieval": (),
 }
 """The columns of labels.csv, by kind."""

@@ -25,6 +25,17 @@ NAMES: Mapping[str, str] = {
     "ece": "Calibration error (all pairs)",
     "ece_above": "Calibration error (pairs above 0.05)",
     "bin_error": "Calibration error (mean of bins)",
+    "map_iou30": "mAP (temporal IoU 0.3)",
+    "map_iou50": "mAP (temporal IoU 0.5)",
+    "map_iou70": "mAP (temporal IoU 0.7)",
+    "mean_map": "mAP (mean of the three)",
+    "frame_map": "mAP (frame level)",
+    "event_f1": "Event F1 (micro)",
+    "event_precision": "Event precision (micro)",
+    "event_recall": "Event recall (micro)",
+    "macro_event_f1": "Event F1 (macro)",
+    "macro_event_precision": "Event precision (macro)",
+    "macro_event_recall": "Event recall (macro)",
     "t2v_r1": "Text → video R@1",
     "t2v_r5": "Text → video R@5",
     "t2v_r10": "Text → video R@10",
@@ -40,6 +51,10 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "multi-label": (
         *("macro_map", "micro_ap", "harmonic_map", "peak_f1", "macro_f1", "micro_f1"),
         *("brier_skill", "ece", "ece_above", "bin_error"),
+    ),
+    "timed": (
+        *("map_iou50", "map_iou30", "map_iou70", "mean_map", "frame_map"),
+        *("event_f1", "event_precision", "event_recall"),
     ),
     "retrieval": ("t2v_r1", "t2v_r5", "t2v_r10", "v2t_r1", "v2t_r5", "v2t_r10"),
 }
