@@ -37,8 +37,10 @@ def entries_of(
             about["false_alarms"] = round(float(fit.false_alarms[index]), 6)
         if not any(math.isnan(figure) for figure in crossed.values()):
             about["cross_fitted"] = {name: round(figure, 4) for name, figure in crossed.items()}
+        leave = None if fit.leave is None or math.isnan(fit.leave[index]) else float(fit.leave[index])
         entries[label] = LabelThreshold(
             threshold=float(fit.threshold[index]),
+            leave=leave,
             objective=objective.name,
             value=None if math.isnan(value) else round(value, 6),
             support=int(support[index]),

@@ -39,6 +39,7 @@ class Fit:
         pooled: the shared threshold; NaN if no label needs it.
         false_alarms: [C], for a threshold above its negatives the share of videos that raises a false alarm at most,
             with a confidence of 95 %; else NaN.
+        leave: [C], below which a label ends over time, NaN for the default; None where nothing is over time.
     """
 
     threshold: Floats
@@ -48,6 +49,7 @@ class Fit:
     refusals: dict[int, str]
     pooled: float
     false_alarms: Floats
+    leave: Floats | None = None
 
 
 def fit_all(

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.calibrate import events
 from olmv.calibrate.crossfit import cross_fit, cross_fit_rows, stratified_folds
 from olmv.calibrate.document import entries_of, provenance, words_of
 from olmv.calibrate.fitting import Fit, fit_all
@@ -48,7 +50,14 @@ def run(job: CalibrateJob, listener: JobListener | None = None) -> CalibrateSumm
         OutputError: a file cannot be written.
     """
     _check(job)
-    summary = _unlabelled(job) if job.unlabelled else _fitted(job)
+    if job.unlabelled:
+        summary = _unlabelled(job)
+    elif _objective(job).kind == "events":
+        summary = events.fit_job(job)
+        worse = _worse(_objective(job), summary.before, summary.after)
+        summary = replace(summary, notes=(*summary.notes, *worse))
+    else:
+        summary = _fitted(job)
     warning = drawings_note(summary.loaded.scored.model)
     listener = listener or JobListener()
     for line in (*([warning] if warning else []), *summary.notes):
@@ -90,7 +99,9 @@ def _check(job: CalibrateJob) -> None:
         require("scipy", extra="evaluate", need="calibrating")
         if job.scaling is not None:
             require("sklearn", extra="evaluate", need="fitting a scaling")
-        objective = Objective.parse(job.objective or "f1")
+        objective = _objective(job)
+        if objective.kind == "events":
+            _check_events(job)
         if job.guarantee is not None:
             check_guarantee(objective, job.guarantee, job.guarantee_scope or "each")
         elif job.guarantee_scope is not None:
@@ -105,9 +116,23 @@ def _check(job: CalibrateJob) -> None:
         check_writable(job.page)
 
 
+def _check_events(job: CalibrateJob) -> None:
+    for name in ("guarantee", "guarantee_scope", "scaling"):
+        if getattr(job, name) is not None:
+            what = name.replace("_", " ")
+            raise UsageError(
+                f"the {what} is about whole videos, not about events over time; leave one of them out",
+                option=(name, "objective"),
+            )
+
+
+def _objective(job: CalibrateJob) -> Objective:
+    return Objective.parse(job.objective or "f1")
+
+
 def _fitted(job: CalibrateJob) -> CalibrateSummary:
     loaded = load(job.predictions, job.truth, allow_unknown=job.allow_unknown)
-    scored, objective = loaded.scored, Objective.parse(job.objective or "f1")
+    scored, objective = loaded.scored, _objective(job)
     groups = group_numbers(scored.groups)
     fold = stratified_folds(scored.truth, job.folds, groups=groups)
     scope: Scope = "all" if job.guarantee_scope == "all" else "each"
@@ -159,9 +184,11 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
     )
 
 
-def _worse(objective: Objective, before: DecisionFigures, after: DecisionFigures) -> list[str]:
+def _worse(objective: Objective, before: DecisionFigures | None, after: DecisionFigures | None) -> list[str]:
     """Say where the thresholds do worse than the ones before: a best fit to few positives can be worse than none."""
-    if objective.kind != "f" or not (after.macro_f1 < before.macro_f1 or after.micro_f1 < before.micro_f1):
+    if before is None or after is None or objective.kind not in ("f", "events"):
+        return []
+    if not (after.macro_f1 < before.macro_f1 or after.micro_f1 < before.micro_f1):
         return []
     note = "on videos they were not fitted to, these thresholds do worse than the ones before"
     return [f"{note}; calibrate with more videos of each label, or leave rare labels out"]

@@ -15,9 +15,11 @@ from olmv.scoring.logits import sigmoid
 from olmv.scoring.run_settings import RunSettings
 
 if TYPE_CHECKING:
+    from olmv.evaluate.joined import Joined
     from olmv.evaluate.results import Result
+    from olmv.metrics.temporal import Timeline
 
-__all__ = ["Loaded", "load", "load_unlabelled"]
+__all__ = ["Loaded", "load", "load_timed", "load_unlabelled"]
 
 _NAMED = 3
 
@@ -61,7 +63,33 @@ def load(predictions: Path, truth: Path | None, *, allow_unknown: bool = False) 
             "calibrating takes the truth: add a manifest of it, or calibrate unlabelled videos by a prevalence",
             option=("truth", "unlabelled", "prevalence"),
         )
-    joined = join(read_predictions(predictions), truth, allow_unknown=allow_unknown)
+    return _of_joined(join(read_predictions(predictions), truth, allow_unknown=allow_unknown), predictions)
+
+
+def load_timed(
+    predictions: Path, truth: Path | None, *, allow_unknown: bool = False
+) -> tuple[Loaded, tuple["Timeline", ...]]:
+    """Load rows with segments and their curves beside a truth over time.
+
+    Returns:
+        What `load` gives, a label being true of a video where it is true at some time; and a timeline for each video.
+
+    Raises:
+        UsageError: a result folder, or no truth; and as `load`.
+        InputError: as `olmv.evaluate.timed.timelines.join_timed`.
+    """
+    from olmv.evaluate.timed.timelines import join_timed
+
+    if predictions.is_dir():
+        raise UsageError(f"{predictions} is a result folder, which has no curves; predict with a timeline, into .jsonl")
+    if truth is None:
+        raise UsageError("events take a truth over time: add a file of video, label, start_s, end_s", option="truth")
+    timed = join_timed(predictions, truth, allow_unknown=allow_unknown)
+    joined = replace(timed.joined, scored=replace(timed.joined.scored, notes=timed.notes))
+    return _of_joined(joined, predictions), timed.timelines
+
+
+def _of_joined(joined: "Joined", predictions: Path) -> Loaded:
     unknown = tuple(f"{label} ({count})" for label, count in joined.unknown_labels.items())
     left_out = {
         "videos of the truth without a prediction": joined.without_prediction,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
+from olmv.io.clock import parse_seconds
 from olmv.scoring.logits import logit_of, sigmoid
 
 __all__ = ["Cuts", "Fitted", "Objective", "fit_shared", "fit_threshold"]
@@ -20,9 +21,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-Kind = Literal["f", "precision", "recall", "fdr"]
+Kind = Literal["f", "precision", "recall", "fdr", "events"]
 
-_EXAMPLES = "give f1, f0.5, precision=0.9, recall=0.9 or fdr=0.1"
+_EXAMPLES = "give f1, f0.5, precision=0.9, recall=0.9, fdr=0.1 or event-f1"
+_EVENTS = re.compile(r"\s*event-f1(?:\s*=\s*(.+?))?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class Objective:
     """What a threshold is to reach.
 
     Attributes:
-        kind: "f" for the best F-beta, else what is to be at least (precision, recall) or at most (fdr) `value`.
-        value: beta, or the target.
+        kind: "f" for the best F-beta, "events" for the best F1 of events over time, else what is to be at least
+            (precision, recall) or at most (fdr) `value`.
+        value: beta, the target, or the tolerance of events in seconds.
         name: as it was written ("f1", "precision=0.9").
     """
 
@@ -41,11 +44,13 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
-        """Read "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1".
+        """Read "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1", "event-f1", "event-f1=2" (seconds).
 
         Raises:
             UsageError: none of these, or its number is out of range.
         """
+        if events := _EVENTS.fullmatch(text):
+            return cls._of_events(events[1])
         match = re.fullmatch(r"\s*(?:(f)|(precision|recall|fdr)\s*=)\s*([0-9]*\.?[0-9]+)\s*", text, re.IGNORECASE)
         if match is None:
             raise UsageError(f"unknown objective '{text}'; {_EXAMPLES}")
@@ -57,6 +62,16 @@ class Objective:
         if not 0 < value < 1:
             raise UsageError(f"the target of objective '{text}' is not between 0 and 1; {_EXAMPLES}")
         return cls(kind, value, f"{kind}={value:g}")  # type: ignore[arg-type]  # the expression allows these only
+
+    @classmethod
+    def _of_events(cls, tolerance: str | None) -> "Objective":
+        if tolerance is None:
+            return cls("events", 1.0, "event-f1")
+        try:
+            value = parse_seconds(tolerance)
+        except UsageError as error:
+            raise UsageError(f"the tolerance of event-f1: {error}") from None
+        return cls("events", value, f"event-f1={value:g}")
 
     @property
     def least_precision(self) -> float:

@@ -19,8 +19,8 @@ class CalibrateJob:
     Args:
         predictions: a file of `olmv predict`, or a folder of `olmv evaluate`.
         output: the thresholds file.
-        truth: a manifest; None for a folder, and with `unlabelled`.
-        objective: "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1"; None for "f1".
+        truth: a manifest, for events a truth over time; None for a folder, and with `unlabelled`.
+        objective: "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1", "event-f1", "event-f1=2"; None for "f1".
         guarantee: the confidence with which the target is promised, or None.
         guarantee_scope: "each" (or None) for a promise for each label by itself, "all" for one for all labels at once.
         scaling: "platt", "isotonic" or None.
@@ -54,7 +54,8 @@ class CalibrateSummary:
         thresholds: as they were written.
         objective: its name, or "prevalence".
         loaded: what it was fitted to.
-        before: figures at the thresholds that the predictions were made with; None without truth.
+        before: figures at the thresholds that the predictions were made with, of events where the objective is about
+            them; None without truth.
         after: cross-fitted figures at the new ones, of the same decisions; None without truth.
         calibration: figures of the probabilities before and, cross-fitted, after scaling; None without scaling.
         refused: label -> why it has no threshold.

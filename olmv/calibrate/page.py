@@ -13,6 +13,7 @@ from olmv.pages.page import asset, write_page
 
 if TYPE_CHECKING:
     from olmv.calibrate.options import CalibrateSummary
+    from olmv.scoring.thresholds import LabelThreshold
 
 __all__ = ["write_calibration_page"]
 
@@ -82,7 +83,7 @@ def _rows(summary: "CalibrateSummary") -> list[dict[str, Any]]:
                 "label": label,
                 "support": int(scored.truth[:, index].sum()),
                 "old": f"{scored.threshold[index]:.3g}",
-                "new": "" if entry is None else f"{entry.threshold:.3g}",
+                "new": "" if entry is None else f"{entry.threshold:.3g}{_leave(entry)}",
                 "shown": "" if entry is None or entry.scaling is None else f"{thresholds[label]:.3g}",
                 "source": {"pooled": " (shared)", "negatives": " (above its negatives)"}.get(_source(entry), ""),
                 "refusal": summary.refused.get(label, ""),
@@ -94,6 +95,11 @@ def _rows(summary: "CalibrateSummary") -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: -row["gain"])
+
+
+def _leave(entry: "LabelThreshold") -> str:
+    """Say below which probability the label ends over time; nothing where that was not fitted."""
+    return "" if entry.leave is None else f", ends below {entry.leave:.3g}"
 
 
 def _source(entry: Any) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   olmv calibrate rows.jsonl --truth truth.csv --objective f1 -o thresholds.json --page traded.html
+  olmv calibrate rows.jsonl --truth timed.csv --objective event-f1 -o thresholds.json
   olmv calibrate rows.jsonl --unlabelled --prevalence 0.4 -o thresholds.json
 """
 
@@ -50,12 +51,15 @@ def calibrate(
     truth: Annotated[
         Path | None,
         typer.Option(
-            "--truth", "-t", metavar="MANIFEST", help="What is true: csv, jsonl or parquet; video, labels, group."
+            "--truth",
+            "-t",
+            metavar="MANIFEST",
+            help="What is true: csv, jsonl or parquet; video, labels, group. For event-f1: what is true when.",
         ),
     ] = None,
     objective: Annotated[
         str | None,
-        typer.Option(metavar="WHAT", help="f1, f0.5, precision=P, recall=R or fdr=A.  [default: f1]"),
+        typer.Option(metavar="WHAT", help="f1, f0.5, precision=P, recall=R, fdr=A, or event-f1.  [default: f1]"),
     ] = None,
     guarantee: Annotated[
         float | None,
@@ -118,12 +122,14 @@ def _finished(summary: "CalibrateSummary", view: ProgressView) -> None:
     from olmv.pages.figures import title
 
     if summary.before is not None and summary.after is not None:
+        of_events = "event " if summary.objective.startswith("event") else ""
         for kind, meaning in (("micro", "all labels"), ("macro", "mean of the labels that are true of a video")):
             for name in ("F1", "precision", "recall"):
                 key = f"{kind}_{name.lower()}"
                 before, after = getattr(summary.before, key), getattr(summary.after, key)
                 if after == after:  # not NaN: there were folds that a threshold could be fitted without
-                    view.note(f"{kind} {name} {before:.3f} before, {after:.3f} after (cross-fitted; {meaning})")
+                    change = f"{before:.3f} before, {after:.3f} after"
+                    view.note(f"{kind} {of_events}{name} {change} (cross-fitted; {meaning})")
         view.note(
             f"false alarms {summary.before.false_alarms} before, {summary.after.false_alarms} after (cross-fitted); of "
             f"labels that are true of no video {summary.before.never_true} and {summary.after.never_true}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DecisionFigures", "decision_figures", "precision_recall_f1"]
+__all__ = ["DecisionFigures", "counted_figures", "decision_figures", "precision_recall_f1"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -74,6 +74,18 @@ def decision_figures(positive: Bools, truth: Bools, decided: Bools | None = None
     decided = np.ones(truth.shape, dtype=bool) if decided is None else decided
     positive, truth = positive & decided, truth & decided
     hits, predicted, support = (part.sum(axis=0) for part in (positive & truth, positive, truth))
+    return counted_figures(hits, predicted, support, decided.sum(axis=0))
+
+
+def counted_figures(hits: Ints, predicted: Ints, support: Ints, decided: Ints) -> DecisionFigures:
+    """Measure decisions that were counted by label, of videos or of events.
+
+    Args:
+        hits: [C], predicted and true.
+        predicted: [C].
+        support: [C], how many are true.
+        decided: [C], of how many videos.
+    """
     counted = support > 0
     precision, recall, f1 = precision_recall_f1(hits, predicted, support)
     return DecisionFigures(
@@ -82,7 +94,7 @@ def decision_figures(positive: Bools, truth: Bools, decided: Bools | None = None
         f1=f1,
         predicted=predicted,
         support=support,
-        decided=decided.sum(axis=0),
+        decided=decided,
         false_alarms=int((predicted - hits).sum()),
         never_true=int(predicted[~counted].sum()),
         macro_precision=_mean(precision[counted]),

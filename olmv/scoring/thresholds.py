@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from olmv.errors import UsageError, VocabularyError
 from olmv.io.atomic import write_atomic
@@ -15,6 +15,7 @@ from olmv.labels.attributes import load_document, one_line
 from olmv.labels.vocabulary import Vocabulary
 from olmv.scoring.run_settings import RunSettings
 from olmv.scoring.scaling import Scaler, Scaling
+from olmv.scoring.segments import default_leave
 
 __all__ = [
     "DEFAULT_THRESHOLD",
@@ -44,6 +45,8 @@ class LabelThreshold(BaseModel):
 
     Args:
         threshold: positive from this probability on; always the model's own probability, not the calibrated one.
+        leave: over time, the label ends where the probability falls below this one, at most the threshold; None for
+            `default_leave`.
         objective: what was asked for ("f1", "precision=0.9").
         value: what was reached, on the videos it was fitted to.
         support: the number of videos that have the label among these.
@@ -54,11 +57,18 @@ class LabelThreshold(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     threshold: Probability
+    leave: Probability | None = None
     objective: str | None = None
     value: float | None = None
     support: int | None = None
     scaling: Scaling | None = None
     words_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _leaves_below(self) -> "LabelThreshold":
+        if self.leave is not None and self.leave > self.threshold:
+            raise ValueError(f"leave is {self.leave:g}, above the threshold {self.threshold:g}")
+        return self
 
 
 class Guarantee(BaseModel):
@@ -143,7 +153,7 @@ class Thresholds(Mapping[str, float]):
                 except ValidationError:
                     raise VocabularyError(f"threshold of {label!r} is {value!r}; give a number from 0 to 1") from None
             self._labels[label] = value
-        self._shown = {label: _shown(entry) for label, entry in self._labels.items()}
+        self._shown = {label: _shown(entry, entry.threshold) for label, entry in self._labels.items()}
 
     @classmethod
     def load(cls, path: str | Path) -> "Thresholds":
@@ -178,6 +188,20 @@ class Thresholds(Mapping[str, float]):
             KeyError: the file has no such label.
         """
         return self._labels[label]
+
+    def leave_of(self, label: str, threshold: float) -> float:
+        """Return the probability below which a label ends that begins at `threshold`: the fitted one, if any.
+
+        Where the label has a scaling it is of the calibrated probability, as `thresholds[label]` is.
+
+        Args:
+            label: any; one that is not in the file has the default.
+            threshold: what the label begins at, as rows show it; the result is not above it.
+        """
+        entry = self._labels.get(label)
+        if entry is None or entry.leave is None:
+            return default_leave(threshold)
+        return min(_shown(entry, entry.leave), threshold)
 
     def for_vocabulary(
         self, vocabulary: Vocabulary, *, threshold: float | None = None, default: float = DEFAULT_THRESHOLD
@@ -289,8 +313,9 @@ def vocabulary_sha256(labels: Iterable[str]) -> str:
     return sha256_json(sorted(labels))
 
 
-def _shown(entry: LabelThreshold) -> float:
+def _shown(entry: LabelThreshold, probability: float) -> float:
+    """Return the model's own probability as rows show it."""
     if entry.scaling is None:
-        return entry.threshold
+        return probability
     # rounded as probabilities are in rows: what is not below it stays so
-    return float(f"{float(Scaler([entry.scaling])(np.array([entry.threshold]))[0]):.6g}")
+    return float(f"{float(Scaler([entry.scaling])(np.array([probability]))[0]):.6g}")

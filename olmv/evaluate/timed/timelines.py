@@ -81,7 +81,7 @@ def join_timed(rows: str | Path, truth: str | Path | Sequence[TimedVideo], *, al
             raise UsageError(f"{curves_path(path)} has no curve of {video}; {_AGAIN}")
         predicted, duration = segments[video]
         timelines.append(timeline_of(true[video], predicted, curve, lookup, duration_s=duration, counts=counts))
-    notes += tuple(f"{count} {what}" for what, count in sorted(counts.items()))
+    notes += tuple(f"{count} {what}" for what, count in sorted(counts.items()) if count)
     return Timed(joined, tuple(timelines), (*joined.scored.notes, *notes))
 
 
