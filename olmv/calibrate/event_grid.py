@@ -33,8 +33,8 @@ def levels_of(probability: NDArray[np.floating]) -> Floats:
     """
     scores = probability.astype(np.float64).ravel()
     above = np.geomspace(1 / len(scores), 0.9, _BY_SHARE)
-    logits = logit_of(np.quantile(scores, [0.05, 1.0]))
-    levels = np.concatenate([np.quantile(scores, 1 - above), sigmoid(np.linspace(*logits, _BY_LOGIT))])
+    low, high = logit_of(np.quantile(scores, [0.05, 1.0])).tolist()
+    levels = np.concatenate([np.quantile(scores, 1 - above), sigmoid(np.linspace(low, high, _BY_LOGIT))])
     rounded = np.array([float(f"{level:.6g}") for level in levels])
     return np.unique(rounded[(rounded > 0) & (rounded <= 1)])
 

@@ -70,7 +70,7 @@ def _annotation(item: Any, where: str) -> TrueSegment:
     times = item.get("segment") if isinstance(item, dict) else None
     if not isinstance(times, list) or len(times) != 2:
         raise InputError(f"{where} has no segment; write [start, end] in seconds")
-    return segment_of(item.get("label"), *times, where)
+    return segment_of(item.get("label"), times[0], times[1], where)
 
 
 def _label_studio(path: Path, tasks: Sequence[Any]) -> tuple[list[TimedVideo], tuple[str, ...]]:
@@ -130,10 +130,10 @@ def _region(region: Mapping[str, Any], data: Mapping[str, Any], where: str) -> I
 
 
 def _frames(item: Any, rate: float, where: str) -> tuple[float, float]:
-    frames = [item.get(name) for name in ("start", "end")] if isinstance(item, dict) else []
-    if len(frames) != 2 or not all(isinstance(frame, int) and 0 <= frame < 2**40 for frame in frames):
+    first, last = (item.get("start"), item.get("end")) if isinstance(item, dict) else (None, None)
+    if not (isinstance(first, int) and isinstance(last, int) and 0 <= first < 2**40 and 0 <= last < 2**40):
         raise InputError(f"{where} has a range without frames, {item!r:.60}; write whole numbers as start and end")
-    return (max(frames[0], 1) - 1) / rate, frames[1] / rate
+    return (max(first, 1) - 1) / rate, last / rate
 
 
 def _frame_rate(*holders: Mapping[str, Any]) -> float | None:

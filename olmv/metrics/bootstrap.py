@@ -206,7 +206,10 @@ def weighted_intervals(
     Raises:
         UsageError: no videos, or no draws.
     """
-    values, draws = _whole(figures, videos), _drawn(figures, videos, columns, resamples, seed, groups)
+    values, draws = (
+        _whole(figures, videos),
+        _drawn(figures, videos, columns, resamples=resamples, seed=seed, groups=groups),
+    )
     return {
         name: _interval(value, np.clip(_shifted(draws[name], value), _LEAST.get(name, 0), 1), level)
         for name, value in values.items()
@@ -244,7 +247,9 @@ def multi_label_differences(
         MultiLabelSums(probability_b, truth, thresholds_b),
     ]
     a, b = (_whole(table.figures, len(truth)) for table in tables)
-    draws_a, draws_b = (_drawn(table.figures, *table.truth.shape, resamples, seed, groups) for table in tables)
+    draws_a, draws_b = (
+        _drawn(table.figures, *truth.shape, resamples=resamples, seed=seed, groups=groups) for table in tables
+    )
     return {
         name: _difference(a[name], b[name], _shifted(draws_a[name], a[name]), _shifted(draws_b[name], b[name]), level)
         for name in a
@@ -257,7 +262,7 @@ def _whole(figures: Weighted, videos: int) -> dict[str, float]:
 
 
 def _drawn(
-    figures: Weighted, videos: int, columns: int, resamples: int, seed: int, groups: Ints | None
+    figures: Weighted, videos: int, columns: int, *, resamples: int, seed: int, groups: Ints | None
 ) -> dict[str, Floats]:
     """Return figure -> [R], one number per draw."""
     # numbers from 0 without gaps; each video is a group of its own by default

@@ -111,7 +111,7 @@ def task(*regions: Any, video: str = "/data/upload/3/0123abcd-a b.mp4", **more: 
     return {"data": {"video": video} | more, "annotations": [{"result": list(regions)}]}
 
 
-def ranges(*pairs: tuple[int, int], label: str = "guitar", **more: Any) -> dict[str, Any]:
+def ranges(*pairs: tuple[Any, int], label: str = "guitar", **more: Any) -> dict[str, Any]:
     frames = [{"start": start, "end": end} for start, end in pairs]
     return {"type": "timelinelabels", "value": {"ranges": frames, "timelinelabels": [label]} | more}
 

@@ -16,7 +16,7 @@ from olmv.evaluate.results import Result
 from olmv.evaluate.timed.timelines import join_timed, timeline_of
 from olmv.io.curves import Curve, curves_path, write_curves
 from olmv.io.journal import encode_row
-from tests.support.timelines import made_films, write_timelines, write_truth
+from tests.support.timed_runs import made_films, write_timelines, write_truth
 from tests.support.watcher import Watcher
 
 LABELS = {"guitar": 3.0, "dog <b>": 2.5, "rain": -1.8}
@@ -115,7 +115,7 @@ def test_labels_and_videos_without_a_counterpart(rows: Path, tmp_path: Path) -> 
         "1 predicted videos are not in the truth",
         "1 true labels were not predicted",
     ]
-    truth["film0.mp4"] = [("unicorn", i, i + 1) for i in range(9)] + [("gnu", 1, 2)]
+    truth["film0.mp4"] = [*(("unicorn", float(i), i + 1.0) for i in range(9)), ("gnu", 1, 2)]
     with pytest.raises(InputError, match=r"2 of the \d+ labels that the truth gives are not among those to look for"):
         join_timed(rows, write_truth(tmp_path / "t.csv", truth))
     assert len(join_timed(rows, tmp_path / "t.csv", allow_unknown=True).timelines) == 7

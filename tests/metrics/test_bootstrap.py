@@ -70,7 +70,9 @@ def test_a_narrower_level_lies_inside() -> None:
 def test_multi_label_draws_are_those_of_measuring_the_drawn_videos(seed: int, videos: int, share: float) -> None:
     probability, truth = scored_world(seed, videos=videos, labels=4, share=share)
     thresholds = np.array([0.3, 0.5, 0.5, 0.9])
-    draws = bootstrap._drawn(MultiLabelSums(probability, truth, thresholds).figures, *truth.shape, 20, seed, None)
+    draws = bootstrap._drawn(
+        MultiLabelSums(probability, truth, thresholds).figures, *truth.shape, resamples=20, seed=seed, groups=None
+    )
     assert set(draws) == FIGURES
     generator = np.random.default_rng(seed)
     for number in range(20):
@@ -126,7 +128,11 @@ def test_whole_groups_are_drawn() -> None:
         assert grouped[name].high - grouped[name].low == pytest.approx(width, rel=0.35)
         assert apart[name].high - apart[name].low < 0.65 * width
     draws = bootstrap._drawn(
-        MultiLabelSums(probability, truth, thresholds).figures, *truth.shape, 10, 4, np.arange(60) // 6
+        MultiLabelSums(probability, truth, thresholds).figures,
+        *truth.shape,
+        resamples=10,
+        seed=4,
+        groups=np.arange(60) // 6,
     )
     generator = np.random.default_rng(4)
     for number in range(10):

@@ -32,7 +32,7 @@ def spans(pairs: Spans) -> NDArray[np.float64]:
 def timeline(
     truth: Sequence[Spans],
     predicted: Sequence[Spans],
-    score: Sequence[Sequence[float]],
+    score: Sequence[Any],
     *,
     edges: Sequence[float] = (0, 10),
     probability: Any = None,
