@@ -103,10 +103,15 @@ def make_scorer(
         model.check_frames(decode.frames)
     if timeline is not None:
         timeline.check()
+    limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
+    leaves = None
+    if thresholds is not None and score.threshold is None:
+        leaves = [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, limits, strict=True)]
     return VideoScorer(
         model=model,
         labels=vocabulary.names,
-        thresholds=thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold),
+        thresholds=limits,
+        leaves=leaves,
         options=score,
         frame_pooling=frame_pooling,
         embeddings=embeddings,

@@ -214,9 +214,14 @@ def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "
     placement = placement_for(job.placement.device, job.placement.dtype, job.placement.runtime)
     folder = folder_of(model) if model.startswith("hf:") else None
     score = job.score
+    limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
+    leaves: list[float] = []
+    if job.timeline is not None and thresholds is not None and score.threshold is None:
+        leaves = [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, limits, strict=True)]
     return PredictSettings(
         vocabulary=vocabulary,
-        thresholds=thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold),
+        thresholds=limits,
+        leaves=leaves,
         scalings=() if thresholds is None else thresholds.scalings(vocabulary.names),
         model=model,
         revision=None if folder is None else folder.name,

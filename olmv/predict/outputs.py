@@ -146,7 +146,8 @@ class Outputs:
             return
         sampling = {"frames": str(settings.frames), "sampling": str(settings.sampling)}
         if settings.every_s is not None:
-            sampling["frames"] = f"one each {settings.every_s:g} s, at least {settings.frames}"
+            least = "" if self._timeline else f", at least {settings.frames}"
+            sampling["frames"] = f"one each {settings.every_s:g} s{least}"
         if settings.timeline is not None:
             sampling["windows"] = f"{settings.timeline.window_s:g} s each {settings.timeline.step_s:g} s"
         info = ReportInfo(

@@ -29,6 +29,7 @@ class PredictSettings(RunSettings):
         device, dtype, runtime: where the model runs, resolved.
         max_frames: as in `DecodeOptions`.
         timeline: None for none.
+        leaves: [C] below which a label's segment ends, where a thresholds file says; empty where none does.
     """
 
     vocabulary: Vocabulary
@@ -44,6 +45,7 @@ class PredictSettings(RunSettings):
     runtime: str = "torch"
     max_frames: int | None = None
     timeline: TimelineOptions | None = None
+    leaves: Sequence[float] = ()
 
     def to_document(self) -> dict[str, Any]:
         """Return them as plain data; runs begun by earlier versions have the same names and values."""
@@ -61,12 +63,13 @@ class PredictSettings(RunSettings):
             **({} if self.runtime == "torch" else {"runtime": self.runtime}),
             **({} if self.revision is None else {"revision": self.revision}),
             **({} if self.max_frames is None else {"max-frames": self.max_frames}),
+            **({"leaves": list(self.leaves)} if self.leaves else {}),
             **({} if self.timeline is None else {"join": self.timeline.join_s, "least": self.timeline.least_s}),
         }
 
     def of_parts(self) -> dict[str, Any]:
         """Return what the scores of a part depend on: not what is decided of them afterwards."""
-        later = ("thresholds", "top-k", "explain", "join", "least")
+        later = ("thresholds", "leaves", "top-k", "explain", "join", "least")
         return {name: value for name, value in self.to_document().items() if name not in later}
 
     def notes_on(self, thresholds: "Thresholds") -> list[str]:

@@ -20,7 +20,7 @@ from olmv.metrics.temporal import Timeline, event_hits
 from olmv.metrics.temporal_figures import event_counts
 from olmv.scoring.segments import SegmentOptions, default_leave, find_segments
 from olmv.scoring.thresholds import LabelThreshold, Thresholds
-from tests.support.timelines import made_films, write_timelines, write_truth
+from tests.support.timed_runs import made_films, write_timelines, write_truth
 from tests.support.watcher import Watcher
 
 SHARP, FLAT = 3.0, -3.0  # where a label is true, its logit; elsewhere 4 lower

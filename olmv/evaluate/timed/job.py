@@ -15,9 +15,12 @@ from olmv.evaluate.prepare import versions
 from olmv.evaluate.results import Result
 from olmv.evaluate.timed.timelines import Timed, join_timed
 from olmv.io.atomic import writing_file
+from olmv.labels.attributes import AttributeBook
 from olmv.labels.lookup import first_spellings
 from olmv.labels.vocabulary import Vocabulary
 from olmv.progress import JobListener
+from olmv.scoring.thresholds import Thresholds
+from olmv.scoring.windows import TimelineOptions, sampled
 
 if TYPE_CHECKING:
     from olmv.io.curves import Curve
@@ -88,18 +91,33 @@ def measured(job: EvaluateJob, folder: Path, listener: JobListener) -> tuple[Res
 
 
 def timelines_of(
-    job: EvaluateJob, videos: Sequence[str], labels: Sequence[str]
+    job: EvaluateJob, videos: Sequence[str], vocabulary: Vocabulary, listener: JobListener
 ) -> "Iterator[tuple[dict[str, Any], Curve | None]]":
     """Yield the row of every video with its segments, and its curve; None where it failed.
 
     Raises:
-        UsageError: a model cannot be asked from here.
+        ModelError: the model cannot be loaded.
+        UsageError: an option that does not go with it.
     """
-    raise UsageError(
-        "a model is not run over a truth over time; predict its videos with a timeline first, and name the rows as the "
-        "data",
-        option=("data", "truth"),
-    )
+    from olmv.classifier import Classifier
+    from olmv.models.default import drawings_note
+
+    fitted = None if job.thresholds is None else Thresholds.load(job.thresholds)
+    classifier = Classifier.from_pretrained(job.model, device=job.placement.device, dtype=job.placement.dtype)
+    if (warning := drawings_note(classifier.model.name)) is not None:
+        listener.note(warning)
+    timeline, frames = TimelineOptions(), classifier.model.default_frames
+    decode = sampled(job.decode, frames=None, every_s=None, timeline=timeline, model_frames=frames)
+    for prediction in classifier.stream(
+        videos,
+        vocabulary,
+        decode=decode,
+        score=job.score,
+        thresholds=fitted,
+        batch_size=job.placement.batch_size,
+        timeline=timeline,
+    ):
+        yield prediction.to_row(), prediction.curve
 
 
 def _predicted(job: EvaluateJob, folder: Path, listener: JobListener) -> Path:
@@ -110,14 +128,19 @@ def _predicted(job: EvaluateJob, folder: Path, listener: JobListener) -> Path:
     assert job.data is not None  # `measured` has looked
     truth, _ = read_timed(job.data)
     videos, path = _paths(truth), folder / "rows.jsonl"
-    labels = first_spellings(segment.label for video in truth for segment in video.segments)
     if job.labels is not None:
-        labels = Vocabulary.load(job.labels).names
+        vocabulary = Vocabulary.load(job.labels)
+    else:
+        vocabulary = Vocabulary.from_names(
+            first_spellings(segment.label for video in truth for segment in video.segments)
+        )
+    if job.attributes is not None:
+        vocabulary = vocabulary.with_attributes(AttributeBook.load(job.attributes))
     listener.started(total=len(videos), done=0)
     with writing_file(path) as temporary, temporary.open("wb") as file:
 
         def curves() -> "Iterator[Curve]":
-            for done, (row, curve) in enumerate(timelines_of(job, videos, labels), start=1):
+            for done, (row, curve) in enumerate(timelines_of(job, videos, vocabulary, listener), start=1):
                 file.write(encode_row(row))
                 listener.advanced(done, len(videos))
                 if curve is not None:
