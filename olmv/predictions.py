@@ -28,7 +28,7 @@ class FrameCounts:
         decoded: how many were decoded.
         corrupt: how many of the picked ones were damaged or unreadable.
         encoded: how many the model encoded; fewer than decoded where the picture rested (`adaptive` timelines).
-        widest_gap_s: the longest time without a sampled frame; what is shorter can be missed.
+        widest_gap_s: the longest time in which no sampled frame is shown; what is shorter can be missed.
         capped: the most frames of a video cut in, so the gap is wider than was asked for.
     """
 

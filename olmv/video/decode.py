@@ -45,7 +45,7 @@ class VideoFrames:
         span_s: when the part begins and ends.
         info: facts about the file; None on failure.
         requested, decoded, corrupt: frames asked for; T; how many picked frames were damaged or unreadable.
-        widest_gap_s: of the whole file, the longest time without a sampled frame.
+        widest_gap_s: of the whole file, the longest time in which no sampled frame is shown.
         capped: the limit on frames made it wider than was asked for.
         shots: of a timeline, what tells where shots end; else None.
         error: what went wrong, or None.

@@ -33,7 +33,7 @@ class FramePlan:
         bounds: [P + 1] where parts begin and end among them.
         edges_s: [P + 1] where the parts' times begin and end.
         requested: how many were asked for; more than M of a video with fewer frames.
-        widest_gap_s: the longest time without one of them.
+        widest_gap_s: the longest time in which none of them is shown.
         capped: `max_frames` made it wider than was asked for.
     """
 
@@ -90,16 +90,14 @@ class FramePlan:
 
 
 def _widest_gap(reader: VideoReader, indices: Indices) -> float:
-    """Return the longest time in which frames are shown of which none is among `indices` [M]."""
+    """Return the longest time in which other frames are shown than those at `indices` [M]."""
     if len(indices) == 0:
         return reader.end_s
-    times = reader.timestamps_s[indices]
-    gaps = np.diff(times)[np.diff(indices) > 1].tolist()
-    if indices[0] > 0:
-        gaps.append(times[0])
-    if indices[-1] < len(reader.timestamps_s) - 1:
-        gaps.append(reader.end_s - times[-1])
-    return float(max(gaps, default=0.0))
+    shown = np.append(reader.timestamps_s, reader.end_s)
+    gone = shown[np.append(0, indices + 1)]  # when the one before is shown no more
+    gone[0] = 0.0
+    back = shown[np.append(indices, len(shown) - 1)]
+    return float(max((back - gone).max(), 0.0))
 
 
 def _bounds(reader: VideoReader, times_s: Floats) -> list[int]:
