@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples:
   olmv calibrate rows.jsonl --truth truth.csv --objective f1 -o thresholds.json --page traded.html
-  olmv calibrate rows.jsonl --truth timed.csv --objective event-f1 -o thresholds.json
   olmv calibrate rows.jsonl --unlabelled --prevalence 0.4 -o thresholds.json
 """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from olmv.datasets.timed import TimedVideo, TrueSegment, segment_of
+from olmv.datasets.timed_video import TimedVideo, TrueSegment, segment_of
 from olmv.errors import InputError, reason
 from olmv.io.paths import read_text
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from olmv.datasets.timed import TimedVideo, TrueSegment, joined_spans, read_timed, segment_of
+from olmv.datasets.timed import read_timed
+from olmv.datasets.timed_video import TimedVideo, TrueSegment, joined_spans, segment_of
 from olmv.errors import InputError
 
 

@@ -49,7 +49,8 @@ SOUND: dict[str, Any] = {
     "labels": ["dog", {"label": "cat", "aliases": ["kitten"], "attributes": "fur;whiskers", "threshold": 0.4}],
     "attribute-book": {"format": "olmv-attributes/1", "labels": {"dog": {"attributes": ["a wet nose"]}}},
     "thresholds": {
-        "format": "olmv-thresholds/1", "labels": {"dog": {"threshold": 0.4, "scaling": ISOTONIC}}, "groups": 40,
+        "format": "olmv-thresholds/1", "labels": {"dog": {"threshold": 0.4, "leave": 0.2, "scaling": ISOTONIC}},
+        "groups": 40,
         "guarantee": {"target": "recall=0.9", "confidence": 0.95, "scope": "all labels"},
     },
     "run": {"format": "olmv-run/1", "settings_sha256": "0" * 64, "settings": {}},
@@ -90,6 +91,7 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
         "thresholds",
         lambda file: file | {"labels": {"dog": {"threshold": 0.5, "scaling": {"kind": "platt", "slope": 0}}}},
     ),
+    ("thresholds", lambda file: file | {"labels": {"dog": {"threshold": 0.5, "leave": -0.1}}}),
     ("thresholds", lambda file: {"labels": file["labels"]}),
     ("thresholds", lambda file: file | {"groups": 0}),
     ("run", lambda run: run | {"settings_sha256": "?"}),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from olmv.datasets.timed import TimedVideo, TrueSegment
+from olmv.datasets.timed_video import TimedVideo, TrueSegment
 from olmv.errors import InputError, UsageError
 from olmv.evaluate.compare import compare
 from olmv.evaluate.job import run

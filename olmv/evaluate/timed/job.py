@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from olmv.datasets.timed import TimedVideo, read_timed
+from olmv.datasets.timed import read_timed
+from olmv.datasets.timed_video import TimedVideo
 from olmv.errors import UsageError
 from olmv.evaluate.from_predictions import remarks
 from olmv.evaluate.options import EvaluateJob

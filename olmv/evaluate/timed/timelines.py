@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.datasets.manifests import ManifestRow
-from olmv.datasets.timed import TimedVideo, joined_spans, read_timed
+from olmv.datasets.timed import read_timed
+from olmv.datasets.timed_video import TimedVideo, joined_spans
 from olmv.errors import InputError, UsageError
 from olmv.evaluate.joined import Joined, join, read_predictions
 from olmv.io.curves import Curve, curves_path, read_curves
