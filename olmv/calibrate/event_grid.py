@@ -163,28 +163,28 @@ class _Film:
         spans = np.stack([begin[heads], end[tails]], axis=1)
         long = np.diff(spans)[:, 0] >= max(options.least_s, 1e-9)
         group = (level[heads] * self.videos + video[heads])[long]
-        matched = _matched(spans[long], self.truth, group, tolerance_s)
+        matches = _matches(spans[long], self.truth, group, tolerance_s)
         shape, size = (len(following) - place, self.videos), (len(following) - place) * self.videos
         return (
-            np.bincount(group[matched], minlength=size).reshape(shape),
+            np.bincount(group[matches], minlength=size).reshape(shape),
             np.bincount(group, minlength=size).reshape(shape),
         )
 
 
-def _matched(spans: Floats, truth: Floats, group: Ints, tolerance_s: float) -> Ints:
+def _matches(spans: Floats, truth: Floats, group: Ints, tolerance_s: float) -> Ints:
     """Return the places of the spans [D, 2] that match a true event, within groups that stand together, each in order.
 
     As `olmv.metrics.temporal.event_hits` within each group.
     """
     lows, highs = event_windows(spans, truth, tolerance_s)
     possible = np.flatnonzero(lows < highs)
-    matched, last, free = [], -1, 0
+    matches, last, free = [], -1, 0
     for place, low, high, own in zip(
         possible.tolist(), lows[possible].tolist(), highs[possible].tolist(), group[possible].tolist(), strict=True
     ):
         low = low if own != last else max(low, free)
         last = own
         if low < high:
-            matched.append(place)
+            matches.append(place)
             free = low + 1
-    return np.array(matched, dtype=np.int64)
+    return np.array(matches, dtype=np.int64)

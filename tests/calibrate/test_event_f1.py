@@ -75,11 +75,11 @@ def test_the_grid_counts_what_finding_segments_gives(
     for i, enter in enumerate(levels.tolist()):
         for j, leave in enumerate(levels.tolist()):
             for video, line in enumerate(lines):
-                found = find_segments(
+                segments = find_segments(
                     "", line.edges_s[:-1], line.edges_s[-1], line.probability[:, 0],
                     enter=enter, leave=leave, options=options,
                 )  # fmt: skip
-                got = np.array([(segment.start_s, segment.end_s) for segment in found]).reshape(-1, 2)
+                got = np.array([(segment.start_s, segment.end_s) for segment in segments]).reshape(-1, 2)
                 expected = (len(got), event_hits(got, line.truth[0], tolerance)) if j <= i else (0, 0)
                 assert (grid.predicted[i, j, video], grid.hits[i, j, video]) == expected
     assert grid.support.tolist() == [len(truth) for _, truth in films]
@@ -189,6 +189,7 @@ def test_a_run(rows: Path, tmp_path: Path) -> None:
     page = (tmp_path / "p.html").read_text()
     assert f", ends below {entry.leave:.3g}" in page
     assert "dog &lt;b&gt;" in page
+    assert "Figures are of events" in page
 
 
 def test_no_film_is_judged_by_thresholds_that_saw_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The protocol `timed`: rows with curves beside what is true when; what fits, what is cut, what is refused."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from olmv.evaluate.job import run
 from olmv.evaluate.options import EvaluateJob
 from olmv.evaluate.results import Result
 from olmv.evaluate.timed.timelines import join_timed, timeline_of
-from olmv.io.curves import Curve, curves_path, write_curves
+from olmv.io.curves import Curve, curves_path, read_curves, write_curves
 from olmv.io.journal import encode_row
 from tests.support.timed_runs import made_films, write_timelines, write_truth
 from tests.support.watcher import Watcher
@@ -99,6 +100,45 @@ def test_what_a_job_must_name(rows: Path, tmp_path: Path) -> None:
     ids.write_text('{"database": {"x": {"annotations": []}}}')
     with pytest.raises(UsageError, match="this truth has ids, which name no files; predict with a timeline first"):
         run(EvaluateJob("timed", data=ids, model="olmv-mini"))
+
+
+def test_a_model_is_asked_for_the_videos_and_labels_of_the_truth(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows and curves are kept in the result folder; a video that fails has no curve and is told."""
+    asked: list[Any] = []
+    curves = {curve.video: curve for curve in read_curves(curves_path(rows))}
+
+    def predicted(job: EvaluateJob, videos: Sequence[str], labels: Sequence[str]) -> Iterator[Any]:
+        asked.extend([job.model, len(videos), labels])
+        for row in map(json.loads, rows.read_text().splitlines()):
+            if row["video"] == "film3.mp4":
+                yield bad_row() | {"video": "film3.mp4"}, None
+            else:
+                yield row, curves[row["video"]]
+
+    monkeypatch.setattr("olmv.evaluate.timed.job.timelines_of", predicted)
+    watcher = Watcher()
+    job = EvaluateJob("timed", data=tmp_path / "truth.csv", model="olmv-mini", output=tmp_path / "out")
+    result = run(job, watcher).result
+    assert asked == ["olmv-mini", 8, tuple(LABELS)]
+    assert watcher.starts == [(8, 0)]
+    assert watcher.steps == 8
+    assert watcher.notes == ["1 videos failed when they were predicted: film3.mp4"]
+    assert len(result.videos) == 7
+    assert result.settings["truth"] == "truth.csv"
+    assert len(join_timed(tmp_path / "out" / "rows.jsonl", tmp_path / "truth.csv").timelines) == 7
+
+
+def bad_row() -> dict[str, Any]:
+    return {
+        "status": "error",
+        "error": {"type": "NotAVideoError", "message": "a text"},
+        "duration_s": None,
+        "frames": {"requested": 8, "decoded": 0, "corrupt": 0},
+        "model": "olmv-mini",
+        "labels": [],
+    }
 
 
 def test_labels_and_videos_without_a_counterpart(rows: Path, tmp_path: Path) -> None:

@@ -180,8 +180,8 @@ def test_frame_level_average_precision_is_that_of_a_fine_grid(data: st.DataObjec
 def test_map_is_that_of_activitynets_evaluation(films: list[tuple[Spans, Spans]], seed: int) -> None:
     random = np.random.default_rng(seed)
     lines = [
-        timeline([truth], [found], [random.permutation(len(found)) / 10 + i / 1000], edges=(0, 31))
-        for i, (truth, found) in enumerate(films)
+        timeline([truth], [predicted], [random.permutation(len(predicted)) / 10 + i / 1000], edges=(0, 31))
+        for i, (truth, predicted) in enumerate(films)
     ]
     support = sum(len(truth) for truth, _ in films)
     figures = temporal_figures(lines)
