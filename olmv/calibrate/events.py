@@ -156,7 +156,7 @@ def fit_job(job: CalibrateJob) -> CalibrateSummary:
     """
     objective = Objective.parse(job.objective or "event-f1")
     loaded, timelines = load_timed(job.predictions, job.truth, allow_unknown=job.allow_unknown)
-    fitter = EventFitter(timelines, objective.value)
+    fitter = EventFitter(timelines, objective.value, _options(loaded))
     fit = fitter.fit(job.min_support)
     fold = stratified_folds(loaded.scored.truth, job.folds)
     # what is fitted without a fold has fewer events; a label should not fall back there for that alone
@@ -181,6 +181,12 @@ def fit_job(job: CalibrateJob) -> CalibrateSummary:
         notes=tuple(_notes(job, loaded, fit)),
         written=(job.output,) if job.page is None else (job.output, job.page),
     )
+
+
+def _options(loaded: Loaded) -> SegmentOptions:
+    """Return what the predicting run did with gaps and blips."""
+    own = {f"{name}_s": loaded.settings[name] for name in ("join", "least") if name in loaded.settings}
+    return SegmentOptions(**own)
 
 
 def _figures(parts: Sequence[EventCounts]) -> DecisionFigures:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.timelines import made_films, write_timelines, write_truth
+from tests.support.timed_runs import made_films, write_timelines, write_truth
 
 Run = Callable[..., tuple[int, str, str]]
 

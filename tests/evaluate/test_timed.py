@@ -17,6 +17,8 @@ from olmv.evaluate.results import Result
 from olmv.evaluate.timed.timelines import join_timed, timeline_of
 from olmv.io.curves import Curve, curves_path, read_curves, write_curves
 from olmv.io.journal import encode_row
+from olmv.labels.vocabulary import Vocabulary
+from olmv.progress import JobListener
 from tests.support.timed_runs import made_films, write_timelines, write_truth
 from tests.support.watcher import Watcher
 
@@ -109,8 +111,10 @@ def test_a_model_is_asked_for_the_videos_and_labels_of_the_truth(
     asked: list[Any] = []
     curves = {curve.video: curve for curve in read_curves(curves_path(rows))}
 
-    def predicted(job: EvaluateJob, videos: Sequence[str], labels: Sequence[str]) -> Iterator[Any]:
-        asked.extend([job.model, len(videos), labels])
+    def predicted(
+        job: EvaluateJob, videos: Sequence[str], vocabulary: Vocabulary, listener: JobListener
+    ) -> Iterator[Any]:
+        asked.extend([job.model, len(videos), vocabulary.names])
         for row in map(json.loads, rows.read_text().splitlines()):
             if row["video"] == "film3.mp4":
                 yield bad_row() | {"video": "film3.mp4"}, None
