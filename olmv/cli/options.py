@@ -1,11 +1,12 @@
 """Options that several commands share: each is declared here once, with its help."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from olmv.cli.help import LOOKING, RUNNING, TIMES
+from olmv.errors import UsageError
 from olmv.io.clock import parse_seconds
 from olmv.placement import Runtime
 from olmv.scoring.options import FramePooling, Pooling
@@ -38,7 +39,19 @@ __all__ = [
     "TimeoutOption",
     "WindowOption",
     "WorkersOption",
+    "parse_time",
 ]
+
+
+def parse_time(value: str | float) -> float:
+    """Read an option that is a time, for typer's `parser`, which also hands over a default as it is."""
+    if not isinstance(value, str):
+        return float(value)
+    try:
+        return parse_seconds(value)
+    except UsageError as failure:
+        raise typer.BadParameter(str(failure)) from None
+
 
 InputsArgument = Annotated[
     list[str],
@@ -58,16 +71,11 @@ ThresholdsOption = Annotated[
 ]
 
 
-def seconds(text: Any) -> float:
-    """Read a time on the command line or in a config file, such as 2s, 500ms or 1:30."""
-    return parse_seconds(str(text))
-
-
 EveryOption = Annotated[
     float | None,
     typer.Option(
         "--every",
-        parser=seconds,
+        parser=parse_time,
         metavar="TIME",
         help="A frame each so often, such as 2s.  [default: 8 frames, then one each 2s]",
         show_default=False,
@@ -88,7 +96,7 @@ WindowOption = Annotated[
     float | None,
     typer.Option(
         "--window",
-        parser=seconds,
+        parser=parse_time,
         metavar="TIME",
         help="Seen together.  [default: 4s]",
         show_default=False,
@@ -99,7 +107,7 @@ StepOption = Annotated[
     float | None,
     typer.Option(
         "--step",
-        parser=seconds,
+        parser=parse_time,
         metavar="TIME",
         help="From one window to the next.  [default: 2s]",
         show_default=False,
@@ -110,7 +118,7 @@ JoinOption = Annotated[
     float | None,
     typer.Option(
         "--join",
-        parser=seconds,
+        parser=parse_time,
         metavar="TIME",
         help="Close shorter gaps.  [default: 1s]",
         show_default=False,
@@ -121,7 +129,7 @@ LeastOption = Annotated[
     float | None,
     typer.Option(
         "--least",
-        parser=seconds,
+        parser=parse_time,
         metavar="TIME",
         help="Drop shorter segments.  [default: 500ms]",
         show_default=False,

@@ -1,0 +1,104 @@
+"""Bytes that may come at any time: of a file that grows, and of a pipe. Waiting for them is told as it goes on."""
+
+import os
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from olmv.watch.sources import LostSourceError
+
+__all__ = ["GrowingFile", "PipeBytes", "SeekableFile"]
+
+_LOOK_S = 0.05
+REST_S = 5.0
+"""Seconds without growth, after which a file is said to rest."""
+
+
+class GrowingFile:
+    """A file as it grows: its end is where one waits.
+
+    Args:
+        path: of it.
+        alive: called every while that one waits.
+        rests: called once each time that the file has not grown for `REST_S`.
+    """
+
+    def __init__(self, path: str, *, alive: Callable[[], None], rests: Callable[[], None]) -> None:
+        self._path, self._alive, self._rests = path, alive, rests
+        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115  # closed by `close`
+        self._told = False
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, waiting until there are some; the next `read` begins with them again."""
+        data = self.read(size)
+        self._file.seek(0)
+        return data
+
+    def read(self, size: int = -1) -> bytes:
+        """Return what there is, at most `size` bytes; waits at the end.
+
+        Raises:
+            LostSourceError: the file was removed, replaced or cut.
+        """
+        begun = time.monotonic()
+        while True:
+            data = self._file.read(size)
+            if data:
+                self._told = False
+                return data
+            self._check_same()
+            self._alive()
+            if not self._told and time.monotonic() - begun > REST_S:
+                self._told = True
+                self._rests()
+            time.sleep(_LOOK_S)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _check_same(self) -> None:
+        ours = os.fstat(self._file.fileno())
+        try:
+            named = Path(self._path).stat()
+        except OSError:
+            raise LostSourceError("the file was removed") from None
+        if not os.path.samestat(ours, named) or named.st_size < self._file.tell():
+            raise LostSourceError("the file was replaced or cut")
+
+
+class SeekableFile(GrowingFile):
+    """A growing file whose index may stand behind the pictures (MP4): it can be read in any order, but has no end."""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place from the front, or from here."""
+        if whence not in (os.SEEK_SET, os.SEEK_CUR):
+            raise OSError("a file that grows has no end to seek from")
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._file.tell()
+
+
+class PipeBytes:
+    """What comes through a pipe, until its writer closes it.
+
+    Args:
+        descriptor: to read from.
+        alive: called every while that one waits.
+    """
+
+    def __init__(self, descriptor: int, *, alive: Callable[[], None]) -> None:
+        self._descriptor, self._alive = descriptor, alive
+        self.count = 0
+        """Bytes so far."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return what has come, at most `size` bytes; nothing at the end."""
+        while not select.select([self._descriptor], [], [], 0.5)[0]:
+            self._alive()
+        data = os.read(self._descriptor, size if size > 0 else 65536)
+        self.count += len(data)
+        return data
