@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from olmv.cli.help import LOOKING, PanelCommand
-from olmv.cli.options import AttributesOption, DeviceOption, DtypeOption, QuietOption, ThresholdsOption
-from olmv.io.clock import parse_seconds
+from olmv.cli.options import AttributesOption, DeviceOption, DtypeOption, QuietOption, ThresholdsOption, parse_time
 from olmv.placement import PlacementOptions
 from olmv.watch.options import WatchOptions
 
@@ -62,7 +61,7 @@ def watch(
     hold: Annotated[
         float,
         typer.Option(
-            parser=parse_seconds,
+            parser=parse_time,
             metavar="TIME",
             help="A label begins when it has been true for so long.",
             show_default="1s",
@@ -71,7 +70,7 @@ def watch(
     cooldown: Annotated[
         float,
         typer.Option(
-            parser=parse_seconds,
+            parser=parse_time,
             metavar="TIME",
             help="After its end a label begins not before so long.",
             show_default="5s",
@@ -84,7 +83,7 @@ def watch(
     window: Annotated[
         float,
         typer.Option(
-            parser=parse_seconds,
+            parser=parse_time,
             metavar="TIME",
             help="How far back the labels are judged by.",
             show_default="4s",

@@ -5,16 +5,18 @@ RTSP is left to it, over one TCP connection, after the server was asked whether 
 """
 
 import contextlib
-import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from olmv.video.readers.containers import ffmpeg_errors, main_stream
 from olmv.video.video_formats import DEMUXERS, begins_as
-from olmv.watch.growing_bytes import GrowingFile, PipeBytes, SeekableFile
+from olmv.watch.growing_bytes import GrowingFile, PipeBytes, mp4_layout
 from olmv.watch.http_stream import SILENCE_S, HttpStream, open_http, open_socket
 from olmv.watch.sources import LostSourceError, RefusedSourceError, Source
 
@@ -23,7 +25,7 @@ __all__ = ["Demuxer", "open_source"]
 # `mpjpeg` is what cameras send over HTTP: JPEGs as the parts of one endless answer
 FORMATS = f"{DEMUXERS},mpjpeg"
 # of a live source, looking long at the beginning is lag
-_PROBING = {"probesize": "1000000", "analyzeduration": "1500000", "fflags": "nobuffer"}
+_PROBING = {"probesize": "1000000", "analyzeduration": "1500000"}
 _NO_PROTOCOL = "none"
 _HEAD = 4096
 _PLAYLISTS = ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
@@ -41,12 +43,14 @@ class Demuxer:
 
     container: Any
     stream: Any
-    bytes: GrowingFile | PipeBytes | HttpStream | None
+    bytes: GrowingFile | PipeBytes | BufferedReader | HttpStream | None
     failures: list[Exception]
 
     def ended(self) -> bool:
         """Tell whether the end of the bytes is the end of what there is, so that nothing is to be taken up again."""
-        return isinstance(self.bytes, PipeBytes) or (isinstance(self.bytes, HttpStream) and self.bytes.whole)
+        return isinstance(self.bytes, PipeBytes | BufferedReader) or (
+            isinstance(self.bytes, HttpStream) and self.bytes.whole
+        )
 
 
 def open_source(
@@ -72,7 +76,7 @@ def open_source(
         return _opened(source.location, None, failures, format="rtsp", options=options, timeout=(SILENCE_S, SILENCE_S))
     if source.kind == "http":
         return _open_http(source, failures)
-    data: GrowingFile | PipeBytes
+    data: GrowingFile | PipeBytes | BufferedReader
     if source.kind == "pipe":
         assert descriptor is not None
         data = PipeBytes(descriptor, alive=alive)
@@ -90,15 +94,21 @@ def open_source(
         ) from None
 
 
-def _open_file(path: str, alive: Callable[[], None], rests: Callable[[], None]) -> GrowingFile:
+def _open_file(path: str, alive: Callable[[], None], rests: Callable[[], None]) -> GrowingFile | BufferedReader:
+    """Open a file for reading while it grows; an MP4 with its index at its end has to be finished first."""
     try:
         data = GrowingFile(path, alive=alive, rests=rests)
-        if begins_as(data.head(_HEAD)) == "mov":
-            data.close()
-            data = SeekableFile(path, alive=alive, rests=rests)
+        if begins_as(data.head(_HEAD)) != "mov":
+            return data
+        begun = time.monotonic()
+        while (layout := mp4_layout(path)) == "unfinished":
+            data.wait(begun)
+        if layout == "fragmented":
+            return data
+        data.close()
+        return Path(path).open("rb")
     except OSError as failure:
         raise LostSourceError((failure.strerror or "cannot be read").lower()) from None
-    return data
 
 
 def _open_http(source: Source, failures: list[Exception]) -> Demuxer:
@@ -163,7 +173,7 @@ class _Guarded:
     def __init__(self, data: Any, failures: list[Exception]) -> None:
         self._data, self._failures = data, failures
         self.name = str(getattr(data, "name", ""))
-        if isinstance(data, SeekableFile):
+        if isinstance(data, BufferedReader):
             self.seek, self.tell = data.seek, data.tell
 
     def read(self, size: int) -> bytes:
@@ -199,5 +209,5 @@ def _check_rtsp(url: str) -> None:
             raise LostSourceError(failure.strerror or "no answer in time") from None
     if match := re.match(rb"RTSP/1\.\d 3\d\d", answer):
         raise RefusedSourceError(
-            f"the server sends elsewhere ({os.fsdecode(match[0])}), which is not followed; name the stream's own address"
+            f"the server sends elsewhere ({match[0].decode()}), which is not followed; name the stream's own address"
         )

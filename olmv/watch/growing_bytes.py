@@ -5,12 +5,14 @@ import select
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from olmv.watch.sources import LostSourceError
 
-__all__ = ["GrowingFile", "PipeBytes", "SeekableFile"]
+__all__ = ["GrowingFile", "PipeBytes", "mp4_layout"]
 
 _LOOK_S = 0.05
+_MOST_INDEX = 64 * 2**20
 REST_S = 5.0
 """Seconds without growth, after which a file is said to rest."""
 
@@ -42,17 +44,23 @@ class GrowingFile:
             LostSourceError: the file was removed, replaced or cut.
         """
         begun = time.monotonic()
-        while True:
-            data = self._file.read(size)
-            if data:
-                self._told = False
-                return data
-            self._check_same()
-            self._alive()
-            if not self._told and time.monotonic() - begun > REST_S:
-                self._told = True
-                self._rests()
-            time.sleep(_LOOK_S)
+        while not (data := self._file.read(size)):
+            self.wait(begun)
+        self._told = False
+        return data
+
+    def wait(self, since: float) -> None:
+        """Wait a moment for the file to grow; `since` is when waiting began, by the monotonic clock.
+
+        Raises:
+            LostSourceError: as `read`.
+        """
+        self._check_same()
+        self._alive()
+        if not self._told and time.monotonic() - since > REST_S:
+            self._told = True
+            self._rests()
+        time.sleep(_LOOK_S)
 
     def close(self) -> None:
         """Close the file."""
@@ -66,20 +74,6 @@ class GrowingFile:
             raise LostSourceError("the file was removed") from None
         if not os.path.samestat(ours, named) or named.st_size < self._file.tell():
             raise LostSourceError("the file was replaced or cut")
-
-
-class SeekableFile(GrowingFile):
-    """A growing file whose index may stand behind the pictures (MP4): it can be read in any order, but has no end."""
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a place from the front, or from here."""
-        if whence not in (os.SEEK_SET, os.SEEK_CUR):
-            raise OSError("a file that grows has no end to seek from")
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """Return the place."""
-        return self._file.tell()
 
 
 class PipeBytes:
@@ -102,3 +96,27 @@ class PipeBytes:
         data = os.read(self._descriptor, size if size > 0 else 65536)
         self.count += len(data)
         return data
+
+
+def mp4_layout(path: str) -> Literal["whole", "fragmented", "unfinished"]:
+    """Tell an MP4 or MOV that is finished, one that can be read as it grows, and one whose index is still to come.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        place = 0
+        while place + 8 <= end:
+            file.seek(place)
+            head = file.read(16)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if size == 1:
+                size = int.from_bytes(head[8:16], "big")
+            if size < 8 or place + size > end:
+                break  # it reaches to an end that is not there yet
+            if kind == b"moov":
+                file.seek(place)
+                return "fragmented" if b"mvex" in file.read(min(size, _MOST_INDEX)) else "whole"
+            place += size
+    return "unfinished"

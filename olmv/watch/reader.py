@@ -131,7 +131,10 @@ class _Reader:
         if not demuxer.ended():
             raise LostSourceError("the stream ended")
         if not self._decoded:
-            raise RefusedSourceError("no frame of it can be decoded; check that it is a whole video")
+            raise RefusedSourceError(
+                "no frame of it can be decoded as it comes; send MPEG-TS, Matroska or fragmented MP4 "
+                "(the index of another MP4 may stand at its end)"
+            )
 
     def _decode(self, demuxer: Demuxer) -> Iterator[tuple[Any, tuple[float, float]]]:
         """Yield every whole frame in the order of presentation, with when its packet came (epoch, monotonic)."""

@@ -68,7 +68,7 @@ def parse_source(text: str) -> Source:
         return Source(_SCHEMES[scheme], text, without_login(check_url(text, "the source")))
     if match is not None and not os.path.lexists(text):
         raise UsageError(
-            f"{scheme[:20]}: is not read; name an rtsp, rtsps, http or https address, a camera, a file by its path, or -"
+            f"{scheme[:20]}: is not read; name an rtsp, rtsps, http or https address, a camera, a file or -"
         )
     return _parse_path(text)
 

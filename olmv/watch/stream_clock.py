@@ -61,7 +61,7 @@ class Pace:
     The first can be made to wait, and nothing is lost. The other cannot: what is not looked at in time is left out.
     """
 
-    _since: tuple[float, float] = (0.0, 0.0)
+    _since: tuple[float, float] | None = None
     _ahead: bool = True  # until it is known: nothing is left out meanwhile
 
     def is_ahead(self, at_s: float, reading_s: float) -> bool:
@@ -71,6 +71,8 @@ class Pace:
             at_s: of a frame, on the stream's line.
             reading_s: time spent with the source so far, that in which it was made to wait left out.
         """
+        if self._since is None:
+            self._since = (at_s, reading_s)
         at, reading = at_s - self._since[0], reading_s - self._since[1]
         if reading >= _MEASURED_S:
             self._ahead = at > _FASTER * reading
