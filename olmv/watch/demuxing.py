@@ -6,6 +6,8 @@ RTSP is left to it, over one TCP connection, after the server was asked whether 
 
 import contextlib
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ FORMATS = f"{DEMUXERS},mpjpeg"
 _PROBING = {"probesize": "1000000", "analyzeduration": "1500000"}
 _NO_PROTOCOL = "none"
 _HEAD = 4096
+_END_OF_LIST = b"#EXT-X-ENDLIST"
 _PLAYLISTS = ("application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl")
 
 
@@ -43,7 +46,7 @@ class Demuxer:
 
     container: Any
     stream: Any
-    bytes: GrowingFile | PipeBytes | BufferedReader | HttpStream | None
+    bytes: "GrowingFile | PipeBytes | BufferedReader | HttpStream | _Playlist | None"
     failures: list[Exception]
 
     def ended(self) -> bool:
@@ -114,22 +117,29 @@ def _open_file(path: str, alive: Callable[[], None], rests: Callable[[], None]) 
 def _open_http(source: Source, failures: list[Exception]) -> Demuxer:
     host = urlsplit(source.location).hostname or ""
     body = open_http(source.location, named_host=host)
-    if body.kind not in _PLAYLISTS and not urlsplit(body.name).path.endswith(".m3u8"):
+    if not _is_playlist(body):
         return _opened(_Guarded(body, failures), body, failures, options=_closed())
+    playlist = _Playlist()
 
     def fetch(url: str, _flags: int, _options: dict[str, str]) -> Any:
         try:
-            return _Guarded(open_http(urljoin(body.name, url), named_host=host), failures)
+            part = open_http(urljoin(body.name, url), named_host=host)
         except (LostSourceError, RefusedSourceError) as failure:
             failures.append(failure)
             raise OSError(str(failure)) from None
+        return _Guarded(part, failures, playlist if _is_playlist(part) else None)
 
     # names of protocols only let the playlist's addresses pass; what opens them is `fetch`
     options = {
         "format_whitelist": f"hls,{FORMATS}", "protocol_whitelist": "http,https,tcp,tls", "http_persistent": "0",
-        "extension_picky": "0", "live_start_index": "-1", **_PROBING,
+        "live_start_index": "-1", **_PROBING,
     }  # fmt: skip
-    return _opened(_Guarded(body, failures), None, failures, format="hls", options=options, io_open=fetch)
+    guarded = _Guarded(body, failures, playlist)
+    return _opened(guarded, playlist, failures, format="hls", options=options, io_open=fetch)
+
+
+def _is_playlist(body: HttpStream) -> bool:
+    return body.kind in _PLAYLISTS or urlsplit(body.name).path.endswith(".m3u8")
 
 
 def _closed() -> dict[str, str]:
@@ -139,18 +149,22 @@ def _closed() -> dict[str, str]:
 def _opened(file: Any, data: Any, failures: list[Exception], **settings: Any) -> Demuxer:
     import av
 
-    bad_data = ffmpeg_errors()
+    bad_data: tuple[type[Exception], ...] = (*ffmpeg_errors(), LostSourceError, RefusedSourceError)
     try:
         container = av.open(file, mode="r", metadata_errors="replace", **settings)
     except MemoryError:
         raise
-    except (*bad_data, LostSourceError, RefusedSourceError) as error:
+    except bad_data as error:
         raise _cause(error, failures) from None
     stream = main_stream(container.streams.video)
     if stream is None or stream.codec_context is None:
         container.close()
         what = "has no video in it, or of an unknown codec"
-        raise LostSourceError(what) if data is None or isinstance(data, HttpStream) else RefusedSourceError(what)
+        raise (
+            LostSourceError(what)
+            if data is None or isinstance(data, HttpStream | _Playlist)
+            else RefusedSourceError(what)
+        )
     for other in container.streams:
         if other is not stream:
             with contextlib.suppress(AttributeError):
@@ -167,11 +181,17 @@ def _cause(error: BaseException, failures: list[Exception]) -> Exception:
     return LostSourceError(str(getattr(error, "strerror", None) or type(error).__name__).lower()[:200])
 
 
+class _Playlist:
+    """What the playlists of one stream say about its end."""
+
+    whole = False
+
+
 class _Guarded:
     """Bytes for FFmpeg; what goes wrong in them is kept, because FFmpeg tells it in words of its own."""
 
-    def __init__(self, data: Any, failures: list[Exception]) -> None:
-        self._data, self._failures = data, failures
+    def __init__(self, data: Any, failures: list[Exception], playlist: _Playlist | None = None) -> None:
+        self._data, self._failures, self._playlist = data, failures, playlist
         self.name = str(getattr(data, "name", ""))
         if isinstance(data, BufferedReader):
             self.seek, self.tell = data.seek, data.tell
@@ -182,6 +202,8 @@ class _Guarded:
         except (LostSourceError, RefusedSourceError) as failure:
             self._failures.append(failure)
             raise OSError(str(failure)) from None
+        if self._playlist is not None and _END_OF_LIST in data:
+            self._playlist.whole = True
         return data
 
     def close(self) -> None:
@@ -197,17 +219,27 @@ def _check_rtsp(url: str) -> None:
         RefusedSourceError: it sends elsewhere.
     """
     parts = urlsplit(url)
-    if parts.scheme == "rtsps":
-        return  # the other end is known by the user; FFmpeg speaks TLS to it
-    with open_socket(parts.hostname or "", parts.port or 554, private=True) as reached:
+    secure = parts.scheme == "rtsps"
+    with open_socket(parts.hostname or "", parts.port or (322 if secure else 554), private=True) as reached:
         reached.settimeout(SILENCE_S)
         bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
         try:
+            if secure:
+                reached = _unverified_tls(reached)
             reached.sendall(f"DESCRIBE {bare} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
             answer = reached.recv(_HEAD)
+            reached.close()
         except OSError as failure:
             raise LostSourceError(failure.strerror or "no answer in time") from None
     if match := re.match(rb"RTSP/1\.\d 3\d\d", answer):
         raise RefusedSourceError(
             f"the server sends elsewhere ({match[0].decode()}), which is not followed; name the stream's own address"
         )
+
+
+def _unverified_tls(plain: socket.socket) -> ssl.SSLSocket:
+    """Speak TLS as FFmpeg does to cameras, whose certificates nobody signs."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(plain)

@@ -124,13 +124,13 @@ def open_socket(host: str, port: int, *, private: bool) -> socket.socket:
         raise RefusedSourceError(
             f"it leads to {host[:100]}, a private address, which is not followed; name that address itself"
         )
-    failure: OSError = OSError("no address")
-    for _, _, _, _, address in addresses:
+    reason = "no address"
+    for address in dict.fromkeys(str(entry[4][0]) for entry in addresses):
         try:
-            return socket.create_connection((address[0], address[1]), CONNECT_S)
-        except OSError as error:
-            failure = error
-    raise LostSourceError(_why(failure))
+            return socket.create_connection((address, port), CONNECT_S)
+        except OSError as failure:
+            reason = _why(failure)
+    raise LostSourceError(reason)
 
 
 def _checked(url: str) -> SplitResult:

@@ -267,7 +267,7 @@ def _packets(demuxer: Demuxer, bad_data: tuple[type[Exception], ...]) -> Iterato
         yield from demuxer.container.demux(demuxer.stream)
     except MemoryError:
         raise
-    except (*bad_data, LostSourceError, RefusedSourceError) as error:
+    except bad_data as error:
         if demuxer.failures:
             raise demuxer.failures[-1] from None
         if demuxer.ended():

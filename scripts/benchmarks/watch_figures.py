@@ -147,8 +147,11 @@ def scenes() -> list[list[Any]]:
 
 def measure_lag(events: int = 4, *, length_s: float = 6.0) -> Lag:
     """Watch a stream whose scene changes every `length_s`, until so many events have begun, twice."""
-    lags, shown = [], []
-    for options, target in ((("--hold", "0", "--window", "1s", "--cooldown", "0"), lags), ((), shown)):
+    lags: list[float] = []
+    shown: list[float] = []
+    quick = ("--hold", "0", "--window", "1s", "--cooldown", "0")
+    arms: list[tuple[tuple[str, ...], list[float]]] = [(quick, lags), ((), shown)]
+    for options, target in arms:
         schedule = Schedule(scenes(), [length_s, length_s] if options else [2 * length_s, 2 * length_s])
         with LiveServer(schedule.picture_at) as server, Watching.start(server.url, *options) as watching:
             read, event = watching.wait_for(LABELS[schedule.scene_at(time.time())], "began")
