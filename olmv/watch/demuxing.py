@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -27,7 +27,7 @@ __all__ = ["Demuxer", "open_source"]
 # `mpjpeg` is what cameras send over HTTP: JPEGs as the parts of one endless answer
 FORMATS = f"{DEMUXERS},mpjpeg"
 # of a live source, looking long at the beginning is lag
-_PROBING = {"probesize": "1000000", "analyzeduration": "1500000"}
+_PROBING = {"probesize": "1000000", "analyzeduration": "1500000", "fpsprobesize": "0"}
 _NO_PROTOCOL = "none"
 _HEAD = 4096
 _END_OF_LIST = b"#EXT-X-ENDLIST"
@@ -51,9 +51,9 @@ class Demuxer:
 
     def ended(self) -> bool:
         """Tell whether the end of the bytes is the end of what there is, so that nothing is to be taken up again."""
-        return isinstance(self.bytes, PipeBytes | BufferedReader) or (
-            isinstance(self.bytes, HttpStream) and self.bytes.whole
-        )
+        if isinstance(self.bytes, HttpStream | _Playlist):
+            return self.bytes.whole
+        return isinstance(self.bytes, PipeBytes | BufferedReader)
 
 
 def open_source(
@@ -126,7 +126,7 @@ def _open_http(source: Source, failures: list[Exception]) -> Demuxer:
             part = open_http(urljoin(body.name, url), named_host=host)
         except (LostSourceError, RefusedSourceError) as failure:
             failures.append(failure)
-            raise OSError(str(failure)) from None
+            return _Guarded(BytesIO(), failures)
         return _Guarded(part, failures, playlist if _is_playlist(part) else None)
 
     # names of protocols only let the playlist's addresses pass; what opens them is `fetch`
@@ -188,7 +188,7 @@ class _Playlist:
 
 
 class _Guarded:
-    """Bytes for FFmpeg; what goes wrong in them is kept, because FFmpeg tells it in words of its own."""
+    """Bytes for FFmpeg; what goes wrong is kept, and is their end: PyAV prints what is raised twice."""
 
     def __init__(self, data: Any, failures: list[Exception], playlist: _Playlist | None = None) -> None:
         self._data, self._failures, self._playlist = data, failures, playlist
@@ -201,7 +201,7 @@ class _Guarded:
             data: bytes = self._data.read(size)
         except (LostSourceError, RefusedSourceError) as failure:
             self._failures.append(failure)
-            raise OSError(str(failure)) from None
+            return b""
         if self._playlist is not None and _END_OF_LIST in data:
             self._playlist.whole = True
         return data

@@ -107,6 +107,7 @@ class _Reader:
         self._clock, self._pace = StreamClock(), Pace()
         self._due_s = 0.0
         self._decoded = 0
+        self._blocked_s = 0.0
         self._display: Any = None
         self._one_field = OneField()
 
@@ -128,6 +129,8 @@ class _Reader:
                 self._take(frame, arrival)
         finally:
             demuxer.container.close()
+        if demuxer.failures:
+            raise demuxer.failures[-1]
         if not demuxer.ended():
             raise LostSourceError("the stream ended")
         if not self._decoded:
@@ -145,7 +148,13 @@ class _Reader:
         context.thread_count = 1
         context.copy_opaque = True
         patience = _KeyFramePatience(self._outbox)
-        for packet in _packets(demuxer, bad_data):
+        packets = _packets(demuxer, bad_data)
+        while True:
+            begun = time.monotonic()
+            packet = next(packets, None)
+            self._blocked_s += time.monotonic() - begun
+            if packet is None:
+                return
             packet.opaque = arrival = (time.time(), time.monotonic())
             try:
                 frames = context.decode(packet)
@@ -163,7 +172,7 @@ class _Reader:
     def _take(self, frame: Any, arrival: tuple[float, float]) -> None:
         stamp = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
         at_s = self._clock.place(stamp, arrival[1])
-        ahead = self._pace.is_ahead(at_s, time.monotonic() - self._outbox.waited_s)
+        ahead = self._pace.is_ahead(at_s, time.monotonic(), self._blocked_s)
         if at_s + 1e-6 < self._due_s:
             return
         self._due_s = max(self._due_s + 1 / self._task.fps, at_s)
@@ -209,8 +218,6 @@ class _Outbox:
         self._lock = threading.Lock()  # of the connection's sending end
         self._slot: Frame | None = None
         self._dropped = 0
-        self.waited_s = 0.0
-        """Time for which the source was made to wait."""
         self._changed = threading.Condition()
         self._alive_s = 0.0
         threading.Thread(target=self._hand_out, name="olmv-watch-sender", daemon=True).start()
@@ -229,11 +236,9 @@ class _Outbox:
     def put(self, frame: Frame, *, wait: bool) -> None:
         """Offer a frame; one that was not taken is waited for, or left out."""
         with self._changed:
-            begun = time.monotonic()
             while wait and self._slot is not None:
                 if not self._changed.wait(ALIVE_S):
                     self.alive()
-            self.waited_s += time.monotonic() - begun
             if self._slot is not None:
                 self._dropped += 1
             self._slot = replace(frame, dropped=self._dropped)
@@ -268,10 +273,8 @@ def _packets(demuxer: Demuxer, bad_data: tuple[type[Exception], ...]) -> Iterato
     except MemoryError:
         raise
     except bad_data as error:
-        if demuxer.failures:
-            raise demuxer.failures[-1] from None
-        if demuxer.ended():
-            return
+        if demuxer.failures or demuxer.ended():
+            return  # `run` tells
         raise LostSourceError(str(getattr(error, "strerror", None) or type(error).__name__).lower()[:200]) from None
 
 

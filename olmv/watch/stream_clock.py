@@ -12,8 +12,8 @@ JUMP_S = 10.0
 USUAL_GAPS = 10.0  # but a stream of slides, with many seconds between any two frames, is no row of jumps
 BACK_S = 0.1  # stamps that go back by less are written carelessly, not by another clock
 _SMOOTHING = 0.1
-_MEASURED_S = 0.5
-_FASTER = 1.5
+LEAD_S = 2.0
+LOOK_S = 0.5
 
 
 @dataclass
@@ -58,23 +58,27 @@ class StreamClock:
 class Pace:
     """Tells a source that comes faster than real time (a file, a pipe from one) from one that is live.
 
-    The first can be made to wait, and nothing is lost. The other cannot: what is not looked at in time is left out.
+    The first can be made to wait, and nothing is lost. The other cannot: what is not looked at in time is left out. So
+    a frame may wait as long as it comes before its time; a source that has to be waited for itself has no such lead,
+    whatever it had (a recording that was read up to what is being recorded, the buffer of a server).
     """
 
-    _since: tuple[float, float] | None = None
-    _ahead: bool = True  # until it is known: nothing is left out meanwhile
+    _start_s: float | None = None
+    _looked: tuple[float, float] = (0.0, 0.0)
 
-    def is_ahead(self, at_s: float, reading_s: float) -> bool:
-        """Tell whether the source gives more than its time, by its last half second of reading.
+    def is_ahead(self, at_s: float, now_s: float, blocked_s: float) -> bool:
+        """Tell whether a frame comes before its time.
 
         Args:
-            at_s: of a frame, on the stream's line.
-            reading_s: time spent with the source so far, that in which it was made to wait left out.
+            at_s: of the frame, on the stream's line.
+            now_s: by any clock that rises.
+            blocked_s: the time so far in which the source was waited for.
         """
-        if self._since is None:
-            self._since = (at_s, reading_s)
-        at, reading = at_s - self._since[0], reading_s - self._since[1]
-        if reading >= _MEASURED_S:
-            self._ahead = at > _FASTER * reading
-            self._since = (at_s, reading_s)
-        return self._ahead
+        if self._start_s is None:
+            self._start_s, self._looked = now_s - at_s + LEAD_S, (now_s, blocked_s)
+        waited, passed = blocked_s - self._looked[1], now_s - self._looked[0]
+        if passed >= LOOK_S:
+            self._looked = (now_s, blocked_s)
+            if waited > passed / 2:
+                self._start_s = min(self._start_s, now_s - at_s + LEAD_S)
+        return at_s - (now_s - self._start_s) > LEAD_S / 2

@@ -64,15 +64,24 @@ def test_the_line_never_goes_back_whatever_comes(frames: list[tuple[float | None
         last = at_s
 
 
-def test_a_file_is_ahead_and_a_camera_is_not() -> None:
+def test_a_file_may_wait_however_long_a_frame_is_looked_at() -> None:
     pace = Pace()
-    assert all(pace.is_ahead(float(i), i * 0.1) for i in range(30))
-    pace = Pace()
-    assert [pace.is_ahead(i * 0.1, i * 0.1) for i in range(30)][-10:] == [False] * 10
+    assert all(pace.is_ahead(number * 0.5, number * 0.2, number * 0.01) for number in range(100))
+    assert pace.is_ahead(50.0, 45.0, 1.0)
 
 
-def test_a_file_that_is_read_up_to_what_is_being_recorded_becomes_live() -> None:
+def test_a_live_source_waits_a_second_and_no_longer() -> None:
     pace = Pace()
-    for i in range(100):
-        pace.is_ahead(i * 1.0, i * 0.1)
-    assert [pace.is_ahead(100 + i * 0.25, 10 + i * 0.25) for i in range(20)][-10:] == [False] * 10
+    # its frames wait in the system's buffers while nobody reads, and then come at once
+    late = [pace.is_ahead(number * 0.1, number * 0.7, number * 0.01) for number in range(20)]
+    assert late == [True, True] + [False] * 18
+
+
+def test_a_lead_is_gone_when_the_source_has_to_be_waited_for() -> None:
+    pace = Pace()
+    for number in range(100):
+        pace.is_ahead(number * 1.0, number * 0.1, 0.0)  # what was recorded before
+    for number in range(10):
+        assert pace.is_ahead(100 + number * 0.5, 10 + number * 0.5, number * 0.4)
+    slow = [pace.is_ahead(105 + number * 0.1, 15 + number * 0.7, 4.0) for number in range(10)]
+    assert slow == [True, True] + [False] * 8
