@@ -20,7 +20,8 @@ JUMP_S, LONG_JUMP_S = 10.0, 30 * 3600.0
 BACK_S = 0.1  # decoding times that go back by less are written carelessly, not by another clock
 USUAL_GAPS = 10.0  # but a video of slides, with many seconds between any two frames, is no row of jumps
 
-Stamps = Sequence[int | None]
+Stamps = Sequence[int | None] | Floats
+"""In an array NaN is what None is in a list."""
 
 
 def stretches(pts: Stamps, dts: Stamps, *, tick_s: float, breaks: bool) -> Indices:
@@ -34,8 +35,9 @@ def stretches(pts: Stamps, dts: Stamps, *, tick_s: float, breaks: bool) -> Indic
     Returns:
         [N] the stretch of each packet, rising from 0.
     """
-    decoding = any(stamp is not None for stamp in dts)
-    stamps = _numbers(dts if decoding else pts) * tick_s
+    stamps = _numbers(dts)
+    decoding = not np.isnan(stamps).all()
+    stamps = (stamps if decoding else _numbers(pts)) * tick_s
     known = np.flatnonzero(~np.isnan(stamps))
     steps = np.diff(stamps[known])
     # without decoding times, frames that are stored early (B-frames' references) look like steps back
@@ -49,7 +51,7 @@ def stretches(pts: Stamps, dts: Stamps, *, tick_s: float, breaks: bool) -> Indic
 
 
 def by_presentation(
-    pts: Sequence[int], stretch: Indices, duration: Sequence[int], shown: Sequence[bool]
+    pts: Sequence[int] | Floats, stretch: Indices, duration: Sequence[int] | Indices, shown: npt.ArrayLike
 ) -> tuple[Floats, float]:
     """Lay frames that all have presentation stamps on one line.
 
@@ -117,6 +119,8 @@ def by_decoding_order(dts: Stamps, stretch: Indices, *, step: float) -> tuple[Fl
 
 
 def _numbers(stamps: Stamps) -> Floats:
+    if isinstance(stamps, np.ndarray):
+        return stamps
     return np.array([np.nan if stamp is None else stamp for stamp in stamps], np.float64)
 
 

@@ -156,7 +156,7 @@ class PyAVReader(VideoReader):
         order = np.argsort(away, kind="stable")
         free = [k for k in self.keyframes[order[away[order] < limit]].tolist() if k not in taken]
         for key in free[:STAND_INS]:
-            for number, picture, good in self._decode(self._table.frames[key], [key]):
+            for number, picture, good in self._decode(int(self._table.frames[key]), [key]):
                 if number == key and good:
                     return index, key, picture, True
         return pick
@@ -239,10 +239,10 @@ class PyAVReader(VideoReader):
                 self._mark_damage(own)
             if self.tap is not None:
                 self.tap(float(self.timestamps_s[index]), frame)
-            yield index, frame, own < self._damage.get(table.key_before[own], own + 1)
+            yield index, frame, own < self._damage.get(int(table.key_before[own]), own + 1)
 
     def _mark_damage(self, number: int) -> None:
-        key = self._table.key_before[min(number, len(self._table.pts) - 1)]
+        key = int(self._table.key_before[min(number, len(self._table.pts) - 1)])
         self._damage[key] = min(number, self._damage.get(key, number))
 
     def _counted(self) -> int | None:
@@ -288,7 +288,7 @@ class PyAVReader(VideoReader):
 
     def _seek(self, start: int) -> None:
         try:
-            self._container.seek(self._table.seek_to[start], stream=self._stream, backward=True)
+            self._container.seek(int(self._table.seek_to[start]), stream=self._stream, backward=True)
         except self._bad_data:
             self._reopen()
             return
