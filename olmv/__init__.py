@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from olmv.models.storage.saving import save_pretrained
     from olmv.predictions import VideoPrediction
     from olmv.scoring.thresholds import Thresholds
+    from olmv.scoring.windows import TimelineOptions
     from olmv.video.readers.open import read_frames
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "AttributeBook",
     "Classifier",
     "Thresholds",
+    "TimelineOptions",
     "VideoPrediction",
     "Vocabulary",
     "load_model",
@@ -44,6 +46,7 @@ _LAZY = {
     "AttributeBook": "olmv.labels.attributes",
     "Classifier": "olmv.classifier",
     "Thresholds": "olmv.scoring.thresholds",
+    "TimelineOptions": "olmv.scoring.windows",
     "VideoPrediction": "olmv.predictions",
     "Vocabulary": "olmv.labels.vocabulary",
     "load_model": "olmv.models.registry",

@@ -139,7 +139,7 @@ class Classifier:
         top_k: int | None = None,
         frames: int | None = None,
         every_s: float | None = None,
-        max_frames: int = DecodeOptions.max_frames,
+        max_frames: int | None = None,
         timeline: TimelineOptions | None = None,
         sampling: Sampling = "uniform",
         pooling: Pooling = "mean",
@@ -167,7 +167,7 @@ class Classifier:
             frames: how many to sample from a video, seen as one clip. None for what the model is made for, mostly 8,
                 and of videos of more than 16 s one each 2 s, seen in windows of that many.
             every_s: sample a frame each so many seconds, in place of `frames`.
-            max_frames: the most of a video, but for a timeline.
+            max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
             timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.

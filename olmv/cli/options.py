@@ -87,7 +87,15 @@ FpsOption = Annotated[
     typer.Option("--fps", min=0.001, max=1000, metavar="N", help="So many frames a second.", rich_help_panel=LOOKING),
 ]
 MaxFramesOption = Annotated[
-    int, typer.Option("--max-frames", min=1, metavar="N", help="The most of a video.", rich_help_panel=LOOKING)
+    int | None,
+    typer.Option(
+        "--max-frames",
+        min=1,
+        metavar="N",
+        help="The most of a video.  [default: 512, with --every none]",
+        show_default=False,
+        rich_help_panel=LOOKING,
+    ),
 ]
 TimelineOption = Annotated[
     bool, typer.Option("--timeline", help="Also tell when each label is true.", rich_help_panel=TIMES)

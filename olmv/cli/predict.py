@@ -104,7 +104,7 @@ def predict(
     ] = None,
     every: EveryOption = None,
     fps: FpsOption = None,
-    max_frames: MaxFramesOption = DecodeOptions.max_frames,
+    max_frames: MaxFramesOption = None,
     sampling: SamplingOption = "uniform",
     pooling: PoolingOption = "mean",
     frame_pooling: FramePoolingOption = None,

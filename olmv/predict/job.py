@@ -229,7 +229,7 @@ def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "
         templates=None if score.templates is None else resolve(score.templates),
         frames=job.decode.frames,
         every_s=job.decode.every_s,
-        max_frames=None if job.decode.max_frames == DecodeOptions.max_frames else job.decode.max_frames,
+        max_frames=job.decode.max_frames,
         timeline=job.timeline,
         window_s=None if job.timeline is None else job.timeline.window_s,
         step_s=None if job.timeline is None else job.timeline.step_s,

@@ -62,7 +62,7 @@ class PredictSettings(RunSettings):
             "dtype": self.dtype,
             **({} if self.runtime == "torch" else {"runtime": self.runtime}),
             **({} if self.revision is None else {"revision": self.revision}),
-            **({} if self.max_frames is None else {"max-frames": self.max_frames}),
+            "max-frames": self.max_frames,
             **({"leaves": list(self.leaves)} if self.leaves else {}),
             **({} if self.timeline is None else {"join": self.timeline.join_s, "least": self.timeline.least_s}),
         }

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from olmv.errors import UsageError
 from olmv.scoring.segments import SegmentOptions
-from olmv.video.options import EVERY_S, LEAST_EVERY_S, TIMELINE_SAMPLINGS, DecodeOptions
+from olmv.video.options import EVERY_S, LEAST_EVERY_S, MAX_FRAMES, TIMELINE_SAMPLINGS, DecodeOptions
 
 __all__ = ["TimelineOptions", "Windows", "clip_windows", "sampled", "shot_windows", "whole"]
 
@@ -74,7 +74,7 @@ def sampled(
     """Complete the options of decoding by how many frames are looked at.
 
     Args:
-        options: all others.
+        options: all others; `max_frames` of None is 512 where neither `frames` nor `every_s` is given, else no most.
         frames: of a video, seen as one clip; None for as many as its length asks for.
         every_s: a frame each so many seconds; None for 2 s in long videos, and of a timeline for windows of
             `model_frames`.
@@ -99,7 +99,8 @@ def sampled(
         return replace(options, frames=1, every_s=every_s)
     if frames is not None:
         return replace(options, frames=frames, every_s=None)
-    return replace(options, frames=min(model_frames, options.max_frames), every_s=EVERY_S)
+    most = options.max_frames or MAX_FRAMES
+    return replace(options, frames=min(model_frames, most), every_s=EVERY_S, max_frames=most)
 
 
 @dataclass(frozen=True, eq=False)

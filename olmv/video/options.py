@@ -9,6 +9,7 @@ __all__ = [
     "DECODERS",
     "EVERY_S",
     "LEAST_EVERY_S",
+    "MAX_FRAMES",
     "SAMPLINGS",
     "TIMELINE_SAMPLINGS",
     "DecodeOptions",
@@ -25,6 +26,8 @@ TIMELINE_SAMPLINGS: tuple[Sampling, ...] = ("uniform", "adaptive")
 EVERY_S = 2.0
 """Seconds between the frames of a long video, where nobody says."""
 LEAST_EVERY_S = 0.001
+MAX_FRAMES = 512
+"""Of a video, where nobody says how many or how often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class DecodeOptions:
     Attributes:
         frames: T, how many are sampled from a video; a short or broken one may give fewer. With `every_s`, the fewest.
         every_s: a longer video gives a frame for so many seconds each; None for `frames` however long it is.
-        max_frames: the most with `every_s`, but for a timeline.
+        max_frames: the most with `every_s`, but for a timeline; None for no most.
         timeline: sample a grid of moments, each `every_s`, and look for the shots.
         sampling: `uniform`, `dense`, `adaptive` or `keyframes`; of a timeline `uniform`, or `adaptive`, which takes no
             frame in which nothing changed.
@@ -47,7 +50,7 @@ class DecodeOptions:
 
     frames: int = 8
     every_s: float | None = None
-    max_frames: int = 512
+    max_frames: int | None = None
     timeline: bool = False
     sampling: Sampling = "uniform"
     decoder: Decoder = "auto"
@@ -65,7 +68,7 @@ class DecodeOptions:
         check_sampling(self.sampling, self.frames)
         if self.every_s is not None and not LEAST_EVERY_S <= self.every_s < float("inf"):
             raise ValueError(f"every_s is {self.every_s:g}; give a number of seconds from {LEAST_EVERY_S:g} up")
-        if self.max_frames < self.frames and self.every_s is not None:
+        if self.max_frames is not None and self.max_frames < self.frames and self.every_s is not None:
             raise ValueError(f"max_frames is {self.max_frames}; use at least {self.frames}, the fewest of a video")
         if self.timeline and self.every_s is None:
             raise ValueError("a timeline takes every_s; say how often to look")

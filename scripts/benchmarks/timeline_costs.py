@@ -59,7 +59,7 @@ def measure_overhead(folder: Path, clips: Sequence[Clip], *, rounds: int) -> lis
     """Measure a timeline over a plain run that looks at as many frames."""
     film = long_film(folder, clips, minutes=SHORT_MIN)
     environment = process_environment()
-    plain = command(film.path, folder / "plain.jsonl", "--every", "500ms", "--max-frames", "100000")
+    plain = command(film.path, folder / "plain.jsonl", "--every", "500ms")
     timeline = command(film.path, folder / "timeline.jsonl", "--timeline")
     arms = {"plain": partial(run_command, plain, environment), "timeline": partial(run_command, timeline, environment)}
     took = time_in_turns(arms, rounds)
