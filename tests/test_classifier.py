@@ -59,7 +59,7 @@ def test_a_prediction_per_video_in_order(predict: Any, clips: list[Path]) -> Non
 def test_the_row_is_the_documented_one(predict: Any, clips: list[Path]) -> None:
     row = predict(paths=clips[:1])[0].to_row()
     assert list(row) == ["video", "status", "error", "duration_s", "frames", "model", "labels"]
-    assert list(row["frames"]) == ["requested", "decoded", "corrupt"]
+    assert list(row["frames"]) == ["requested", "decoded", "corrupt", "encoded", "widest_gap_s", "capped"]
     assert list(row["labels"][0]) == ["label", "similarity", "logit", "probability", "threshold", "positive"]
     assert json.loads(json.dumps(row)) == row
     assert row["model"] == "tiny"
@@ -74,7 +74,8 @@ def test_a_bad_file_costs_its_own_row(predict: Any, clips: list[Path], tmp_path:
     assert row["error"]["type"] == "NotAVideoError"
     assert "\n" not in row["error"]["message"]
     assert row["labels"] == []
-    assert row["frames"] == {"requested": 8, "decoded": 0, "corrupt": 0}
+    counts = {"requested": 8, "decoded": 0, "corrupt": 0, "encoded": 0}
+    assert row["frames"] == counts | {"widest_gap_s": None, "capped": False}
     assert predictions[0].positives == []
 
 

@@ -17,6 +17,7 @@ from olmv.io.fields import check_fields
 __all__ = [
     "FIELDS",
     "KINDS",
+    "LATER_FIELDS",
     "Line",
     "Row",
     "by_video",
@@ -44,11 +45,8 @@ _ROW = {
 }
 _ERROR = {"type": str, "message": str}
 _FRAMES = {"requested": int, "decoded": int, "corrupt": int}
-_MORE_FRAMES = {
-    "encoded": int,
-    "widest_gap_s": (*_NUMBER, NoneType),
-    "capped": bool,
-}  # rows of earlier versions lack them
+# rows of earlier versions lack them
+_MORE_FRAMES = {"encoded": int, "widest_gap_s": (*_NUMBER, NoneType), "capped": bool}
 _SEGMENT = {"label": str, **dict.fromkeys(("start_s", "end_s", "peak", "peak_s", "mean"), _NUMBER)}
 _LABEL = {
     "label": str,
@@ -68,6 +66,9 @@ KINDS: dict[str, type] = {
     **{f"error_{name}": kind for name, kind in _ERROR.items()},
     "duration_s": float,
     **{f"frames_{name}": kind for name, kind in _FRAMES.items()},
+    "frames_encoded": int,
+    "frames_widest_gap_s": float,
+    "frames_capped": bool,
     "model": str,
     "label": str,
     "similarity": float,
@@ -79,6 +80,8 @@ KINDS: dict[str, type] = {
 }
 """Column of a flat file -> what it holds, where it holds anything."""
 FIELDS = tuple(KINDS)
+LATER_FIELDS = frozenset(f"frames_{name}" for name in _MORE_FRAMES)
+"""Columns that flat files of earlier versions lack."""
 
 
 def check_row(row: Mapping[str, Any]) -> None:
@@ -128,13 +131,16 @@ def unflatten(lines: Sequence[Row]) -> Row:
     Explanations come best first. Lost are those that `flatten` leaves out, of labels that the row does not have.
     """
     first = lines[0]
+    more_frames = {name: first[f"frames_{name}"] for name in _MORE_FRAMES}
+    if all(value is None for value in more_frames.values()):
+        more_frames = {}
     labelled = [line for line in lines if line["label"]]
     row = {
         "video": first["video"],
         "status": first["status"],
         "error": {name: first[f"error_{name}"] for name in _ERROR} if first["error_type"] else None,
         "duration_s": first["duration_s"],
-        "frames": {name: first[f"frames_{name}"] for name in _FRAMES},
+        "frames": {name: first[f"frames_{name}"] for name in _FRAMES} | more_frames,
         "model": first["model"],
         "labels": [{name: line[name] for name in _LABEL} for line in labelled],
     }

@@ -10,7 +10,7 @@ have no label in common.
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import call, itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,18 @@ from olmv.errors import InputError, UsageError, reason
 from olmv.io.atomic import write_atomic, writing_file
 from olmv.io.journal import encode_row
 from olmv.io.paths import text_lines
-from olmv.io.prediction_fields import FIELDS, KINDS, Line, Row, by_video, check_row, flatten, truth, unflatten
+from olmv.io.prediction_fields import (
+    FIELDS,
+    KINDS,
+    LATER_FIELDS,
+    Line,
+    Row,
+    by_video,
+    check_row,
+    flatten,
+    truth,
+    unflatten,
+)
 from olmv.io.table_cells import csv_cell, from_csv_cell
 
 __all__ = ["FIELDS", "FORMATS", "check_format", "csv_value", "flatten", "read_rows", "valid_text", "walk", "write_rows"]
@@ -91,14 +102,15 @@ def walk(
 
     Args:
         path: a `.jsonl`, `.csv` or `.parquet` file.
-        fields: those that are needed; of flat files no others are read.
+        fields: those that are needed; of flat files no others are read. Of `LATER_FIELDS`, those that a flat file
+            lacks are None.
         from_row: takes a row of `.jsonl`, as it is.
         from_lines: takes the lines of a video of a flat file; each has its number, then the values of `fields`.
 
     Raises:
         InputError: none of these by its name, or it cannot be read.
         UsageError: a line that is no JSON or csv, or of which `from_row` raises one of `MALFORMED`; a flat file without
-            one of the `fields`.
+            another of the `fields`.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -142,13 +154,13 @@ def _write_csv(path: Path, rows: Iterable[Row]) -> None:
 
 
 def _csv_line(line: Row) -> Row:
-    positive = line["positive"]
-    line = line | {"positive": None if positive is None else str(positive).lower()}
     return {name: csv_value(value) for name, value in line.items()}
 
 
 def csv_value(value: Any) -> Any:
     """Return a value as csv holds it: a text that no spreadsheet takes for a formula; see `olmv.io.table_cells`."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return csv_cell(value) if isinstance(value, str) else value
 
 
@@ -159,8 +171,8 @@ def _read_csv(path: Path, fields: Sequence[str]) -> Iterator[Line]:
         try:
             header = next(reader, [])
             _check_columns(path, header, fields)
-            cells_of = itemgetter(*(header.index(name) for name in fields))
-            values_of = [_CSV_READERS[KINDS[name]] for name in fields]
+            cells_of = itemgetter(*(header.index(name) if name in header else 0 for name in fields))
+            values_of = [_CSV_READERS[KINDS[name]] if name in header else _nothing for name in fields]
             nothing = (None,) * len(fields)
             for line in reader:
                 try:
@@ -170,6 +182,10 @@ def _read_csv(path: Path, fields: Sequence[str]) -> Iterator[Line]:
                     yield reader.line_num, *nothing
         except csv.Error as error:
             raise UsageError(f"{path} line {reader.line_num} is not csv ({reason(error)}); {_OURS}") from None
+
+
+def _nothing(cell: str) -> None:
+    """Read a column that the file lacks."""
 
 
 def _number(cell: str) -> float | None:
@@ -224,17 +240,19 @@ def _read_parquet(path: Path, fields: Sequence[str]) -> Iterator[Line]:
 
     try:
         with pq.ParquetFile(path) as file:
-            _check_columns(path, file.schema_arrow.names, fields)
+            names = set(file.schema_arrow.names)
+            _check_columns(path, names, fields)
             number = 1
-            for batch in file.iter_batches(batch_size=_BATCH, columns=list(fields)):
-                values = (batch.column(name).to_pylist() for name in fields)
+            for batch in file.iter_batches(batch_size=_BATCH, columns=[name for name in fields if name in names]):
+                nothing = [None] * batch.num_rows
+                values = [batch.column(name).to_pylist() if name in names else nothing for name in fields]
                 yield from zip(range(number, number + batch.num_rows), *values, strict=True)
                 number += batch.num_rows
     except pa.ArrowException as error:
         raise InputError(f"{path} is not a parquet file ({reason(error)}); give one that olmv predict wrote") from None
 
 
-def _check_columns(path: Path, columns: Sequence[str], fields: Sequence[str]) -> None:
-    missing = [name for name in fields if name not in columns]
+def _check_columns(path: Path, columns: Collection[str], fields: Sequence[str]) -> None:
+    missing = [name for name in fields if name not in columns and name not in LATER_FIELDS]
     if missing:
         raise UsageError(f"{path} is not a predictions file, it has no column {missing[0]!r}; {_OURS}")

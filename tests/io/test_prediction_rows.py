@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from olmv.errors import InputError, UsageError
 from olmv.io import prediction_rows as module
+from olmv.io.prediction_fields import LATER_FIELDS
 from olmv.io.prediction_rows import FIELDS, check_format, flatten, read_rows, write_rows
 
 Row = dict[str, Any]
@@ -31,6 +32,7 @@ def test_flatten_gives_a_line_per_label_with_the_same_numbers(good_row: Row) -> 
 def test_flatten_keeps_a_failed_video(bad_row: Row) -> None:
     (line,) = flatten(bad_row)
     assert (line["error_type"], line["label"], line["frames_requested"]) == ("NotAVideoError", None, 8)
+    assert [line[name] for name in sorted(LATER_FIELDS)] == [None] * 3
 
 
 def test_explanations_travel_as_json(good_row: Row) -> None:
@@ -98,6 +100,11 @@ videos = names | odd_names.filter(lambda name: not any(unicodedata.category(char
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 shares = st.floats(0, 1)
 counts = st.integers(0, 2**31)
+earlier_frames = st.fixed_dictionaries({"requested": counts, "decoded": counts, "corrupt": counts})
+frames = st.fixed_dictionaries({
+    "requested": counts, "decoded": counts, "corrupt": counts,
+    "encoded": counts, "widest_gap_s": st.none() | numbers, "capped": st.booleans(),
+})  # fmt: skip
 explained = st.fixed_dictionaries({
     "texts": st.lists(st.fixed_dictionaries({"text": st.text(max_size=4), "contribution": numbers}), max_size=2),
     "frames": st.lists(
@@ -125,7 +132,7 @@ def rows_of(draw: st.DrawFn, video: str) -> Row:
         "status": "error" if error else "ok",
         "error": error,
         "duration_s": draw(st.none() | numbers),
-        "frames": {"requested": draw(counts), "decoded": draw(counts), "corrupt": draw(counts)},
+        "frames": draw(earlier_frames | frames),
         "model": draw(texts),
         "labels": labels,
     }
@@ -148,6 +155,31 @@ def test_rows_are_read_back_as_they_were_written(tmp_path: Path, name: str, rows
     if path.suffix == ".parquet":  # which holds UTF-8 only: odd bytes of a file name are written out
         rows = tuple({**row, "video": row["video"].encode("utf-8", "backslashreplace").decode()} for row in rows)
     assert list(read_rows(path)) == list(rows)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_flat_files_of_earlier_versions_lack_columns(tmp_path: Path, name: str, good_row: Row, bad_row: Row) -> None:
+    path = tmp_path / name
+    more = {"encoded": 7, "widest_gap_s": 1.9, "capped": True}
+    write_rows(path, [good_row | {"frames": good_row["frames"] | more}, bad_row])
+    assert [row["frames"].get("widest_gap_s") for row in read_rows(path)] == [1.9, None]
+    if name == "x.csv":
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [{key: line[key] for key in line if key not in LATER_FIELDS} for line in csv.DictReader(file)]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(lines[0]))
+            writer.writeheader()
+            writer.writerows(lines)
+    else:
+        pq.write_table(pq.read_table(path).drop_columns(sorted(LATER_FIELDS)), path)
+    assert list(read_rows(path)) == [good_row, bad_row]
+
+
+def test_some_of_the_later_columns_are_not_enough(tmp_path: Path, good_row: Row) -> None:
+    good_row["frames"] |= {"encoded": 7, "widest_gap_s": 1.9, "capped": None}
+    write_rows(tmp_path / "x.csv", [good_row])
+    with pytest.raises(UsageError, match=r"is not a prediction \(its 'frames.capped' is odd\)"):
+        list(read_rows(tmp_path / "x.csv"))
 
 
 def test_csv_writes_control_characters_out(tmp_path: Path, good_row: Row) -> None:

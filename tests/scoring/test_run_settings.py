@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from olmv.labels.vocabulary import Vocabulary
 from olmv.predict.settings import PredictSettings
 from olmv.scoring.run_settings import RunSettings
+from olmv.scoring.windows import TimelineOptions
 
 # the `settings` of a .run.json that `olmv predict` left
 OF_PREDICT: dict[str, Any] = {
@@ -18,6 +19,9 @@ OF_PREDICT: dict[str, Any] = {
     "mode": "multi-label",
     "templates": ["{}", "a clip of {}."],
     "frames": 8,
+    "every": 2.0,
+    "window": None,
+    "step": None,
     "sampling": "uniform",
     "pooling": "mean",
     "frame-pooling": "softmax",
@@ -40,11 +44,15 @@ OF_EVALUATE: dict[str, Any] = {
 }
 
 words = st.none() | st.text(max_size=5)
+lengths = st.none() | st.floats(0.001, 60)
 settings_of_any_run = st.builds(
     RunSettings,
     mode=words,
     templates=words | st.lists(st.text(max_size=5), max_size=3),
     frames=st.none() | st.integers(1, 64),
+    every_s=lengths,
+    window_s=lengths,
+    step_s=lengths,
     sampling=words,
     pooling=words,
     frame_pooling=words,
@@ -56,6 +64,7 @@ def test_of_a_prediction_run() -> None:
         mode="multi-label",
         templates=["{}", "a clip of {}."],
         frames=8,
+        every_s=2.0,
         sampling="uniform",
         pooling="mean",
         frame_pooling="softmax",
@@ -82,7 +91,8 @@ def test_a_file_that_says_nothing() -> None:
 @given(settings=settings_of_any_run)
 def test_round_trip(settings: RunSettings) -> None:
     document = settings.to_document()
-    assert list(document) == ["mode", "templates", "frames", "sampling", "pooling", "frame-pooling"]
+    names = "mode templates frames every window step sampling pooling frame-pooling"
+    assert list(document) == names.split()
     assert RunSettings.from_document(document) == settings
 
 
@@ -112,9 +122,23 @@ def test_the_settings_of_a_prediction_hold_those_of_its_run() -> None:
         mode=run.mode,
         templates=run.templates,
         frames=run.frames,
+        every_s=run.every_s,
         sampling=run.sampling,
         pooling=run.pooling,
         frame_pooling=run.frame_pooling,
     )
     assert settings.to_document() == OF_PREDICT
     assert run.differences(settings) == []
+
+
+def test_a_timeline_adds_what_becomes_of_segments_and_parts_do_not_depend_on_it() -> None:
+    timeline = TimelineOptions(window_s=2.0, step_s=1.0, join_s=0.5, least_s=0.25)
+    settings = PredictSettings(
+        vocabulary=Vocabulary(["dog"]), thresholds=[0.5], model="m", window_s=2.0, step_s=1.0, max_frames=64,
+        timeline=timeline,
+    )  # fmt: skip
+    document = settings.to_document()
+    told = {"window": 2.0, "step": 1.0, "join": 0.5, "least": 0.25, "max-frames": 64}
+    assert document | told == document
+    later = {"thresholds", "top-k", "explain", "join", "least"}
+    assert settings.of_parts() == {name: value for name, value in document.items() if name not in later}
