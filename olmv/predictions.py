@@ -16,6 +16,7 @@ __all__ = [
     "LabelPrediction",
     "VideoPrediction",
     "round_significant",
+    "segment_row",
 ]
 
 
@@ -141,7 +142,7 @@ class VideoPrediction:
         if self.explanations:
             row["explanations"] = [_explanation_row(explanation) for explanation in self.explanations]
         if self.segments is not None:
-            row["segments"] = [_segment_row(segment) for segment in self.segments]
+            row["segments"] = [segment_row(segment) for segment in self.segments]
             row["shots_s"] = [_milliseconds(time) for time in self.shots_s]
         return row
 
@@ -151,7 +152,8 @@ def round_significant(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _segment_row(segment: "Segment") -> dict[str, Any]:
+def segment_row(segment: "Segment") -> dict[str, Any]:
+    """Return a segment as it stands in a row, its times in milliseconds."""
     return {
         "label": segment.label,
         "start_s": _milliseconds(segment.start_s),

@@ -88,6 +88,7 @@ class CurveFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        self._path = path
         try:
             self._file = pq.ParquetFile(str(path))
             if missing := set(_FIELDS) - set(self._file.schema_arrow.names):
@@ -108,9 +109,20 @@ class CurveFile:
         return iter(self._groups)
 
     def get(self, video: str) -> Curve | None:
-        """Return the curve of one video, or None."""
+        """Return the curve of one video, or None.
+
+        Raises:
+            InputError: the file is damaged there.
+        """
+        import pyarrow as pa
+
         group = self._groups.get(_text(video))
-        return None if group is None else _curve(self._file.read_row_group(group, list(_FIELDS)))
+        if group is None:
+            return None
+        try:
+            return _curve(self._file.read_row_group(group, list(_FIELDS)))
+        except (pa.ArrowException, OSError, ValueError):
+            raise InputError(f"{self._path} is damaged where {video} should be; {_OURS}") from None
 
 
 def read_curves(path: str | Path) -> Iterator[Curve]:

@@ -52,6 +52,7 @@ class PartJournal:
         self._offsets: dict[str, list[int]] = {}
         if not resume:
             self._journal.clear()
+            curves_path(output).unlink(missing_ok=True)  # of rows that are gone
         self._journal.open()
         for offset, row in self._journal.places():
             self._count(row, offset)

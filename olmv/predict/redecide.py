@@ -1,4 +1,7 @@
-"""Decide the rows of a finished output anew, from their probabilities and new thresholds, without a model."""
+"""Decide the rows of a finished output anew, from their probabilities and new thresholds, without a model.
+
+Those of a timeline have segments, which are made anew from the curves beside the rows.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,17 +9,26 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from olmv.errors import UsageError
+from olmv.errors import InputError, UsageError
+from olmv.io.curves import CurveFile, curves_path
 from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import FORMAT, RunJournal
+from olmv.predictions import segment_row
+from olmv.scoring.segments import SegmentOptions, find_segments
 
 __all__ = ["redecide"]
 
 _NAMED = 3
+# Settings that move no probability, neither of a video nor of a moment.
+_DECIDING = ("thresholds", "join", "least")
+
+
+class _NoCurveError(Exception):
+    """The probabilities over time are not there any more."""
 
 
 def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
-    """Decide the rows of an earlier run anew, if it differs from this one by its thresholds alone.
+    """Decide the rows of an earlier run anew, if it differs from this one by its thresholds alone, or what becomes of segments.
 
     A probability that stands exactly at a new threshold is decided as it is written, with six digits.
 
@@ -25,7 +37,7 @@ def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
         settings: of this run, as `olmv.predict.job` makes them.
 
     Returns:
-        What was done, for the user; None if nothing was.
+        What was done, for the user; None if nothing was, also where a timeline's curves are gone.
 
     Raises:
         UsageError: there are labels that the earlier run did not have; the message says what they cost.
@@ -38,25 +50,74 @@ def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
     changed = {name for name in {**earlier, **now} if earlier.get(name) != now.get(name)}
     if "labels" in changed and changed <= {"labels", "thresholds", "scalings"}:
         _refuse_more_labels(output, earlier, now)
-    if changed != {"thresholds"}:
+    if not changed or not changed <= {*_DECIDING}:
         return None
-    thresholds = dict(zip((label[0] for label in now["labels"]), now["thresholds"], strict=True))
     with RunJournal(output, earlier, check=check_row) as journal:
         rows = len(journal.done)
         if not rows:
             return None
         journal.begin()
-        journal.compact((), lambda row: _decided(row, thresholds), settings=settings)
-    return f"{rows} rows were decided anew from their probabilities, with the new thresholds; no video was decoded"
+        decider = _Decider(output, now)
+        try:
+            journal.compact((), decider.decide, settings=settings)
+        except _NoCurveError:
+            return None
+    new = " and ".join(name for name in _DECIDING if name in changed)
+    return f"{rows} rows were decided anew from their probabilities, with the new {new}; no video was decoded"
 
 
-def _decided(row: dict[str, Any], thresholds: Mapping[str, float]) -> dict[str, Any]:
-    labels = [
-        {**label, "threshold": limit, "positive": label["probability"] >= limit}
-        for label in row["labels"]
-        for limit in [thresholds[label["label"]]]
-    ]
-    return {**row, "labels": labels}
+class _Decider:
+    """Decides rows by other settings.
+
+    Args:
+        output: beside which curves are.
+        settings: that decide.
+    """
+
+    def __init__(self, output: Path, settings: Mapping[str, Any]) -> None:
+        names = (label[0] for label in settings["labels"])
+        self._thresholds = dict(zip(names, settings["thresholds"], strict=True))
+        lengths = {f"{name}_s": settings[name] for name in ("join", "least") if name in settings}
+        self._options = SegmentOptions(**lengths)
+        self._curves: CurveFile | None = None
+        self._path = curves_path(output)
+
+    def decide(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return a row with other verdicts and, of a timeline, other segments.
+
+        Raises:
+            _NoCurveError: there are none to make them of.
+        """
+        labels = [
+            {**label, "threshold": limit, "positive": label["probability"] >= limit}
+            for label in row["labels"]
+            for limit in [self._thresholds[label["label"]]]
+        ]
+        row = {**row, "labels": labels}
+        return row if "segments" not in row else {**row, "segments": self._segments(row)}
+
+    def _segments(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        try:
+            self._curves = self._curves or CurveFile(self._path)
+            curve = self._curves.get(row["video"])
+        except InputError:
+            raise _NoCurveError from None
+        if curve is None or not {label["label"] for label in row["labels"]} <= {*curve.labels}:
+            raise _NoCurveError
+        # of a long video a row tells no more than hundredths of a second
+        end = max(row["duration_s"] or 0.0, float(curve.starts_s[-1]))
+        return [
+            segment_row(segment)
+            for label in row["labels"]
+            for segment in find_segments(
+                label["label"],
+                curve.starts_s,
+                end,
+                curve.probability[:, curve.labels.index(label["label"])],
+                enter=label["threshold"],
+                options=self._options,
+            )
+        ]
 
 
 def _refuse_more_labels(output: Path, earlier: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -10,10 +10,10 @@ import pytest
 import typer
 
 from olmv.cli.app import app
-from olmv.cli.help import LOOKING, RUNNING
+from olmv.cli.help import LOOKING, RUNNING, TIMES
 from tests.cli.conftest import COMMAND
 
-PANELS = ["Arguments", "Options", LOOKING, RUNNING]
+PANELS = ["Arguments", "Options", LOOKING, TIMES, RUNNING]
 
 
 def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -79,6 +79,7 @@ def test_what_people_need_first_comes_first(olmv: Any) -> None:
         ("Options", "--labels"),
         ("Options", "--output"),
         (LOOKING, "--frames"),
+        (TIMES, "--timeline"),
         (RUNNING, "--device"),
     ):
         assert f" {option} " in panels[title]

@@ -36,13 +36,13 @@ def test_a_mixed_folder_end_to_end(here: Path) -> None:
     rows = {Path(row["video"]).name: row for row in map(json.loads, (here / "x.jsonl").read_text().splitlines())}
     assert list(rows) == ["a.mp4", "b.jpg", "c.png", "d.gif", "e.jpg", "f.png", "g.jpg", "h.mp4"]
     counts = {name: (row["duration_s"], *row["frames"].values()) for name, row in rows.items() if not row["error"]}
-    assert counts.pop("a.mp4")[1:] == (8, 8, 0)
-    assert counts == {
-        "b.jpg": (0.0, 8, 1, 0),
-        "c.png": (0.0, 8, 1, 0),
-        "d.gif": (1.0, 8, 4, 0),
-        "e.jpg": (0.0, 8, 1, 1),
-        "h.mp4": (0.0, 8, 1, 0),
+    assert counts.pop("a.mp4")[1:] == (8, 8, 0, 8, 0.25, False)
+    assert counts == {  # all frames that there are, so no gap
+        "b.jpg": (0.0, 8, 1, 0, 1, 0.0, False),
+        "c.png": (0.0, 8, 1, 0, 1, 0.0, False),
+        "d.gif": (1.0, 8, 4, 0, 4, 0.0, False),
+        "e.jpg": (0.0, 8, 1, 1, 1, 0.0, False),
+        "h.mp4": (0.0, 8, 1, 0, 1, 0.0, False),
     }
     errors = {name: (row["error"]["type"], row["error"]["message"]) for name, row in rows.items() if row["error"]}
     assert errors["f.png"][0] == "DecodeError"
