@@ -49,6 +49,16 @@ class Demuxer:
     bytes: "GrowingFile | PipeBytes | BufferedReader | HttpStream | _Playlist | None"
     failures: list[Exception]
 
+    def waits(self) -> bool:
+        """Tell whether what is not read now is still there later: nothing needs to be left out."""
+        if isinstance(self.bytes, GrowingFile):
+            return not self.bytes.reached_end
+        if isinstance(self.bytes, HttpStream):
+            return self.bytes.has_length
+        if isinstance(self.bytes, PipeBytes):
+            return self.bytes.is_file
+        return isinstance(self.bytes, BufferedReader) or (isinstance(self.bytes, _Playlist) and self.bytes.whole)
+
     def ended(self) -> bool:
         """Tell whether the end of the bytes is the end of what there is, so that nothing is to be taken up again."""
         if isinstance(self.bytes, HttpStream | _Playlist):

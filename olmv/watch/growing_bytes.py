@@ -2,6 +2,7 @@
 
 import os
 import select
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,8 @@ class GrowingFile:
         self._path, self._alive, self._rests = path, alive, rests
         self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115  # closed by `close`
         self._told = False
+        self.reached_end = False
+        """All that was there before has been read: what comes now is live."""
 
     def head(self, size: int) -> bytes:
         """Return the first bytes, waiting until there are some; the next `read` begins with them again."""
@@ -55,6 +58,7 @@ class GrowingFile:
         Raises:
             LostSourceError: as `read`.
         """
+        self.reached_end = True
         self._check_same()
         self._alive()
         if not self._told and time.monotonic() - since > REST_S:
@@ -88,6 +92,8 @@ class PipeBytes:
         self._descriptor, self._alive = descriptor, alive
         self.count = 0
         """Bytes so far."""
+        self.is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        """It is a file that the shell opened: all of it is there."""
 
     def read(self, size: int = -1) -> bytes:
         """Return what has come, at most `size` bytes; nothing at the end."""

@@ -24,6 +24,7 @@ class HttpStream:
     Attributes:
         name: its URL, after redirects; FFmpeg makes the addresses in a playlist absolute with it.
         kind: its content type, in lower case.
+        has_length: it is a file of known length, not a live stream.
         whole: a file of known length was read to its end; a live stream never is.
     """
 
@@ -32,7 +33,7 @@ class HttpStream:
         self.kind = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
         self.whole = False
         self._connection, self._response = connection, response
-        self._has_length = response.length is not None
+        self.has_length = response.length is not None
 
     def read(self, size: int = -1) -> bytes:
         """Return what has come, at most `size` bytes; nothing at the end.
@@ -45,7 +46,7 @@ class HttpStream:
         except (OSError, http.client.HTTPException) as failure:
             raise LostSourceError(_why(failure)) from None
         if not data:
-            self.whole = self._has_length and not self._response.length
+            self.whole = self.has_length and not self._response.length
         return data
 
     def close(self) -> None:

@@ -31,6 +31,8 @@ __all__ = ["Frame", "ReadTask", "prepare", "read_source"]
 
 PICTURE_WIDTH = 640
 ALIVE_S = 2.0
+PIPE_LEAD_S = 10.0
+"""Of a pipe, which mostly comes from a file; what comes through it live is that late at most, if scoring is slow."""
 DECODER_DELAY = 25
 """Packets that a decoder may take in before a picture comes out."""
 NO_KEY_S = 5.0
@@ -104,7 +106,8 @@ def read_source(connection: Connection) -> None:
 class _Reader:
     def __init__(self, task: ReadTask, outbox: "_Outbox") -> None:
         self._task, self._outbox = task, outbox
-        self._clock, self._pace = StreamClock(), Pace()
+        self._clock = StreamClock()
+        self._pace = Pace(PIPE_LEAD_S) if task.source.kind == "pipe" else Pace()
         self._due_s = 0.0
         self._decoded = 0
         self._blocked_s = 0.0
@@ -126,7 +129,7 @@ class _Reader:
         try:
             self._display = Display.of_stream(demuxer.stream)
             for frame, arrival in self._decode(demuxer):
-                self._take(frame, arrival)
+                self._take(frame, arrival, waits=demuxer.waits())
         finally:
             demuxer.container.close()
         if demuxer.failures:
@@ -169,10 +172,10 @@ class _Reader:
             self._outbox.alive()
             patience.check(decoded=self._decoded)
 
-    def _take(self, frame: Any, arrival: tuple[float, float]) -> None:
+    def _take(self, frame: Any, arrival: tuple[float, float], *, waits: bool) -> None:
         stamp = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
         at_s = self._clock.place(stamp, arrival[1])
-        ahead = self._pace.is_ahead(at_s, time.monotonic(), self._blocked_s)
+        ahead = self._pace.is_ahead(at_s, time.monotonic(), self._blocked_s) or waits
         if at_s + 1e-6 < self._due_s:
             return
         self._due_s = max(self._due_s + 1 / self._task.fps, at_s)

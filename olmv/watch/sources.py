@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -65,7 +66,7 @@ def parse_source(text: str) -> Source:
     match = _PROTOCOL.match(text)
     scheme = match[1].lower() if match else ""
     if scheme in _SCHEMES:
-        return Source(_SCHEMES[scheme], text, without_login(check_url(text, "the source")))
+        return Source(_SCHEMES[scheme], text, without_login(check_url(text, "the source", schemes=_SCHEMES)))
     if match is not None and not os.path.lexists(text):
         raise UsageError(
             f"{scheme[:20]}: is not read; name an rtsp, rtsps, http or https address, a camera, a file or -"
@@ -90,15 +91,20 @@ def _parse_path(text: str) -> Source:
     raise InputError(f"{text}: is no video camera and no file; name one such as /dev/video0")
 
 
-def check_url(url: str, what: str) -> SplitResult:
+def check_url(url: str, what: str, *, schemes: Iterable[str] = ("http", "https")) -> SplitResult:
     """Part a URL that the user named.
 
+    Args:
+        url: it.
+        what: it is, as a message begins.
+        schemes: that it may have.
+
     Raises:
-        UsageError: it has no host, a bad port, or characters that no URL has.
+        UsageError: another scheme, no host, a bad port, or characters that no URL has.
     """
     try:
         parts = urlsplit(url)
-        usable = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable or len(url) > _MOST or any(ord(char) <= 32 or ord(char) == 127 for char in url):

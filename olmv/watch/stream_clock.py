@@ -61,8 +61,12 @@ class Pace:
     The first can be made to wait, and nothing is lost. The other cannot: what is not looked at in time is left out. So
     a frame may wait as long as it comes before its time; a source that has to be waited for itself has no such lead,
     whatever it had (a recording that was read up to what is being recorded, the buffer of a server).
+
+    Attributes:
+        lead_s: that a source is believed to have at first.
     """
 
+    lead_s: float = 2.0
     _start_s: float | None = None
     _looked: tuple[float, float] = (0.0, 0.0)
 
@@ -75,7 +79,7 @@ class Pace:
             blocked_s: the time so far in which the source was waited for.
         """
         if self._start_s is None:
-            self._start_s, self._looked = now_s - at_s + LEAD_S, (now_s, blocked_s)
+            self._start_s, self._looked = now_s - at_s + self.lead_s, (now_s, blocked_s)
         waited, passed = blocked_s - self._looked[1], now_s - self._looked[0]
         if passed >= LOOK_S:
             self._looked = (now_s, blocked_s)

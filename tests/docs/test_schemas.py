@@ -39,6 +39,10 @@ SOUND: dict[str, Any] = {
         "frames": {"requested": 8, "decoded": 8, "corrupt": 0}, "model": "olmv-mini",
         "labels": [LABEL],
     },
+    "watch-event": {
+        "event": "0" * 32, "label": "dog", "state": "began", "at": "2026-01-31T12:00:01.744+00:00", "at_s": 12.5,
+        "probability": 0.9, "peak": 0.9, "lag_s": 0.2, "frame": None, "source": "rtsp://cam/1",
+    },
     "caption-row": {
         "video": "a.mp4", "status": "ok", "error": None, "duration_s": 9.8,
         "frames": {"requested": 16, "decoded": 16, "corrupt": 0}, "captioner": "blip2:...", "llm": "openai:...",
@@ -73,6 +77,9 @@ WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("prediction-row", lambda row: row | {"extra": 1}),
     ("prediction-row", lambda row: row | {"labels": [LABEL | {"probability": 1.5}]}),
     ("prediction-row", lambda row: {key: value for key, value in row.items() if key != "frames"}),
+    ("watch-event", lambda row: row | {"state": "on"}),
+    ("watch-event", lambda row: row | {"event": "1"}),
+    ("watch-event", lambda row: {key: value for key, value in row.items() if key != "frame"}),
     ("caption-row", lambda row: row | {"frame_captions": ["a dog"]}),
     ("caption-row", lambda row: {key: value for key, value in row.items() if key != "captioner"}),
     ("manifest-row", lambda row: {"labels": row["labels"]}),
