@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+Answer = Callable[[Any], object]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from olmv.watch.feed import Feed, _Line, _Outage
 from olmv.watch.reader import Frame, ReadTask
 from olmv.watch.sources import parse_source
 from tests.support.videos import make_video, number_of
+from tests.watch.rtsp_server import rtsp_server
 from tests.watch.servers import reply, serving
 
 FAST = {"preset": "ultrafast", "tune": "zerolatency"}
@@ -354,3 +356,13 @@ def test_tries_are_further_and_further_apart_up_to_a_limit() -> None:
     assert outage.ends() is None
     assert outage.begins()
     assert outage.delay_s() == 0.5
+
+
+def test_rtsp_is_watched(watched: Watched, tmp_path: Path) -> None:
+    data = make_video(tmp_path / "a.ts", frames=100, gop=25, options=FAST).read_bytes()
+    with rtsp_server(data, seconds=4.0) as url:
+        frames = watched.read(task(url.replace("//", "//me:secret@")), lambda frames: len(frames) == 6)
+    assert watched.notes == []
+    steps = [later.at_s - sooner.at_s for sooner, later in pairwise(frames)]
+    assert steps == pytest.approx([0.5] * 5, abs=0.15)
+    assert numbers(frames)[1] - numbers(frames)[0] in range(11, 15)

@@ -68,7 +68,12 @@ def test_a_pipe_ends_where_its_writer_does() -> None:
     reader, writer = os.pipe()
     alive: list[float] = []
     data = PipeBytes(reader, alive=lambda: alive.append(time.monotonic()))
-    later(lambda: (os.write(writer, b"abc"), os.close(writer)), 0.7)
+
+    def write() -> None:
+        os.write(writer, b"abc")
+        os.close(writer)
+
+    later(write, 0.7)
     assert data.read(2) == b"ab"
     assert data.read(2) == b"c"
     assert data.read(2) == b""

@@ -53,10 +53,12 @@ def test_a_model_made_for_a_number_of_frames_gets_that_many(monkeypatch: pytest.
     model = tiny_model(temporal="cross-frame")
     model.frames = 4
     shapes = []
-    monkeypatch.setattr(
-        "olmv.watch.rolling_window.embed_clips",
-        lambda model, pixels: shapes.append(tuple(pixels[0].shape)) or embed_clips(model, pixels),
-    )
+
+    def embed(model: Any, pixels: Any) -> Any:
+        shapes.append(tuple(pixels[0].shape))
+        return embed_clips(model, pixels)
+
+    monkeypatch.setattr("olmv.watch.rolling_window.embed_clips", embed)
     window = RollingWindow(model, window_s=4.0, fps=2.0)
     for number in range(9):
         window.add(frames(1)[0], number * 0.5)

@@ -30,7 +30,7 @@ class Receiver:
         status = self.statuses.pop(0) if self.statuses else 200
         if status == 200:
             self.taken.append(json.loads(body))
-        reply(handler, status, **self.headers)
+        reply(handler, status, b"", **self.headers)
 
 
 def wait_until(done: Callable[[], bool], patience_s: float = 8.0) -> None:
