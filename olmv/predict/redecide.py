@@ -28,9 +28,9 @@ class _NoCurveError(Exception):
 
 
 def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
-    """Decide the rows of an earlier run anew, if it differs from this one by its thresholds alone, or what becomes of segments.
+    """Decide the rows of an earlier run anew, if it differs from this one only by what decides.
 
-    A probability that stands exactly at a new threshold is decided as it is written, with six digits.
+    That is by the thresholds, and of a timeline by what becomes of segments. A probability that stands exactly at a new threshold is decided as it is written, with six digits.
 
     Args:
         output: the file that the user asked for.

@@ -33,7 +33,7 @@ class FramePlan:
         bounds: [P + 1] where parts begin and end among them.
         edges_s: [P + 1] where the parts' times begin and end.
         requested: how many were asked for; more than M of a video with fewer frames.
-        widest_gap_s: the longest time in which none of them is shown.
+        widest_gap_s: the longest time without one of them.
         capped: `max_frames` made it wider than was asked for.
     """
 
@@ -63,8 +63,8 @@ class FramePlan:
         count, capped = options.frames, False
         if options.every_s is not None:
             count = max(count, math.ceil(reader.end_s / options.every_s - CLOCK_S))
-            capped = options.max_frames is not None and count > options.max_frames
-            count = min(count, options.max_frames or count)
+            capped = count > options.max_frames
+            count = min(count, options.max_frames)
         indices = pick_indices(reader, frames=count, sampling=options.sampling)
         return cls.of_indices(reader, indices, requested=count, capped=capped, parted=options.every_s is not None)
 
@@ -81,7 +81,7 @@ class FramePlan:
     @classmethod
     def _of_timeline(cls, reader: VideoReader, every_s: float) -> "FramePlan":
         count = max(1, math.ceil(reader.end_s / every_s - CLOCK_S))
-        edges = np.minimum(np.arange(count + 1) * every_s, reader.end_s)
+        edges = np.append(np.arange(count) * every_s, reader.end_s)
         moments = (edges[:-1] + edges[1:]) / 2
         indices = np.searchsorted(reader.timestamps_s, moments + CLOCK_S, side="right") - 1
         indices = np.clip(indices, 0, len(reader.timestamps_s) - 1)
@@ -90,14 +90,22 @@ class FramePlan:
 
 
 def _widest_gap(reader: VideoReader, indices: Indices) -> float:
-    """Return the longest time in which other frames are shown than those at `indices` [M]."""
+    """Return the longest time in which frames are shown of which none is among `indices` [M], rising.
+
+    It is counted from the moment of the one before, unless that one stays for longer than frames usually do.
+    """
     if len(indices) == 0:
         return reader.end_s
-    shown = np.append(reader.timestamps_s, reader.end_s)
-    gone = shown[np.append(0, indices + 1)]  # when the one before is shown no more
-    gone[0] = 0.0
-    back = shown[np.append(indices, len(shown) - 1)]
-    return float(max((back - gone).max(), 0.0))
+    times = reader.timestamps_s
+    usual = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    following = np.append(times, reader.end_s)[indices + 1]
+    seen = np.maximum(times[indices], following - usual)
+    gaps = (times[indices[1:]] - seen[:-1])[np.diff(indices) > 1].tolist()
+    if indices[0] > 0:
+        gaps.append(times[indices[0]])
+    if indices[-1] < len(times) - 1:
+        gaps.append(reader.end_s - seen[-1])
+    return float(max(gaps, default=0.0))
 
 
 def _bounds(reader: VideoReader, times_s: Floats) -> list[int]:

@@ -73,8 +73,7 @@ def test_gaps_and_blips_are_decided_anew_too(output: Path) -> None:
     note = redecide(output, SETTINGS | {"join": 15.0, "least": 3.0})
     assert note is not None
     assert "with the new join and least" in note
-    (segments, _) = (row.get("segments") for row in rows(output))
-    assert [(item["start_s"], item["end_s"]) for item in segments] == [(4.0, 22.0)]
+    assert [(item["start_s"], item["end_s"]) for item in rows(output)[0]["segments"]] == [(4.0, 22.0)]
     assert redecide(output, SETTINGS | {"join": 15.0, "least": 3.0}) is None  # the file says so by now
     redecide(output, SETTINGS | {"join": 1.0, "least": 3.0})
     assert [(item["start_s"], item["end_s"]) for item in rows(output)[0]["segments"]] == [(4.0, 10.0)]
