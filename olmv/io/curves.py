@@ -20,6 +20,7 @@ from olmv.io.atomic import os_reason, writing_file
 __all__ = ["Curve", "CurveFile", "curves_path", "read_curves", "write_curves"]
 
 _FIELDS = ("video", "label", "start_s", "probability")
+_TEXTS = ("video", "label")
 _OURS = "give the curves of olmv predict --timeline"
 
 
@@ -67,10 +68,10 @@ def _table(curve: Curve, schema: Any) -> Any:
     import pyarrow as pa
 
     cells, labels = curve.probability.shape
-    video = _text(curve.video)
+    video, texts = _text(curve.video), [_text(label) for label in curve.labels]
     columns = [
         pa.DictionaryArray.from_arrays(pa.array(np.zeros(cells * labels, np.int32)), [video]),
-        pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(labels, dtype=np.int32), cells)), curve.labels),
+        pa.DictionaryArray.from_arrays(pa.array(np.repeat(np.arange(labels, dtype=np.int32), cells)), texts),
         pa.array(np.tile(curve.starts_s, labels)),
         pa.array(np.ascontiguousarray(curve.probability.T, np.float32).ravel()),
     ]
@@ -93,11 +94,14 @@ class CurveFile:
             self._file = pq.ParquetFile(str(path))
             if missing := set(_FIELDS) - set(self._file.schema_arrow.names):
                 raise InputError(f"{path} has no column {min(missing)!r}; {_OURS}")
+            for name in _FIELDS:
+                if not _is_text_or_number(self._file.schema_arrow.field(name).type, text=name in _TEXTS):
+                    raise InputError(f"the column {name!r} of {path} holds something else; {_OURS}")
             groups = range(self._file.num_row_groups)
             self._groups = {self._file.read_row_group(group, ["video"]).column(0)[0].as_py(): group for group in groups}
         except FileNotFoundError:
             raise InputError(f"no such file: {path}; olmv predict --timeline writes it beside its rows") from None
-        except pa.ArrowException:
+        except (pa.ArrowException, IndexError):
             raise InputError(f"{path} is no Parquet file of curves; {_OURS}") from None
         except OSError as failure:
             raise InputError(f"cannot read {path}: {os_reason(failure)}") from failure
@@ -138,11 +142,24 @@ def read_curves(path: str | Path) -> Iterator[Curve]:
 
 
 def _curve(table: Any) -> Curve:
+    """Read the curve of one row group; ValueError of one that is not as `write_curves` makes them."""
     labels = tuple(dict.fromkeys(table.column("label").to_pylist()))
     cells = table.num_rows // len(labels)
     probability = table.column("probability").to_numpy().reshape(len(labels), cells)
     starts = table.column("start_s").to_numpy()[:cells]
+    if not ((probability >= 0) & (probability <= 1)).all() or not (np.diff(starts) > 0).all():
+        raise ValueError("no probabilities over time")
     return Curve(table.column("video")[0].as_py(), labels, starts, np.ascontiguousarray(probability.T, np.float32))
+
+
+def _is_text_or_number(kind: Any, *, text: bool) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not text:
+        return bool(pa.types.is_floating(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _text(video: str) -> str:
