@@ -109,6 +109,9 @@ class VideoScorer:
         )
         if not embeddings:
             assert video.error is not None, "a video without pixels has an error"
+            if self.timeline is not None and video.info is not None:  # what cannot be seen is not true
+                unseen = np.zeros((1, len(self.labels)), np.float32)
+                scores = replace(scores, starts_s=np.array(video.span_s[:1]), curve=unseen)
             return replace(scores, error=Failure(type(video.error).__name__, str(video.error)))
         similarity, logits, probabilities = self._score(embeddings, texts)
         if not bool(probabilities.isfinite().all()):
