@@ -5,14 +5,16 @@
  "source": "rtsp://192.168.0.12/stream1"}
 """
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from olmv.errors import OutputError
-from olmv.io.event_lines import append_event
+from olmv.io.atomic import raise_output, write_all
+from olmv.io.journal import encode_row, ends_with_newline
 from olmv.predictions import round_significant
 from olmv.watch.events import Change
 from olmv.watch.listener import WatchListener, WatchSummary
@@ -20,7 +22,7 @@ from olmv.watch.picture_folder import PictureFolder
 from olmv.watch.sources import check_url, without_login
 from olmv.watch.webhook import EventQueue, Webhook, queue_path
 
-__all__ = ["Teller"]
+__all__ = ["Teller", "append_event"]
 
 
 class Teller:
@@ -119,3 +121,22 @@ class Teller:
         if str(failure) != self._complaint:
             self._complaint = str(failure)
             self._listener.note(self._complaint)
+
+
+def append_event(path: Path, event: Mapping[str, Any]) -> None:
+    """Append one event as a line, in one piece, to the file that has this name now.
+
+    So several runs may append to one file, and it may be moved away meanwhile.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            torn = os.fstat(descriptor).st_size and not ends_with_newline(descriptor)  # of a run that was killed
+            write_all(descriptor, (b"\n" if torn else b"") + encode_row(event))
+        finally:
+            os.close(descriptor)
+    except OSError as failure:
+        raise_output(path, failure)

@@ -42,7 +42,17 @@ def examples(text: str) -> list[list[str]]:
 def test_help_names_every_command(olmv: Any) -> None:
     code, out, _ = olmv("--help")
     assert code == 0
-    for command in ("predict", "describe-labels", "caption", "train", "evaluate", "calibrate", "doctor", "models"):
+    for command in (
+        "predict",
+        "watch",
+        "describe-labels",
+        "caption",
+        "train",
+        "evaluate",
+        "calibrate",
+        "doctor",
+        "models",
+    ):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
 
 
