@@ -7,7 +7,10 @@ FOLDER gets the films (see timeline_films.py) and the rows; what is there is not
 
     library, guitar, timed, adaptive     see timeline_quality.py
     length, overhead                     see timeline_costs.py
-    watch                                see watch_figures.py
+    watch                                see watch_figures.py: `watch/lag_s` from a frame to its line, at 2 fps, and the
+                                         longest; `watch/shown_s` from a new scene to its line, with the defaults;
+                                         `watch/growth` of memory, less one; `watch/back_s` after a killed server's
+                                         return; `watch/began`, `watch/ended` lines of the event that was on meanwhile
 
 Without --timed the real clips, without --photo the photo of `adaptive` are left out. --json keeps the figures of the
 parts that are not run. --quick: 6 films, 15 minutes in the place of 3 hours, half a minute of watching.
@@ -16,15 +19,31 @@ parts that are not run. --quick: 6 films, 15 minutes in the place of 3 hours, ha
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 
 from scripts.benchmarks.results import Figure, read_figures, show, write
 from scripts.benchmarks.timeline_costs import measure_length, measure_overhead
 from scripts.benchmarks.timeline_films import make_library, read_clips
 from scripts.benchmarks.timeline_quality import measure_adaptive, measure_guitar, measure_library, measure_timed
-from scripts.benchmarks.watch_figures import measure_watch
+from scripts.benchmarks.watch_figures import measure_growth, measure_lag, measure_return
 
 PARTS = ("library", "guitar", "timed", "adaptive", "length", "overhead", "watch")
 ROUNDS = 5
+
+
+def measure_watch(minutes: float) -> list[Figure]:
+    """Measure `olmv watch` on a live stream that is served here."""
+    lag, away, growth = measure_lag(), measure_return(), measure_growth(minutes)
+    values = {
+        "lag_s": (median(lag.lag_s), len(lag.lag_s)),
+        "lag_longest_s": (max(lag.lag_s), len(lag.lag_s)),
+        "shown_s": (median(lag.shown_s), len(lag.shown_s)),
+        "growth": (growth.ratio - 1, len(growth.samples_mb)),
+        "back_s": (away.back_s, 1),
+        "began": (away.began, 1),
+        "ended": (away.ended, 1),
+    }
+    return [Figure(f"watch/{name}", float(value), None, None, n) for name, (value, n) in values.items()]
 
 
 def main() -> None:
@@ -56,7 +75,7 @@ def main() -> None:
         "adaptive": lambda: measure_adaptive(folder, clips, args.photo) if args.photo else [],
         "length": lambda: measure_length(folder, clips["actions"], hours=args.hours),
         "overhead": lambda: measure_overhead(folder, clips["actions"], rounds=1 if args.quick else ROUNDS),
-        "watch": lambda: measure_watch(minutes=args.watch_minutes),
+        "watch": lambda: measure_watch(args.watch_minutes),
     }
     figures: dict[str, Figure] = {}
     settings = {"films": args.films, "hours": args.hours, "watch_minutes": args.watch_minutes, "rounds": ROUNDS}
