@@ -20,7 +20,7 @@ __all__ = ["redecide"]
 
 _NAMED = 3
 # Settings that move no probability, neither of a video nor of a moment.
-_DECIDING = ("thresholds", "join", "least")
+_DECIDING = ("thresholds", "leaves", "join", "least")
 
 
 class _NoCurveError(Exception):
@@ -30,7 +30,8 @@ class _NoCurveError(Exception):
 def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
     """Decide the rows of an earlier run anew, if it differs from this one only by what decides.
 
-    That is by the thresholds, and of a timeline by what becomes of segments. A probability that stands exactly at a new threshold is decided as it is written, with six digits.
+    That is by the thresholds, and of a timeline by what becomes of segments. A probability that stands exactly at a new
+    threshold is decided as it is written, with six digits.
 
     Args:
         output: the file that the user asked for.
@@ -62,7 +63,7 @@ def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
             journal.compact((), decider.decide, settings=settings)
         except _NoCurveError:
             return None
-    new = " and ".join(name for name in _DECIDING if name in changed)
+    new = " and ".join(name for name in _DECIDING if name in changed and name != "leaves") or "thresholds"
     return f"{rows} rows were decided anew from their probabilities, with the new {new}; no video was decoded"
 
 
@@ -75,8 +76,9 @@ class _Decider:
     """
 
     def __init__(self, output: Path, settings: Mapping[str, Any]) -> None:
-        names = (label[0] for label in settings["labels"])
+        names = [label[0] for label in settings["labels"]]
         self._thresholds = dict(zip(names, settings["thresholds"], strict=True))
+        self._leaves = dict(zip(names, settings.get("leaves", ()), strict=False))
         lengths = {f"{name}_s": settings[name] for name in ("join", "least") if name in settings}
         self._options = SegmentOptions(**lengths)
         self._curves: CurveFile | None = None
@@ -115,6 +117,7 @@ class _Decider:
                 end,
                 curve.probability[:, curve.labels.index(label["label"])],
                 enter=label["threshold"],
+                leave=self._leaves.get(label["label"]),
                 options=self._options,
             )
         ]
