@@ -160,6 +160,8 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
             if ahead is not None and todo != videos:
                 ahead.close()
                 ahead = None
+            if parts is not None and (begun := parts.begun(todo)):
+                listener.note(f"videos begun before: {begun}; going on inside")
             _predict(job, classifier, todo, ahead, vocabulary, thresholds, journal, pictures, parts, summary, listener)
         if journal is not None:
             journal.check_complete(videos)

@@ -75,6 +75,10 @@ class PartJournal:
                 break  # changed by hand: this part and what follows are done again
         return parts
 
+    def begun(self, videos: Iterable[str]) -> int:
+        """Count the videos of which some parts are done."""
+        return sum(video in self._offsets for video in videos)
+
     def add(self, video: str, part: PartScores) -> None:
         """Keep the scores of one more part, and its pictures.
 
