@@ -21,7 +21,7 @@ __all__ = ["PartScores", "ScoredWindow", "VideoScores"]
 Floats = NDArray[np.float32]
 
 PASSABLE = "DecodeError"
-"""The error of a part that the other parts of its video survive."""
+"""The error of a part of an open file that the other parts of it survive."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +132,16 @@ class VideoScores:
         self.similarity: Floats | None = None
         self.window_of: dict[int, tuple[ScoredWindow, int]] = {}
         self.failure: Failure | None = None
+        self._passable = True
         self._decoded = 0
 
     def add(self, part: PartScores) -> None:
         """Take the next part."""
         if part.error is not None:
-            if self.failure is None or part.error.type != PASSABLE:
+            passable = part.error.type == PASSABLE and part.duration_s is not None
+            if self.failure is None or not passable:
                 self.failure = part.error
+            self._passable &= passable
         elif part.logits is not None and part.similarity is not None:
             better = np.ones(len(part.logits), bool) if self.logits is None else part.logits > self.logits
             if self.logits is None or self.similarity is None:
@@ -163,8 +166,7 @@ class VideoScores:
     @property
     def error(self) -> Failure | None:
         """Return why there is no prediction; None where there is one, perhaps without the parts that are damaged."""
-        passable = self.failure is not None and self.failure.type == PASSABLE and self.logits is not None
-        return None if passable else self.failure
+        return None if self._passable and self.logits is not None else self.failure
 
     @property
     def frames(self) -> FrameCounts:

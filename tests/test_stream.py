@@ -286,6 +286,20 @@ class Memory:
         own[part.part :] = [part.to_record()]
 
 
+def test_a_file_that_became_shorter_costs_the_video(
+    film: str, tmp_path: Path, parts_of: Any, classifier: Classifier
+) -> None:
+    parts_of(6)
+    path = tmp_path / "film.mp4"
+    path.write_bytes(Path(film).read_bytes())
+    store = Memory()
+    predict(classifier, str(path), TIMED, store=store, timeline=TIMELINE)
+    write_clip(path)
+    (prediction,) = predict(classifier, str(path), TIMED, store=store, timeline=TIMELINE)
+    assert prediction.error is not None
+    assert "has become shorter since it was begun; start over" in prediction.error.message
+
+
 @pytest.mark.parametrize("done", [1, 3, 5])
 def test_a_run_goes_on_inside_a_file(
     film: str, tmp_path: Path, parts_of: Any, classifier: Classifier, done: int
