@@ -139,7 +139,10 @@ def _ready(
     if (note := bank_note(texts, bank)) is not None:
         listener.note(note)
     scaler = None if thresholds is None else thresholds.scaler(vocabulary.names)
-    watcher = Watcher(model, bank, chosen, scaler=scaler, options=job.options)
+    leaves = None
+    if thresholds is not None and job.threshold is None:
+        leaves = [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, chosen, strict=True)]
+    watcher = Watcher(model, bank, chosen, leaves=leaves, scaler=scaler, options=job.options)
     return watcher, ReadTask(
         source=source,
         preprocess=model.preprocess,

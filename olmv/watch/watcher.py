@@ -44,6 +44,7 @@ class Watcher:
         model: that encodes frames.
         bank: of the labels' texts.
         thresholds: [C].
+        leaves: [C] the probability below which each label ends; None for what suits its threshold.
         scaler: makes calibrated probabilities of the model's; None leaves them.
         options: of the watch.
 
@@ -57,12 +58,13 @@ class Watcher:
         bank: "TextBank | PromptedBank",
         thresholds: Sequence[float],
         *,
+        leaves: Sequence[float] | None = None,
         scaler: Scaler | None,
         options: WatchOptions,
     ) -> None:
         self._model, self._bank, self._scaler = model, bank, scaler
         self._window = RollingWindow(model, window_s=options.window_s, fps=options.fps)
-        leave = [default_leave(threshold) for threshold in thresholds]
+        leave = [default_leave(threshold) for threshold in thresholds] if leaves is None else leaves
         self._tracker = EventTracker(thresholds, leave, hold_s=options.hold_s, cooldown_s=options.cooldown_s)
         self._last: _Last | None = None
 
