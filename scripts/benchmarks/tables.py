@@ -26,7 +26,12 @@ from scripts.benchmarks.lab_tables import (
 )
 from scripts.benchmarks.md_table import markdown
 from scripts.benchmarks.predict_tables import parts_table, processes_table, runs_table
-from scripts.benchmarks.timeline_tables import timeline_costs_table, timeline_quality_table, timeline_watch_table
+from scripts.benchmarks.timeline_tables import (
+    timeline_costs_table,
+    timeline_labels_table,
+    timeline_quality_table,
+    timeline_watch_table,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -232,13 +237,14 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "continual": continual_table,
     "bench_timeline": timeline_quality_table,
     "timeline_costs": timeline_costs_table,
+    "timeline_labels": timeline_labels_table,
     "timeline_watch": timeline_watch_table,
 }
 # marks that show a part of a file of another name
 FILES = {
     "lab_amounts": "lab", "lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning",
     "predict_processes": "bench_predict", "predict_runs": "bench_predict",
-    "timeline_costs": "bench_timeline", "timeline_watch": "bench_timeline",
+    "timeline_costs": "bench_timeline", "timeline_labels": "bench_timeline", "timeline_watch": "bench_timeline",
 }  # fmt: skip
 
 

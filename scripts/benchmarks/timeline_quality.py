@@ -6,6 +6,7 @@ Figures, by KIND (`actions`: olmv-lite; `moji`: olmv-mini); thresholds and hyste
     event_f1_half/KIND           the same with a threshold of 0.5 for every label, nothing fitted
     map50/KIND                   mAP at a temporal IoU of 0.5
     frame_map/KIND               mAP of pieces of time
+    label_event_f1/LABEL, label_frame_ap/LABEL     of each of the actions
     shot_f1/KIND                 F1 of the cuts, within 0.25 s
     guitar/probability           `olmv predict` of 10 minutes with a guitar for 24 seconds; guitar/probability_8 with
                                  `--frames 8`, as earlier versions looked; guitar/others the most probable label that is
@@ -94,7 +95,11 @@ def _of_films(timed: Timed, thresholds: Thresholds, kind: str) -> list[Figure]:
         figures.append(_figure(f"{name}/{kind}", timelines, "event_f1"))
     figures.append(_figure(f"map50/{kind}", fitted, "map_iou50"))
     figures.append(_figure(f"frame_map/{kind}", fitted, "frame_map"))
-    assert all(figure.n == count for figure in figures)
+    each = temporal_figures(fitted)
+    for index, label in enumerate(labels if kind == "actions" else ()):
+        events = int(each.support[index])
+        figures.append(Figure(f"label_event_f1/{label}", float(each.f1[index]), None, None, events))
+        figures.append(Figure(f"label_frame_ap/{label}", float(each.frame_ap[index]), None, None, count))
     return figures
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.benchmarks.md_table import markdown
 
-__all__ = ["timeline_costs_table", "timeline_quality_table", "timeline_watch_table"]
+__all__ = ["timeline_costs_table", "timeline_labels_table", "timeline_quality_table", "timeline_watch_table"]
 
 Data = Mapping[str, Any]
 
@@ -59,6 +59,18 @@ def timeline_quality_table(data: Data) -> str:
         if name.startswith(FRAMES):
             rows.append([f"AP of pieces of time: {name.removeprefix(FRAMES)}", _with_interval(data, name), ""])
     return markdown(["", *KINDS.values()], rows)
+
+
+def timeline_labels_table(data: Data) -> str:
+    """Show for each action how well its moments are told apart, and its events."""
+    aps = {
+        name.partition("/")[2]: value for name, value in data["figures"].items() if name.startswith("label_frame_ap/")
+    }
+    rows = [
+        [label, _cell(data, f"label_frame_ap/{label}"), _cell(data, name := f"label_event_f1/{label}"), data["n"][name]]
+        for label in sorted(aps, key=lambda label: -aps[label])
+    ]
+    return markdown(["", "AP of pieces of time", "event F1", "events"], rows)
 
 
 def timeline_costs_table(data: Data) -> str:
