@@ -15,20 +15,22 @@ and `parts/over_floor`, `parts/over_floor_processor` of the whole corpus. `olmv-
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from torch import Tensor
 
 from olmv.classifier import Classifier
 from olmv.errors import OlmvError
 from olmv.models.base import VideoEmbedding
 from olmv.models.clip.model import VideoCLIP
+from olmv.models.embed import embed_windows
 from olmv.models.registry import load_video_clip
+from olmv.predictions import VideoPrediction
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.loader import FrameLoader
@@ -76,14 +78,23 @@ class TimedClassifier(Classifier):
     encoding_s = 0.0
     first: float | None = None
 
-    def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
-        """Embed as ever."""
+    def stream(self, *arguments: Any, **options: Any) -> Iterator[VideoPrediction]:
+        """Predict as ever."""
+        predictions = super().stream(*arguments, **options)
+
+        def run() -> Iterator[VideoPrediction]:
+            with patch("olmv.stream.embed_windows", self._embed_windows):
+                yield from predictions
+
+        return run()
+
+    def _embed_windows(self, *arguments: Any, **options: Any) -> list[list[VideoEmbedding]]:
         started = time.perf_counter()
         self.first = self.first or started
-        clips = super().embed_clips(pixels, batch_size=batch_size)
+        windows = embed_windows(*arguments, **options)
         _synchronize()
         self.encoding_s += time.perf_counter() - started
-        return clips
+        return windows
 
 
 @dataclass(frozen=True)
