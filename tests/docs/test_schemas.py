@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from olmv.cli import main
 from olmv.datasets.manifests import read_manifest
+from olmv.io.prediction_fields import check_row
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.storage.folder import read_config
@@ -71,11 +72,19 @@ SOUND: dict[str, Any] = {
         "figures": {"before": {"seen/map": 0.5}},
     },
 }  # fmt: skip
+SEGMENT = {"label": "dog", "start_s": 1.0, "end_s": 3.5, "peak": 0.9, "peak_s": 2.0, "mean": 0.7}
+FRAMES = {"requested": 8, "decoded": 8, "corrupt": 0, "encoded": 8, "widest_gap_s": None, "capped": False}
+TIMED = SOUND["prediction-row"] | {"frames": FRAMES, "segments": [SEGMENT], "shots_s": [1.5]}
 WRONG: list[tuple[str, Callable[[Any], Any]]] = [
     ("prediction-row", lambda row: row | {"status": "fine"}),
     ("prediction-row", lambda row: row | {"status": "error"}),  # without the error
     ("prediction-row", lambda row: row | {"extra": 1}),
     ("prediction-row", lambda row: row | {"labels": [LABEL | {"probability": 1.5}]}),
+    ("prediction-row", lambda row: row | {"frames": FRAMES | {"capped": 0}}),
+    ("prediction-row", lambda row: row | {"frames": FRAMES | {"encoded": -1}}),
+    ("prediction-row", lambda row: row | {"segments": [SEGMENT | {"peak": 2}]}),
+    ("prediction-row", lambda row: row | {"segments": [{"label": "dog", "start_s": 1}]}),
+    ("prediction-row", lambda row: row | {"shots_s": [None]}),
     ("prediction-row", lambda row: {key: value for key, value in row.items() if key != "frames"}),
     ("watch-event", lambda row: row | {"state": "on"}),
     ("watch-event", lambda row: row | {"event": "1"}),
@@ -144,6 +153,11 @@ def test_a_sound_document(name: str) -> None:
     check(name, SOUND[name])
 
 
+def test_a_sound_row_of_a_timeline() -> None:
+    check("prediction-row", TIMED)
+    check_row(TIMED)
+
+
 @pytest.mark.parametrize(("name", "change"), WRONG)
 def test_a_wrong_document_is_refused(name: str, change: Callable[[Any], Any]) -> None:
     assert not SCHEMAS[name].is_valid(change(copy.deepcopy(SOUND[name])))
@@ -196,6 +210,11 @@ def test_the_files_that_the_commands_write(tmp_path: Path, monkeypatch: pytest.M
     assert {row["status"] for row in rows} == {"ok", "error"}
     check("prediction-row", *rows)
     check("run", read(Path("rows.jsonl.run.json")))
+    timed = [*predict[:-3], "--timeline", "--threshold", "0", "--workers", "0"]
+    assert main([*timed, "-o", "timed.jsonl", "-q"]) == 1
+    assert any(row.get("segments") for row in lines(Path("timed.jsonl")))
+    check("prediction-row", *lines(Path("timed.jsonl")))
+    check("run", read(Path("timed.jsonl.run.json")))
 
     calibrate = ["calibrate", "rows.jsonl", "-t", "clips/truth.jsonl", "--scaling", "platt", "--folds", "2"]
     assert main([*calibrate, "-o", "thresholds.json", "-q"]) == 0
