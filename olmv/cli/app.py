@@ -134,7 +134,9 @@ def _flags(options: Sequence[str], arguments: Sequence[str]) -> str:
     flags = []
     for option in options:
         for parameter in command.params:
-            if parameter.name.rstrip("_") == option.rstrip("_") and parameter.param_type_name == "option":
+            # a length is window_s in Python, and --window 4s here
+            names = (option.rstrip("_"), option.removesuffix("_s"))
+            if parameter.name.rstrip("_") in names and parameter.param_type_name == "option":
                 # what an error names is the way out of the default: --no-resume
                 flags.append((parameter.secondary_opts or [max(parameter.opts, key=len)])[0])
     return f" ({', '.join(flags)})" if flags else ""
