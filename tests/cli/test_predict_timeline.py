@@ -50,23 +50,22 @@ def predict(olmv: Any, here: Path, model: str) -> Any:
 @pytest.fixture
 def attempts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The parts that are decoded in this process, as (file name, part)."""
-    from olmv.video.workers import loader
+    from olmv.video.workers.task import attempt
 
     decoded: list[tuple[str, int]] = []
-    attempt = loader.attempt
 
     def counting(task: Any, index: int, path: str, part: int = 0) -> Any:
         decoded.append((Path(path).name, part))
         return attempt(task, index, path, part)
 
-    monkeypatch.setattr(loader, "attempt", counting)
+    monkeypatch.setattr("olmv.video.workers.loader.attempt", counting)
     return decoded
 
 
 @pytest.fixture
 def long_clip(here: Path) -> Path:
-    """A hundred seconds: with `QUICK`, 5000 moments, in about 40 parts."""
-    return write_clip(here / "long" / "long.mp4", frames=1200)
+    """Fifty seconds: with `QUICK`, 2500 moments, in about 20 parts."""
+    return write_clip(here / "long" / "long.mp4", frames=600)
 
 
 def test_rows_curves_and_what_is_left(predict: Any, here: Path) -> None:
@@ -114,6 +113,7 @@ def test_each_kind_of_output(predict: Any) -> None:
     ]
     assert Path("x.vtt").read_text().startswith("WEBVTT")
     assert Path("x.thumbnails.jpg").read_bytes()[:2] == b"\xff\xd8"
+    Path("subs").mkdir()
     assert predict("clips", *TIMED, "--threshold", "0.01", "-q", "-o", "subs/{}.srt")[0] == 0
     assert sorted(path.name for path in Path("subs").glob("*.srt")) == [f"{seed}.srt" for seed in range(5)]
 
@@ -237,7 +237,7 @@ def test_a_run_that_is_killed_inside_a_file_goes_on_there(
     assert predict("long", *QUICK, "--threshold", "0.3", "-q", "-o", "whole.jsonl") == (0, "", "")
     every = [part for name, part in attempts if name == "long.mp4"]
     assert every == list(range(len(every)))
-    assert len(every) > 20
+    assert len(every) > 12
     attempts.clear()
 
     parts = here / "x.jsonl.parts.jsonl"
@@ -295,9 +295,10 @@ def test_other_windows_between_the_runs(predict: Any, stopped: Any, attempts: li
     stopped(*QUICK, "-q", "-o", "x.jsonl")
     attempts.clear()
     other = (*QUICK, "--window", "0.8s")
-    assert predict("long", *other, "-q", "-o", "x.jsonl")[0] in (0, 2)
-    if attempts:  # no row had been written, so nothing stands against it; but no part is taken from before
-        assert attempts[0] == ("long.mp4", 0)
+    assert predict("long", *other, "-q", "-o", "x.jsonl") == (0, "", "")  # no row stands against it
+    assert attempts[0] == ("long.mp4", 0)  # but no part is taken from before
+    assert predict("long", *other, "-q", "-o", "whole.jsonl") == (0, "", "")
+    assert same_curves("x.jsonl", "whole.jsonl")
 
 
 def test_starting_over_inside_a_file(predict: Any, stopped: Any, attempts: list[tuple[str, int]]) -> None:

@@ -44,7 +44,7 @@ def same(a: Curve, b: Curve) -> bool:
 
 
 def curve(video: str = "a.mp4", cells: int = 3) -> Curve:
-    starts = np.arange(cells) * 2.0
+    starts = np.arange(cells, dtype=np.float64) * 2.0
     return Curve(video, ("dog", "rain"), starts, np.linspace(0, 1, 2 * cells, dtype=np.float32).reshape(cells, 2))
 
 

@@ -215,7 +215,7 @@ def test_pictures_come_part_by_part(output: Path, tmp_path: Path) -> None:
 
 def test_what_cannot_be_passed_over() -> None:
     """A damaged part is; a file that cannot be opened any more, a crash and a part too long are not."""
-    broken = {"logits": None, "similarity": None}
+    broken: dict[str, Any] = {"logits": None, "similarity": None}
 
     def error_of(*parts: PartScores) -> Any:
         scores = VideoScores()

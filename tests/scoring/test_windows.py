@@ -73,16 +73,18 @@ def test_windows_and_cells_of_a_timeline(given: Any) -> None:
     begun = [cuts[shot - 1] for before, shot in pairwise(shot_of) if before < shot]
     assert {*begun} <= {*windows.starts_s.tolist()}
     # a cell is made of windows over its own moments, none of another shot
-    for cell, start in enumerate(windows.starts_s):
+    for cell, start in enumerate(windows.starts_s.tolist()):
         end = windows.starts_s[cell + 1] if cell + 1 < len(windows.starts_s) else math.inf
         own = {int(place) for place in np.flatnonzero((moments >= start) & (moments < end))}
         if own:
-            for window in np.flatnonzero(windows.weights[cell]):
-                assert own & {*windows.moments[window].tolist()}
+            for place in np.flatnonzero(windows.weights[cell]).tolist():
+                assert own & {*windows.moments[place].tolist()}
 
 
 def by_hand(options: TimelineOptions, cuts: list[float], count: int = 10) -> Windows:
-    return shot_windows(np.arange(count) + 0.5, (0.0, float(count)), cuts, every_s=1.0, options=options)
+    return shot_windows(
+        np.arange(count, dtype=np.float64) + 0.5, (0.0, float(count)), cuts, every_s=1.0, options=options
+    )
 
 
 def test_an_example_by_hand() -> None:
