@@ -63,8 +63,8 @@ class FramePlan:
         count, capped = options.frames, False
         if options.every_s is not None:
             count = max(count, math.ceil(reader.end_s / options.every_s - CLOCK_S))
-            capped = options.max_frames is not None and count > options.max_frames
-            count = min(count, options.max_frames or count)
+            most = count if options.max_frames is None else options.max_frames
+            capped, count = count > most, min(count, most)
         indices = pick_indices(reader, frames=count, sampling=options.sampling)
         return cls.of_indices(reader, indices, requested=count, capped=capped, parted=options.every_s is not None)
 

@@ -13,7 +13,7 @@ from olmv.errors import UsageError
 from olmv.scoring.windows import TimelineOptions, Windows, clip_windows, sampled, shot_windows, whole
 from olmv.video.options import DecodeOptions
 
-PLAIN = DecodeOptions(max_frames=512)
+PLAIN = DecodeOptions()
 
 
 @given(count=st.integers(1, 300), length=st.integers(1, 40))
@@ -119,7 +119,7 @@ def test_how_a_video_is_sampled() -> None:
     def made(**given: Any) -> DecodeOptions:
         return sampled(PLAIN, **{"frames": None, "every_s": None, "timeline": None, "model_frames": 8} | given)
 
-    assert made() == DecodeOptions(frames=8, every_s=2.0)
+    assert made() == DecodeOptions(frames=8, every_s=2.0, max_frames=512)
     assert made(frames=4) == DecodeOptions(frames=4)
     assert made(every_s=0.5) == DecodeOptions(frames=1, every_s=0.5)
     assert made(timeline=timeline) == DecodeOptions(frames=1, every_s=0.5, timeline=True)
@@ -149,6 +149,22 @@ def test_wrong_usages(given: dict[str, Any], message: str, option: str) -> None:
     with pytest.raises(UsageError, match=message) as raised:
         sampled(PLAIN, **{"frames": None, "every_s": None, "timeline": None, "model_frames": 8} | given)
     assert raised.value.options == (option,)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"frames": 8}, "frames already says how many there are; leave out max_frames"),
+        ({"timeline": TimelineOptions()}, "a timeline has no most of frames; leave out max_frames"),
+    ],
+)
+def test_a_most_goes_with_what_grows(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        sampled(
+            DecodeOptions(max_frames=4),
+            **{"frames": None, "every_s": None, "timeline": None, "model_frames": 8} | given,
+        )
+    assert raised.value.options == ("max_frames",)
 
 
 @pytest.mark.parametrize("sampling", ["dense", "keyframes"])

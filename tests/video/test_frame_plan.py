@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from olmv.video import frame_plan
 from olmv.video.frame_plan import PART_FRAMES, FramePlan
 from olmv.video.frames import Floats, Indices, PickedFrame, Pixels, VideoInfo
-from olmv.video.options import DecodeOptions
+from olmv.video.options import MAX_FRAMES, DecodeOptions, Sampling
 from olmv.video.readers.video_reader import VideoReader
 
-DEFAULT = DecodeOptions(frames=8, every_s=2.0)
+DEFAULT = DecodeOptions(frames=8, every_s=2.0, max_frames=MAX_FRAMES)
 
 
 class Times(VideoReader):
@@ -150,6 +150,13 @@ def test_one_frame_a_second_leaves_no_finer_gaps() -> None:
     timeline = FramePlan.of_video(steady(20, 1.0), DecodeOptions(frames=1, every_s=0.25, timeline=True))
     assert timeline.indices.tolist() == [frame for frame in range(20) for _ in range(4)]
     assert timeline.widest_gap_s == 0.0
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "dense", "adaptive", "keyframes"])
+def test_an_asked_rate_without_a_most(sampling: Sampling) -> None:
+    reader = steady(1000, 25.0)
+    plan = FramePlan.of_video(reader, DecodeOptions(frames=1, every_s=0.04, sampling=sampling))
+    assert (plan.requested, plan.capped) == (1000, False)  # beyond the 512 of a run that asks for nothing
 
 
 def test_many_frames_a_second() -> None:
