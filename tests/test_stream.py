@@ -187,7 +187,7 @@ def test_a_model_of_some_frames_sees_windows_of_as_many(film: str, parts_of: Any
 def test_a_timeline(film: str, parts_of: Any, classifier: Classifier, part_frames: int) -> None:
     parts_of(part_frames)
     (prediction,) = predict(classifier, film, TIMED, timeline=TIMELINE, score=ScoreOptions(threshold=0.0))
-    assert [*prediction.shots_s] == [pytest.approx(31.0)]
+    assert 31.0 in [pytest.approx(cut) for cut in prediction.shots_s]
     curve = prediction.curve
     assert curve is not None
     assert (curve.video, curve.labels) == (film, tuple(LABELS))

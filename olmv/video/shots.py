@@ -29,7 +29,7 @@ SIGNATURE_BYTES = len(LUMA_EDGES) + 2 * len(CHROMA_EDGES) + GRID_ROWS * GRID_COL
 
 # Tuned on films joined from UCF101 clips of some groups; the benchmark of timelines measures on others.
 FLOOR, RATIO = 0.14, 1.5  # a cut is a step of this much, and this many times the level around it beyond
-CALM_FLOOR, CALM_RATIO = 0.06, 5.0  # or, where the picture is calm, of this
+CALM_FLOOR, CALM_RATIO = 0.09, 5.0  # or, where the picture is calm, of this
 AROUND = 4  # steps on either side that make the level
 TYPICAL = 0.75  # quantile of those steps; above it lie other cuts nearby
 LASTING = 0.65  # share of the step that is there when a flash would be over

@@ -22,6 +22,7 @@ OF_PREDICT: dict[str, Any] = {
     "every": 2.0,
     "window": None,
     "step": None,
+    "max-frames": None,
     "sampling": "uniform",
     "pooling": "mean",
     "frame-pooling": "softmax",

@@ -25,6 +25,7 @@ from olmv.video.workers.pool import WorkerPool
 from tests.support import videos
 
 SMALL = Preprocess(size=32)
+CUTS = [4.0, 10.28]
 EVERY = DecodeOptions(frames=1, every_s=0.04, max_frames=4000)
 
 
@@ -233,7 +234,7 @@ def test_a_timeline_has_the_same_cuts_in_any_parts(
             assert before.shots is not None
             cuts += [cut] if (cut := part.shots.cut_after(before.shots)) is not None else []
         cuts += part.shots.cuts_s.tolist()
-    assert cuts == pytest.approx([4.0, 10.28])
+    assert cuts == pytest.approx(CUTS)
 
 
 def test_moments_that_share_a_frame_share_its_pixels(long_clip: Path) -> None:
