@@ -82,14 +82,16 @@ def sampled(
         model_frames: what the model is made for.
 
     Raises:
-        UsageError: `frames` beside `every_s`, `max_frames` beside `frames`, either of them of a timeline, or a sampling
-            that a timeline does not have.
+        UsageError: `frames` beside `every_s`, `max_frames` beside `frames`, either of them of a timeline,
+            `max_frames` below 1, or a sampling that a timeline does not have.
     """
     if frames is not None and (every_s is not None or timeline is not None):
         what = "every_s already says" if every_s is not None else "a timeline's length says"
         raise UsageError(f"{what} how many frames; leave out frames", option="frames")
     if every_s is not None and not LEAST_EVERY_S <= every_s < float("inf"):
         raise UsageError(f"every is {every_s:g} s; give a time from {LEAST_EVERY_S:g} s up", option="every_s")
+    if options.max_frames is not None and options.max_frames < 1:
+        raise UsageError(f"max_frames is {options.max_frames}; ask for at least 1", option="max_frames")
     if options.max_frames is not None and (frames is not None or timeline is not None):
         what = "frames already says how many there are" if frames is not None else "a timeline has no most of frames"
         raise UsageError(f"{what}; leave out max_frames", option="max_frames")

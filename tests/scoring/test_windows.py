@@ -172,3 +172,9 @@ def test_a_timeline_has_its_own_ways_of_sampling(sampling: Any) -> None:
     options = DecodeOptions(sampling=sampling)
     with pytest.raises(UsageError, match=f"a timeline is not sampled '{sampling}'; choose uniform or adaptive"):
         sampled(options, frames=None, every_s=None, timeline=TimelineOptions(), model_frames=8)
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_most_of_no_frames(most: int) -> None:
+    with pytest.raises(UsageError, match=f"max_frames is {most}; ask for at least 1"):
+        sampled(DecodeOptions(max_frames=most), frames=None, every_s=None, timeline=None, model_frames=8)
