@@ -73,7 +73,8 @@ def check_segments_output(path: Path, videos: Sequence[str]) -> None:
     """
     kind = segment_format(path)
     if kind is None:
-        raise UsageError(f"cannot tell the format of {path}; end it in {', '.join(SEGMENT_FORMATS)}", option="output")
+        endings = ", ".join((".jsonl", *SEGMENT_FORMATS))
+        raise UsageError(f"cannot tell the format of {path}; end it in {endings}", option="output")
     if "{}" in str(path.parent):
         raise UsageError(f"{{}} stands in a folder of {path}; put it in the name of the file", option="output")
     several = len(set(videos)) > 1

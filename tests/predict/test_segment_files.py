@@ -282,7 +282,9 @@ def test_what_cannot_be_is_told_before_the_run(tmp_path: Path) -> None:
     check_segments_output(tmp_path / "x.srt", ["a.mp4", "a.mp4"])
     with pytest.raises(UsageError, match=r"\{\} stands in a folder of .*; put it in the name of the file"):
         check_segments_output(tmp_path / "{}" / "x.srt", ["a.mp4"])
-    with pytest.raises(UsageError, match=r"cannot tell the format of .*x\.json; end it in .thumbnails.vtt, .*.parquet"):
+    with pytest.raises(
+        UsageError, match=r"cannot tell the format of .*x\.json; end it in .jsonl, .thumbnails.vtt, .*parquet"
+    ):
         check_segments_output(tmp_path / "x.json", ["a.mp4"])
     for name in ("x.edl", "{}.edl"):
         with pytest.raises(OutputError, match=r"its folder does not exist; create it: mkdir -p"):
