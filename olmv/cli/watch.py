@@ -63,8 +63,8 @@ def watch(
         typer.Option(
             parser=parse_time,
             metavar="TIME",
-            help="A label begins when it has been true for so long.",
-            show_default="1s",
+            help="A label begins when it has been true for so long.  [default: 1s]",
+            show_default=False,
         ),
     ] = WatchOptions.hold_s,
     cooldown: Annotated[
@@ -72,8 +72,8 @@ def watch(
         typer.Option(
             parser=parse_time,
             metavar="TIME",
-            help="After its end a label begins not before so long.",
-            show_default="5s",
+            help="After its end a label begins not before so long.  [default: 5s]",
+            show_default=False,
         ),
     ] = WatchOptions.cooldown_s,
     attributes: AttributesOption = None,
@@ -85,8 +85,8 @@ def watch(
         typer.Option(
             parser=parse_time,
             metavar="TIME",
-            help="How far back the labels are judged by.",
-            show_default="4s",
+            help="How far back the labels are judged by.  [default: 4s]",
+            show_default=False,
             rich_help_panel=LOOKING,
         ),
     ] = WatchOptions.window_s,
