@@ -140,7 +140,7 @@ class Classifier:
         frames: int | None = None,
         every_s: float | None = None,
         max_frames: int | None = None,
-        timeline: TimelineOptions | None = None,
+        timeline: TimelineOptions | bool = False,
         sampling: Sampling = "uniform",
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
@@ -168,7 +168,8 @@ class Classifier:
                 and of videos of more than 16 s one each 2 s, seen in windows of that many.
             every_s: sample a frame each so many seconds, in place of `frames`.
             max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
-            timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`.
+            timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`. True for the
+                default windows.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
             frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
@@ -193,6 +194,7 @@ class Classifier:
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
         check_choice("sampling", sampling, SAMPLINGS)
+        times = (TimelineOptions() if timeline else None) if isinstance(timeline, bool) else timeline
         return self.stream(
             paths,
             _as_vocabulary(vocabulary, attributes),
@@ -207,10 +209,10 @@ class Classifier:
                 ),
                 frames=frames,
                 every_s=every_s,
-                timeline=timeline,
+                timeline=times,
                 model_frames=self.model.default_frames,
             ),
-            timeline=timeline,
+            timeline=times,
             score=ScoreOptions(
                 mode=mode,
                 pooling=pooling,

@@ -62,6 +62,8 @@ class Outputs:
             raise UsageError("a wide table needs a file; name an output X.csv or X.xlsx", option="output")
         if self._wide and self._timeline:
             raise UsageError("a wide table has no times; leave out one of them", option=("wide", "timeline"))
+        if self._timeline and self._output is not None and "{}" in self._output.name and not self._writes_segments:
+            raise UsageError(f"rows of all videos go into one file; leave {{}} out of {self._output}", option="output")
         if self._output is not None and not self._writes_segments:
             if not self._timeline and segment_format(self._output) not in (None, "csv", "parquet"):
                 raise UsageError(f"{self._output} is for segments; ask for a timeline", option="timeline")

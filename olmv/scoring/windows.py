@@ -100,6 +100,12 @@ def sampled(
         if options.sampling not in TIMELINE_SAMPLINGS:
             choices = " or ".join(TIMELINE_SAMPLINGS)
             raise UsageError(f"a timeline is not sampled '{options.sampling}'; choose {choices}", option="sampling")
+        if every_s is not None and every_s > timeline.window_s:
+            raise UsageError(
+                f"a frame each {every_s:g} s leaves windows of {timeline.window_s:g} s empty; look more often, or take "
+                "longer windows",
+                option=("every_s", "window_s"),
+            )
         return replace(options, timeline=True, frames=1, every_s=every_s or timeline.window_s / model_frames)
     if every_s is not None:
         return replace(options, frames=1, every_s=every_s)
