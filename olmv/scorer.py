@@ -125,7 +125,9 @@ class VideoScorer:
             starts_s=windows.starts_s,
         )
         if self.timeline is not None:
-            scores = replace(scores, curve=(windows.weights @ probabilities.double().numpy()).astype(np.float32))
+            any_frame = self.frame_pooling in ("max", "softmax") and self.options.mode == "multi-label"
+            curve = windows.curve(probabilities.double().numpy(), any_frame=any_frame)
+            scores = replace(scores, curve=curve)
         if self.embeddings:
             scores = replace(scores, vector=torch.stack([video_vector(item) for item in embeddings]).sum(0))
         if self.explained:

@@ -117,7 +117,7 @@ StepOption = Annotated[
         "--step",
         parser=parse_time,
         metavar="TIME",
-        help="From one window to the next.  [default: 2s]",
+        help="From one window to the next.  [default: 1s]",
         show_default=False,
         rich_help_panel=TIMES,
     ),

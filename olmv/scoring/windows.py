@@ -41,7 +41,7 @@ class TimelineOptions:
     """
 
     window_s: float = 4.0
-    step_s: float = 2.0
+    step_s: float = 1.0
     join_s: float = SegmentOptions.join_s
     least_s: float = SegmentOptions.least_s
 
@@ -123,21 +123,37 @@ class Windows:
         moments: [W] arrays: the numbers of the moments in each window.
         starts_s: [N] where the cells of a timeline begin; empty without one.
         weights: [N, W] each window's share in a cell; rows sum to 1.
+        holds: [N, W] whether a window holds the whole of a cell.
     """
 
     moments: list[Indices]
     starts_s: Floats
     weights: Floats
+    holds: NDArray[np.bool_]
+
+    def curve(self, probability: Floats, *, any_frame: bool) -> NDArray[np.float32]:
+        """Make the probabilities of the cells [N, C] of those of the windows [W, C].
+
+        Args:
+            probability: of the windows.
+            any_frame: a label that shows in one frame of a window is one of the window (`max` and `softmax` over
+                frames), so what is shown fills windows that begin before it and end after it. Then a cell has the
+                lowest of the windows that hold it, else their mean.
+        """
+        if not any_frame:
+            return (self.weights @ probability).astype(np.float32)
+        cells = [probability[holding].min(axis=0) for holding in self.holds]
+        return np.stack(cells).astype(np.float32) if cells else np.zeros((0, probability.shape[1]), np.float32)
 
 
 def whole(count: int) -> Windows:
     """Return the one window of a clip of `count` moments."""
-    return Windows([np.arange(count)], np.zeros(0), np.zeros((0, 1)))
+    return Windows([np.arange(count)], np.zeros(0), np.zeros((0, 1)), np.zeros((0, 1), bool))
 
 
 def clip_windows(count: int, length: int) -> Windows:
     """Return windows of `length` of `count` moments, each half a window after the last, the final one at the end."""
-    return Windows(_tile(0, count, length, max(length // 2, 1)), np.zeros(0), np.zeros((0, 0)))
+    return Windows(_tile(0, count, length, max(length // 2, 1)), np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0), bool))
 
 
 def shot_windows(
@@ -173,7 +189,9 @@ def shot_windows(
             border = (times_s[cell - 1] + times_s[cell]) / 2 if cell else begin
             starts.append(cut_of[first] if cell == first and first else float(border))
             cells.append((cell, min(cell + step, stop)))
-    return Windows(windows, np.array(starts), _weights(windows, cells))
+    shared = _shared(windows, cells)
+    lengths = np.array([stop - first for first, stop in cells])[:, None]
+    return Windows(windows, np.array(starts), shared / shared.sum(axis=1, keepdims=True), shared == lengths)
 
 
 def _tile(first: int, stop: int, length: int, step: int) -> list[Indices]:
@@ -185,9 +203,9 @@ def _tile(first: int, stop: int, length: int, step: int) -> list[Indices]:
     return [np.arange(begin, begin + length) for begin in begins]
 
 
-def _weights(windows: list[Indices], cells: list[tuple[int, int]]) -> Floats:
-    first, stop = (np.array([bound(window) for window in windows]) for bound in (min, max))
+def _shared(windows: list[Indices], cells: list[tuple[int, int]]) -> Floats:
+    """Count the moments that cells and windows share [N, W]."""
+    first, last = (np.array([bound(window) for window in windows]) for bound in (min, max))
     a, b = np.array(cells).reshape(-1, 2).T
-    shared = np.minimum(b[:, None], stop + 1) - np.maximum(a[:, None], first)
-    weights = np.maximum(shared, 0).astype(np.float64)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+    shared = np.minimum(b[:, None], last + 1) - np.maximum(a[:, None], first)
+    return np.asarray(np.maximum(shared, 0), np.float64)

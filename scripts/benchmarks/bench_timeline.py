@@ -28,7 +28,7 @@ from scripts.benchmarks.timeline_quality import measure_adaptive, measure_guitar
 from scripts.benchmarks.watch_figures import measure_growth, measure_lag, measure_return
 
 PARTS = ("library", "guitar", "timed", "adaptive", "length", "overhead", "watch")
-ROUNDS = 5
+ROUNDS = 3
 
 
 def measure_watch(minutes: float) -> list[Figure]:

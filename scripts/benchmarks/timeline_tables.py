@@ -27,8 +27,8 @@ COSTS = {
     "memory/short_mb": "memory of `--timeline`, 5 minutes of film, all processes, MB",
     "memory/long_mb": "3 hours, MB",
     "memory/growth": "growth, share",
-    "time/short_s": "5 minutes of film, s",
-    "time/long_s": "3 hours, s",
+    "time/short_s": "5 minutes of film, processor seconds",
+    "time/long_s": "3 hours, processor seconds",
     "time/over_linear": "time a minute of film, 3 hours over 5 minutes",
     "overhead/timeline": "`--timeline` over a plain run with as many frames",
 }
