@@ -113,6 +113,35 @@ def test_windows_shorter_than_the_time_between_moments_hold_one() -> None:
     assert windows.weights.tolist() == np.eye(3).tolist()
 
 
+@settings(deadline=None)
+@given(given=timelines())
+def test_every_cell_is_held_by_a_window(given: Any) -> None:
+    moments, span, cuts, every, options = given
+    windows = shot_windows(moments, span, cuts, every_s=every, options=options)
+    assert windows.holds.any(axis=1).all()
+    assert (windows.weights[windows.holds] > 0).all()
+
+
+@given(begin=st.integers(0, 39), length=st.integers(1, 12), step=st.integers(1, 8))
+def test_what_any_frame_shows_is_told_of_its_own_time(begin: int, length: int, step: int) -> None:
+    """To a step, however long windows are; at the ends of a film fewer windows lie over a moment."""
+    moments = np.arange(40, dtype=np.float64) + 0.5
+    shown = (moments > begin) & (moments < begin + length)
+    options = TimelineOptions(window_s=8, step_s=step)
+    windows = shot_windows(moments, (0.0, 40.0), [], every_s=1.0, options=options)
+    probability = np.array([[float(shown[window].any())] for window in windows.moments])
+    curve = windows.curve(probability, any_frame=True)[:, 0]
+    assert curve.dtype == np.float32
+    for cell, start in enumerate(windows.starts_s.tolist()):
+        inside = (moments >= start) & (moments < start + step)
+        near = (moments >= start) & (moments < start + 2 * step)
+        assert curve[cell] == 1 or not shown[inside].any()
+        if 8 <= start <= 24:
+            assert curve[cell] == 0 or shown[near].any()
+    mean = windows.curve(probability, any_frame=False)
+    assert mean == pytest.approx(windows.weights @ probability)
+
+
 def test_how_a_video_is_sampled() -> None:
     timeline = TimelineOptions(window_s=4)
 
