@@ -26,7 +26,7 @@ from olmv.predictions import VideoPrediction
 from olmv.progress import JobListener
 from olmv.scoring.options import ScoreOptions
 from olmv.scoring.windows import TimelineOptions, sampled
-from olmv.video.options import DecodeOptions
+from olmv.video.options import MAX_FRAMES, DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
@@ -231,7 +231,7 @@ def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "
         templates=None if score.templates is None else resolve(score.templates),
         frames=job.decode.frames,
         every_s=job.decode.every_s,
-        max_frames=job.decode.max_frames,
+        max_frames=None if job.decode.max_frames == MAX_FRAMES else job.decode.max_frames,
         timeline=job.timeline,
         window_s=None if job.timeline is None else job.timeline.window_s,
         step_s=None if job.timeline is None else job.timeline.step_s,
