@@ -1,10 +1,12 @@
 """The table of a video stream's packets: which frame each becomes, and where decoding may begin."""
 
+import ctypes
 import os
 import threading
 from array import array
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -127,6 +129,8 @@ class PacketTable:
                 _KEPT.move_to_end(key)
                 return _KEPT[key]
         table = cls.read(path, container, stream)
+        if len(table.pts) > KEPT_PACKETS // 2:
+            _trim_memory()
         with _LOCK:
             _KEPT[key] = table
             packets = sum(len(kept.pts) for kept in _KEPT.values())
@@ -256,6 +260,12 @@ def _identity(path: str, stream: Any) -> tuple[object, ...] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, stream.index
+
+
+def _trim_memory() -> None:
+    """Give back what reading a long table took besides; glibc would keep it, as much again as the table."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT

@@ -11,7 +11,6 @@ from typing import Self
 
 from olmv.errors import UsageError
 from olmv.video.decode import VideoFrames, decode_video
-from olmv.video.frame_plan import PART_FRAMES
 from olmv.video.options import DecodeOptions, usable_cores
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
@@ -22,7 +21,7 @@ from olmv.video.workers.task import Decode, Task, attempt, serve
 __all__ = ["FrameLoader", "VideoFrames", "batches", "start_workers"]
 
 # Results that wait for the caller: as many as this much memory holds, within limits.
-PREFETCH_BYTES = 128 * 2**20
+PREFETCH_BYTES = 32 * 2**20
 MOST_PREFETCHED = 64
 # A batch that is not full does not wait longer for the next video than this.
 PATIENCE_S = 0.1
@@ -40,7 +39,7 @@ class FrameLoader:
         paths: the files, or one; may be a generator, which is read only as far as needed.
         preprocess: the model's input; resizing happens in the workers.
         options: frames, sampling, decoder, workers and limits.
-        prefetch: results that may wait for the caller; None takes what 128 MB hold, between 1 + workers and 64.
+        prefetch: results that may wait for the caller; None takes what 32 MB hold, between 1 + workers and 64.
         decode: what a worker does with a path, in place of `decode_video`: (path, preprocess, options) ->
             `VideoFrames`; what it raises becomes the row's error. A function, or an object of a class, that stands at
             the top level of a module: the workers import it.
@@ -78,6 +77,7 @@ class FrameLoader:
         self._task = Task(decode, preprocess, options)
         self._workers = usable_cores() if options.workers is None else options.workers
         self._prefetch = _affordable(preprocess, options, self._workers) if prefetch is None else prefetch
+        self._prefetch_bytes = PREFETCH_BYTES if prefetch is None else None
         self._shared = fork_server
         self._first_parts = first_parts
         self._pool: WorkerPool | None = None  # started, not yet iterated
@@ -94,6 +94,7 @@ class FrameLoader:
                 workers=self._workers,
                 task=self._task,
                 prefetch=self._prefetch,
+                prefetch_bytes=self._prefetch_bytes,
                 keep=self._shared is not None,
                 first_parts=self._first_parts,
             )
@@ -220,6 +221,5 @@ def _frames_of(video: VideoFrames) -> int:
 
 
 def _affordable(preprocess: Preprocess, options: DecodeOptions, workers: int) -> int:
-    frames = options.frames if options.every_s is None else max(options.frames, PART_FRAMES)
-    size = frames * 3 * preprocess.size**2
+    size = options.frames * 3 * preprocess.size**2
     return max(min(PREFETCH_BYTES // size, MOST_PREFETCHED), 1 + workers)

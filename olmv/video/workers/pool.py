@@ -46,10 +46,13 @@ class WorkerPool:
         workers: int,
         task: Task,
         prefetch: int,
+        prefetch_bytes: int | None = None,
         keep: bool = False,
         first_parts: Mapping[int, int] = {},
     ) -> None:
         """Start; `keep` leaves the fork server and its idle workers running at the end.
+
+        `prefetch` results at most wait for the caller, and nothing new is begun while they take `prefetch_bytes`.
 
         `first_parts` tells of a path by its place which part is the first to decode, where it is not 0.
         """
@@ -58,6 +61,7 @@ class WorkerPool:
         self._workers = workers
         self._task = task
         self._prefetch = prefetch
+        self._prefetch_bytes = prefetch_bytes
         self._keep = keep
         self._busy: dict[Connection, _Slot] = {}
         self._first_parts = first_parts
@@ -152,7 +156,7 @@ class WorkerPool:
                 job = self._later[0] if self._later else None
                 # parts that are soon asked for may come in even if results of other files take all the room
                 soon = job is not None and job[0][0] == self._next[0] and self._waiting[job[0][0]] <= self._workers
-                if self._waiting.total() >= self._prefetch and not soon:
+                if self._is_full() and not soon:
                     return
                 if job is not None:
                     heappop(self._later)
@@ -160,6 +164,15 @@ class WorkerPool:
             if job is None and (self._exhausted or (job := self._begin_file()) is None):
                 return
             self._dispatch(*job)
+
+    def _is_full(self) -> bool:
+        if self._waiting.total() >= self._prefetch:
+            return True
+        if self._prefetch_bytes is None:
+            return False
+        return self._prefetch_bytes <= sum(
+            result.pixels.nbytes for result in self._done.values() if result.pixels is not None
+        )
 
     def _begin_file(self) -> tuple[Key, str] | None:
         path = next(self._paths, None)
