@@ -12,7 +12,7 @@ from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
 from olmv.scoring.options import FramePooling, ScoreOptions
 from olmv.scoring.prompted import PromptedBank
-from olmv.scoring.thresholds import Thresholds, thresholds_for
+from olmv.scoring.thresholds import Thresholds, leaves_for, thresholds_for
 from olmv.scoring.windows import TimelineOptions, Windows, clip_windows, shot_windows, whole
 from olmv.video.decode import VideoFrames
 from olmv.video.frames import Indices
@@ -104,14 +104,11 @@ def make_scorer(
     if timeline is not None:
         timeline.check()
     limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
-    leaves = None
-    if thresholds is not None and score.threshold is None:
-        leaves = [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, limits, strict=True)]
     return VideoScorer(
         model=model,
         labels=vocabulary.names,
         thresholds=limits,
-        leaves=leaves,
+        leaves=leaves_for(vocabulary, limits, thresholds=thresholds, threshold=score.threshold) or None,
         options=score,
         frame_pooling=frame_pooling,
         embeddings=embeddings,

@@ -19,7 +19,7 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
 from olmv.models.uploads import upload
 
-__all__ = ["default_batch_size", "embed_clips", "embed_windows", "video_vector"]
+__all__ = ["default_batch_size", "embed_clips", "embed_windows", "encode_features", "video_vector"]
 
 # On a CPU, batches are filled up to a multiple of this: measured to give bit-equal embeddings at 8, 16, 24, 64.
 _CPU_STEP = 8
@@ -109,7 +109,7 @@ def _encode_windows(
         for some in [places[first : first + step] for first in range(0, len(places), step)]:
             indices = torch.from_numpy(np.stack([windows[place] for place in some])).to(features.embeddings.device)
             if len(some) == 1 and length == count:  # to the bit what the clip gets by itself
-                embedded[some[0]] = _encode_video(model, features.frames(indices[0]))
+                embedded[some[0]] = encode_features(model, features.frames(indices[0]))
                 continue
             frames = model.contextualise(features.windows(indices))
             rows = (model.pool_frames(frames) if model.yields_video_embedding else frames).float()
@@ -127,7 +127,9 @@ def video_vector(embedding: VideoEmbedding) -> Tensor:
 def _embed_packed(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -> list[VideoEmbedding]:
     stills = _encode_stills(model, pixels, batch_size)
     ends = list(accumulate(len(part) for part in pixels))
-    return [_encode_video(model, stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)]
+    return [
+        encode_features(model, stills.as_video(end - len(part), end)) for part, end in zip(pixels, ends, strict=True)
+    ]
 
 
 def _encode_stills(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) -> FrameFeatures:
@@ -141,8 +143,8 @@ def _encode_stills(model: VideoCLIP, pixels: Sequence[Tensor], batch_size: int) 
     return FrameFeatures.join(parts)
 
 
-def _encode_video(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:
-    """Encode the features of one video, by itself: no padding, no mates."""
+def encode_features(model: VideoCLIP, features: FrameFeatures) -> VideoEmbedding:
+    """Encode the features [1, T, ...] of one video, by itself: no padding, no mates."""
     frames = model.contextualise(features)
     return VideoEmbedding((model.pool_frames(frames) if model.yields_video_embedding else frames)[0].float())
 

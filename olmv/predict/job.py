@@ -211,19 +211,17 @@ def _words(job: PredictJob, listener: PredictListener) -> tuple[Vocabulary, "Thr
 
 def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "Thresholds | None") -> PredictSettings:
     from olmv.models.registry import folder_of, placement_for
-    from olmv.scoring.thresholds import thresholds_for
+    from olmv.scoring.thresholds import leaves_for, thresholds_for
 
     placement = placement_for(job.placement.device, job.placement.dtype, job.placement.runtime)
     folder = folder_of(model) if model.startswith("hf:") else None
     score = job.score
     limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
-    leaves: list[float] = []
-    if job.timeline is not None and thresholds is not None and score.threshold is None:
-        leaves = [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, limits, strict=True)]
+    fitted = None if job.timeline is None else thresholds
     return PredictSettings(
         vocabulary=vocabulary,
         thresholds=limits,
-        leaves=leaves,
+        leaves=leaves_for(vocabulary, limits, thresholds=fitted, threshold=score.threshold),
         scalings=() if thresholds is None else thresholds.scalings(vocabulary.names),
         model=model,
         revision=None if folder is None else folder.name,

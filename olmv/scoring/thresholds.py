@@ -25,6 +25,7 @@ __all__ = [
     "LabelThreshold",
     "Provenance",
     "Thresholds",
+    "leaves_for",
     "thresholds_for",
     "vocabulary_sha256",
     "words_sha256",
@@ -301,6 +302,18 @@ def thresholds_for(
         return [float(threshold)] * len(vocabulary)
     by_label = thresholds if thresholds is not None else {}
     return [by_label.get(label.name, default if label.threshold is None else label.threshold) for label in vocabulary]
+
+
+def leaves_for(
+    vocabulary: Vocabulary, limits: Sequence[float], *, thresholds: Thresholds | None, threshold: float | None = None
+) -> list[float]:
+    """Return the probability below which every label ends over time, in order, that begins at `limits` [C].
+
+    Empty, which means `default_leave` for all, where there is no file or `threshold` was given by hand.
+    """
+    if thresholds is None or threshold is not None:
+        return []
+    return [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, limits, strict=True)]
 
 
 def words_sha256(aliases: Iterable[str], attributes: Iterable[str]) -> str:

@@ -118,7 +118,7 @@ def _ready(
     """Load the model and encode the labels."""
     from olmv.classifier import Classifier
     from olmv.scoring.drift import bank_note
-    from olmv.scoring.thresholds import Thresholds, thresholds_for
+    from olmv.scoring.thresholds import Thresholds, leaves_for, thresholds_for
     from olmv.watch.watcher import Watcher
 
     thresholds = None if job.thresholds is None else Thresholds.load(job.thresholds)
@@ -139,10 +139,8 @@ def _ready(
     if (note := bank_note(texts, bank)) is not None:
         listener.note(note)
     scaler = None if thresholds is None else thresholds.scaler(vocabulary.names)
-    leaves = None
-    if thresholds is not None and job.threshold is None:
-        leaves = [thresholds.leave_of(label, limit) for label, limit in zip(vocabulary.names, chosen, strict=True)]
-    watcher = Watcher(model, bank, chosen, leaves=leaves, scaler=scaler, options=job.options)
+    leaves = leaves_for(vocabulary, chosen, thresholds=thresholds, threshold=job.threshold)
+    watcher = Watcher(model, bank, chosen, leaves=leaves or None, scaler=scaler, options=job.options)
     return watcher, ReadTask(
         source=source,
         preprocess=model.preprocess,

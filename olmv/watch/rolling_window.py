@@ -11,7 +11,7 @@ from olmv.errors import UsageError
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
-from olmv.models.embed import embed_clips
+from olmv.models.embed import embed_clips, encode_features
 from olmv.models.uploads import upload
 from olmv.video.transforms import ModelPixels
 
@@ -77,8 +77,7 @@ class RollingWindow:
         model = self._model
         features = [entry.features for entry in self._entries if entry.features is not None]
         if isinstance(model, VideoCLIP) and features:
-            frames = model.contextualise(FrameFeatures.join(features).as_video(0, len(features)))
-            return VideoEmbedding((model.pool_frames(frames) if model.yields_video_embedding else frames)[0].float())
+            return encode_features(model, FrameFeatures.join(features).as_video(0, len(features)))
         pixels = torch.stack([entry.pixels for entry in self._entries if entry.pixels is not None])
         if model.frames is not None:
             pixels = pixels[spread(len(pixels), model.frames)]
