@@ -24,7 +24,7 @@ from olmv.scoring.options import FramePooling, Mode, Pooling, ScoreOptions, chec
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.thresholds import Thresholds
 from olmv.scoring.windows import TimelineOptions, sampled
-from olmv.stream import PartStore, first_parts, make_scorer, predictions
+from olmv.stream import PartStore, embedded_parts, first_parts, make_scorer, predictions
 from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
@@ -273,7 +273,8 @@ class Classifier:
                 bank = self.text_bank(texts, mode=score.mode, progress=progress)
                 if inspect is not None:
                     inspect(texts, bank)
-                yield from predictions(loader, scorer, bank, decode, batch_size=size, store=store, advanced=advanced)
+                parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
+                yield from predictions(parts, scorer, bank, store=store, advanced=advanced)
 
         return run()
 

@@ -24,10 +24,27 @@ from olmv.scoring.windows import TimelineOptions, Windows, whole
 from olmv.video.decode import VideoFrames
 from olmv.video_scores import PartScores, ScoredWindow, VideoScores
 
-__all__ = ["EXPLAINED", "VideoScorer"]
+__all__ = ["EXPLAINED", "EmbeddedPart", "VideoScorer"]
 
 # At most so many labels of a video are explained, the most probable first.
 EXPLAINED = 50
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedPart:
+    """A part of a video and what the model made of it, whether it was decoded just now or is kept in a library.
+
+    Attributes:
+        video: what was decoded of it, or why it was not; its pixels may be gone.
+        windows: over its moments.
+        embeddings: of the windows; none where nothing was decoded.
+        encoded: how many pictures the model saw.
+    """
+
+    video: VideoFrames
+    windows: Windows
+    embeddings: Sequence[VideoEmbedding]
+    encoded: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +83,9 @@ class VideoScorer:
             texts: the bank of the labels.
         """
         scores = VideoScores(explained=self.explained)
-        windows = whole(len(video.times_s))
-        scores.add(self.score_part(video, windows, [] if embedding is None else [embedding], texts))
+        clips = [] if embedding is None else [embedding]
+        encoded = 0 if video.pixels is None else len(video.pixels)
+        scores.add(self.score_part(EmbeddedPart(video, whole(len(video.times_s)), clips, encoded), texts))
         return self.decide(video.path, scores, texts)
 
     @property
@@ -75,21 +93,14 @@ class VideoScorer:
         """Return how many labels are explained, the most probable ones."""
         return min(self.options.top_k or EXPLAINED, EXPLAINED) if self.options.explain else 0
 
-    def score_part(
-        self,
-        video: VideoFrames,
-        windows: Windows,
-        embeddings: Sequence[VideoEmbedding],
-        texts: TextBank | PromptedBank,
-    ) -> PartScores:
+    def score_part(self, embedded: EmbeddedPart, texts: TextBank | PromptedBank) -> PartScores:
         """Score a part of a video against the texts.
 
         Args:
-            video: what was decoded of it, or why it was not.
-            windows: over its moments.
-            embeddings: of the windows; none where nothing was decoded.
+            embedded: the part.
             texts: the bank of the labels.
         """
+        video, windows, embeddings = embedded.video, embedded.windows, embedded.embeddings
         scores = PartScores(
             part=video.part,
             parts=video.parts,
@@ -97,7 +108,7 @@ class VideoScorer:
                 video.requested,
                 video.decoded,
                 video.corrupt,
-                0 if video.pixels is None else len(video.pixels),
+                embedded.encoded,
                 video.widest_gap_s,
                 video.capped,
             ),

@@ -8,7 +8,7 @@ from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
 from olmv.models.embed import embed_windows
 from olmv.predictions import VideoPrediction
-from olmv.scorer import VideoScorer
+from olmv.scorer import EmbeddedPart, VideoScorer
 from olmv.scoring.bank import TextBank
 from olmv.scoring.options import FramePooling, ScoreOptions
 from olmv.scoring.prompted import PromptedBank
@@ -20,7 +20,7 @@ from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 from olmv.video_scores import PartScores, VideoScores
 
-__all__ = ["PartStore", "first_parts", "make_scorer", "predictions"]
+__all__ = ["PartStore", "embedded_parts", "first_parts", "make_scorer", "predictions", "windows_of"]
 
 
 class PartStore(Protocol):
@@ -33,33 +33,28 @@ class PartStore(Protocol):
         """Keep one more."""
 
 
-def predictions(
+def embedded_parts(
     loader: FrameLoader,
-    scorer: VideoScorer,
-    bank: TextBank | PromptedBank,
+    model: VideoModel,
     decode: DecodeOptions,
     *,
+    timeline: TimelineOptions | None = None,
     batch_size: int,
-    store: PartStore | None = None,
-    advanced: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[VideoPrediction]:
-    """Yield the prediction of every video of a loader, in order.
+) -> Iterator[EmbeddedPart]:
+    """Yield every part of the videos of a loader, embedded; several parts and videos go through the model together.
 
     Args:
         loader: gives the videos, in parts.
-        scorer: of the model that encodes.
-        bank: the texts.
+        model: that encodes.
         decode: how the loader decodes.
+        timeline: its windows; None for those of a video that is looked at as a whole.
         batch_size: frames per forward pass.
-        store: has what was done of them before, and takes what is done now.
-        advanced: called with (done, all) parts of a video that has several.
     """
-    scores: VideoScores | None = None
     for batch in loader.batches(batch_size):
         good = [video for video in batch if video.pixels is not None]
-        windows = {_key(video): windows_of(video, scorer, decode) for video in good}
+        windows = {_key(video): windows_of(video, model, decode, timeline) for video in good}
         embedded = embed_windows(
-            scorer.model,
+            model,
             [video.tensor for video in good],
             [_pixels(video, windows[_key(video)]) for video in good],
             batch_size=batch_size,
@@ -67,19 +62,43 @@ def predictions(
         embeddings = dict(zip(windows, embedded, strict=True))
         for video in batch:
             key = _key(video)
-            if scores is None:
-                scores = VideoScores(explained=scorer.explained)
-                for earlier in store.parts_of(video.path)[: video.part] if store is not None else ():
-                    scores.add(earlier)
-            part = scorer.score_part(video, windows.get(key, whole(0)), embeddings.get(key, ()), bank)
-            if store is not None:
-                store.add(video.path, part)
-            scores.add(part)
-            if part.parts > 1:
-                advanced(part.part + 1, part.parts)
-            if part.is_last:
-                yield scorer.decide(video.path, scores, bank)
-                scores = None
+            encoded = 0 if video.pixels is None else len(video.pixels)
+            yield EmbeddedPart(video, windows.get(key, whole(0)), embeddings.get(key, ()), encoded)
+
+
+def predictions(
+    parts: Iterable[EmbeddedPart],
+    scorer: VideoScorer,
+    bank: TextBank | PromptedBank,
+    *,
+    store: PartStore | None = None,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[VideoPrediction]:
+    """Yield the prediction of every video, in order.
+
+    Args:
+        parts: of the videos, those of one video in a row.
+        scorer: of the model that embedded them.
+        bank: the texts.
+        store: has what was done of them before, and takes what is done now.
+        advanced: called with (done, all) parts of a video that has several.
+    """
+    scores: VideoScores | None = None
+    for embedded in parts:
+        video = embedded.video
+        if scores is None:
+            scores = VideoScores(explained=scorer.explained)
+            for earlier in store.parts_of(video.path)[: video.part] if store is not None else ():
+                scores.add(earlier)
+        part = scorer.score_part(embedded, bank)
+        if store is not None:
+            store.add(video.path, part)
+        scores.add(part)
+        if part.parts > 1:
+            advanced(part.part + 1, part.parts)
+        if part.is_last:
+            yield scorer.decide(video.path, scores, bank)
+            scores = None
 
 
 def make_scorer(
@@ -117,12 +136,14 @@ def make_scorer(
     )
 
 
-def windows_of(video: VideoFrames, scorer: VideoScorer, decode: DecodeOptions) -> Windows:
+def windows_of(
+    video: VideoFrames, model: VideoModel, decode: DecodeOptions, timeline: TimelineOptions | None
+) -> Windows:
     """Return the windows in which a part of a video is looked at."""
-    count, model = len(video.times_s), scorer.model
-    if scorer.timeline is not None and decode.every_s is not None and video.shots is not None:
+    count = len(video.times_s)
+    if timeline is not None and decode.every_s is not None and video.shots is not None:
         cuts = video.shots.cuts_s
-        return shot_windows(video.times_s, video.span_s, cuts, every_s=decode.every_s, options=scorer.timeline)
+        return shot_windows(video.times_s, video.span_s, cuts, every_s=decode.every_s, options=timeline)
     if decode.every_s is not None and count > model.default_frames:
         return clip_windows(count, model.default_frames)
     return whole(count)

@@ -1,0 +1,1 @@
+"""A library: what a model makes of many videos, on disk, to be searched and asked new labels without decoding."""

@@ -1,0 +1,320 @@
+"""A fragment of a library: what some videos gave, in Arrow files that are mapped into memory, not read.
+
+    fragments/000001/
+      fragment.json       {"rows", "windows", "videos", "removed": [path, ...], "files": {name: {"bytes", "sha256"}}}
+      parts.arrow         a line a part of a video, see `olmv.library.records`, and which rows and windows are its
+      rows.arrow          vector: float16 [D], of a frame; or of the frames of each window
+      windows.arrow       vector: float16 [D], L2-normalised, of a window; part, start_s, end_s, shot, first_row, rows,
+                          background_mean, background_deviation
+      thumbnails.arrow    part, time_s, jpeg
+
+A fragment is written into a folder beside it, which then takes its name: it is there whole, or not at all. It is never
+changed. What a later fragment says of a path holds; "removed" are paths that are in the library no more.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.errors import InputError
+from olmv.io.atomic import os_reason, raise_output, replacing_folder
+from olmv.library.records import PartRecord
+
+__all__ = ["Fragment", "FragmentContent", "WindowTable", "write_fragment"]
+
+Halves = NDArray[np.float16]
+
+FILES = ("parts.arrow", "rows.arrow", "windows.arrow", "thumbnails.arrow")
+_PIECE = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class WindowTable:
+    """What is known of N windows but for their vectors.
+
+    Attributes:
+        part: [N] which part of the fragment.
+        start_s, end_s: [N] seconds in the video.
+        shot: [N] the number of the shot in its part; 0 without a timeline.
+        first_row, rows: [N] which rows of the fragment it was made of; with moments at rest, each picture once.
+        background_mean, background_deviation: [N] of the similarity of its vector to everyday words in the model's own
+            templates; NaN of a model with logits of its own.
+    """
+
+    part: NDArray[np.int32]
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    shot: NDArray[np.int32]
+    first_row: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    background_mean: NDArray[np.float32]
+    background_deviation: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+
+@dataclass(frozen=True, eq=False)
+class FragmentContent:
+    """What a fragment is written of.
+
+    Attributes:
+        records: of P parts; those of a video follow each other, all of them.
+        row_counts: [P] how many rows each part has.
+        rows: [R, D].
+        vectors: [N, D] of the windows, in the order of the parts.
+        windows: [N].
+        thumbnails: (part, time in seconds, JPEG).
+        removed: paths that are in the library no more.
+    """
+
+    records: Sequence[PartRecord]
+    row_counts: Sequence[int]
+    rows: Halves
+    vectors: Halves
+    windows: WindowTable
+    thumbnails: Sequence[tuple[int, float, bytes]] = ()
+    removed: Sequence[str] = ()
+
+
+def write_fragment(folder: Path, content: FragmentContent) -> None:
+    """Write a fragment; `folder` must not exist.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written.
+    """
+    import pyarrow as pa
+
+    with replacing_folder(folder) as fresh:
+        try:
+            counts = np.bincount(content.windows.part, minlength=len(content.records))
+            rows = [
+                {**record.to_row(), "row_count": int(count), "window_count": int(windows)}
+                for record, count, windows in zip(content.records, content.row_counts, counts, strict=True)
+            ]
+            _write_table(fresh / "parts.arrow", pa.Table.from_pylist(rows, schema=_parts_schema()))
+            _write_table(fresh / "rows.arrow", pa.table({"vector": _vectors(content.rows)}))
+            columns = {name: pa.array(column) for name, column in vars(content.windows).items()}
+            _write_table(fresh / "windows.arrow", pa.table({"vector": _vectors(content.vectors), **columns}))
+            kinds = (("part", pa.int32()), ("time_s", pa.float64()), ("jpeg", pa.binary()))
+            columns = {
+                name: pa.array([thumbnail[place] for thumbnail in content.thumbnails], kind)
+                for place, (name, kind) in enumerate(kinds)
+            }
+            _write_table(fresh / "thumbnails.arrow", pa.table(columns))
+            document = {
+                "rows": len(content.rows),
+                "windows": len(content.windows),
+                "videos": sum(record.frames.part == 0 for record in content.records),
+                "removed": list(content.removed),
+                "files": {name: _facts(fresh / name) for name in FILES},
+            }
+            (fresh / "fragment.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+            for name in (*FILES, "fragment.json"):
+                _sync(fresh / name)
+        except OSError as failure:
+            raise_output(folder, failure)
+
+
+class Fragment:
+    """A fragment on disk. Nothing but its description is read before it is asked for.
+
+    Args:
+        folder: of it.
+        dimension: D.
+
+    Attributes:
+        number: rises from fragment to fragment; the later one holds.
+        rows, windows, videos: how many there are.
+        removed: paths that are in the library no more.
+
+    Raises:
+        InputError: it is not whole; the message says what is missing.
+    """
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        self.folder = folder
+        self.number = int(folder.name)
+        self._dimension = dimension
+        try:
+            document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
+            self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
+            self.removed: list[str] = [str(path) for path in document["removed"]]
+            self._files: Mapping[str, Any] = {name: document["files"][name] for name in FILES}
+            for name, facts in self._files.items():
+                size = (folder / name).stat().st_size
+                if size != facts["bytes"]:
+                    raise _damaged(folder, f"{name} has {size:,} bytes, not {facts['bytes']:,}")
+        except FileNotFoundError as failure:
+            raise _damaged(folder, f"{Path(failure.filename).name} is missing") from None
+        except OSError as failure:
+            raise InputError(f"cannot read {folder}: {os_reason(failure)}") from failure
+        except (ValueError, TypeError, KeyError):
+            raise _damaged(folder, "fragment.json cannot be read") from None
+
+    @property
+    def size(self) -> int:
+        """Return its bytes."""
+        return sum(int(facts["bytes"]) for facts in self._files.values())
+
+    @cached_property
+    def records(self) -> list[PartRecord]:
+        """Return its parts, those of a video in a row."""
+        try:
+            return [PartRecord.from_row(row) for row in self._parts.to_pylist()]
+        except (ValueError, TypeError, LookupError):
+            raise _damaged(self.folder, "parts.arrow has lines that cannot be read") from None
+
+    def spans(self) -> Iterator[tuple[str, str, int, int]]:
+        """Yield its videos as (name, absolute path, first part, the one after the last)."""
+        names, paths, part = (self._parts[name].to_pylist() for name in ("video", "path", "part"))
+        first = 0
+        for place in range(1, len(part) + 1):
+            if place == len(part) or part[place] == 0:
+                yield names[first], paths[first], first, place
+                first = place
+
+    @cached_property
+    def row_bounds(self) -> NDArray[np.int64]:
+        """Return [P + 1]: rows of part p are `row_bounds[p]` to `row_bounds[p + 1]`."""
+        return np.concatenate([[0], np.cumsum(self._parts["row_count"].to_numpy())]).astype(np.int64)
+
+    @cached_property
+    def window_bounds(self) -> NDArray[np.int64]:
+        """Return [P + 1]: windows of part p are `window_bounds[p]` to `window_bounds[p + 1]`."""
+        return np.concatenate([[0], np.cumsum(self._parts["window_count"].to_numpy())]).astype(np.int64)
+
+    @cached_property
+    def row_vectors(self) -> Halves:
+        """Return the rows [R, D], mapped from the disk."""
+        return self._mapped("rows.arrow", self.rows)
+
+    @cached_property
+    def window_vectors(self) -> Halves:
+        """Return the vectors of the windows [N, D], mapped from the disk."""
+        return self._mapped("windows.arrow", self.windows)
+
+    @cached_property
+    def window_table(self) -> WindowTable:
+        """Return what is known of the windows."""
+        table = self._table("windows.arrow", [item.name for item in fields(WindowTable)])
+        return WindowTable(**{item.name: table[item.name].to_numpy() for item in fields(WindowTable)})
+
+    def thumbnail(self, part: int, time_s: float) -> bytes | None:
+        """Return the picture of a part nearest to a time, as JPEG, or None."""
+        parts, times, pictures = self._thumbnails
+        first, stop = np.searchsorted(parts, [part, part + 1])
+        if first == stop:
+            return None
+        jpeg: bytes = pictures[int(first + np.abs(times[first:stop] - time_s).argmin())].as_py()
+        return jpeg
+
+    def thumbnails_of(self, part: int) -> tuple[list[bytes], list[float]]:
+        """Return the pictures of a part, as JPEGs, and their times."""
+        parts, times, pictures = self._thumbnails
+        first, stop = np.searchsorted(parts, [part, part + 1])
+        return [pictures[int(place)].as_py() for place in range(first, stop)], times[first:stop].tolist()
+
+    def verify(self) -> None:
+        """Compare its files with their digests.
+
+        Raises:
+            InputError: one of them has changed since it was written.
+        """
+        for name, facts in self._files.items():
+            if _facts(self.folder / name) != facts:
+                raise _damaged(self.folder, f"{name} is not as it was written (its digest differs)")
+
+    @cached_property
+    def _parts(self) -> Any:
+        return self._table("parts.arrow")
+
+    @cached_property
+    def _thumbnails(self) -> tuple[NDArray[np.int32], NDArray[np.float64], Any]:
+        table = self._table("thumbnails.arrow")
+        return table["part"].to_numpy(), table["time_s"].to_numpy(), table["jpeg"]
+
+    def _table(self, name: str, columns: list[str] | None = None) -> Any:
+        import pyarrow as pa
+
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(self.folder / name))).read_all()
+            return table if columns is None else table.select(columns)
+        except (pa.ArrowException, OSError, KeyError):
+            raise _damaged(self.folder, f"{name} is no Arrow file of a library") from None
+
+    def _mapped(self, name: str, count: int) -> Halves:
+        """Map the column `vector` as an array that knows its map, so that pages can be given back."""
+        import pyarrow as pa
+
+        path, shape = self.folder / name, (count, self._dimension)
+        if count == 0:
+            return np.zeros(shape, np.float16)
+        try:
+            with path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            whole = np.frombuffer(mapped, np.uint8)
+            [column] = pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()["vector"].chunks
+            offset = column.values.buffers()[1].address - whole.__array_interface__["data"][0]
+            if column.type == pa.list_(pa.float16(), self._dimension) and len(column) == count and not column.offset:
+                return np.memmap(path, np.float16, mode="r", offset=offset, shape=shape)
+        except (pa.ArrowException, OSError, KeyError, ValueError):
+            pass
+        raise _damaged(self.folder, f"{name} is no Arrow file of a library")
+
+
+def _damaged(folder: Path, what: str) -> InputError:
+    return InputError(f"fragment {folder} is damaged: {what}; delete its folder, and index the videos again")
+
+
+def _vectors(array: Halves) -> Any:
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(array, np.float16).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+
+
+def _write_table(path: Path, table: Any) -> None:
+    import pyarrow as pa
+
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())  # one batch: a column is one piece of memory
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _parts_schema() -> Any:
+    import pyarrow as pa
+
+    texts, whole, real = pa.string(), pa.int64(), pa.float64()
+    kinds = {
+        "video": texts, "path": texts, "size": whole, "mtime_ns": whole, "part": pa.int32(), "parts": pa.int32(),
+        "width": pa.int32(), "height": pa.int32(), "duration_s": real, "num_frames": whole, "fps": real,
+        "rotation": pa.int32(), "codec": texts, "requested": pa.int32(), "decoded": pa.int32(), "corrupt": pa.int32(),
+        "encoded": pa.int32(), "widest_gap_s": real, "capped": pa.bool_(), "error_type": texts, "error": texts,
+        "begin_s": real, "end_s": real, "times_s": pa.list_(real), "rows": pa.list_(pa.int32()),
+        "cuts_s": pa.list_(real), "head_s": pa.list_(real), "head": pa.binary(), "tail_s": pa.list_(real),
+        "tail": pa.binary(), "row_count": whole, "window_count": whole,
+    }  # fmt: skip
+    return pa.schema(list(kinds.items()))

@@ -1,0 +1,145 @@
+"""A library on disk, open: which videos it has, and where what is kept of them lies."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olmv.errors import InputError
+from olmv.library.encode import absolute
+from olmv.library.fragment import Fragment, Halves
+from olmv.library.records import PartRecord
+from olmv.library.settings import LibrarySettings
+
+__all__ = ["Library", "VideoEntry"]
+
+
+@dataclass(frozen=True)
+class VideoEntry:
+    """Where a video is in a library.
+
+    Attributes:
+        video: as the user named it when it was indexed.
+        path: absolute, or an address.
+        fragment: place of the fragment in `Library.fragments`.
+        first, stop: its parts, among those of the fragment.
+    """
+
+    video: str
+    path: str
+    fragment: int
+    first: int
+    stop: int
+
+
+class Library:
+    """What a model makes of many videos, kept by `olmv index`.
+
+    >>> library = Library.open("films.olmv")
+    >>> len(library), library.windows
+
+    Nothing is read before it is asked for; vectors are mapped from the disk.
+
+    Attributes:
+        folder: of it.
+        settings: the model and the sampling that it was made with.
+        fragments: in the order in which they were written.
+    """
+
+    def __init__(self, folder: Path, settings: LibrarySettings, fragments: list[Fragment]) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.fragments = fragments
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Library":
+        """Open a library.
+
+        Raises:
+            InputError: there is none, it is of a later version, or a fragment is not whole.
+        """
+        root = Path(folder)
+        settings = LibrarySettings.read(root)
+        places = root / "fragments"
+        if not places.is_dir():
+            raise InputError(f"{folder} is damaged: its folder 'fragments' is missing; index the videos again")
+        numbers = sorted((path for path in places.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
+        return cls(root, settings, [Fragment(path, settings.dimension) for path in numbers])
+
+    @cached_property
+    def entries(self) -> dict[str, VideoEntry]:
+        """Return the videos by their absolute paths, in the order in which they were indexed."""
+        entries: dict[str, VideoEntry] = {}
+        for place, fragment in enumerate(self.fragments):
+            for path in fragment.removed:
+                entries.pop(path, None)
+            for video, path, first, stop in fragment.spans():
+                entries.pop(path, None)
+                entries[path] = VideoEntry(video, path, place, first, stop)
+        return entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[VideoEntry]:
+        return iter(self.entries.values())
+
+    def get(self, video: str | Path) -> VideoEntry | None:
+        """Return where a video is, by its path now or as it was named when it was indexed; None if it is not here."""
+        return self.entries.get(absolute(str(video))) or self._by_name.get(str(video))
+
+    @cached_property
+    def _by_name(self) -> dict[str, VideoEntry]:
+        return {entry.video: entry for entry in self.entries.values()}
+
+    def records(self, entry: VideoEntry) -> list[PartRecord]:
+        """Return what is known of the parts of a video."""
+        return self.fragments[entry.fragment].records[entry.first : entry.stop]
+
+    @cached_property
+    def live(self) -> list[NDArray[np.bool_] | None]:
+        """Return for each fragment which of its windows [N] are of videos as they are now; None where all are."""
+        masks: list[NDArray[np.bool_] | None] = []
+        parts = [np.zeros(len(fragment.window_bounds) - 1, bool) for fragment in self.fragments]
+        for entry in self.entries.values():
+            parts[entry.fragment][entry.first : entry.stop] = True
+        for fragment, there in zip(self.fragments, parts, strict=True):
+            masks.append(None if there.all() else np.repeat(there, np.diff(fragment.window_bounds)))
+        return masks
+
+    @property
+    def windows(self) -> int:
+        """Return how many windows there are of videos as they are now."""
+        return sum(
+            fragment.windows if mask is None else int(mask.sum())
+            for fragment, mask in zip(self.fragments, self.live, strict=True)
+        )
+
+    @property
+    def embeddings(self) -> Halves:
+        """Return the vectors [N, D] of all windows, float16: mapped from the disk where there is one fragment.
+
+        Of several fragments it is a copy; `olmv index --compact` makes one of them.
+        """
+        parts = [
+            fragment.window_vectors if mask is None else fragment.window_vectors[mask]
+            for fragment, mask in zip(self.fragments, self.live, strict=True)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([np.zeros((0, self.settings.dimension), np.float16), *parts])
+
+    def verify(self) -> None:
+        """Compare every file with its digest.
+
+        Raises:
+            InputError: one has changed since it was written.
+        """
+        for fragment in self.fragments:
+            fragment.verify()
+
+    def __repr__(self) -> str:
+        return f"Library({str(self.folder)!r}, model={self.settings.model!r}, fragments={len(self.fragments)})"
