@@ -66,6 +66,11 @@ class IndexJob:
         given = (self.frames, self.every_s, self.timeline, self.decode.max_frames)
         return any(value is not None for value in given)
 
+    @property
+    def asks(self) -> bool:
+        """Tell whether it says something that a library that is there may be otherwise."""
+        return self.samples or self.model is not None or self.sampling is not None
+
 
 @dataclass
 class IndexSummary:
@@ -117,16 +122,17 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
         if old is None:
             plan = IndexPlan(videos=videos or [], todo=videos or [])
         else:
-            _check_options(job, old, complete(_frames(model, job)))
             writer = _open_writer(job, old, stack, listener)
             plan = _plan(job, Library.open(job.output), videos)
         summary = IndexSummary(
             total=len(plan.videos), earlier=plan.earlier, earlier_failed=plan.earlier_failed, changed=plan.changed
         )
         listener.started(total=summary.total, done=summary.earlier)
-        if plan.todo or old is None or (job.model is not None and job.model != old.model):
+        if plan.todo or old is None or job.asks:
             ahead = stack.enter_context(decode_ahead(model, plan.todo, complete, unless=False))
             decode = complete(_frames(model, job))
+            if old is not None:
+                _check_options(job, old, decode)
             loaded = _load(job, old, model, listener)
             timeline = job.timeline if old is None else old.timeline
             settings = LibrarySettings.of(loaded, decode, timeline, name=_lasting(model))
