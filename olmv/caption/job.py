@@ -11,6 +11,7 @@ from olmv.caption import captioner as captioners
 from olmv.caption.output import CaptionListener, CaptionOutput, CaptionSummary
 from olmv.caption.rows import check_row, finished_row
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import Shard, selected
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.run_journal import RunJournal
@@ -60,6 +61,7 @@ class CaptionJob:
         llm_timeout_s: seconds that one answer of a server may take.
         llm_options, captioner_options: passed on to the models.
         resume: go on from the rows of an earlier run; False starts over.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -81,6 +83,7 @@ class CaptionJob:
     llm_options: dict[str, str] = field(default_factory=dict)
     captioner_options: dict[str, str] = field(default_factory=dict)
     resume: bool = True
+    shard: Shard | None = None
 
     @property
     def by_labels(self) -> bool:
@@ -151,7 +154,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         OutputError: the disk became full; the rows so far are kept.
     """
     job.check()
-    videos = expand_inputs(job.inputs, note=listener.note)
+    videos = selected(expand_inputs(job.inputs, note=listener.note), job.shard, note=listener.note)
     prompt = load_prompt(job.prompt)
     if "captions" not in prompt.variables:
         raise UsageError(f"prompt {prompt.source} is not one for captions: it does not mention captions")
@@ -298,6 +301,7 @@ def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) ->
         "frames": job.decode.frames,
         "sampling": job.decode.sampling,
         "decoder": job.decode.decoder,
+        **({} if job.shard is None else {"shard": str(job.shard)}),
     }
 
 

@@ -16,8 +16,10 @@ from olmv.cli.options import (
     ResumeOption,
     RetriesOption,
     SamplingOption,
+    ShardOption,
     TimeoutOption,
     WorkersOption,
+    parse_shard,
 )
 from olmv.placement import PlacementOptions
 from olmv.video.options import DecodeOptions
@@ -92,6 +94,7 @@ def caption(
         typer.Option(metavar="KEY=VALUE", help="Passed on to the captioner: device_map=auto ...", show_default=False),
     ] = None,
     resume: ResumeOption = True,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -123,6 +126,7 @@ def caption(
         llm_options=key_values(llm_option, "--llm-option"),
         captioner_options=key_values(captioner_option, "--captioner-option"),
         resume=resume,
+        shard=parse_shard(shard),
     )
     with CaptionView(quiet=quiet) as view:
         summary = run(job, view)

@@ -1,7 +1,7 @@
 """Options that several commands share: each is declared here once, with its help."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from olmv.io.clock import parse_seconds
 from olmv.placement import Runtime
 from olmv.scoring.options import FramePooling, Pooling
 from olmv.video.options import Decoder, Sampling
+
+if TYPE_CHECKING:
+    from olmv.datasets.shards import Shard
 
 __all__ = [
     "AllowUnknownOption",
@@ -32,6 +35,7 @@ __all__ = [
     "RetriesOption",
     "RuntimeOption",
     "SamplingOption",
+    "ShardOption",
     "StepOption",
     "TemplatesOption",
     "ThresholdsOption",
@@ -39,6 +43,7 @@ __all__ = [
     "TimeoutOption",
     "WindowOption",
     "WorkersOption",
+    "parse_shard",
     "parse_time",
 ]
 
@@ -51,6 +56,17 @@ def parse_time(value: str | float) -> float:
         return parse_seconds(value)
     except UsageError as failure:
         raise typer.BadParameter(str(failure)) from None
+
+
+def parse_shard(text: str | None) -> "Shard | None":
+    """Read an option that is one of several parts, such as `3/16`.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    from olmv.datasets.shards import Shard
+
+    return None if text is None else Shard.parse(text)
 
 
 InputsArgument = Annotated[
@@ -195,6 +211,15 @@ QuietOption = Annotated[
 ]
 ResumeOption = Annotated[
     bool, typer.Option(help="Go on from the rows of an earlier run, or start over.", rich_help_panel=RUNNING)
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only part I of N of the videos, for a job array; see olmv merge.",
+        rich_help_panel=RUNNING,
+    ),
 ]
 RetriesOption = Annotated[
     int, typer.Option(min=0, metavar="N", help="Ask again so often after a bad answer.", rich_help_panel=RUNNING)

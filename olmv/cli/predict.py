@@ -25,6 +25,7 @@ from olmv.cli.options import (
     ResumeOption,
     RuntimeOption,
     SamplingOption,
+    ShardOption,
     StepOption,
     TemplatesOption,
     ThresholdsOption,
@@ -32,6 +33,7 @@ from olmv.cli.options import (
     TimeoutOption,
     WindowOption,
     WorkersOption,
+    parse_shard,
 )
 from olmv.errors import UsageError
 from olmv.placement import PlacementOptions
@@ -116,6 +118,7 @@ def predict(
     least: LeastOption = None,
     config: ConfigOption = None,
     resume: ResumeOption = True,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -160,6 +163,7 @@ def predict(
         wide=wide,
         report=report,
         resume=resume,
+        shard=parse_shard(shard),
     )
     to_file = job.output is not None or report is not None
     with PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view:

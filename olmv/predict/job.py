@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import Shard, selected
 from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.labels.attributes import AttributeBook
@@ -66,6 +67,7 @@ class PredictJob:
         wide: a row a video and a column a label.
         report: an HTML page, or None.
         resume: go on from the rows of an earlier run; False starts over.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -83,6 +85,7 @@ class PredictJob:
     wide: bool = False
     report: Path | None = None
     resume: bool = True
+    shard: Shard | None = None
 
 
 @dataclass
@@ -132,7 +135,7 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
     if note is not None:
         listener.note(note)
     job = replace(job, decode=replace(job.decode, thumbnails=outputs.shows_pictures))
-    videos = expand_inputs(job.inputs, note=listener.note)
+    videos = selected(expand_inputs(job.inputs, note=listener.note), job.shard, note=listener.note)
     outputs.check_videos(videos)
     vocabulary, thresholds = _words(job, listener)
     outputs.check_labels(len(vocabulary))
@@ -242,6 +245,7 @@ def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "
         device=placement.device.type,
         dtype=placement.dtype_name,
         runtime=placement.runtime,
+        shard=None if job.shard is None else str(job.shard),
     )
 
 

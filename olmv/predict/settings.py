@@ -30,6 +30,7 @@ class PredictSettings(RunSettings):
         max_frames: as in `DecodeOptions`.
         timeline: None for none.
         leaves: [C] below which a label's segment ends, where a thresholds file says; empty where none does.
+        shard: which part of the inputs, such as `3/16`; None for all.
     """
 
     vocabulary: Vocabulary
@@ -46,6 +47,7 @@ class PredictSettings(RunSettings):
     max_frames: int | None = None
     timeline: TimelineOptions | None = None
     leaves: Sequence[float] = ()
+    shard: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return them as plain data; runs begun by earlier versions have the same names and values."""
@@ -65,11 +67,12 @@ class PredictSettings(RunSettings):
             "max-frames": self.max_frames,
             **({"leaves": list(self.leaves)} if self.leaves else {}),
             **({} if self.timeline is None else {"join": self.timeline.join_s, "least": self.timeline.least_s}),
+            **({} if self.shard is None else {"shard": self.shard}),
         }
 
     def of_parts(self) -> dict[str, Any]:
         """Return what the scores of a part depend on: not what is decided of them afterwards."""
-        later = ("thresholds", "leaves", "top-k", "explain", "join", "least")
+        later = ("thresholds", "leaves", "top-k", "explain", "join", "least", "shard")
         return {name: value for name, value in self.to_document().items() if name not in later}
 
     def notes_on(self, thresholds: "Thresholds") -> list[str]:
