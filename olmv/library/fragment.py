@@ -1,7 +1,8 @@
 """A fragment of a library: what some videos gave, in Arrow files that are mapped into memory, not read.
 
     fragments/000001/
-      fragment.json       {"rows", "windows", "videos", "removed": [path, ...], "files": {name: {"bytes", "sha256"}}}
+      fragment.json       {"version", "rows", "windows", "videos", "removed": [path, ...],
+                           "files": {name: {"bytes", "sha256"}}}
       parts.arrow         a line a part of a video, see `olmv.library.records`, and which rows and windows are its
       rows.arrow          vector: float16 [D], of a frame; or of the frames of each window
       windows.arrow       vector: float16 [D], L2-normalised, of a window; part, start_s, end_s, shot, first_row, rows,
@@ -28,8 +29,9 @@ from numpy.typing import NDArray
 from olmv.errors import InputError
 from olmv.io.atomic import os_reason, raise_output, replacing_folder
 from olmv.library.records import PartRecord
+from olmv.library.settings import VERSION
 
-__all__ = ["Fragment", "FragmentContent", "WindowTable", "write_fragment"]
+__all__ = ["Fragment", "FragmentContent", "WindowTable", "parts_table", "thumbnail_table", "write_fragment"]
 
 Halves = NDArray[np.float16]
 
@@ -65,25 +67,45 @@ class WindowTable:
 
 @dataclass(frozen=True, eq=False)
 class FragmentContent:
-    """What a fragment is written of.
+    """What a fragment is written of, or what is read of one.
 
     Attributes:
-        records: of P parts; those of a video follow each other, all of them.
-        row_counts: [P] how many rows each part has.
+        parts: of `parts_table`, a row a part; those of a video follow each other, all of them.
         rows: [R, D].
         vectors: [N, D] of the windows, in the order of the parts.
         windows: [N].
-        thumbnails: (part, time in seconds, JPEG).
+        thumbnails: of `thumbnail_table`.
         removed: paths that are in the library no more.
     """
 
-    records: Sequence[PartRecord]
-    row_counts: Sequence[int]
+    parts: Any
     rows: Halves
     vectors: Halves
     windows: WindowTable
-    thumbnails: Sequence[tuple[int, float, bytes]] = ()
+    thumbnails: Any
     removed: Sequence[str] = ()
+
+
+def parts_table(records: Sequence[PartRecord], row_counts: Sequence[int], window_counts: Sequence[int]) -> Any:
+    """Make an Arrow table of parts: their records, and how many rows and windows each has."""
+    import pyarrow as pa
+
+    rows = [
+        {**record.to_row(), "row_count": rows, "window_count": windows}
+        for record, rows, windows in zip(records, row_counts, window_counts, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, schema=_parts_schema())
+
+
+def thumbnail_table(thumbnails: Sequence[tuple[int, float, bytes]]) -> Any:
+    """Make an Arrow table of pictures: (part, time in seconds, JPEG), in the order of the parts."""
+    import pyarrow as pa
+
+    kinds = (("part", pa.int32()), ("time_s", pa.float64()), ("jpeg", pa.binary()))
+    columns = {
+        name: pa.array([thumbnail[place] for thumbnail in thumbnails], kind) for place, (name, kind) in enumerate(kinds)
+    }
+    return pa.table(columns)
 
 
 def write_fragment(folder: Path, content: FragmentContent) -> None:
@@ -96,25 +118,16 @@ def write_fragment(folder: Path, content: FragmentContent) -> None:
 
     with replacing_folder(folder) as fresh:
         try:
-            counts = np.bincount(content.windows.part, minlength=len(content.records))
-            rows = [
-                {**record.to_row(), "row_count": int(count), "window_count": int(windows)}
-                for record, count, windows in zip(content.records, content.row_counts, counts, strict=True)
-            ]
-            _write_table(fresh / "parts.arrow", pa.Table.from_pylist(rows, schema=_parts_schema()))
+            _write_table(fresh / "parts.arrow", content.parts)
             _write_table(fresh / "rows.arrow", pa.table({"vector": _vectors(content.rows)}))
             columns = {name: pa.array(column) for name, column in vars(content.windows).items()}
             _write_table(fresh / "windows.arrow", pa.table({"vector": _vectors(content.vectors), **columns}))
-            kinds = (("part", pa.int32()), ("time_s", pa.float64()), ("jpeg", pa.binary()))
-            columns = {
-                name: pa.array([thumbnail[place] for thumbnail in content.thumbnails], kind)
-                for place, (name, kind) in enumerate(kinds)
-            }
-            _write_table(fresh / "thumbnails.arrow", pa.table(columns))
+            _write_table(fresh / "thumbnails.arrow", content.thumbnails)
             document = {
+                "version": VERSION,
                 "rows": len(content.rows),
                 "windows": len(content.windows),
-                "videos": sum(record.frames.part == 0 for record in content.records),
+                "videos": int((content.parts["part"].to_numpy() == 0).sum()),
                 "removed": list(content.removed),
                 "files": {name: _facts(fresh / name) for name in FILES},
             }
@@ -147,6 +160,8 @@ class Fragment:
         self._dimension = dimension
         try:
             document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
+            if int(document.get("version", 1)) > VERSION:
+                raise InputError(f"{folder} was written by a later olmv; upgrade olmv")
             self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
             self.removed: list[str] = [str(path) for path in document["removed"]]
             self._files: Mapping[str, Any] = {name: document["files"][name] for name in FILES}
@@ -165,6 +180,29 @@ class Fragment:
     def size(self) -> int:
         """Return its bytes."""
         return sum(int(facts["bytes"]) for facts in self._files.values())
+
+    def content(self, first: int, stop: int) -> FragmentContent:
+        """Return what it has of some of its parts, as a fragment of its own would have it; vectors stay mapped."""
+        import pyarrow as pa
+
+        (begin, end), (one, other) = self.row_bounds[[first, stop]], self.window_bounds[[first, stop]]
+        columns = {name: column[one:other] for name, column in vars(self.window_table).items()}
+        columns |= {"part": columns["part"] - np.int32(first), "first_row": columns["first_row"] - begin}
+        table, numbers = self._table("thumbnails.arrow"), self._thumbnails[0]
+        place, after = np.searchsorted(numbers, [first, stop])
+        pictures = table.slice(place, after - place)
+        pictures = pictures.set_column(0, "part", pa.array(numbers[place:after] - np.int32(first)))
+        return FragmentContent(
+            self._parts.slice(first, stop - first),
+            self.row_vectors[begin:end],
+            self.window_vectors[one:other],
+            WindowTable(**columns),
+            pictures,
+        )
+
+    def columns(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Return columns [P] of its parts by their names, see `PartRecord.to_row`."""
+        return {name: self._parts[name].to_numpy(zero_copy_only=False) for name in names}
 
     @cached_property
     def records(self) -> list[PartRecord]:

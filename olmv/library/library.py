@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import InputError
-from olmv.library.encode import absolute
 from olmv.library.fragment import Fragment, Halves
-from olmv.library.records import PartRecord
+from olmv.library.listing import FRAGMENTS, Listing
+from olmv.library.records import PartRecord, absolute
 from olmv.library.settings import LibrarySettings
 
 __all__ = ["Library", "VideoEntry"]
@@ -59,15 +59,23 @@ class Library:
         """Open a library.
 
         Raises:
-            InputError: there is none, it is of a later version, or a fragment is not whole.
+            InputError: there is none, it is of a later version, or a fragment is missing or not whole.
         """
         root = Path(folder)
         settings = LibrarySettings.read(root)
-        places = root / "fragments"
-        if not places.is_dir():
+        if not (root / FRAGMENTS).is_dir():
             raise InputError(f"{folder} is damaged: its folder 'fragments' is missing; index the videos again")
-        numbers = sorted((path for path in places.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
-        return cls(root, settings, [Fragment(path, settings.dimension) for path in numbers])
+        listing = Listing.read(root)
+        while True:
+            listing.check(folder)
+            try:
+                paths = [root / FRAGMENTS / f"{number:06d}" for number in listing.numbers]
+                return cls(root, settings, [Fragment(path, settings.dimension) for path in paths])
+            except InputError:
+                # compacting may have replaced them since they were listed
+                if (now := Listing.read(root)) == listing:
+                    raise
+                listing = now
 
     @cached_property
     def entries(self) -> dict[str, VideoEntry]:
@@ -122,7 +130,7 @@ class Library:
     def embeddings(self) -> Halves:
         """Return the vectors [N, D] of all windows, float16: mapped from the disk where there is one fragment.
 
-        Of several fragments it is a copy; `olmv index --compact` makes one of them.
+        Of several fragments it is a copy; `olmv index --compact` makes few of many.
         """
         parts = [
             fragment.window_vectors if mask is None else fragment.window_vectors[mask]

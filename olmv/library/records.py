@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from olmv.video.decode import VideoFrames
 from olmv.video.frames import VideoInfo
 from olmv.video.part_shots import PartShots
 
-__all__ = ["FileState", "PartRecord"]
+__all__ = ["FileState", "PartRecord", "absolute"]
 
 _FACTS = tuple(field.name for field in fields(VideoInfo) if field.name != "path")
 
@@ -129,6 +130,11 @@ class PartRecord:
         )
         file = FileState(row["size"], row["mtime_ns"])
         return cls(video=row["video"], path=row["path"], file=file, frames=frames, encoded=row["encoded"])
+
+
+def absolute(path: str) -> str:
+    """Return a path from the root, links as they are; an address (`s3://...`) as it is."""
+    return path if "://" in path else normpath(Path.cwd() / path)
 
 
 def _error(name: str, message: str) -> VideoError:
