@@ -11,7 +11,8 @@ from typing import Self
 from olmv.errors import OutputError
 from olmv.io.atomic import raise_output
 from olmv.library.encode import LibraryPart, join_parts
-from olmv.library.fragment import FragmentContent, write_fragment
+from olmv.library.fragment import Fragment, FragmentContent, write_fragment
+from olmv.library.linking import link_fragment
 from olmv.library.listing import FRAGMENTS, Listing, write_listing
 from olmv.library.settings import LIBRARY_FILE, LibrarySettings, check_fillable
 
@@ -106,6 +107,17 @@ class LibraryWriter:
         """
         self._last += 1
         write_fragment(self.folder / FRAGMENTS / f"{self._last:06d}", content)
+        self.numbers = [*self.numbers, self._last]
+        write_listing(self.folder, self.numbers)
+
+    def adopt(self, fragment: Fragment) -> None:
+        """Take a fragment of another library of the same settings as it is; what it says is removed is not taken.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self._last += 1
+        link_fragment(self.folder / FRAGMENTS / f"{self._last:06d}", fragment)
         self.numbers = [*self.numbers, self._last]
         write_listing(self.folder, self.numbers)
 
