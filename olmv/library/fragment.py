@@ -30,6 +30,7 @@ from olmv.errors import InputError
 from olmv.io.atomic import os_reason, raise_output, replacing_folder
 from olmv.library.records import PartRecord
 from olmv.library.settings import VERSION
+from olmv.video_scores import PASSABLE
 
 __all__ = ["Fragment", "FragmentContent", "WindowTable", "parts_table", "thumbnail_table", "write_fragment"]
 
@@ -193,28 +194,45 @@ class Fragment:
         pictures = table.slice(place, after - place)
         pictures = pictures.set_column(0, "part", pa.array(numbers[place:after] - np.int32(first)))
         return FragmentContent(
-            self._parts.slice(first, stop - first),
+            self.parts.slice(first, stop - first),
             self.row_vectors[begin:end],
             self.window_vectors[one:other],
             WindowTable(**columns),
             pictures,
         )
 
-    def columns(self, *names: str) -> dict[str, NDArray[Any]]:
-        """Return columns [P] of its parts by their names, see `PartRecord.to_row`."""
-        return {name: self._parts[name].to_numpy(zero_copy_only=False) for name in names}
+    @cached_property
+    def parts(self) -> Any:
+        """Return its parts as an Arrow table, see `parts_table`."""
+        return self._table("parts.arrow")
 
     @cached_property
     def records(self) -> list[PartRecord]:
         """Return its parts, those of a video in a row."""
         try:
-            return [PartRecord.from_row(row) for row in self._parts.to_pylist()]
+            return [PartRecord.from_row(row) for row in self.parts.to_pylist()]
         except (ValueError, TypeError, LookupError):
             raise _damaged(self.folder, "parts.arrow has lines that cannot be read") from None
 
+    @cached_property
+    def failed_parts(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return of its parts [P] which could not be read, and which of these fail the whole video.
+
+        A part of an open file that cannot be decoded does not: the others may be sound.
+        """
+        kinds, durations = self.parts["error_type"], self.parts["duration_s"]
+        failed = kinds.is_valid().to_numpy()
+        passable = (kinds.to_numpy(zero_copy_only=False) == PASSABLE) & durations.is_valid().to_numpy()
+        return failed, failed & ~passable
+
+    def failed(self, first: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell of videos [V], by their first part and the one after the last, whether nothing is known of them."""
+        one, all_ = (np.concatenate([[0], np.cumsum(flags)]) for flags in self.failed_parts)
+        return np.asarray((one[stop] - one[first] == stop - first) | (all_[stop] > all_[first]))
+
     def spans(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield its videos as (name, absolute path, first part, the one after the last)."""
-        names, paths, part = (self._parts[name].to_pylist() for name in ("video", "path", "part"))
+        names, paths, part = (self.parts[name].to_pylist() for name in ("video", "path", "part"))
         first = 0
         for place in range(1, len(part) + 1):
             if place == len(part) or part[place] == 0:
@@ -224,12 +242,12 @@ class Fragment:
     @cached_property
     def row_bounds(self) -> NDArray[np.int64]:
         """Return [P + 1]: rows of part p are `row_bounds[p]` to `row_bounds[p + 1]`."""
-        return np.concatenate([[0], np.cumsum(self._parts["row_count"].to_numpy())]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum(self.parts["row_count"].to_numpy())]).astype(np.int64)
 
     @cached_property
     def window_bounds(self) -> NDArray[np.int64]:
         """Return [P + 1]: windows of part p are `window_bounds[p]` to `window_bounds[p + 1]`."""
-        return np.concatenate([[0], np.cumsum(self._parts["window_count"].to_numpy())]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum(self.parts["window_count"].to_numpy())]).astype(np.int64)
 
     @cached_property
     def row_vectors(self) -> Halves:
@@ -271,10 +289,6 @@ class Fragment:
         for name, facts in self._files.items():
             if _facts(self.folder / name) != facts:
                 raise _damaged(self.folder, f"{name} is not as it was written (its digest differs)")
-
-    @cached_property
-    def _parts(self) -> Any:
-        return self._table("parts.arrow")
 
     @cached_property
     def _thumbnails(self) -> tuple[NDArray[np.int32], NDArray[np.float64], Any]:

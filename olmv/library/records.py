@@ -1,6 +1,6 @@
 """What a library keeps of one part of a video besides its embeddings, and how a video is told to be the same file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os.path import normpath
 from pathlib import Path
@@ -13,8 +13,9 @@ from olmv.errors import VideoError
 from olmv.video.decode import VideoFrames
 from olmv.video.frames import VideoInfo
 from olmv.video.part_shots import PartShots
+from olmv.video_scores import PASSABLE
 
-__all__ = ["FileState", "PartRecord", "absolute"]
+__all__ = ["FileState", "PartRecord", "absolute", "failure"]
 
 _FACTS = tuple(field.name for field in fields(VideoInfo) if field.name != "path")
 
@@ -130,6 +131,15 @@ class PartRecord:
         )
         file = FileState(row["size"], row["mtime_ns"])
         return cls(video=row["video"], path=row["path"], file=file, frames=frames, encoded=row["encoded"])
+
+
+def failure(parts: Sequence[PartRecord]) -> VideoError | None:
+    """Return why nothing is known of a video of these parts; None where something is, see `VideoScores.error`."""
+    errors = [(part.frames.error, part.frames.info is not None) for part in parts if part.frames.error is not None]
+    fatal = [error for error, opened in errors if type(error).__name__ != PASSABLE or not opened]
+    if fatal:
+        return fatal[-1]
+    return errors[0][0] if len(errors) == len(parts) else None
 
 
 def absolute(path: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
+from olmv.library.compact import join_contents
 from olmv.library.library import Library
 from olmv.library.settings import is_library
 from olmv.library.writer import LibraryWriter
@@ -108,8 +109,8 @@ def _take(writer: LibraryWriter, library: Library, paths: set[str]) -> None:
         if mask.all() and len(mask):
             writer.adopt(fragment)
         elif mask.any():
-            for first, stop in _runs(mask):
-                writer.write(fragment.content(first, stop))
+            contents = [fragment.content(first, stop) for first, stop in _runs(mask)]
+            writer.write(join_contents(contents, library.settings.dimension))
 
 
 def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

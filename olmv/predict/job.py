@@ -16,10 +16,10 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.texts import LabelTexts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.ahead import decode_ahead
 from olmv.models.default import chosen_model, drawings_note
 from olmv.pages.pictures import PictureStore
 from olmv.placement import PlacementOptions
-from olmv.predict.ahead import decode_ahead
 from olmv.predict.outputs import Outputs, fetch_missing_pictures
 from olmv.predict.redecide import redecide
 from olmv.predict.settings import PredictSettings

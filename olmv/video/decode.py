@@ -119,7 +119,7 @@ def decode_video(
         if part >= plan.parts:
             raise DecodeError(f"{path}: has become shorter since it was begun; start over")
         indices = plan.indices[plan.bounds[part] : plan.bounds[part + 1]]
-        shown = set(plan.indices[:: -(-len(plan.indices) // MOST_THUMBNAILS)].tolist()) if options.thumbnails else set()
+        shown = _shown(plan.indices, options.thumbnail_step) if options.thumbnails else set()
         resize = resize or preprocess.resize
         if options.timeline:
             clip = _decode_moments(reader, plan, part, shown, resize, skip_unchanged=options.sampling == "adaptive")
@@ -150,6 +150,12 @@ def decode_video(
             thumbnails=[jpeg for _, jpeg in clip.thumbnails],
             thumbnail_times_s=[time for time, _ in clip.thumbnails],
         )
+
+
+def _shown(indices: Indices, step: int) -> set[int]:
+    """Return which frames of a file get a thumbnail: one in `step`, the middle one, and not too many of all."""
+    first = min(step // 2, max(len(indices) - 1, 0))
+    return set(indices[first :: max(step, -(-len(indices) // MOST_THUMBNAILS))].tolist())
 
 
 class _Clip:
