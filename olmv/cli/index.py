@@ -17,10 +17,12 @@ from olmv.cli.options import (
     MaxFramesOption,
     QuietOption,
     RuntimeOption,
+    ShardOption,
     StepOption,
     TimeoutOption,
     WindowOption,
     WorkersOption,
+    parse_shard,
 )
 from olmv.errors import UsageError
 from olmv.placement import PlacementOptions
@@ -112,6 +114,7 @@ def index(
     ] = False,
     window: WindowOption = None,
     step: StepOption = None,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -139,6 +142,7 @@ def index(
         placement=PlacementOptions(device=device, dtype=dtype, runtime=runtime, batch_size=batch_size),
         update=update,
         compact=compact,
+        shard=parse_shard(shard),
     )
     with IndexView(quiet=quiet) as view:
         summary = run(job, view)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import Shard, selected
 from olmv.errors import InputError, UsageError
 from olmv.index.plan import IndexPlan, plan_new, plan_update
 from olmv.library.library import Library
@@ -46,6 +47,7 @@ class IndexJob:
         decode, placement: how; what `decode` says of the number of frames and of sampling is set by those above.
         update: also look for changed, deleted and moved files, and try failed ones again.
         compact: at the end, rewrite fragments that are small or hold what counts no more.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -59,6 +61,7 @@ class IndexJob:
     placement: PlacementOptions = PlacementOptions()
     update: bool = False
     compact: bool = False
+    shard: Shard | None = None
 
     @property
     def samples(self) -> bool:
@@ -108,7 +111,9 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
         OutputError: the disk became full, or another run writes the library; what is in it is kept.
     """
     old = _existing(job)
-    videos = expand_inputs(job.inputs, note=listener.note) if job.inputs else None
+    videos = None
+    if job.inputs:
+        videos = selected(expand_inputs(job.inputs, note=listener.note), job.shard, note=listener.note)
     with ExitStack() as stack:
         # before anything imports torch: small files are decoded by the time it is there
         model = _model(job, old, listener)

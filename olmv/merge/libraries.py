@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from olmv.errors import UsageError
 from olmv.library.compact import join_contents
 from olmv.library.library import Library
 from olmv.library.settings import is_library
+from olmv.library.table import write_videos
 from olmv.library.writer import LibraryWriter
 from olmv.merge.summary import MergeSummary
 
@@ -57,6 +57,7 @@ def merge_libraries(output: Path, parts: Sequence[Path], note: Callable[[str], N
             note(f"{len(differing)} videos are of different states of their files ({named}): the newest holds")
         for number in range(len(sources) - len(libraries), len(sources)):
             _take(writer, sources[number], {path for path, place in winners.items() if place == number})
+        write_videos(Library.open(output))
     return MergeSummary(videos=len(winners), twice=len(twice), differing=len(differing), written=[output])
 
 
@@ -83,20 +84,20 @@ def _winners(sources: Sequence[Library], *, first_part: int) -> tuple[dict[str, 
 
 @dataclass(frozen=True)
 class _States:
-    """What is compared of the videos of a library; columns of a fragment are read when one of its videos is."""
+    """What is compared of the videos of a library; what a fragment says is read when one of its videos is asked for."""
 
     library: Library
-    _columns: dict[int, dict[str, NDArray[Any]]] = field(default_factory=dict)
+    _columns: dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = field(default_factory=dict)
 
     def of(self, path: str) -> tuple[int, bool, int]:
-        """Return when the file of a video was changed, whether all of it could be decoded, and its size."""
+        """Return when the file of a video was changed, whether no part of it failed, and its size."""
         entry = self.library.entries[path]
         if entry.fragment not in self._columns:
             fragment = self.library.fragments[entry.fragment]
-            self._columns[entry.fragment] = fragment.columns("mtime_ns", "size", "error_type")
-        columns = self._columns[entry.fragment]
-        good = all(error is None for error in columns["error_type"][entry.first : entry.stop])
-        return int(columns["mtime_ns"][entry.first]), good, int(columns["size"][entry.first])
+            times, sizes = (fragment.parts[name].to_numpy() for name in ("mtime_ns", "size"))
+            self._columns[entry.fragment] = times, sizes, fragment.failed_parts[0]
+        times, sizes, failed = self._columns[entry.fragment]
+        return int(times[entry.first]), not failed[entry.first : entry.stop].any(), int(sizes[entry.first])
 
 
 def _take(writer: LibraryWriter, library: Library, paths: set[str]) -> None:
