@@ -1,0 +1,42 @@
+"""What predicts in other processes than the job's own."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from olmv.labels.vocabulary import Vocabulary
+from olmv.placement import PlacementOptions
+from olmv.predictions import VideoPrediction
+from olmv.scoring.options import ScoreOptions
+from olmv.scoring.windows import TimelineOptions
+from olmv.video.options import DecodeOptions
+
+if TYPE_CHECKING:
+    from olmv.devices import Placement
+    from olmv.scoring.thresholds import Thresholds
+    from olmv.stream import PartStore
+
+__all__ = ["PredictEngine"]
+
+
+class PredictEngine(Protocol):
+    """Predicts elsewhere, see `olmv.cluster.predict`."""
+
+    def placement(self, options: PlacementOptions) -> "Placement":
+        """Choose device and dtype there."""
+
+    def predictions(
+        self,
+        videos: Sequence[str],
+        vocabulary: Vocabulary,
+        *,
+        model: str,
+        placement: "Placement",
+        batch_size: int | None,
+        decode: DecodeOptions,
+        score: ScoreOptions,
+        thresholds: "Thresholds | None" = None,
+        timeline: TimelineOptions | None = None,
+        store: "PartStore | None" = None,
+        embeddings: bool = False,
+    ) -> Iterator[VideoPrediction]:
+        """Yield the prediction of every video, in any order; of a timeline `store` takes the parts before."""
