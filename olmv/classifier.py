@@ -1,7 +1,7 @@
 """The façade: a model, a list of labels, videos in, predictions out; worker processes decode while this one encodes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -12,6 +12,8 @@ from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.library.library import Library
+from olmv.library.source import StoredVideos
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import default_batch_size, embed_clips, video_vector
 from olmv.models.hub.upload import push_to_hub
@@ -28,6 +30,9 @@ from olmv.stream import PartStore, embedded_parts, first_parts, make_scorer, pre
 from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
+
+# Numbers [windows, labels] of a library that are made at once: a few arrays of so many are some megabytes.
+_SCORED_TOGETHER = 2**18
 
 
 class Classifier:
@@ -129,7 +134,7 @@ class Classifier:
 
     def predict(
         self,
-        paths: str | Path | Iterable[str | Path],
+        paths: str | Path | Iterable[str | Path] | Library,
         vocabulary: Vocabulary | Sequence[str],
         *,
         attributes: AttributeBook | None = None,
@@ -141,7 +146,7 @@ class Classifier:
         every_s: float | None = None,
         max_frames: int | None = None,
         timeline: TimelineOptions | bool = False,
-        sampling: Sampling = "uniform",
+        sampling: Sampling | None = None,
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
         templates: str | Sequence[str] | None = None,
@@ -157,7 +162,8 @@ class Classifier:
         """Predict, one result per path, in order; a bad file is a result with `status == "error"`.
 
         Args:
-            paths: video files, or one of them.
+            paths: video files, or one of them; or a library, whose videos are not decoded again. It says itself how
+                they were sampled.
             vocabulary: the labels, or only their names.
             attributes: what the labels look like; added to what the vocabulary says.
             mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
@@ -170,7 +176,7 @@ class Classifier:
             max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
             timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`. True for the
                 default windows.
-            sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
+            sampling: `uniform`, `dense`, `adaptive` or `keyframes`; None for `uniform`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
             frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
                 logits); None for what the model was trained with, mostly `mean`. A model that gives a video one
@@ -187,21 +193,27 @@ class Classifier:
             text_progress: called with (done, all) while texts are encoded.
 
         Raises:
-            UsageError: an option is out of range, or the model is made for another number of frames. Raised by the
-                call itself, not by the first step.
+            UsageError: an option is out of range, the model is made for another number of frames, or a library is of
+                another model or sampling. Raised by the call itself, not by the first step.
+            InputError: a library is empty, or a file of it has changed since it was written.
         """
         for name, value in (("frames", frames), ("batch size", batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
-        check_choice("sampling", sampling, SAMPLINGS)
+        check_choice("sampling", sampling or "uniform", SAMPLINGS)
         times = (TimelineOptions() if timeline else None) if isinstance(timeline, bool) else timeline
-        return self.stream(
-            paths,
-            _as_vocabulary(vocabulary, attributes),
-            decode=sampled(
+        stored = None
+        if isinstance(paths, Library):
+            stored = StoredVideos(paths)
+            times = stored.settings.timeline or times if timeline is True else times
+            decode = stored.decode_options(
+                frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
+            )
+        else:
+            decode = sampled(
                 DecodeOptions(
                     max_frames=max_frames,
-                    sampling=sampling,
+                    sampling=sampling or "uniform",
                     decoder=decoder,
                     workers=workers,
                     timeout_s=timeout_s,
@@ -211,8 +223,13 @@ class Classifier:
                 every_s=every_s,
                 timeline=times,
                 model_frames=self.model.default_frames,
-            ),
+            )
+        return self.stream(
+            paths if stored is None else stored.names,
+            _as_vocabulary(vocabulary, attributes),
+            decode=decode,
             timeline=times,
+            stored=stored,
             score=ScoreOptions(
                 mode=mode,
                 pooling=pooling,
@@ -244,14 +261,20 @@ class Classifier:
         timeline: TimelineOptions | None = None,
         store: PartStore | None = None,
         advanced: Callable[[int, int], None] = lambda done, total: None,
+        stored: StoredVideos | None = None,
     ) -> Iterator[VideoPrediction]:
         """Predict as `predict` does, with options that are declared already; errors are raised by the call itself.
 
         `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it
         is closed if it does so in another way than this model and these options ask for. `store` has what was done of
-        videos before, and takes every part that is done; `advanced` is told of them (done, all).
+        videos before, and takes every part that is done; `advanced` is told of them (done, all). `stored` has the
+        videos of these names: they are not decoded, and `decode` is that of its settings.
         """
-        if loader is None or not loader.serves(self.model.preprocess, decode):
+        names: list[str] = []
+        if stored is not None:
+            names = _names(paths)
+            stored.check(self.model, timeline)
+        elif loader is None or not loader.serves(self.model.preprocess, decode):
             if loader is not None:
                 loader.close()
             loader = FrameLoader(
@@ -266,15 +289,23 @@ class Classifier:
         )
         texts = build_texts(vocabulary, score.templates or self.model.templates)
         size = batch_size or self.default_batch_size
+        if stored is not None:
+            stored.verify(names)
 
         def run() -> Iterator[VideoPrediction]:
-            with closing(loader):
-                loader.start()  # it decodes while the texts are encoded
+            with ExitStack() as stack:
+                if loader is not None:
+                    stack.enter_context(closing(loader)).start()  # it decodes while the texts are encoded
                 bank = self.text_bank(texts, mode=score.mode, progress=progress)
                 if inspect is not None:
                     inspect(texts, bank)
-                parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
-                yield from predictions(parts, scorer, bank, store=store, advanced=advanced)
+                if loader is not None:
+                    parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
+                else:
+                    assert stored is not None
+                    parts = stored.parts(names, self.model, decode, timeline=timeline)
+                together = 1 if stored is None else _SCORED_TOGETHER // max(len(vocabulary), 1)
+                yield from predictions(parts, scorer, bank, store=store, advanced=advanced, together=together)
 
         return run()
 
@@ -284,11 +315,7 @@ class Classifier:
         return default_batch_size(self.model)
 
     def text_bank(
-        self,
-        texts: LabelTexts,
-        *,
-        mode: Mode = "multi-label",
-        progress: Callable[[int, int], None] | None = None,
+        self, texts: LabelTexts, *, mode: Mode = "multi-label", progress: Callable[[int, int], None] | None = None
     ) -> TextBank | PromptedBank:
         """Embed all texts; see `olmv.scoring.encode_bank.encode_bank`."""
         return encode_bank(self.model, texts, mode=mode, progress=progress)

@@ -17,6 +17,7 @@ import torch
 from olmv.errors import InputError, UsageError
 from olmv.io.atomic import os_reason, write_atomic
 from olmv.io.digests import sha256_json
+from olmv.library.names import LIBRARY_FILE, is_library
 from olmv.models.base import VideoModel
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.fingerprint import digest_weights
@@ -25,7 +26,6 @@ from olmv.video.options import DecodeOptions, Sampling
 
 __all__ = ["LIBRARY_FILE", "VERSION", "LibrarySettings", "digest_model", "is_library", "stores_frames"]
 
-LIBRARY_FILE = "library.json"
 FORMAT = "olmv-library"
 VERSION = 1
 
@@ -196,11 +196,6 @@ def _migrated(document: dict[str, Any], folder: str | Path) -> dict[str, Any]:
         document = MIGRATIONS[version](document)
         version += 1
     return document
-
-
-def is_library(path: str | Path) -> bool:
-    """Tell whether a path is the folder of a library."""
-    return (Path(path) / LIBRARY_FILE).is_file()
 
 
 def stores_frames(model: VideoModel) -> bool:
