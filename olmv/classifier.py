@@ -31,8 +31,7 @@ from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
 
-# Numbers [windows, labels] of a library that are made at once: a few arrays of so many are some megabytes.
-_SCORED_TOGETHER = 2**18
+_SCORED_TOGETHER = 256  # windows of a library
 
 
 class Classifier:
@@ -170,17 +169,16 @@ class Classifier:
             thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
             threshold: one threshold for all labels; wins over all others.
             top_k: keep the most probable labels only, best first.
-            frames: how many to sample from a video, seen as one clip. None for what the model is made for, mostly 8,
-                and of videos of more than 16 s one each 2 s, seen in windows of that many.
+            frames: to sample from a video, seen as one clip. None for what the model is made for, mostly 8, and of
+                videos of more than 16 s one each 2 s, seen in windows of that many.
             every_s: sample a frame each so many seconds, in place of `frames`.
             max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
             timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`. True for the
                 default windows.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`; None for `uniform`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
-            frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
-                logits); None for what the model was trained with, mostly `mean`. A model that gives a video one
-                embedding leaves nothing to pool.
+            frame_pooling: over frames, if the model leaves any: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's
+                mean of the frames' logits); None for what the model was trained with, mostly `mean`.
             templates: a set by name (`video`, `open-vclip`, `none`), or sentences with `{}` for the
                 label; None for what the model was made with.
             explain: also say which texts and frames carried the most probable labels.
@@ -188,14 +186,13 @@ class Classifier:
             workers: decoding processes; None for one per core, 0 to decode in this process.
             batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
             thumbnails: also return the sampled frames as small JPEGs.
-            embeddings: also return the embedding of each video.
+            embeddings: also return that of each video.
             timeout_s: seconds that one file may take to decode.
             text_progress: called with (done, all) while texts are encoded.
 
         Raises:
             UsageError: an option is out of range, the model is made for another number of frames, or a library is of
-                another model or sampling. Raised by the call itself, not by the first step.
-            InputError: a library is empty, or a file of it has changed since it was written.
+                another model or sampling, is empty or was changed. Raised by the call itself, not by the first step.
         """
         for name, value in (("frames", frames), ("batch size", batch_size)):
             if value is not None and value < 1:
@@ -205,7 +202,7 @@ class Classifier:
         stored = None
         if isinstance(paths, Library):
             stored = StoredVideos(paths)
-            times = stored.settings.timeline or times if timeline is True else times
+            times = (stored.settings.timeline or times) if timeline is True else times
             decode = stored.decode_options(
                 frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
             )
@@ -265,30 +262,27 @@ class Classifier:
     ) -> Iterator[VideoPrediction]:
         """Predict as `predict` does, with options that are declared already; errors are raised by the call itself.
 
-        `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it
-        is closed if it does so in another way than this model and these options ask for. `store` has what was done of
-        videos before, and takes every part that is done; `advanced` is told of them (done, all). `stored` has the
-        videos of these names: they are not decoded, and `decode` is that of its settings.
+        `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it is
+        closed if it does so in another way than asked for. `store` has what was done of videos before, and takes every
+        part that is done; `advanced` is told of them (done, all). `stored` has these videos; `decode` is its own then.
         """
-        names: list[str] = []
+        names = _names(paths)
         if stored is not None:
-            names = _names(paths)
             stored.check(self.model, timeline)
         elif loader is None or not loader.serves(self.model.preprocess, decode):
             if loader is not None:
                 loader.close()
             loader = FrameLoader(
-                paths,
+                names,
                 preprocess=self.model.preprocess,
                 options=decode,
                 fork_server=self._fork_server,
-                first_parts={} if store is None else first_parts(store, _names(paths)),
+                first_parts={} if store is None else first_parts(store, names),
             )
         scorer = make_scorer(
             self.model, vocabulary, decode, score, thresholds=thresholds, timeline=timeline, embeddings=embeddings
         )
         texts = build_texts(vocabulary, score.templates or self.model.templates)
-        size = batch_size or self.default_batch_size
         if stored is not None:
             stored.verify(names)
 
@@ -299,12 +293,12 @@ class Classifier:
                 bank = self.text_bank(texts, mode=score.mode, progress=progress)
                 if inspect is not None:
                     inspect(texts, bank)
-                if loader is not None:
+                together = 1
+                if stored is not None:
+                    parts, together = stored.parts(names, self.model, decode, timeline=timeline), _SCORED_TOGETHER
+                elif loader is not None:
+                    size = batch_size or self.default_batch_size
                     parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
-                else:
-                    assert stored is not None
-                    parts = stored.parts(names, self.model, decode, timeline=timeline)
-                together = 1 if stored is None else _SCORED_TOGETHER // max(len(vocabulary), 1)
                 yield from predictions(parts, scorer, bank, store=store, advanced=advanced, together=together)
 
         return run()
@@ -339,8 +333,8 @@ class Classifier:
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
     ) -> list[tuple[str, str, int]]:
         """Return texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
-        texts = build_texts(_as_vocabulary(vocabulary, None), templates or self.model.templates)
-        return truncated_texts(self.model, texts)
+        words = _as_vocabulary(vocabulary, None)
+        return truncated_texts(self.model, build_texts(words, templates or self.model.templates))
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
         """Return the embeddings of several clips; see `olmv.models.embed.embed_clips`."""
