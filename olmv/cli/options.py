@@ -58,7 +58,7 @@ InputsArgument = Annotated[
     typer.Argument(
         metavar="INPUT...",
         help="Videos, photos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
-        "paths on standard input.",
+        "paths on standard input; or a library of olmv index.",
         show_default=False,
     ),
 ]
@@ -144,7 +144,10 @@ LeastOption = Annotated[
         rich_help_panel=TIMES,
     ),
 ]
-SamplingOption = Annotated[Sampling, typer.Option(help="Which frames.", rich_help_panel=LOOKING)]
+SamplingOption = Annotated[
+    Sampling | None,
+    typer.Option(help="Which frames.  [default: uniform]", show_default=False, rich_help_panel=LOOKING),
+]
 PoolingOption = Annotated[Pooling, typer.Option(help="Over a label's texts.", rich_help_panel=LOOKING)]
 TemplatesOption = Annotated[
     str | None,

@@ -56,9 +56,14 @@ def register(app: typer.Typer) -> None:
 def predict(
     inputs: InputsArgument,
     labels: Annotated[
-        str,
-        typer.Option("--labels", "-l", help='A label file (txt, csv, json, yaml), or "dog, guitar, rain".'),
-    ],
+        str | None,
+        typer.Option(
+            "--labels",
+            "-l",
+            help='A label file (txt, csv, json, yaml), or "dog, guitar, rain"; none to decide rows anew.',
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +110,7 @@ def predict(
     every: EveryOption = None,
     fps: FpsOption = None,
     max_frames: MaxFramesOption = None,
-    sampling: SamplingOption = "uniform",
+    sampling: SamplingOption = None,
     pooling: PoolingOption = "mean",
     frame_pooling: FramePoolingOption = None,
     templates: TemplatesOption = None,
@@ -142,10 +147,9 @@ def predict(
         thresholds=thresholds,
         frames=frames,
         every_s=every if fps is None else 1 / fps,
-        timeline=_timeline(timeline, window_s=window, step_s=step, join_s=join, least_s=least),
-        decode=DecodeOptions(
-            max_frames=max_frames, sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout
-        ),
+        sampling=sampling,
+        timeline=_timeline(timeline, inputs, window_s=window, step_s=step, join_s=join, least_s=least),
+        decode=DecodeOptions(max_frames=max_frames, decoder=decoder, workers=workers, timeout_s=timeout),
         score=ScoreOptions(
             mode="multi-label" if multi_label else "single-label",
             pooling=pooling,
@@ -169,13 +173,14 @@ def predict(
         raise typer.Exit(1)
 
 
-def _timeline(timeline: bool, **options: float | None) -> "TimelineOptions | None":
-    """Make the options of a timeline; those that are None have their defaults."""
+def _timeline(timeline: bool, inputs: list[str], **options: float | None) -> "TimelineOptions | None":
+    """Make the options of a timeline; those that are None have their defaults, or what a library was made with."""
+    from olmv.predict.inputs import stored_windows
     from olmv.scoring.windows import TimelineOptions
 
     given = {name: value for name, value in options.items() if value is not None}
     if timeline:
-        return TimelineOptions(**given)
+        return TimelineOptions(**{**stored_windows(inputs), **given})
     if given:
         raise UsageError(f"--{next(iter(given)).removesuffix('_s')} goes with --timeline; add it")
     return None

@@ -58,6 +58,7 @@ class StoredVideos:
             for library, entry in entries.values()
         }
         self.names = [*self._entries]
+        self._verified: set[Path] = set()
         if not self.names:
             raise InputError(f"{self.where} has no videos; index some")
 
@@ -135,13 +136,12 @@ class StoredVideos:
         Raises:
             InputError: a file has changed since it was written.
         """
-        fragments: dict[int, Fragment] = {}
         for place in map(self.get, names):
             if place is not None:
                 fragment = place[0].fragments[place[1].fragment]
-                fragments[id(fragment)] = fragment
-        for fragment in fragments.values():
-            fragment.verify()
+                if fragment.folder not in self._verified:
+                    fragment.verify()
+                    self._verified.add(fragment.folder)
 
     def parts(
         self,
@@ -170,7 +170,21 @@ class StoredVideos:
             library, entry = place
             fragment = library.fragments[entry.fragment]
             for part in range(entry.first, entry.stop):
-                yield _embedded(fragment, part, index, name, model, decode, timeline, library.settings.rows == "frames")
+                video = _frames(fragment, part, name, thumbnails=decode.thumbnails)
+                yield _embedded(fragment, part, replace(video, index=index), model, decode, timeline, self.by_frames)
+
+    @property
+    def by_frames(self) -> bool:
+        """Tell whether there is a row for each frame, of which windows of any length can be made."""
+        return self.settings.rows == "frames"
+
+    def pictures(self, names: Iterable[str]) -> Iterator[VideoFrames]:
+        """Yield every part of these videos with its thumbnails, but no embeddings."""
+        for name in names:
+            if (place := self.get(name)) is not None:
+                library, entry = place
+                for part in range(entry.first, entry.stop):
+                    yield _frames(library.fragments[entry.fragment], part, name, thumbnails=True)
 
 
 def stored_parts(
@@ -185,21 +199,24 @@ def stored_parts(
     yield from StoredVideos(library).parts(videos, model, decode, timeline=timeline)
 
 
+def _frames(fragment: Fragment, part: int, name: str, *, thumbnails: bool) -> VideoFrames:
+    video = replace(fragment.records[part].frames, path=name)
+    if thumbnails:
+        jpegs, times = fragment.thumbnails_of(part)
+        video = replace(video, thumbnails=jpegs, thumbnail_times_s=times)
+    return video
+
+
 def _embedded(
     fragment: Fragment,
     part: int,
-    index: int,
-    name: str,
+    video: VideoFrames,
     model: VideoModel,
     decode: DecodeOptions,
     timeline: TimelineOptions | None,
     by_frames: bool,
 ) -> EmbeddedPart:
     record = fragment.records[part]
-    video = replace(record.frames, index=index, path=name)
-    if decode.thumbnails:
-        jpegs, times = fragment.thumbnails_of(part)
-        video = replace(video, thumbnails=jpegs, thumbnail_times_s=times)
     if video.error is not None:
         return EmbeddedPart(video, whole(0), (), record.encoded)
     windows = windows_of(video, model, decode, timeline)
