@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Protocol, cast
 
 from olmv.labels.vocabulary import Vocabulary
@@ -73,6 +74,7 @@ def predictions(
     *,
     store: PartStore | None = None,
     advanced: Callable[[int, int], None] = lambda done, total: None,
+    together: int = 1,
 ) -> Iterator[VideoPrediction]:
     """Yield the prediction of every video, in order.
 
@@ -82,15 +84,16 @@ def predictions(
         bank: the texts.
         store: has what was done of them before, and takes what is done now.
         advanced: called with (done, all) parts of a video that has several.
+        together: windows that are scored at once, at least one part: more is faster where parts need not be waited for.
     """
     scores: VideoScores | None = None
-    for embedded in parts:
+    groups = ((group, scorer.score_parts(group, bank)) for group in _groups(parts, together))
+    for embedded, part in chain.from_iterable(zip(*pair, strict=True) for pair in groups):
         video = embedded.video
         if scores is None:
             scores = VideoScores(explained=scorer.explained)
             for earlier in store.parts_of(video.path)[: video.part] if store is not None else ():
                 scores.add(earlier)
-        part = scorer.score_part(embedded, bank)
         if store is not None:
             store.add(video.path, part)
         scores.add(part)
@@ -99,6 +102,20 @@ def predictions(
         if part.is_last:
             yield scorer.decide(video.path, scores, bank)
             scores = None
+
+
+def _groups(parts: Iterable[EmbeddedPart], windows: int) -> Iterator[list[EmbeddedPart]]:
+    """Put parts together until they have so many windows."""
+    group: list[EmbeddedPart] = []
+    count = 0
+    for part in parts:
+        group.append(part)
+        count += max(len(part.embeddings), 1)
+        if count >= windows:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
 
 
 def make_scorer(

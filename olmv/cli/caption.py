@@ -74,7 +74,7 @@ def caption(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames to caption in a video.  [default: 16]", show_default=False)
     ] = None,
-    sampling: SamplingOption = "uniform",
+    sampling: SamplingOption = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -118,7 +118,8 @@ def caption(
         min_similarity=min_similarity,
         extract_labels=extract_labels,
         frames=frames,
-        decode=DecodeOptions(sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout),
+        sampling=sampling,
+        decode=DecodeOptions(decoder=decoder, workers=workers, timeout_s=timeout),
         placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),
         generation=Generation(temperature=temperature, max_tokens=max_tokens, seed=seed),
         retries=retries,

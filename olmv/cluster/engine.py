@@ -71,31 +71,45 @@ class RayEngine:
         options: where, and how many actors.
         workers: decoding processes of each actor; None for its share of the cores.
 
-    Attributes:
-        actors: how many there are, once it is open.
-        workers: decoding processes of each.
-
     Raises:
         MissingDependencyError: Ray is not installed.
-        UsageError: there is no cluster at the address, or it has too few GPUs.
+        UsageError: an option is out of range; later, there is no cluster at the address, or it has too few GPUs.
     """
 
     def __init__(self, options: RayOptions = RayOptions(), *, workers: int | None = None) -> None:
         options.check()
         require("ray", extra="ray", need="running on a cluster")
         self._options = options
+        self._workers = workers
+        self._started = False
         self._own = False
-        self.actors = 0
-        self.workers = workers or 1
-        self._asked_workers = workers
+        self._actors = 0
         self._resources: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
+    @property
+    def actors(self) -> int:
+        """Return how many load the model."""
+        self._start()
+        return self._actors
+
+    @property
+    def workers(self) -> int:
+        """Return how many decoding processes an actor has."""
+        return self._workers or max(self._actor_cores(), 1)
+
+    def _actor_cores(self) -> int:
+        self._start()
+        return int(self._resources["num_cpus"])
+
+    def _start(self) -> None:
+        """Connect, when it is needed first: wrong inputs are told before."""
         import ray
 
+        if self._started:
+            return
         if not ray.is_initialized():
-            self._own = True
             _connect(self._options.address)
+            self._own = True
         total = ray.cluster_resources()
         cores, gpus = float(total.get("CPU", 1)), float(total.get("GPU", 0))
         share = self._options.gpus_per_actor
@@ -103,13 +117,15 @@ class RayEngine:
         if share > gpus:
             raise UsageError(f"an actor shall have {share:g} GPUs, and there are {gpus:g}", option="gpus_per_actor")
         most = int(gpus // share) if share else max(int(cores) // 8, 1)
-        self.actors = self._options.actors or most
-        own = min(cores / self.actors, self._asked_workers or cores)
+        self._actors = self._options.actors or most
+        own = min(cores / self._actors, self._workers or cores)
         # Ray takes whole cores, or a part of one where there are more actors than cores
         self._resources = {"num_cpus": float(int(own)) if own >= 1 else round(own * 0.99, 3)}
-        self.workers = self._asked_workers or max(int(own), 1)
         if share:
             self._resources["num_gpus"] = share
+        self._started = True
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,6 +133,7 @@ class RayEngine:
 
         if self._own:
             ray.shutdown()
+        self._started = self._own = False
 
     def placement(self, options: "PlacementOptions") -> "Placement":
         """Choose device and dtype as an actor would: this machine may be another one.
@@ -128,9 +145,10 @@ class RayEngine:
 
         from olmv.models.registry import placement_for
 
-        resources = {name: amount for name, amount in self._resources.items() if name == "num_gpus"}
-        if not resources:
+        if self._options.address is None:  # this machine
             return placement_for(options.device, options.dtype, options.runtime)
+        self._start()
+        resources = {name: amount for name, amount in self._resources.items() if name == "num_gpus"}
         task = ray.remote(**resources)(placement_for)
         try:
             placement: Placement = ray.get(task.remote(options.device, options.dtype, options.runtime))
@@ -154,6 +172,7 @@ class RayEngine:
         import ray
         import ray.data
 
+        self._start()
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -163,7 +182,7 @@ class RayEngine:
         results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             _Host,
             fn_constructor_kwargs=host,
-            compute=ray.data.ActorPoolStrategy(size=min(self.actors, len(rows))),
+            compute=ray.data.ActorPoolStrategy(size=min(self._actors, len(rows))),
             **self._resources,
         )
         try:

@@ -1,6 +1,6 @@
 """`olmv predict` on Ray: actors predict, the driver writes the rows as it does without a cluster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,27 +39,29 @@ class RayPredictor:
         """Choose device and dtype as an actor would."""
         return self._engine.placement(options)
 
-    def predictions(
+    def stream(
         self,
         videos: Sequence[str],
         vocabulary: Vocabulary,
         *,
         model: str,
-        placement: Placement,
-        batch_size: int | None,
+        placement: PlacementOptions,
         decode: DecodeOptions,
         score: ScoreOptions,
+        batch_size: int | None = None,
         thresholds: Thresholds | None = None,
         timeline: TimelineOptions | None = None,
         store: PartStore | None = None,
         embeddings: bool = False,
+        **listening: Callable[..., object],
     ) -> Iterator[VideoPrediction]:
-        """Yield the prediction of every video, those of a block when it is done."""
+        """Yield the prediction of every video, those of a block when it is done; nothing is told of what goes on."""
+        place = self._engine.placement(placement)
         arguments = {
             "model": model,
             "vocabulary": vocabulary,
-            "device": str(placement.device),
-            "dtype": placement.dtype_name,
+            "device": str(place.device),
+            "dtype": place.dtype_name,
             "runtime": placement.runtime,
             "batch_size": batch_size,
             "decode": replace(decode, workers=self._engine.workers),
@@ -78,7 +80,7 @@ class RayPredictor:
 
 
 class PredictWorker:
-    """Predicts in an actor; the arguments are those of `RayPredictor.predictions`."""
+    """Predicts in an actor; the arguments are those of `RayPredictor.stream`."""
 
     def __init__(
         self,

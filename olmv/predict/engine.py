@@ -1,6 +1,6 @@
 """What predicts in other processes than the job's own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from olmv.labels.vocabulary import Vocabulary
@@ -24,19 +24,22 @@ class PredictEngine(Protocol):
     def placement(self, options: PlacementOptions) -> "Placement":
         """Choose device and dtype there."""
 
-    def predictions(
+    def stream(
         self,
         videos: Sequence[str],
         vocabulary: Vocabulary,
         *,
         model: str,
-        placement: "Placement",
-        batch_size: int | None,
+        placement: PlacementOptions,
         decode: DecodeOptions,
         score: ScoreOptions,
+        batch_size: int | None = None,
         thresholds: "Thresholds | None" = None,
         timeline: TimelineOptions | None = None,
         store: "PartStore | None" = None,
-        embeddings: bool = False,
+        **listening: Callable[..., object],
     ) -> Iterator[VideoPrediction]:
-        """Yield the prediction of every video, in any order; of a timeline `store` takes the parts before."""
+        """Yield the prediction of every video, in any order; of a timeline `store` takes its parts before.
+
+        `listening` are those of `Classifier.stream`, which an engine may tell or not.
+        """
