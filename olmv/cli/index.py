@@ -8,12 +8,16 @@ import typer
 
 from olmv.cli.help import LOOKING, TIMES, PanelCommand
 from olmv.cli.options import (
+    ActorsOption,
+    AddressOption,
     BatchSizeOption,
     DecoderOption,
     DeviceOption,
     DtypeOption,
+    EngineOption,
     EveryOption,
     FpsOption,
+    GpusPerActorOption,
     MaxFramesOption,
     QuietOption,
     RuntimeOption,
@@ -22,6 +26,7 @@ from olmv.cli.options import (
     TimeoutOption,
     WindowOption,
     WorkersOption,
+    open_engine,
     parse_shard,
 )
 from olmv.errors import UsageError
@@ -122,6 +127,10 @@ def index(
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
     timeout: TimeoutOption = DecodeOptions.timeout_s,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actors: ActorsOption = None,
+    gpus_per_actor: GpusPerActorOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Keep what a model makes of videos, to search it and to ask it new labels."""
@@ -144,8 +153,14 @@ def index(
         compact=compact,
         shard=parse_shard(shard),
     )
-    with IndexView(quiet=quiet) as view:
-        summary = run(job, view)
+    cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    with cluster as ray_engine, IndexView(quiet=quiet) as view:
+        indexer = None
+        if ray_engine is not None:
+            from olmv.cluster.index import RayIndexer
+
+            indexer = RayIndexer(ray_engine)
+        summary = run(job, view, indexer)
         view.finished(job, summary)
     if summary.failed or summary.earlier_failed:
         raise typer.Exit(1)

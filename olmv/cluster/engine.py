@@ -7,6 +7,7 @@ An actor that dies, of memory or with its machine, is started again and gets its
 A file with which it died twice more is an error, and the run goes on.
 """
 
+import logging
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ __all__ = ["RayEngine", "RayOptions", "Worker", "blocks_of"]
 
 Result = TypeVar("Result")
 _DEATHS = 2  # with one file, alone
+# what an actor died of, a row or an error says; nothing is sent to Ray's makers
+_SURROUNDINGS = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +106,12 @@ class RayEngine:
 
     def _start(self) -> None:
         """Connect, when it is needed first: wrong inputs are told before."""
-        import ray
-
         if self._started:
             return
+        for name, value in _SURROUNDINGS.items():
+            os.environ.setdefault(name, value)
+        import ray
+
         if not ray.is_initialized():
             _connect(self._options.address)
             self._own = True
@@ -176,6 +181,8 @@ class RayEngine:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ledger = ray.remote(num_cpus=0)(_Ledger).remote()
         rows = [{"block": number, "paths": list(paths)} for number, paths in blocks.items()]
         host = {"worker": worker, "arguments": dict(arguments), "ledger": ledger, "folder": os.getcwd()}  # noqa: PTH109
