@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Protocol, cast
 
 from olmv.labels.vocabulary import Vocabulary
@@ -21,7 +20,7 @@ from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 from olmv.video_scores import PartScores, VideoScores
 
-__all__ = ["PartStore", "embedded_parts", "first_parts", "make_scorer", "predictions", "windows_of"]
+__all__ = ["PartStore", "embedded_parts", "first_parts", "make_scorer", "predictions", "scored_parts", "windows_of"]
 
 
 class PartStore(Protocol):
@@ -87,8 +86,7 @@ def predictions(
         together: windows that are scored at once, at least one part: more is faster where parts need not be waited for.
     """
     scores: VideoScores | None = None
-    groups = ((group, scorer.score_parts(group, bank)) for group in _groups(parts, together))
-    for embedded, part in chain.from_iterable(zip(*pair, strict=True) for pair in groups):
+    for embedded, part in scored_parts(parts, scorer, bank, together=together):
         video = embedded.video
         if scores is None:
             scores = VideoScores(explained=scorer.explained)
@@ -102,6 +100,14 @@ def predictions(
         if part.is_last:
             yield scorer.decide(video.path, scores, bank)
             scores = None
+
+
+def scored_parts(
+    parts: Iterable[EmbeddedPart], scorer: VideoScorer, bank: TextBank | PromptedBank, *, together: int
+) -> Iterator[tuple[EmbeddedPart, PartScores]]:
+    """Yield every part with its scores, in order; see `predictions`."""
+    for group in _groups(parts, together):
+        yield from zip(group, scorer.score_parts(group, bank), strict=True)
 
 
 def _groups(parts: Iterable[EmbeddedPart], windows: int) -> Iterator[list[EmbeddedPart]]:

@@ -17,17 +17,19 @@ from olmv.io.atomic import check_writable
 from olmv.io.run_journal import RunJournal
 from olmv.labels.language import is_english
 from olmv.labels.vocabulary import Vocabulary
+from olmv.library.names import all_libraries
 from olmv.llm.open import open_chat
 from olmv.llm.prompts import Prompt, load_prompt
 from olmv.llm.types import ChatModel, Generation
 from olmv.models.default import drawings_note
 from olmv.placement import PlacementOptions
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, Sampling
 
 if TYPE_CHECKING:
     from olmv.caption.by_frames import FrameStages
     from olmv.caption.from_labels import LabelWords
     from olmv.classifier import Classifier
+    from olmv.library.source import StoredVideos
 
 __all__ = ["CaptionJob", "CaptionListener", "CaptionSummary", "run"]
 
@@ -42,7 +44,7 @@ class CaptionJob:
     """What to caption, by which models, and where to write it.
 
     Args:
-        inputs: videos, photos, folders, globs and manifests.
+        inputs: videos, photos, folders, globs and manifests; or libraries, of which `labels:` tells.
         output: the rows, .jsonl or .csv.
         captioner: `blip2:MODEL`, `hf:MODEL` or `labels:MODEL`.
         llm: makes one caption of the frames', as in `olmv.llm.open`; None leaves these as they are, or tells labels by
@@ -53,6 +55,7 @@ class CaptionJob:
         min_similarity: captions below are marked, and stay out of the manifest.
         extract_labels: a manifest (.jsonl) of what the captions name, or None.
         frames: of a video; None for 16, or what the model of `labels:` is made for.
+        sampling: which frames; None for what `decode` says, of a library for its own.
         decode, placement: how; `decode.frames` is set by `frames`, `placement.batch_size` counts frames captioned at
             once, by default 128, and 16 on a CPU.
         generation: how the language model's answers are drawn.
@@ -74,6 +77,7 @@ class CaptionJob:
     min_similarity: float | None = None
     extract_labels: Path | None = None
     frames: int | None = None
+    sampling: Sampling | None = None
     decode: DecodeOptions = DecodeOptions()
     placement: PlacementOptions = PlacementOptions()
     generation: Generation = field(default_factory=lambda: Generation(temperature=0.2, max_tokens=160))
@@ -154,27 +158,35 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         OutputError: the disk became full; the rows so far are kept.
     """
     job.check()
-    videos = selected(expand_inputs(job.inputs, note=listener.note), job.shard, note=listener.note)
+    stored = _open_stored(job) if all_libraries(job.inputs) else None
+    videos = expand_inputs(job.inputs, note=listener.note) if stored is None else stored.names
+    videos = selected(videos, job.shard, note=listener.note)
     prompt = load_prompt(job.prompt)
     if "captions" not in prompt.variables:
         raise UsageError(f"prompt {prompt.source} is not one for captions: it does not mention captions")
     vocabulary = _vocabulary(job) if job.by_labels else None
-    job = replace(job, decode=replace(job.decode, frames=_frames(job)))
+    if stored is None:
+        sampling = job.sampling or job.decode.sampling
+        job = replace(job, decode=replace(job.decode, frames=_frames(job), sampling=sampling))
+    else:
+        job = replace(job, decode=stored.decode_options(frames=job.frames, sampling=_sampling(job)))
     with ExitStack() as stack:
         captioner = None if job.by_labels else _captioner(job, stack)
         chat = None if job.llm is None else _chat(job, job.llm, stack)
         journal = stack.enter_context(
             RunJournal(
                 job.output,
-                _settings(job, prompt, vocabulary),
+                _settings(job, prompt, vocabulary, stored),
                 resume=job.resume,
                 finished=lambda row: finished_row(row, with_labels=job.extract_labels is not None),
                 check=check_row,
             )
         )
         output = CaptionOutput(journal, videos, listener, captioner=job.captioner, llm=job.llm)
-        classifier = _classifier(job) if output.todo else None
-        stages = _stages(job, output, captioner, classifier, vocabulary, prompt)
+        if stored is not None:
+            stored.verify(output.todo)
+        classifier = _classifier(job, stored) if output.todo else None
+        stages = _stages(job, output, captioner, classifier, vocabulary, prompt, stored)
         journal.begin()
         listener.started(total=len(videos), done=output.summary.earlier)
         if job.by_labels and classifier is not None and (warning := drawings_note(classifier.model.name)):
@@ -184,7 +196,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
             if stages is not None:
                 _caption_by_frames(job, output, stages, chat)
             elif classifier is not None and vocabulary is not None:
-                _caption_by_labels(job, output, classifier, vocabulary)
+                _caption_by_labels(job, output, classifier, vocabulary, stored)
         finally:
             output.summary.seconds = time.monotonic() - begun
             output.finish(job.output, min_similarity=job.min_similarity, manifest=job.extract_labels)
@@ -198,6 +210,7 @@ def _stages(
     classifier: "Classifier | None",
     vocabulary: Vocabulary | None,
     prompt: Prompt,
+    stored: "StoredVideos | None",
 ) -> "FrameStages | None":
     """Return what captions frames and has sentences made of them; None where labels of whole videos are told.
 
@@ -219,7 +232,7 @@ def _stages(
     from olmv.caption.frame_labels import FrameLabels
 
     words = _words(job, vocabulary)
-    labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size)
+    labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size, stored)
     return FrameStages(output, labels, prompt, classifier, words, gated)
 
 
@@ -235,12 +248,17 @@ def _caption_by_frames(job: CaptionJob, output: CaptionOutput, stages: "FrameSta
 
 
 def _caption_by_labels(
-    job: CaptionJob, output: CaptionOutput, classifier: "Classifier", vocabulary: Vocabulary
+    job: CaptionJob,
+    output: CaptionOutput,
+    classifier: "Classifier",
+    vocabulary: Vocabulary,
+    stored: "StoredVideos | None",
 ) -> None:
     from olmv.caption.by_labels import caption_by_labels
 
     words = _words(job, vocabulary)
-    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=job.placement.batch_size)
+    size = job.placement.batch_size
+    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=size, stored=stored)
 
 
 def _words(job: CaptionJob, vocabulary: Vocabulary) -> "LabelWords":
@@ -264,7 +282,33 @@ def _chat(job: CaptionJob, spec: str, stack: ExitStack) -> ChatModel:
     return stack.enter_context(closing(chat))
 
 
-def _classifier(job: CaptionJob) -> "Classifier | None":
+def _open_stored(job: CaptionJob) -> "StoredVideos":
+    """Open the libraries that are the inputs.
+
+    Raises:
+        UsageError: a captioner that sees pixels, which they do not keep, or a timeline's windows alone.
+        InputError: one cannot be read, or there is no video in them.
+    """
+    if not job.by_labels:
+        raise UsageError(
+            f"{job.inputs[0]} is a library, which keeps no pixels for {job.captioner}; name a captioner labels:MODEL, "
+            "or the files",
+            option="captioner",
+        )
+    from olmv.library.source import StoredVideos, check_timeline
+
+    stored = StoredVideos.open(job.inputs)
+    for library in stored.libraries:
+        check_timeline(library, None)
+    return stored
+
+
+def _sampling(job: CaptionJob) -> str | None:
+    """Return which frames the user asked for, or None."""
+    return job.sampling or (None if job.decode.sampling == DecodeOptions.sampling else job.decode.sampling)
+
+
+def _classifier(job: CaptionJob, stored: "StoredVideos | None" = None) -> "Classifier | None":
     """Load what sees the labels, or what compares captions with videos.
 
     Raises:
@@ -275,6 +319,8 @@ def _classifier(job: CaptionJob) -> "Classifier | None":
         return None
     from olmv.classifier import Classifier
 
+    if stored is not None:
+        return Classifier(stored.load_model(name, job.placement))
     classifier = Classifier.from_pretrained(name, device=job.placement.device, dtype=job.placement.dtype)
     if classifier.model.prompts_texts and job.min_similarity is not None:
         raise UsageError(
@@ -289,7 +335,9 @@ def _default_batch(placement: PlacementOptions) -> int:
     return 16 if placement_for(placement.device, placement.dtype).device.type == "cpu" else 128
 
 
-def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) -> dict[str, Any]:
+def _settings(
+    job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None, stored: "StoredVideos | None"
+) -> dict[str, Any]:
     """Say what a row depends on."""
     return {
         "captioner": job.captioner,
@@ -302,6 +350,7 @@ def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) ->
         "sampling": job.decode.sampling,
         "decoder": job.decode.decoder,
         **({} if job.shard is None else {"shard": str(job.shard)}),
+        **({} if stored is None else {"library": stored.settings.digest_of_settings()[:16]}),
     }
 
 

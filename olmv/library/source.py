@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from olmv.errors import InputError, NotAVideoError, UsageError
+from olmv.errors import InputError, ModelError, NotAVideoError, UsageError
 from olmv.library.fragment import Fragment, Halves
 from olmv.library.library import Library, VideoEntry
-from olmv.library.settings import LibrarySettings
 from olmv.models.base import VideoEmbedding, VideoModel
+from olmv.placement import PlacementOptions
 from olmv.scorer import EmbeddedPart
 from olmv.scoring.windows import TimelineOptions, Windows, whole
 from olmv.stream import windows_of
@@ -72,6 +72,16 @@ class StoredVideos:
         return cls([Library.open(folder) for folder in folders])
 
     @property
+    def described(self) -> str:
+        """Say how the videos were sampled."""
+        own = self.settings
+        if own.every_s is None:
+            return f"{own.frames} frames of a video ({own.sampling})"
+        least = "" if own.timeline is not None else f", at least {own.frames}"
+        most = "" if own.max_frames is None else f", at most {own.max_frames}"
+        return f"a frame each {own.every_s:g} s{least}{most} ({own.sampling})"
+
+    @property
     def where(self) -> str:
         """Return the folders, for messages."""
         return ", ".join(str(library.folder) for library in self.libraries)
@@ -84,6 +94,36 @@ class StoredVideos:
             if (entry := library.get(name)) is not None:
                 return library, entry
         return None
+
+    def load_model(
+        self, name: str | None, placement: PlacementOptions, *, timeline: TimelineOptions | None = None
+    ) -> VideoModel:
+        """Load the model that made the embeddings, in the numbers that it made them in.
+
+        Args:
+            name: of it; None for the one that it had then.
+            placement: where it runs; a dtype of `auto` is the library's.
+            timeline: what is asked, see `check`.
+
+        Raises:
+            UsageError: another model or dtype, or windows that are not there; or the library's own model is not here.
+            ModelError: a model that the user named cannot be loaded.
+        """
+        from olmv.models.registry import load_model
+
+        own = self.settings
+        dtype = own.dtype if placement.dtype == "auto" else placement.dtype
+        try:
+            model = load_model(name or own.model, device=placement.device, dtype=dtype, runtime=placement.runtime)
+        except ModelError as failure:
+            if name not in (None, own.model):
+                raise
+            raise UsageError(
+                f"{self.where} was made with {own.model}, which cannot be loaded here ({failure}); name where it is",
+                option="model",
+            ) from None
+        self.check(model, timeline)
+        return model
 
     def check(self, model: VideoModel, timeline: TimelineOptions | None) -> None:
         """Check that a model and windows can be used with what is stored.
@@ -124,7 +164,7 @@ class StoredVideos:
             if asked is not None and asked != there:
                 shown = f"{asked:g}" if isinstance(asked, float) else str(asked)
                 raise UsageError(
-                    f"{self.where} was made with {_described(own)}, not with {name} {shown}; leave it out, or index "
+                    f"{self.where} was made with {self.described}, not with {name} {shown}; leave it out, or index "
                     "the videos so into another library",
                     option=name,
                 )
@@ -229,14 +269,6 @@ def _embedded(
     bounds = zip(begins.tolist(), table.rows[first:stop].tolist(), strict=True)
     embeddings = [_of_window(rows[begin : begin + count], model) for begin, count in bounds]
     return EmbeddedPart(video, windows, embeddings, record.encoded)
-
-
-def _described(settings: LibrarySettings) -> str:
-    if settings.every_s is None:
-        return f"{settings.frames} frames of a video ({settings.sampling})"
-    least = "" if settings.timeline is not None else f", at least {settings.frames}"
-    most = "" if settings.max_frames is None else f", at most {settings.max_frames}"
-    return f"a frame each {settings.every_s:g} s{least}{most} ({settings.sampling})"
 
 
 def check_timeline(library: Library, timeline: TimelineOptions | None) -> None:

@@ -7,9 +7,9 @@ from typing import Literal
 from olmv.datasets.manifests import MANIFEST_EXTENSIONS, raw_rows
 from olmv.errors import InputError, UsageError
 from olmv.io.prediction_fields import is_prediction
-from olmv.library.names import is_library
+from olmv.library.names import all_libraries, is_library
 
-__all__ = ["InputKind", "all_libraries", "input_kind", "stored_windows"]
+__all__ = ["InputKind", "input_kind", "stored_windows"]
 
 InputKind = Literal["files", "libraries", "rows"]
 
@@ -43,19 +43,6 @@ def input_kind(inputs: Sequence[str], *, labelled: bool) -> InputKind:
     if not labelled:
         raise UsageError("name the labels that are looked for: a file, or dog, guitar, rain", option="labels")
     return "libraries" if libraries else "files"
-
-
-def all_libraries(inputs: Sequence[str]) -> bool:
-    """Tell whether inputs are libraries.
-
-    Raises:
-        InputError: some are, others are not.
-    """
-    libraries = [item for item in inputs if is_library(item)]
-    if libraries and len(libraries) < len(inputs):
-        other = next(item for item in inputs if item not in libraries)
-        raise InputError(f"{libraries[0]} is a library and {other} is none; take one after the other")
-    return bool(libraries)
 
 
 def stored_windows(inputs: Sequence[str]) -> dict[str, float]:

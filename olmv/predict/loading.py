@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from olmv.errors import ModelError, UsageError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
@@ -137,17 +136,10 @@ def load_classifier(
     from olmv.classifier import Classifier
 
     place = job.placement
-    try:
-        classifier = Classifier.from_pretrained(model, device=place.device, dtype=place.dtype, runtime=place.runtime)
-    except ModelError as failure:
-        if stored is None or model != stored.settings.model:
-            raise
-        raise UsageError(
-            f"{stored.where} was made with {model}, which cannot be loaded here ({failure}); name where it is",
-            option="model",
-        ) from None
     if stored is not None:
-        stored.check(classifier.model, job.timeline)
+        classifier = Classifier(stored.load_model(model, place, timeline=job.timeline))
+    else:
+        classifier = Classifier.from_pretrained(model, device=place.device, dtype=place.dtype, runtime=place.runtime)
     if (warning := drawings_note(classifier.model.name)) is not None:
         listener.note(warning)
     truncated = classifier.truncated_texts(vocabulary, templates=job.score.templates)
