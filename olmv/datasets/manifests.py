@@ -26,7 +26,7 @@ from olmv.datasets.folders import search, walk
 from olmv.datasets.groups import group_name
 from olmv.datasets.parquet_rows import parquet_columns, parquet_rows
 from olmv.errors import InputError, reason
-from olmv.io.cloud import is_cloud
+from olmv.io.cloud import check_cloud, is_cloud
 from olmv.io.paths import text_lines
 from olmv.io.prediction_fields import is_prediction, positive_labels
 from olmv.io.table_cells import from_csv_cell
@@ -69,6 +69,7 @@ def expand_inputs(
         note: is told which files of a folder or glob are left out, and why.
 
     Raises:
+        MissingDependencyError: a path is in a cloud whose package is not installed.
         InputError: nothing given, a path that does not exist, a folder or glob without videos or photos,
             a bad manifest.
     """
@@ -79,7 +80,9 @@ def expand_inputs(
     for item in [inputs] if isinstance(inputs, str | Path) else inputs:
         for path in _expand(os.fspath(item), stdin, note or _silent):
             # symbolic links stay as they are
-            absolute = path if is_cloud(path) else os.path.normpath(os.path.join(here, path))  # noqa: PTH118
+            if remote := is_cloud(path):
+                check_cloud(path)
+            absolute = path if remote else os.path.normpath(os.path.join(here, path))  # noqa: PTH118
             seen.setdefault(absolute, path)
     return list(seen.values())
 

@@ -10,7 +10,7 @@ from typing import Any
 from olmv.errors import reason
 from olmv.io.packages import require
 
-__all__ = ["cloud_file_system", "cloud_reason", "is_cloud"]
+__all__ = ["check_cloud", "cloud_file_system", "cloud_reason", "is_cloud"]
 
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 _LIMITS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"connect_timeout": 10, "retries": {"max_attempts": 3}}}}
@@ -22,15 +22,24 @@ def is_cloud(path: str) -> bool:
     return bool(mark) and scheme in _PACKAGES
 
 
+def check_cloud(address: str) -> None:
+    """Check that the package of a cloud is installed, without importing it.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    scheme = address.partition("://")[0]
+    require(_PACKAGES[scheme], extra="cloud", need=f"{scheme}://")
+
+
 def cloud_file_system(address: str) -> Any:
     """Return the fsspec file system that an address is in; nothing is asked of the cloud.
 
     Raises:
         MissingDependencyError: the package of this cloud is not installed.
     """
-    scheme = address.partition("://")[0]
-    require(_PACKAGES[scheme], extra="cloud", need=f"{scheme}://")
-    return _file_system(scheme)
+    check_cloud(address)
+    return _file_system(address.partition("://")[0])
 
 
 @lru_cache
