@@ -12,8 +12,8 @@ from olmv.io.curves import curves_path, write_curves
 from olmv.io.run_journal import RunJournal
 from olmv.labels.lookup import first_spellings
 from olmv.labels.vocabulary import Vocabulary
-from olmv.predict.job import PredictJob, PredictListener
 from olmv.predict.loading import load_classifier, open_stored, settings_of
+from olmv.predict.options import PredictJob, PredictListener
 from olmv.progress import JobListener
 from olmv.scoring.windows import TimelineOptions
 

@@ -1,13 +1,14 @@
 """Do one `olmv caption` run: videos in, a row with a caption for each out; safe to kill and take up at any stage."""
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.caption import captioner as captioners
+from olmv.caption.loading import LABELS, default_batch, load_classifier, open_captioner, open_llm, open_stored
 from olmv.caption.output import CaptionListener, CaptionOutput, CaptionSummary
 from olmv.caption.rows import check_row, finished_row
 from olmv.datasets.manifests import expand_inputs
@@ -18,7 +19,6 @@ from olmv.io.run_journal import RunJournal
 from olmv.labels.language import is_english
 from olmv.labels.vocabulary import Vocabulary
 from olmv.library.names import all_libraries
-from olmv.llm.open import open_chat
 from olmv.llm.prompts import Prompt, load_prompt
 from olmv.llm.types import ChatModel, Generation
 from olmv.models.default import drawings_note
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CaptionJob", "CaptionListener", "CaptionSummary", "run"]
 
-LABELS = "labels:"
 FORMATS = (".jsonl", ".csv")
 _EXAMPLES = {"blip2": "blip2:Salesforce/blip2-opt-2.7b", "hf": "hf:HuggingFaceTB/SmolVLM-256M-Instruct"}
 _FRAMES = 16  # Open-VCLIP++'s (arXiv 2310.05010)
@@ -158,7 +157,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         OutputError: the disk became full; the rows so far are kept.
     """
     job.check()
-    stored = _open_stored(job) if all_libraries(job.inputs) else None
+    stored = open_stored(job.inputs, job.captioner) if all_libraries(job.inputs) else None
     videos = expand_inputs(job.inputs, note=listener.note) if stored is None else stored.names
     videos = selected(videos, job.shard, note=listener.note)
     prompt = load_prompt(job.prompt)
@@ -171,8 +170,18 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
     else:
         job = replace(job, decode=stored.decode_options(frames=job.frames, sampling=_sampling(job)))
     with ExitStack() as stack:
-        captioner = None if job.by_labels else _captioner(job, stack)
-        chat = None if job.llm is None else _chat(job, job.llm, stack)
+        captioner = None
+        if not job.by_labels:
+            captioner = open_captioner(job.captioner, job.placement, job.captioner_options, stack)
+        chat = None
+        if job.llm is not None:
+            chat = open_llm(
+                job.llm,
+                concurrency=job.concurrency,
+                timeout_s=job.llm_timeout_s,
+                options=job.llm_options,
+                stack=stack,
+            )
         journal = stack.enter_context(
             RunJournal(
                 job.output,
@@ -185,7 +194,11 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         output = CaptionOutput(journal, videos, listener, captioner=job.captioner, llm=job.llm)
         if stored is not None:
             stored.verify(output.todo)
-        classifier = _classifier(job, stored) if output.todo else None
+        name = job.captioner.removeprefix(LABELS) if job.by_labels else job.model
+        classifier = None
+        if output.todo and name is not None:
+            compares = job.min_similarity is not None
+            classifier = load_classifier(name, job.placement, compares=compares, stored=stored)
         stages = _stages(job, output, captioner, classifier, vocabulary, prompt, stored)
         journal.begin()
         listener.started(total=len(videos), done=output.summary.earlier)
@@ -223,7 +236,7 @@ def _stages(
     if captioner is not None:
         from olmv.caption.frame_captions import caption_frames
 
-        batch_size = job.placement.batch_size or _default_batch(job.placement)
+        batch_size = job.placement.batch_size or default_batch(job.placement)
         embed = None if classifier is None else classifier.embed_video
         frames = partial(caption_frames, captioner=captioner, batch_size=batch_size, decode=job.decode, embed=embed)
         return FrameStages(output, frames, prompt, classifier, gated=gated)
@@ -267,72 +280,9 @@ def _words(job: CaptionJob, vocabulary: Vocabulary) -> "LabelWords":
     return moji_words() if job.labels is None else words_from(vocabulary)
 
 
-def _captioner(job: CaptionJob, stack: ExitStack) -> captioners.FrameCaptioner:
-    placement = job.placement
-    captioner = captioners.open_captioner(
-        job.captioner, device=placement.device, dtype=placement.dtype, options=job.captioner_options
-    )
-    stack.enter_context(closing(captioner))
-    _ = captioner.preprocess  # a wrong model is told before anything is made
-    return captioner
-
-
-def _chat(job: CaptionJob, spec: str, stack: ExitStack) -> ChatModel:
-    chat = open_chat(spec, concurrency=job.concurrency, timeout_s=job.llm_timeout_s, options=job.llm_options)
-    return stack.enter_context(closing(chat))
-
-
-def _open_stored(job: CaptionJob) -> "StoredVideos":
-    """Open the libraries that are the inputs.
-
-    Raises:
-        UsageError: a captioner that sees pixels, which they do not keep, or a timeline's windows alone.
-        InputError: one cannot be read, or there is no video in them.
-    """
-    if not job.by_labels:
-        raise UsageError(
-            f"{job.inputs[0]} is a library, which keeps no pixels for {job.captioner}; name a captioner labels:MODEL, "
-            "or the files",
-            option="captioner",
-        )
-    from olmv.library.source import StoredVideos, check_timeline
-
-    stored = StoredVideos.open(job.inputs)
-    for library in stored.libraries:
-        check_timeline(library, None)
-    return stored
-
-
 def _sampling(job: CaptionJob) -> str | None:
     """Return which frames the user asked for, or None."""
     return job.sampling or (None if job.decode.sampling == DecodeOptions.sampling else job.decode.sampling)
-
-
-def _classifier(job: CaptionJob, stored: "StoredVideos | None" = None) -> "Classifier | None":
-    """Load what sees the labels, or what compares captions with videos.
-
-    Raises:
-        UsageError: it cannot compare, and a least similarity is given.
-    """
-    name = job.captioner.removeprefix(LABELS) if job.by_labels else job.model
-    if name is None:
-        return None
-    from olmv.classifier import Classifier
-
-    if stored is not None:
-        return Classifier(stored.load_model(name, job.placement))
-    classifier = Classifier.from_pretrained(name, device=job.placement.device, dtype=job.placement.dtype)
-    if classifier.model.prompts_texts and job.min_similarity is not None:
-        raise UsageError(
-            f"{name} tells no similarity of captions (X-CLIP); leave out the least similarity", option="min_similarity"
-        )
-    return classifier
-
-
-def _default_batch(placement: PlacementOptions) -> int:
-    from olmv.models.registry import placement_for
-
-    return 16 if placement_for(placement.device, placement.dtype).device.type == "cpu" else 128
 
 
 def _settings(

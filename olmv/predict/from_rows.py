@@ -21,6 +21,7 @@ from olmv.io.prediction_rows import read_rows
 from olmv.io.run_journal import RunJournal
 from olmv.labels.label import Label
 from olmv.labels.vocabulary import Vocabulary
+from olmv.predict.options import PredictJob, PredictListener, PredictSummary
 from olmv.predict.outputs import Outputs
 from olmv.predict.page import ReportInfo, write_report
 from olmv.predict.redecide import Decider, NoCurveError, earlier_settings
@@ -32,7 +33,6 @@ from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
-    from olmv.predict.job import PredictJob, PredictListener, PredictSummary
     from olmv.scoring.scaling import Scaler
 
 __all__ = ["decide_rows"]
@@ -43,7 +43,7 @@ SOURCE = "decided from"
 _DEFAULT_WINDOWS = (TimelineOptions.window_s, TimelineOptions.step_s)
 
 
-def decide_rows(job: "PredictJob", listener: "PredictListener") -> "PredictSummary":
+def decide_rows(job: PredictJob, listener: PredictListener) -> PredictSummary:
     """Do a job whose input is a file of rows; everything that can be checked is checked before anything is written.
 
     Raises:
@@ -52,8 +52,6 @@ def decide_rows(job: "PredictJob", listener: "PredictListener") -> "PredictSumma
         InputError: the file cannot be read, has no video, or its curves are gone.
         OutputError: the disk became full.
     """
-    from olmv.predict.job import PredictSummary
-
     path = Path(job.inputs[0])
     _check_options(job)
     rows = _Rows.read(path)
@@ -113,7 +111,7 @@ def decide_rows(job: "PredictJob", listener: "PredictListener") -> "PredictSumma
     return summary
 
 
-def _check_options(job: "PredictJob") -> None:
+def _check_options(job: PredictJob) -> None:
     score, default = job.score, ScoreOptions()
     asked: dict[str, Any] = {
         "model": job.model,
@@ -214,7 +212,7 @@ class _Decisions:
         notes: for the user.
     """
 
-    def __init__(self, job: "PredictJob", rows: _Rows, vocabulary: Vocabulary, *, timed: bool) -> None:
+    def __init__(self, job: PredictJob, rows: _Rows, vocabulary: Vocabulary, *, timed: bool) -> None:
         from olmv.scoring.thresholds import Thresholds, leaves_for, thresholds_for
 
         self._path, self._timed, self._top_k = rows.path, timed, job.score.top_k
@@ -256,7 +254,7 @@ class _Decisions:
     def _is_own(self, rows: _Rows) -> bool:
         return self._own or "scalings" not in rows.settings
 
-    def _lengths(self, job: "PredictJob", rows: _Rows) -> dict[str, float]:
+    def _lengths(self, job: PredictJob, rows: _Rows) -> dict[str, float]:
         """Return the lengths of gaps and blips: those of the job, else those that the rows were made with."""
         if not self._timed:
             return {}

@@ -7,6 +7,7 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import drawings_note
+from olmv.predict.options import PredictJob, PredictListener
 from olmv.predict.settings import PredictSettings
 from olmv.video.options import MAX_FRAMES, DecodeOptions
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
     from olmv.predict.engine import PredictEngine
-    from olmv.predict.job import PredictJob, PredictListener
     from olmv.scoring.thresholds import Thresholds
 
 __all__ = ["load_classifier", "load_words", "open_stored", "settings_of"]
@@ -23,7 +23,7 @@ __all__ = ["load_classifier", "load_words", "open_stored", "settings_of"]
 _NAMED = 3
 
 
-def load_words(job: "PredictJob", listener: "PredictListener") -> tuple[Vocabulary, "Thresholds | None"]:
+def load_words(job: PredictJob, listener: PredictListener) -> tuple[Vocabulary, "Thresholds | None"]:
     """Read the labels with their attributes, and the thresholds file.
 
     Raises:
@@ -42,7 +42,7 @@ def load_words(job: "PredictJob", listener: "PredictListener") -> tuple[Vocabula
     return vocabulary, Thresholds.load(job.thresholds)
 
 
-def open_stored(job: "PredictJob") -> "tuple[StoredVideos, PredictJob]":
+def open_stored(job: PredictJob) -> "tuple[StoredVideos, PredictJob]":
     """Open the libraries that are the job's inputs.
 
     Returns:
@@ -71,7 +71,7 @@ def open_stored(job: "PredictJob") -> "tuple[StoredVideos, PredictJob]":
 
 
 def settings_of(
-    job: "PredictJob",
+    job: PredictJob,
     model: str,
     vocabulary: Vocabulary,
     thresholds: "Thresholds | None",
@@ -121,10 +121,10 @@ def settings_of(
 
 
 def load_classifier(
-    job: "PredictJob",
+    job: PredictJob,
     model: str,
     vocabulary: Vocabulary,
-    listener: "PredictListener",
+    listener: PredictListener,
     stored: "StoredVideos | None" = None,
 ) -> "Classifier":
     """Load the model, and say which texts it cuts off.
