@@ -1,7 +1,8 @@
 """What a prediction is, and the row it is written as."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +19,8 @@ __all__ = [
     "round_significant",
     "segment_row",
 ]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,25 @@ class VideoPrediction:
     shots_s: tuple[float, ...] = ()
     curve: "Curve | None" = field(default=None, repr=False, compare=False)
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> "VideoPrediction":
+        """Read what `to_row` returned, of which `olmv.io.prediction_fields.check_row` says that it is whole."""
+        from olmv.scoring.segments import Segment
+
+        error, segments = row["error"], row.get("segments")
+        return cls(
+            video=row["video"],
+            status=row["status"],
+            error=None if error is None else _of(Failure, error),
+            duration_s=row["duration_s"],
+            frames=_of(FrameCounts, row["frames"]),
+            model=row["model"],
+            labels=tuple(_of(LabelPrediction, label) for label in row["labels"]),
+            explanations=tuple(_explanations(row)),
+            segments=None if segments is None else tuple(_of(Segment, segment) for segment in segments),
+            shots_s=tuple(row.get("shots_s", ())),
+        )
+
     @property
     def positives(self) -> list[str]:
         """Return the labels that are true of the video, most probable first."""
@@ -145,6 +167,24 @@ class VideoPrediction:
             row["segments"] = [segment_row(segment) for segment in self.segments]
             row["shots_s"] = [_milliseconds(time) for time in self.shots_s]
         return row
+
+
+def _of(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    return kind(**{name: values[name] for name in kind.__dataclass_fields__ if name in values})  # type: ignore[attr-defined]
+
+
+def _explanations(row: Mapping[str, Any]) -> "Iterator[Explanation]":
+    if not row.get("explanations"):
+        return
+    from olmv.scoring.explain import Explanation, FrameContribution, TextContribution  # imports torch
+
+    similarity = {label["label"]: label["similarity"] for label in row["labels"]}
+    for item in row["explanations"]:
+        texts = tuple(TextContribution(text["text"], text["contribution"]) for text in item["texts"])
+        frames = tuple(
+            FrameContribution(frame["frame"], frame["time_s"], frame["contribution"]) for frame in item["frames"]
+        )
+        yield Explanation(item["label"], similarity.get(item["label"], 0.0), texts, frames)
 
 
 def round_significant(value: float, digits: int = 6) -> float:

@@ -94,14 +94,33 @@ class VideoScorer:
         return min(self.options.top_k or EXPLAINED, EXPLAINED) if self.options.explain else 0
 
     def score_part(self, embedded: EmbeddedPart, texts: TextBank | PromptedBank) -> PartScores:
-        """Score a part of a video against the texts.
+        """Score a part of a video against the texts; see `score_parts`."""
+        return self.score_parts([embedded], texts)[0]
+
+    def score_parts(self, parts: Sequence[EmbeddedPart], texts: TextBank | PromptedBank) -> list[PartScores]:
+        """Score parts of one or more videos against the texts, all windows together.
 
         Args:
-            embedded: the part.
+            parts: in any order.
             texts: the bank of the labels.
         """
-        video, windows, embeddings = embedded.video, embedded.windows, embedded.embeddings
-        scores = PartScores(
+        windows = [embedding for part in parts for embedding in part.embeddings]
+        if not windows:
+            return [self._unscored(part) for part in parts]
+        columns = self._score(windows, texts)
+        scores, first = [], 0
+        for part in parts:
+            stop = first + len(part.embeddings)
+            own = [column[first:stop] for column in columns]
+            scores.append(self._scored(part, *own) if part.embeddings else self._unscored(part))
+            first = stop
+        return scores
+
+    @staticmethod
+    def _bare(embedded: EmbeddedPart) -> PartScores:
+        """Make what is told of a part before it is scored."""
+        video = embedded.video
+        return PartScores(
             part=video.part,
             parts=video.parts,
             frames=FrameCounts(
@@ -118,13 +137,19 @@ class VideoScorer:
             thumbnails=video.thumbnails,
             thumbnail_times_s=video.thumbnail_times_s,
         )
-        if not embeddings:
-            assert video.error is not None, "a video without pixels has an error"
-            if self.timeline is not None and video.info is not None:  # what cannot be seen is not true
-                unseen = np.zeros((1, len(self.labels)), np.float32)
-                scores = replace(scores, starts_s=np.array(video.span_s[:1]), curve=unseen)
-            return replace(scores, error=Failure(type(video.error).__name__, str(video.error)))
-        similarity, logits, probabilities = self._score(embeddings, texts)
+
+    def _unscored(self, embedded: EmbeddedPart) -> PartScores:
+        video, scores = embedded.video, self._bare(embedded)
+        assert video.error is not None, "a video without pixels has an error"
+        if self.timeline is not None and video.info is not None:  # what cannot be seen is not true
+            unseen = np.zeros((1, len(self.labels)), np.float32)
+            scores = replace(scores, starts_s=np.array(video.span_s[:1]), curve=unseen)
+        return replace(scores, error=Failure(type(video.error).__name__, str(video.error)))
+
+    def _scored(self, embedded: EmbeddedPart, similarity: Tensor, logits: Tensor, probabilities: Tensor) -> PartScores:
+        """Tell of a part with W windows what is [W, C] of them."""
+        video, windows, embeddings = embedded.video, embedded.windows, embedded.embeddings
+        scores = self._bare(embedded)
         if not bool(probabilities.isfinite().all()):
             message = f"{self.model.name} makes no finite numbers of it; use dtype float32 or another model"
             return replace(scores, error=Failure("ModelError", message))

@@ -5,6 +5,8 @@ from olmv.caption.output import CaptionOutput
 from olmv.caption.rows import with_caption
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
+from olmv.library.source import StoredVideos
+from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 
 __all__ = ["caption_by_labels"]
@@ -18,6 +20,7 @@ def caption_by_labels(
     *,
     decode: DecodeOptions,
     batch_size: int | None,
+    stored: StoredVideos | None = None,
 ) -> None:
     """Write the row of every video that is to do.
 
@@ -26,20 +29,18 @@ def caption_by_labels(
         classifier: sees the labels.
         vocabulary: what it looks for.
         words: the place of the labels in a sentence.
-        decode: how files are read.
+        decode: how files are read, or how those of a library were.
         batch_size: as for `Classifier.predict`.
+        stored: has the videos, which are not decoded then.
     """
-    for prediction in classifier.predict(
+    for prediction in classifier.stream(
         output.todo,
         vocabulary,
-        frames=decode.frames,
-        sampling=decode.sampling,
-        frame_pooling=CAPTION_FRAME_POOLING,
-        decoder=decode.decoder,
-        workers=decode.workers,
+        decode=decode,
+        score=ScoreOptions(frame_pooling=CAPTION_FRAME_POOLING),
         batch_size=batch_size,
         embeddings=True,
-        timeout_s=decode.timeout_s,
+        stored=stored,
     ):
         counts = prediction.frames
         row = output.new_row(

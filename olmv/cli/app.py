@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from olmv import OlmvError, __version__
-from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, index, predict, train, watch
+from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, index, merge, predict, train, watch
 from olmv.cli.fault import write_fault_report
 from olmv.cli.help import PanelGroup
 from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
@@ -83,6 +83,7 @@ caption.register(app)
 train.register(app)
 evaluate.register(app)
 calibrate.register(app)
+merge.register(app)
 models.register(app)
 doctor.register(app)
 config.register(app)

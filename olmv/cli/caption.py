@@ -16,8 +16,10 @@ from olmv.cli.options import (
     ResumeOption,
     RetriesOption,
     SamplingOption,
+    ShardOption,
     TimeoutOption,
     WorkersOption,
+    parse_shard,
 )
 from olmv.placement import PlacementOptions
 from olmv.video.options import DecodeOptions
@@ -72,7 +74,7 @@ def caption(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames to caption in a video.  [default: 16]", show_default=False)
     ] = None,
-    sampling: SamplingOption = "uniform",
+    sampling: SamplingOption = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -92,6 +94,7 @@ def caption(
         typer.Option(metavar="KEY=VALUE", help="Passed on to the captioner: device_map=auto ...", show_default=False),
     ] = None,
     resume: ResumeOption = True,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -115,7 +118,8 @@ def caption(
         min_similarity=min_similarity,
         extract_labels=extract_labels,
         frames=frames,
-        decode=DecodeOptions(sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout),
+        sampling=sampling,
+        decode=DecodeOptions(decoder=decoder, workers=workers, timeout_s=timeout),
         placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),
         generation=Generation(temperature=temperature, max_tokens=max_tokens, seed=seed),
         retries=retries,
@@ -123,6 +127,7 @@ def caption(
         llm_options=key_values(llm_option, "--llm-option"),
         captioner_options=key_values(captioner_option, "--captioner-option"),
         resume=resume,
+        shard=parse_shard(shard),
     )
     with CaptionView(quiet=quiet) as view:
         summary = run(job, view)

@@ -5,11 +5,12 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["LOOKING", "RUNNING", "TIMES", "PanelCommand", "PanelGroup", "group"]
+__all__ = ["CLUSTER", "LOOKING", "RUNNING", "TIMES", "PanelCommand", "PanelGroup", "group"]
 
 LOOKING = "How videos and labels are looked at"
 TIMES = "When labels are true"
 RUNNING = "How it runs"
+CLUSTER = "On many machines"
 
 
 class PanelCommand(TyperCommand):

@@ -8,19 +8,26 @@ import typer
 
 from olmv.cli.help import LOOKING, TIMES, PanelCommand
 from olmv.cli.options import (
+    ActorsOption,
+    AddressOption,
     BatchSizeOption,
     DecoderOption,
     DeviceOption,
     DtypeOption,
+    EngineOption,
     EveryOption,
     FpsOption,
+    GpusPerActorOption,
     MaxFramesOption,
     QuietOption,
     RuntimeOption,
+    ShardOption,
     StepOption,
     TimeoutOption,
     WindowOption,
     WorkersOption,
+    open_engine,
+    parse_shard,
 )
 from olmv.errors import UsageError
 from olmv.placement import PlacementOptions
@@ -112,6 +119,7 @@ def index(
     ] = False,
     window: WindowOption = None,
     step: StepOption = None,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -119,6 +127,10 @@ def index(
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
     timeout: TimeoutOption = DecodeOptions.timeout_s,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actors: ActorsOption = None,
+    gpus_per_actor: GpusPerActorOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Keep what a model makes of videos, to search it and to ask it new labels."""
@@ -139,9 +151,16 @@ def index(
         placement=PlacementOptions(device=device, dtype=dtype, runtime=runtime, batch_size=batch_size),
         update=update,
         compact=compact,
+        shard=parse_shard(shard),
     )
-    with IndexView(quiet=quiet) as view:
-        summary = run(job, view)
+    cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    with cluster as ray_engine, IndexView(quiet=quiet) as view:
+        indexer = None
+        if ray_engine is not None:
+            from olmv.cluster.index import RayIndexer
+
+            indexer = RayIndexer(ray_engine)
+        summary = run(job, view, indexer)
         view.finished(job, summary)
     if summary.failed or summary.earlier_failed:
         raise typer.Exit(1)

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import Shard, selected
 from olmv.errors import InputError, UsageError
 from olmv.index.plan import IndexPlan, plan_new, plan_update
+from olmv.index.summary import IndexSummary
 from olmv.library.library import Library
 from olmv.library.settings import LibrarySettings, check_fillable, is_library
 from olmv.library.table import write_videos
@@ -22,13 +24,13 @@ from olmv.scoring.windows import TimelineOptions, sampled
 from olmv.video.options import DecodeOptions, Sampling
 
 if TYPE_CHECKING:
+    from olmv.index.engine import IndexEngine
     from olmv.library.writer import LibraryWriter
     from olmv.models.base import VideoModel
     from olmv.video.workers.loader import FrameLoader
 
 __all__ = ["IndexJob", "IndexSummary", "run"]
 
-_FAILURES = 5  # that are told; the library has all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,7 @@ class IndexJob:
         decode, placement: how; what `decode` says of the number of frames and of sampling is set by those above.
         update: also look for changed, deleted and moved files, and try failed ones again.
         compact: at the end, rewrite fragments that are small or hold what counts no more.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -59,6 +62,7 @@ class IndexJob:
     placement: PlacementOptions = PlacementOptions()
     update: bool = False
     compact: bool = False
+    shard: Shard | None = None
 
     @property
     def samples(self) -> bool:
@@ -72,39 +76,10 @@ class IndexJob:
         return self.samples or self.model is not None or self.sampling is not None
 
 
-@dataclass
-class IndexSummary:
-    """What a run did.
-
-    Attributes:
-        total, earlier, ok, failed: videos: all, from earlier runs, done now, failed now.
-        earlier_failed: of those from earlier runs, the ones that could not be read.
-        changed, moved, removed: videos: of those done now, those that the library had before; with a new place; gone.
-        failures: the first few failures, as (video, message).
-        windows: embeddings that were added.
-        seconds: from the first video on.
-        videos, all_windows, bytes, fragments: of the library at the end.
-    """
-
-    total: int
-    earlier: int
-    ok: int = 0
-    failed: int = 0
-    earlier_failed: int = 0
-    changed: int = 0
-    moved: int = 0
-    removed: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    windows: int = 0
-    seconds: float = 0.0
-    videos: int = 0
-    all_windows: int = 0
-    bytes: int = 0
-    fragments: int = 0
-
-
-def run(job: IndexJob, listener: JobListener) -> IndexSummary:
+def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = None) -> IndexSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
+
+    With an engine, it decodes and encodes; the model is loaded here for the library's settings only.
 
     Stages that the listener is told of: `parts of the video`, `fragments`.
 
@@ -113,7 +88,9 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
         OutputError: the disk became full, or another run writes the library; what is in it is kept.
     """
     old = _existing(job)
-    videos = expand_inputs(job.inputs, note=listener.note) if job.inputs else None
+    videos = None
+    if job.inputs:
+        videos = selected(expand_inputs(job.inputs, note=listener.note), job.shard, note=listener.note)
     with ExitStack() as stack:
         # before anything imports torch: small files are decoded by the time it is there
         model = _model(job, old, listener)
@@ -129,11 +106,11 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
         )
         listener.started(total=summary.total, done=summary.earlier)
         if plan.todo or old is None or job.asks:
-            ahead = stack.enter_context(decode_ahead(model, plan.todo, complete, unless=False))
+            ahead = stack.enter_context(decode_ahead(model, plan.todo, complete, unless=engine is not None))
             decode = complete(_frames(model, job))
             if old is not None:
                 _check_options(job, old, decode)
-            loaded = _load(job, old, model, listener)
+            loaded = _load(job, old, model, listener, engine)
             timeline = job.timeline if old is None else old.timeline
             settings = LibrarySettings.of(loaded, decode, timeline, name=_lasting(model))
             if old is not None:
@@ -141,7 +118,9 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
             if writer is None:
                 writer = _open_writer(job, settings, stack, listener)
             _write_changes(job, writer, plan, summary)
-            if plan.todo:
+            if plan.todo and engine is not None:
+                _index_elsewhere(job, engine, writer, _lasting(model), decode, plan.todo, summary, listener)
+            elif plan.todo:
                 _index(job, writer, loaded, decode, plan.todo, ahead, summary, listener)
         elif writer is not None:
             _write_changes(job, writer, plan, summary)
@@ -244,11 +223,15 @@ def _plan(job: IndexJob, library: Library, videos: list[str] | None) -> IndexPla
     return plan_new(library, videos or [])
 
 
-def _load(job: IndexJob, old: LibrarySettings | None, model: str, listener: JobListener) -> "VideoModel":
+def _load(
+    job: IndexJob, old: LibrarySettings | None, model: str, listener: JobListener, engine: "IndexEngine | None"
+) -> "VideoModel":
     from olmv.models.registry import load_model
 
     place = job.placement
     dtype = old.dtype if old is not None and place.dtype == "auto" and place.runtime == "torch" else place.dtype
+    if engine is not None:  # the settings name the numbers that it computes in
+        dtype = engine.placement(replace(place, dtype=dtype)).dtype_name
     loaded = load_model(model, device=place.device, dtype=dtype, runtime=place.runtime)
     if (warning := drawings_note(loaded.name)) is not None:
         listener.note(warning)
@@ -312,11 +295,7 @@ def _index(
                 if count > 1:
                     listener.advanced(number, count, stage="parts of the video")
                 if number == count:
-                    error = failure(records)
-                    summary.ok += error is None
-                    if error is not None:
-                        summary.failed += 1
-                        summary.failures += [(records[0].video, str(error))][: _FAILURES - len(summary.failures)]
+                    summary.count(records[0].video, failure(records))
                     records = []
                     listener.advanced(summary.earlier + summary.ok + summary.failed, summary.total)
         except KeyboardInterrupt as stop:
@@ -324,6 +303,26 @@ def _index(
             stop.add_note(f"{job.output} has what is done; run the same command again to go on")
             raise
     writer.flush()
+    summary.seconds = time.monotonic() - begun
+
+
+def _index_elsewhere(
+    job: IndexJob,
+    engine: "IndexEngine",
+    writer: "LibraryWriter",
+    model: str,
+    decode: DecodeOptions,
+    videos: Sequence[str],
+    summary: IndexSummary,
+    listener: JobListener,
+) -> None:
+    begun = time.monotonic()
+    placement = engine.placement(replace(job.placement, dtype=writer.settings.dtype))
+    size = job.placement.batch_size
+    for video in engine.index(videos, writer, model=model, placement=placement, batch_size=size, decode=decode):
+        summary.count(video.video, video.error)
+        summary.windows += video.windows
+        listener.advanced(summary.earlier + summary.ok + summary.failed, summary.total)
     summary.seconds = time.monotonic() - begun
 
 

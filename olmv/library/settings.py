@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.io.atomic import os_reason, write_atomic
 from olmv.io.digests import sha256_json
+from olmv.library.names import LIBRARY_FILE, is_library
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions, Sampling
 
@@ -34,7 +35,6 @@ __all__ = [
     "stores_frames",
 ]
 
-LIBRARY_FILE = "library.json"
 FORMAT = "olmv-library"
 VERSION = 1
 TARGET_BYTES = 256 * 2**20
@@ -208,11 +208,6 @@ def _migrated(document: dict[str, Any], folder: str | Path) -> dict[str, Any]:
         document = MIGRATIONS[version](document)
         version += 1
     return document
-
-
-def is_library(path: str | Path) -> bool:
-    """Tell whether a path is the folder of a library."""
-    return (Path(path) / LIBRARY_FILE).is_file()
 
 
 def check_fillable(folder: str | Path) -> None:

@@ -11,7 +11,8 @@ from typing import Self
 from olmv.errors import OutputError
 from olmv.io.atomic import raise_output
 from olmv.library.encode import LibraryPart, join_parts
-from olmv.library.fragment import FragmentContent, write_fragment
+from olmv.library.fragment import Fragment, FragmentContent, write_fragment
+from olmv.library.linking import link_fragment
 from olmv.library.listing import FRAGMENTS, Listing, write_listing
 from olmv.library.settings import LIBRARY_FILE, LibrarySettings, check_fillable
 
@@ -50,6 +51,7 @@ class LibraryWriter:
         self._whole = 0  # parts of whole videos
         self._bytes = 0  # of all of them
         self._since = time.monotonic()
+        self._reserved: set[int] = set()
         check_fillable(folder)
         try:
             (self.folder / FRAGMENTS).mkdir(parents=True, exist_ok=True)
@@ -105,9 +107,45 @@ class LibraryWriter:
             OutputError: the disk is full.
         """
         self._last += 1
-        write_fragment(self.folder / FRAGMENTS / f"{self._last:06d}", content)
+        write_fragment(self.place(self._last), content)
         self.numbers = [*self.numbers, self._last]
         write_listing(self.folder, self.numbers)
+
+    def adopt(self, fragment: Fragment) -> None:
+        """Take a fragment of another library of the same settings as it is; what it says is removed is not taken.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self._last += 1
+        link_fragment(self.place(self._last), fragment)
+        self.numbers = [*self.numbers, self._last]
+        write_listing(self.folder, self.numbers)
+
+    def reserve(self, count: int) -> range:
+        """Give away the numbers of the next fragments, which others write into `place`, see `accept`."""
+        first = self._last + 1
+        self._last += count
+        self._reserved |= {*range(first, first + count)}
+        return range(first, first + count)
+
+    def place(self, number: int) -> Path:
+        """Return the folder of a fragment."""
+        return self.folder / FRAGMENTS / f"{number:06d}"
+
+    def accept(self, number: int) -> None:
+        """Take a fragment that another process has written under a reserved number.
+
+        Those above one that is not written yet count, but are not listed: else that one would be left over.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        self._reserved.discard(number)
+        self.numbers = sorted({*self.numbers, number})
+        first = min(self._reserved, default=self._last + 1)
+        if number < first:
+            write_listing(self.folder, [listed for listed in self.numbers if listed < first])
 
     def keep(self, numbers: Sequence[int]) -> None:
         """Keep these fragments only, in ascending order: all at once, whenever the run is killed.

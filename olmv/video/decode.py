@@ -4,13 +4,15 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from olmv.errors import DecodeError, VideoError
+from olmv.io.cloud import is_cloud
+from olmv.video.cloud_file import fetched
 from olmv.video.frame_plan import FramePlan
 from olmv.video.frames import Floats, Indices, Pixels, VideoInfo
 from olmv.video.options import DecodeOptions
@@ -111,6 +113,9 @@ def decode_video(
         VideoError: the file cannot be read, none of its picked frames can be decoded, or it has no such part. Of a
             file in several parts, one that cannot be decoded is returned with its error: the others may be sound.
     """
+    if is_cloud(path):
+        with fetched(path) as local:
+            return _decode_copy(path, local, preprocess, options, index=index, part=part, pick=pick, resize=resize)
     with open_reader(path, decoder=options.decoder) as reader:
         if pick is None:
             plan = FramePlan.of_video(reader, options)
@@ -150,6 +155,19 @@ def decode_video(
             thumbnails=[jpeg for _, jpeg in clip.thumbnails],
             thumbnail_times_s=[time for time, _ in clip.thumbnails],
         )
+
+
+def _decode_copy(
+    address: str, local: str, preprocess: Preprocess, options: DecodeOptions, **rest: Any
+) -> VideoFrames:
+    """Decode the local copy of an object, which is told of by its address."""
+    try:
+        video = decode_video(local, preprocess, options, **rest)
+    except VideoError as error:
+        raise type(error)(str(error).replace(local, address)) from None
+    error = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
+    info = None if video.info is None else replace(video.info, path=address)
+    return replace(video, path=address, info=info, error=error)
 
 
 def _shown(indices: Indices, step: int) -> set[int]:

@@ -138,7 +138,7 @@ def test_the_installed_command_is_this_one() -> None:
     [
         (["predcit"], "No such command 'predcit'"),
         (["predict"], "Missing argument 'INPUT...'; see olmv predict --help"),
-        (["predict", "x"], "Missing option '--labels'"),
+        (["predict", "x"], "name the labels that are looked for: a file, or dog, guitar, rain (--labels)"),
         (
             ["predict", "x", "-l", "dog", "--sampling", "random"],
             "Invalid value for '--sampling': 'random' is not one of",
