@@ -80,6 +80,15 @@ class VideoFilter:
                 option=("longer_than_s", "shorter_than_s"),
             )
 
+    @property
+    def shown(self) -> list[str]:
+        """Return it in words."""
+        lengths = (("longer", self.longer_than_s), ("shorter", self.shorter_than_s))
+        return [
+            *([] if self.path is None else [f"path {self.path}"]),
+            *(f"{name} than {value:g} s" for name, value in lengths if value is not None),
+        ]
+
     def masks(self, library: Library) -> list[NDArray[np.bool_]] | None:
         """Return for each fragment which of its videos [V] pass, in the order of `Library.spans`; None for all.
 

@@ -31,7 +31,11 @@ LEAST_CANDIDATES = 256
 """Videos that are scored exactly; four times as many as are told, where those are more."""
 
 _BEST = 8  # windows of each
-_SLACK = 2.0  # logits between what a window's one vector says and what its frames say
+_FEWEST = 32  # videos that are scored exactly even where none can pass, for the best there is
+
+# Logits between what the one vector of a window says and what its frames say. Where a frame counts by what it shows,
+# 99 of 100 windows that pass are within the larger one (measured with olmv-lite); else only numbers are rounded.
+_SLACK, _SLACK_OF_FRAMES = 0.25, 4.0
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,14 @@ def find_moments(
     Args:
         library: to search.
         query: what for.
-        model: the library's.
+        model: the library's, as `Library.model` gives it.
         note: is told what a person should know of the query.
 
     Raises:
-        UsageError: the query cannot be used, or the model is another one.
+        UsageError: the query cannot be used.
+        InputError: its glob matches no video, or a fragment is damaged.
     """
     query.check()
-    library.settings.check_model(model, library.folder)
     masks = query.videos.masks(library)
     encoded = encode_query(library, query, model, note)
     candidates, windows, videos = _candidates(library, encoded, masks, model)
@@ -80,7 +84,10 @@ def find_moments(
     judge = _Judge(library, encoded, scorer)
     ranked: list[Passing] = []
     best: Passing | None = None
-    for candidate in candidates:
+    hopeless = float(logit_of(np.array(query.threshold))) - _slack(model)
+    for place, candidate in enumerate(candidates):
+        if place >= _FEWEST and candidate.coarse.max() < hopeless:
+            break
         first = candidate.coarse.argsort()[::-1][:_BEST]
         scored = judge.scored(candidate, np.sort(first))
         if scored is None or (ranked and len(ranked) >= query.top and scored.peak <= ranked[query.top - 1].peak):
@@ -96,7 +103,7 @@ def find_moments(
     moments: list[Moment] = []
     for passing in ranked[: query.top]:
         candidate = owners[passing.entry.path]
-        near = np.flatnonzero(candidate.coarse >= logit_of(np.array(query.threshold)) - _SLACK)
+        near = np.flatnonzero(candidate.coarse >= hopeless)
         own = judge.scored(candidate, np.union1d(near, passing.windows - candidate.start))
         assert own is not None, "what passed before passes again"
         each = sorted(join_windows(library, _above(own, query.threshold)), key=lambda moment: -moment.probability)
@@ -117,6 +124,10 @@ def _above(passing: Passing, threshold: float) -> Passing:
 
 def _only_best(library: Library, passing: Passing) -> Moment:
     return next(iter(join_windows(library, _above(passing, passing.peak))))
+
+
+def _slack(model: VideoModel) -> float:
+    return _SLACK_OF_FRAMES if model.frame_pooling in ("max", "softmax") else _SLACK
 
 
 class _Judge:
@@ -187,7 +198,7 @@ def _candidates(
         for limit, logits in zip(encoded.query.labels, labels, strict=True):
             cut = float(logit_of(np.array(limit.probability)))
             own = _peaks(logits, starts, stops)
-            peaks[own < cut - _SLACK if limit.above else own >= cut + _SLACK] = -np.inf
+            peaks[own < cut - _slack(model) if limit.above else own >= cut + _slack(model)] = -np.inf
         order = np.argsort(peaks)[::-1][:most]
         for index in order[np.isfinite(peaks[order])].tolist():
             start, stop = int(starts[index]), int(stops[index])
@@ -217,7 +228,7 @@ def _coarse(
     if len(encoded.like):
         alike = np.nan_to_num(cosines[:, count:].max(axis=1), nan=-np.inf)
         np.minimum(joint, ALIKE.slope * (alike - ALIKE.half), out=joint)
-    unwanted = float(logit_of(np.array(query.unwanted))) + _SLACK
+    unwanted = float(logit_of(np.array(query.unwanted))) + _slack(model)
     for column in range(texts, texts + len(query.without)):
         joint[logits_of(column) >= unwanted] = -np.inf
     labels = [logits_of(column) for column in range(texts + len(query.without), count)]

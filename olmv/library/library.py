@@ -16,6 +16,7 @@ from olmv.library.records import PartRecord
 from olmv.library.settings import LibrarySettings
 
 if TYPE_CHECKING:
+    from olmv.library.duplicates import DuplicateGroup
     from olmv.library.moments import Moment
     from olmv.models.base import VideoModel
 
@@ -223,6 +224,25 @@ class Library:
         search.check()
         return find_moments(self, search, self.model(model)).moments
 
+    def duplicates(self, *, threshold: float = 0.5, path: str | None = None) -> "list[DuplicateGroup]":
+        """Find videos that are copies of each other: encoded again, scaled, a little cropped.
+
+        Args:
+            threshold: the probability from which two videos are copies.
+            path: a glob that the paths or names of the videos match.
+
+        Returns:
+            Groups of at least two videos, see `olmv.library.duplicates`.
+
+        Raises:
+            UsageError: the threshold is not between 0 and 1.
+            InputError: no path matches, or a fragment is damaged.
+        """
+        from olmv.library.duplicates import DuplicateQuery, find_duplicates
+        from olmv.library.filters import VideoFilter
+
+        return find_duplicates(self, DuplicateQuery(videos=VideoFilter(path=path), threshold=threshold))
+
     def model(self, model: "VideoModel | str | None" = None, *, device: str = "auto") -> "VideoModel":
         """Return the model whose embeddings these are, loaded once, in the number format that they were made in.
 
@@ -241,8 +261,9 @@ class Library:
             if self._loaded is not None and model is None:
                 return self._loaded
             model = load_model(model or self.settings.model, device=device, dtype=self.settings.dtype)
-        self.settings.check_model(model, self.folder)
-        self._loaded = model
+        if model is not self._loaded:
+            self.settings.check_model(model, self.folder)
+            self._loaded = model
         return model
 
     def verify(self) -> None:

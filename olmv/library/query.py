@@ -6,6 +6,7 @@ which there are no such words; its probability is a logistic curve that was fitt
 `ALIKE`.
 """
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,13 +89,12 @@ class SearchQuery:
             InputError: the file to compare with is not there.
         """
         if not self.texts and self.like is None:
-            raise UsageError(
-                "there is nothing to look for; give a text, or a file to compare with"
-                + (" beside what is to be left out" if self.without else ""),
-                option=("query", "like"),
-            )
+            beside = " beside what is to be left out" if self.without else ""
+            raise UsageError(f"there is nothing to look for{beside}; give a text or a file", option="like")
         for what, texts in (("query", self.texts), ("text to leave out", self.without)):
             for text in texts:
+                if not text.strip():
+                    raise UsageError(f"the {what} is empty; write in words what a video shows")
                 clean_text(text, what=what, limit=MAX_QUERY_CHARS)
         if not 0 <= self.threshold <= 1:
             raise UsageError(f"threshold is {self.threshold:g}; give a probability from 0 to 1", option="threshold")
@@ -115,6 +115,12 @@ class SearchQuery:
         parts = [*self.texts, *(f"like {Path(file).name}" for file in [self.like] if file is not None)]
         words = " and ".join(parts)
         return words + (f", without {' or '.join(self.without)}" if self.without else "")
+
+    @property
+    def filters(self) -> list[str]:
+        """Return in words which videos are searched."""
+        labels = [f"{limit.label} {'≥' if limit.above else '<'} {limit.probability:g}" for limit in self.labels]
+        return [*self.videos.shown, *labels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +165,7 @@ def encode_query(
     bank = None
     if labels:
         texts = _texts(labels, model)
-        for label, count in dict.fromkeys((label, count) for label, _, count in truncated_texts(model, texts)):
+        for label, count in {label: count for label, _, count in truncated_texts(model, texts)}.items():
             shown = label if len(label) <= 40 else label[:40] + "..."
             note(f"'{shown}' has {count} tokens; {model.name} reads {model.context_length}, the end is cut off")
         encoded = encode_bank(model, texts)
@@ -211,7 +217,10 @@ def _vectors_of(file: str | Path, library: Library, model: VideoModel) -> Tensor
 
 def _language_note(text: str, model: str) -> str | None:
     latin = all(ord(letter) < _OTHER_SCRIPTS for letter in text if letter.isalpha())
-    if latin and (len(text.split()) < 2 or is_english(text)):  # of a single word, a name is as likely
+    words = text.split()
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    capitals = " ".join(word for word in plain.split() if word[0].isupper())
+    if latin and (len(words) < 2 or is_english(plain, names=capitals)):  # a single word is as likely a name
         return None
     shown = text if len(text) <= 40 else text[:40] + "..."
     if model in SHIPPED:
