@@ -1,18 +1,13 @@
 """`olmv search`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from olmv.cli.help import PanelCommand
+from olmv.cli.help import WHERE, PanelCommand
 from olmv.cli.options import DeviceOption, QuietOption, parse_time
 from olmv.errors import UsageError
-
-if TYPE_CHECKING:
-    from olmv.library.filters import VideoFilter
-
-WHERE = "Which videos"
 
 EPILOG = """\b
 Examples:
@@ -34,7 +29,7 @@ def search(
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", metavar="TEXT", help="What must not be true; may be given again.", show_default=False),
+        typer.Option("--without", metavar="TEXT", help="What must not be true; may come again.", show_default=False),
     ] = None,
     like: Annotated[
         Path | None,
@@ -82,7 +77,7 @@ def search(
         typer.Option(
             "--label",
             metavar="LABEL>P",
-            help='Those of which a label is true, such as "dog>0.5", or "dog<0.2"; may be given again.',
+            help='Those of which a label is true, such as "dog>0.5", or "dog<0.2"; may come again.',
             rich_help_panel=WHERE,
         ),
     ] = None,
@@ -95,9 +90,9 @@ def search(
 ) -> None:
     """Find moments in a library by words, an image or a video, or videos that are copies."""
     from olmv.cli.views.search_view import SearchView
-    from olmv.library.duplicates import DuplicateQuery
-    from olmv.library.filters import LabelLimit, VideoFilter
-    from olmv.library.query import SearchQuery
+    from olmv.library.query.duplicates import DuplicateQuery
+    from olmv.library.query.filters import LabelLimit, VideoFilter
+    from olmv.library.query.queries import SearchQuery
     from olmv.search.job import SearchJob, run
 
     videos = VideoFilter(path=path, longer_than_s=longer_than, shorter_than_s=shorter_than)

@@ -1,10 +1,10 @@
 """A library on disk, open: which videos it has, and where what is kept of them lies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,6 @@ from olmv.library.encode import absolute
 from olmv.library.fragment import Fragment, Halves
 from olmv.library.records import PartRecord
 from olmv.library.settings import LibrarySettings
-
-if TYPE_CHECKING:
-    from olmv.library.duplicates import DuplicateGroup
-    from olmv.library.moments import Moment
-    from olmv.models.base import VideoModel
 
 __all__ = ["Library", "VideoEntry", "VideoSpans"]
 
@@ -75,10 +70,9 @@ class Library:
         self.folder = folder
         self.settings = settings
         self.fragments = fragments
-        self._loaded: VideoModel | None = None
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Library":
+    def open(cls, folder: str | Path) -> Self:
         """Open a library.
 
         Raises:
@@ -171,101 +165,6 @@ class Library:
             return parts[0]
         return np.concatenate([np.zeros((0, self.settings.dimension), np.float16), *parts])
 
-    def search(
-        self,
-        query: str | Sequence[str] = (),
-        *,
-        without: str | Sequence[str] = (),
-        like: str | Path | None = None,
-        threshold: float = 0.5,
-        top: int = 20,
-        all_moments: bool = False,
-        path: str | None = None,
-        longer_than_s: float | None = None,
-        shorter_than_s: float | None = None,
-        labels: str | Sequence[str] = (),
-        model: "VideoModel | str | None" = None,
-    ) -> "list[Moment]":
-        """Find moments, the most probable first; none where nothing is as probable as the threshold.
-
-        >>> for moment in library.search("a dog catches a frisbee", without="snow"):
-        ...     print(moment.video, moment.start_s, moment.end_s, moment.probability)
-
-        Args:
-            query: a text, or several that must all be true of a moment.
-            without: texts that must not be true of it.
-            like: an image or a video that it must be like.
-            threshold: the probability from which a moment passes; 0 for the best there is, whatever it is worth.
-            top: the most moments.
-            all_moments: each moment of a video; else only its best.
-            path: a glob that the video's path or name matches.
-            longer_than_s, shorter_than_s: of the video, in seconds.
-            labels: what must be true of the video, such as "dog>0.5" or "rain<0.2".
-            model: the library's own, where it is loaded already or lies elsewhere by now; None loads it, once.
-
-        Raises:
-            UsageError: the query cannot be used, or the model is another one.
-            InputError: no path matches, or a fragment is damaged.
-        """
-        from olmv.library.filters import LabelLimit, VideoFilter
-        from olmv.library.find import find_moments
-        from olmv.library.query import SearchQuery
-
-        search = SearchQuery(
-            texts=_texts(query),
-            without=_texts(without),
-            like=like,
-            labels=tuple(LabelLimit.parse(text) for text in _texts(labels)),
-            videos=VideoFilter(path=path, longer_than_s=longer_than_s, shorter_than_s=shorter_than_s),
-            threshold=threshold,
-            top=top,
-            all_moments=all_moments,
-        )
-        search.check()
-        return find_moments(self, search, self.model(model)).moments
-
-    def duplicates(self, *, threshold: float = 0.5, path: str | None = None) -> "list[DuplicateGroup]":
-        """Find videos that are copies of each other: encoded again, scaled, a little cropped.
-
-        Args:
-            threshold: the probability from which two videos are copies.
-            path: a glob that the paths or names of the videos match.
-
-        Returns:
-            Groups of at least two videos, see `olmv.library.duplicates`.
-
-        Raises:
-            UsageError: the threshold is not between 0 and 1.
-            InputError: no path matches, or a fragment is damaged.
-        """
-        from olmv.library.duplicates import DuplicateQuery, find_duplicates
-        from olmv.library.filters import VideoFilter
-
-        return find_duplicates(self, DuplicateQuery(videos=VideoFilter(path=path), threshold=threshold))
-
-    def model(self, model: "VideoModel | str | None" = None, *, device: str = "auto") -> "VideoModel":
-        """Return the model whose embeddings these are, loaded once, in the number format that they were made in.
-
-        Args:
-            model: one that is loaded already, or where it lies by now; None for where it was.
-            device: to load it on.
-
-        Raises:
-            UsageError: it is another one.
-            ModelError: it cannot be loaded.
-        """
-        from olmv.models.base import VideoModel
-        from olmv.models.registry import load_model
-
-        if not isinstance(model, VideoModel):
-            if self._loaded is not None and model is None:
-                return self._loaded
-            model = load_model(model or self.settings.model, device=device, dtype=self.settings.dtype)
-        if model is not self._loaded:
-            self.settings.check_model(model, self.folder)
-            self._loaded = model
-        return model
-
     def verify(self) -> None:
         """Compare every file with its digest.
 
@@ -277,7 +176,3 @@ class Library:
 
     def __repr__(self) -> str:
         return f"Library({str(self.folder)!r}, model={self.settings.model!r}, fragments={len(self.fragments)})"
-
-
-def _texts(texts: str | Sequence[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)

@@ -1,7 +1,7 @@
 """Run `olmv search`: a library and what is looked for in; moments or near-duplicates, rows and a page out."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,15 @@ from olmv.search.rows import (
     moment_rows,
     write_search_rows,
 )
+from olmv.search.summary import SearchSummary
 
 if TYPE_CHECKING:
-    from olmv.library.duplicates import DuplicateGroup, DuplicateQuery
-    from olmv.library.library import Library
-    from olmv.library.moments import Moment
-    from olmv.library.query import SearchQuery
+    from olmv.library.public import Library
+    from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery
+    from olmv.library.query.moments import Moment
+    from olmv.library.query.queries import SearchQuery
 
-__all__ = ["SearchJob", "SearchListener", "SearchSummary", "run"]
+__all__ = ["SearchJob", "SearchListener", "run"]
 
 
 class SearchListener(JobListener):
@@ -57,28 +58,6 @@ class SearchJob:
     report: Path | None = None
 
 
-@dataclass
-class SearchSummary:
-    """What a search found.
-
-    Attributes:
-        videos, windows: how many were searched.
-        moments: those that pass, the most probable first.
-        groups: of near-duplicates, where those were looked for; else None.
-        best: the most probable moment there is, where none passes.
-        seconds: without loading the model.
-        written: the files that the user asked for.
-    """
-
-    videos: int = 0
-    windows: int = 0
-    moments: "list[Moment]" = field(default_factory=list)
-    groups: "list[DuplicateGroup] | None" = None
-    best: "Moment | None" = None
-    seconds: float = 0.0
-    written: list[Path] = field(default_factory=list)
-
-
 def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
 
@@ -87,8 +66,8 @@ def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
         InputError: there is no library, or it is damaged.
         OutputError: a file cannot be written.
     """
-    from olmv.library.library import Library
-    from olmv.library.query import SearchQuery
+    from olmv.library.public import Library
+    from olmv.library.query.queries import SearchQuery
 
     _check_outputs(job)
     job.query.check()
@@ -97,7 +76,7 @@ def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
     if isinstance(job.query, SearchQuery):
         _search(job, job.query, library, summary, listener)
     else:
-        from olmv.library.duplicates import find_duplicates
+        from olmv.library.query.duplicates import find_duplicates
 
         begun = time.monotonic()
         summary.groups = find_duplicates(library, job.query, advanced=listener.advanced)
@@ -131,7 +110,7 @@ def _check_outputs(job: SearchJob) -> None:
 def _search(
     job: SearchJob, query: "SearchQuery", library: "Library", summary: SearchSummary, listener: SearchListener
 ) -> None:
-    from olmv.library.find import find_moments
+    from olmv.library.query.find import find_moments
 
     if not len(library):
         listener.note(f"{job.library} has no videos; index some")

@@ -10,11 +10,11 @@ from olmv.pages.page import asset, data_uri, write_page
 from olmv.pages.player import player_address
 
 if TYPE_CHECKING:
-    from olmv.library.duplicates import DuplicateGroup, DuplicateQuery
     from olmv.library.library import Library
-    from olmv.library.moments import Moment
-    from olmv.library.query import SearchQuery
-    from olmv.search.job import SearchSummary
+    from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery
+    from olmv.library.query.moments import Moment
+    from olmv.library.query.queries import SearchQuery
+    from olmv.search.summary import SearchSummary
 
 __all__ = ["write_search_page"]
 

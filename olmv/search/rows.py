@@ -12,8 +12,8 @@ from olmv.io.atomic import write_atomic, writing_file
 from olmv.io.prediction_rows import csv_value
 
 if TYPE_CHECKING:
-    from olmv.library.duplicates import DuplicateGroup
-    from olmv.library.moments import Moment
+    from olmv.library.query.duplicates import DuplicateGroup
+    from olmv.library.query.moments import Moment
 
 __all__ = ["FORMATS", "check_rows_output", "group_rows", "moment_rows", "write_search_rows"]
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmv.errors import InputError, UsageError
-from olmv.library import duplicates
-from olmv.library.duplicates import COPIES, DuplicateQuery
+from olmv.library.query import duplicates
+from olmv.library.query.duplicates import COPIES, DuplicateQuery
 from tests.support.libraries import vector_library
 
 DIMENSION = 8

@@ -1,15 +1,13 @@
 """Which videos are searched."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olmv.errors import InputError, UsageError
-from olmv.library.filters import LabelLimit, VideoFilter
 from olmv.library.library import Library
+from olmv.library.query.filters import LabelLimit, VideoFilter
 from tests.support.libraries import vector_library
 
 LENGTHS = {"a.mp4": 4, "rain/b.mp4": 8, "rain/c.mov": 12}  # seconds

@@ -1,6 +1,7 @@
 """Windows that follow each other are one moment."""
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olmv.library.moments import Passing, join_windows
+from olmv.library.query.moments import Passing, join_windows
 from tests.support.libraries import vector_library
 
 COUNT = 12  # windows of 4 s, side by side
@@ -28,7 +29,7 @@ def test_moments_are_the_runs_of_windows(passing: set[int], seed: int) -> None:
         moments = list(join_windows(library, own))
     covered = {int(second) // 4 for moment in moments for second in np.arange(moment.start_s, moment.end_s, 4)}
     assert covered == passing
-    for one, other in zip(moments, moments[1:], strict=False):
+    for one, other in pairwise(moments):
         assert other.start_s > one.end_s
     assert max(moment.probability for moment in moments) == own.peak
     for moment in moments:

@@ -4,12 +4,13 @@ import json
 import sys
 
 from olmv.cli.views.progress import ProgressView, printable
-from olmv.library.duplicates import DuplicateGroup, DuplicateQuery
-from olmv.library.moments import Moment
-from olmv.library.query import SearchQuery
+from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery
+from olmv.library.query.moments import Moment
+from olmv.library.query.queries import SearchQuery
 from olmv.pages.figures import clock
-from olmv.search.job import SearchListener, SearchSummary
+from olmv.search.job import SearchListener
 from olmv.search.rows import group_rows, moment_rows
+from olmv.search.summary import SearchSummary
 
 __all__ = ["SearchView"]
 
@@ -55,7 +56,8 @@ class SearchView(ProgressView, SearchListener):
         searched = f"{summary.videos} videos" if summary.videos != 1 else "1 video"
         if summary.groups is not None:
             copies = sum(len(group.copies) for group in summary.groups)
-            found = f"{copies} videos in {len(summary.groups)} groups of copies" if copies else "no copies"
+            groups = "1 group" if len(summary.groups) == 1 else f"{len(summary.groups)} groups"
+            found = f"{copies} videos in {groups} of copies" if copies else "no copies"
             say(f"{found} among {searched}, {summary.seconds:.1f} s")
         else:
             count = len(summary.moments)

@@ -22,8 +22,8 @@ from olmv.labels.language import is_english
 from olmv.labels.templates import apply, resolve
 from olmv.labels.texts import LabelTexts
 from olmv.library.encode import library_parts
-from olmv.library.filters import LabelLimit, VideoFilter
 from olmv.library.library import Library
+from olmv.library.query.filters import LabelLimit, VideoFilter
 from olmv.models.base import VideoModel
 from olmv.models.default import SHIPPED
 from olmv.scoring.bank import TextBank

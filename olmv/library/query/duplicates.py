@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
-from olmv.library.filters import VideoFilter
 from olmv.library.fragment import Halves
 from olmv.library.library import Library, VideoEntry
-from olmv.library.query import Alike
+from olmv.library.query.filters import VideoFilter
+from olmv.library.query.queries import Alike
 from olmv.predictions import round_significant
 from olmv.scoring.logits import logit_of, sigmoid
 
@@ -25,7 +25,7 @@ __all__ = ["COPIES", "Copy", "DuplicateGroup", "DuplicateQuery", "find_duplicate
 
 COPIES = Alike(slope=80.0, half=0.9)
 """Measured with olmv-lite on clips of ten actions (`scripts/benchmarks/index_retrieval.py`): different clips of one
-action are never as alike, pieces of one take mostly are; nor does a copy that was cropped by a fifth on each side pass."""
+action are not as alike, pieces of one take mostly are, and few copies that were cropped by a fifth on each side."""
 
 _BLOCK = 2048  # videos, by as many others
 _WINDOWS = 65536  # read at a time
@@ -167,7 +167,9 @@ def _video_vectors(library: Library, videos: VideoFilter) -> tuple[list[VideoEnt
         for some in _together(spans.stops[chosen] - spans.starts[chosen]):
             own = chosen[some]
             counts = spans.stops[own] - spans.starts[own]
-            windows = np.concatenate([np.arange(*bounds) for bounds in zip(spans.starts[own], spans.stops[own])])
+            windows = np.concatenate(
+                [np.arange(*bounds) for bounds in zip(spans.starts[own], spans.stops[own], strict=True)]
+            )
             rows = fragment.window_vectors[windows].astype(np.float32)
             sums = np.add.reduceat(rows, np.cumsum(counts) - counts, axis=0)
             parts.append((sums / np.linalg.norm(sums, axis=1, keepdims=True).clip(1e-12)).astype(np.float16))

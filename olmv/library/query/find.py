@@ -1,9 +1,9 @@
 """Find moments: every window is compared by its one vector, and the best are scored as a prediction scores them.
 
-    1. a pass over the vectors of all windows gives each a coarse logit, and of each video the best one counts
-    2. of the videos that are best by it, the best windows are scored from the rows of their frames, with the model's
-       own pooling, and what is said of them is what `olmv predict` says of them
-    3. the cut is made on that probability; windows that pass and follow each other are a moment
+1. a pass over the vectors of all windows gives each a coarse logit, and of each video the best one counts
+2. of the videos that are best by it, the best windows are scored from the rows of their frames, with the model's
+   own pooling, and what is said of them is what `olmv predict` says of them
+3. the cut is made on that probability; windows that pass and follow each other are a moment
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from olmv.library.library import Library, VideoEntry
-from olmv.library.moments import Moment, Passing, join_windows
-from olmv.library.query import ALIKE, EncodedQuery, SearchQuery, encode_query
+from olmv.library.query.moments import Moment, Passing, join_windows
+from olmv.library.query.queries import ALIKE, EncodedQuery, SearchQuery, encode_query
+from olmv.library.query.window_scores import WindowScorer
 from olmv.library.scan import similarities
-from olmv.library.window_scores import WindowScorer
 from olmv.models.base import VideoModel
 from olmv.predictions import round_significant
 from olmv.scoring.logits import logit_of, sigmoid

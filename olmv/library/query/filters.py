@@ -45,7 +45,8 @@ class LabelLimit:
         try:
             number = float(match["number"])
         except ValueError:
-            raise UsageError(f"label {shown} has no number after {match['sign']}; {_EXAMPLE}", option="labels") from None
+            after = f"label {shown} has no number after {match['sign']}"
+            raise UsageError(f"{after}; {_EXAMPLE}", option="labels") from None
         if not 0 <= number <= 1:
             raise UsageError(f"label {shown} has the probability {number:g}; give one from 0 to 1", option="labels")
         try:
