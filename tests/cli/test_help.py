@@ -45,6 +45,7 @@ def test_help_names_every_command(olmv: Any) -> None:
     for command in (
         "predict",
         "watch",
+        "search",
         "describe-labels",
         "caption",
         "train",
