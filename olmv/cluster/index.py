@@ -11,7 +11,7 @@ from pathlib import Path
 from olmv.cluster.decoding import ActorDecoding
 from olmv.cluster.engine import RayEngine, blocks_of
 from olmv.devices import Placement
-from olmv.errors import OlmvError, OutputError
+from olmv.errors import OutputError, VideoError
 from olmv.index.engine import IndexedVideo
 from olmv.library.encode import LibraryPart, background_bank, join_parts, library_parts
 from olmv.library.fragment import write_fragment
@@ -117,7 +117,7 @@ class IndexWorker:
         self._decoding = ActorDecoding(self._model.preprocess, decode)
         self._background = background_bank(self._model)
 
-    def work(self, paths: Sequence[str], error: OlmvError | None = None) -> list[list[LibraryPart]]:
+    def work(self, paths: Sequence[str], error: VideoError | None = None) -> list[list[LibraryPart]]:
         """Return the parts of each video."""
         videos: list[list[LibraryPart]] = []
         with self._decoding.loader(paths, error) as loader:

@@ -8,7 +8,7 @@ from olmv.classifier import Classifier
 from olmv.cluster.decoding import ActorDecoding
 from olmv.cluster.engine import RayEngine, blocks_of
 from olmv.devices import Placement
-from olmv.errors import OlmvError
+from olmv.errors import VideoError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.placement import PlacementOptions
@@ -108,15 +108,13 @@ class PredictWorker:
         self._bank = classifier.text_bank(texts, mode=score.mode)
 
     def work(
-        self, paths: Sequence[str], error: OlmvError | None = None
+        self, paths: Sequence[str], error: VideoError | None = None
     ) -> list[tuple[VideoPrediction, list[PartScores]]]:
         """Return the prediction of each video, and of a timeline the scores of its parts."""
         model, store = self._classifier.model, _Parts()
         results = []
         with self._decoding.loader(paths, error) as loader:
-            parts = embedded_parts(
-                loader, model, self._decode, timeline=self._timeline, batch_size=self._batch_size
-            )
+            parts = embedded_parts(loader, model, self._decode, timeline=self._timeline, batch_size=self._batch_size)
             for prediction in predictions(parts, self._scorer, self._bank, store=store):
                 if prediction.embedding is not None:
                     prediction = replace(prediction, embedding=prediction.embedding.cpu())

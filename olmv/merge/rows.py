@@ -97,7 +97,7 @@ def _common_settings(parts: Sequence[Path], note: Callable[[str], None]) -> dict
         first = settings if first is None else first
         if different := difference(first, settings):
             different = different.replace(" before", f" in {parts[0]}").replace(" now", f" in {part}")
-            raise UsageError(f"{parts[0]} and {part} were made with other settings: {different}; merge those of one run")
+            raise UsageError(f"{parts[0]} and {part} are of different runs: {different}; merge those of one run")
     _note_missing_shards(shards, note)
     return first or {}
 

@@ -157,9 +157,7 @@ def decode_video(
         )
 
 
-def _decode_copy(
-    address: str, local: str, preprocess: Preprocess, options: DecodeOptions, **rest: Any
-) -> VideoFrames:
+def _decode_copy(address: str, local: str, preprocess: Preprocess, options: DecodeOptions, **rest: Any) -> VideoFrames:
     """Decode the local copy of an object, which is told of by its address."""
     try:
         video = decode_video(local, preprocess, options, **rest)
