@@ -123,7 +123,7 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
             plan = IndexPlan(videos=videos or [], todo=videos or [])
         else:
             writer = _open_writer(job, old, stack, listener)
-            plan = _plan(job, Library.open(job.output), videos)
+            plan = _plan(job, writer.library(), videos)
         summary = IndexSummary(
             total=len(plan.videos), earlier=plan.earlier, earlier_failed=plan.earlier_failed, changed=plan.changed
         )
@@ -149,8 +149,8 @@ def run(job: IndexJob, listener: JobListener) -> IndexSummary:
         if job.compact:
             from olmv.library.compact import compact
 
-            compact(Library.open(job.output), writer, partial(listener.advanced, stage="fragments"))
-        _finish(job, summary)
+            compact(writer.library(), writer, partial(listener.advanced, stage="fragments"))
+        _finish(writer, summary)
     return summary
 
 
@@ -267,7 +267,7 @@ def _write_changes(job: IndexJob, writer: "LibraryWriter", plan: IndexPlan, summ
     if plan.moves:
         from olmv.library.compact import moved_videos
 
-        content = moved_videos(Library.open(job.output), plan.moves)
+        content = moved_videos(writer.library(), plan.moves)
         writer.write(replace(content, removed=[*content.removed, *plan.removed]))
     elif plan.removed:
         writer.flush(removed=plan.removed)
@@ -327,8 +327,10 @@ def _index(
     summary.seconds = time.monotonic() - begun
 
 
-def _finish(job: IndexJob, summary: IndexSummary) -> None:
-    library = Library.open(job.output)
+def _finish(writer: "LibraryWriter", summary: IndexSummary) -> None:
+    if writer.missing:
+        writer.keep(writer.numbers)  # the user was told
+    library = writer.library()
     write_videos(library)
     summary.videos, summary.all_windows = len(library), library.windows
     summary.fragments, summary.bytes = len(library.fragments), sum(fragment.size for fragment in library.fragments)

@@ -162,7 +162,7 @@ class Fragment:
         self._dimension = dimension
         try:
             document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
-            if int(document.get("version", 1)) > VERSION:
+            if int(document["version"]) > VERSION:
                 raise InputError(f"{folder} was written by a later olmv; upgrade olmv")
             self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
             self.removed: list[str] = [str(path) for path in document["removed"]]
