@@ -15,7 +15,6 @@ from olmv.errors import OutputError, VideoError
 from olmv.index.engine import IndexedVideo
 from olmv.library.encode import LibraryPart, background_bank, join_parts, library_parts
 from olmv.library.fragment import write_fragment
-from olmv.library.library import Library
 from olmv.library.records import absolute, failure
 from olmv.library.settings import LibrarySettings
 from olmv.library.writer import LibraryWriter
@@ -80,7 +79,7 @@ class RayIndexer:
             writer.accept(number)
             yield from results
         # an actor of a run that was killed may have written under a number that was given away again
-        entries = Library.open(writer.folder).entries
+        entries = writer.library().entries
         missing = sum(absolute(video) not in entries for video in videos)
         if missing:
             raise OutputError(f"{writer.folder} lacks {missing} videos; run the same command again")

@@ -11,6 +11,7 @@ from olmv.devices import Placement
 from olmv.errors import VideoError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.registry import model_info
 from olmv.placement import PlacementOptions
 from olmv.predictions import VideoPrediction
 from olmv.scoring.options import ScoreOptions
@@ -56,6 +57,7 @@ class RayPredictor:
         **listening: Callable[..., object],
     ) -> Iterator[VideoPrediction]:
         """Yield the prediction of every video, those of a block when it is done; nothing is told of what goes on."""
+        model_info(model)  # a name that there is not is told before actors are started
         place = self._engine.placement(placement)
         arguments = {
             "model": model,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from olmv.library.compact import TARGET_BYTES
+from olmv.library.columns import values
 from olmv.library.library import Library
+from olmv.library.settings import TARGET_BYTES
 
 __all__ = ["LibraryInfo", "library_info"]
 
@@ -75,7 +76,7 @@ def library_info(folder: str | Path, *, verify: bool = False) -> LibraryInfo:
     for fragment, own in zip(library.fragments, spans, strict=True):
         first, stop = np.array(own, np.int64).reshape(-1, 2).T
         failed += int(fragment.failed(first, stop).sum())
-        seconds += float(np.nansum(fragment.parts["duration_s"].to_numpy()[first]))
+        seconds += float(np.nansum(values(fragment.parts["duration_s"])[first]))
     windows, everything = library.windows, sum(fragment.windows for fragment in library.fragments)
     size = sum(fragment.size for fragment in library.fragments)
     dead = 1 - windows / everything if everything else 0.0

@@ -70,6 +70,11 @@ class IndexJob:
         given = (self.frames, self.every_s, self.timeline, self.decode.max_frames)
         return any(value is not None for value in given)
 
+    @property
+    def asks(self) -> bool:
+        """Tell whether it says something that a library that is there may be otherwise."""
+        return self.samples or self.model is not None or self.sampling is not None
+
 
 def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = None) -> IndexSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
@@ -94,16 +99,17 @@ def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = Non
         if old is None:
             plan = IndexPlan(videos=videos or [], todo=videos or [])
         else:
-            _check_options(job, old, complete(_frames(model, job)))
             writer = _open_writer(job, old, stack, listener)
-            plan = _plan(job, Library.open(job.output), videos)
+            plan = _plan(job, writer.library(), videos)
         summary = IndexSummary(
             total=len(plan.videos), earlier=plan.earlier, earlier_failed=plan.earlier_failed, changed=plan.changed
         )
         listener.started(total=summary.total, done=summary.earlier)
-        if plan.todo or old is None or (job.model is not None and job.model != old.model):
+        if plan.todo or old is None or job.asks:
             ahead = stack.enter_context(decode_ahead(model, plan.todo, complete, unless=engine is not None))
             decode = complete(_frames(model, job))
+            if old is not None:
+                _check_options(job, old, decode)
             loaded = _load(job, old, model, listener, engine)
             timeline = job.timeline if old is None else old.timeline
             settings = LibrarySettings.of(loaded, decode, timeline, name=_lasting(model))
@@ -122,8 +128,8 @@ def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = Non
         if job.compact:
             from olmv.library.compact import compact
 
-            compact(Library.open(job.output), writer, partial(listener.advanced, stage="fragments"))
-        _finish(job, summary)
+            compact(writer.library(), writer, partial(listener.advanced, stage="fragments"))
+        _finish(writer, summary)
     return summary
 
 
@@ -244,7 +250,7 @@ def _write_changes(job: IndexJob, writer: "LibraryWriter", plan: IndexPlan, summ
     if plan.moves:
         from olmv.library.compact import moved_videos
 
-        content = moved_videos(Library.open(job.output), plan.moves)
+        content = moved_videos(writer.library(), plan.moves)
         writer.write(replace(content, removed=[*content.removed, *plan.removed]))
     elif plan.removed:
         writer.flush(removed=plan.removed)
@@ -320,8 +326,10 @@ def _index_elsewhere(
     summary.seconds = time.monotonic() - begun
 
 
-def _finish(job: IndexJob, summary: IndexSummary) -> None:
-    library = Library.open(job.output)
+def _finish(writer: "LibraryWriter", summary: IndexSummary) -> None:
+    if writer.missing:
+        writer.keep(writer.numbers)  # the user was told
+    library = writer.library()
     write_videos(library)
     summary.videos, summary.all_windows = len(library), library.windows
     summary.fragments, summary.bytes = len(library.fragments), sum(fragment.size for fragment in library.fragments)

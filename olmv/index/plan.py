@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from olmv.errors import InputError
+from olmv.library.columns import values
 from olmv.library.library import Library, VideoEntry
 from olmv.library.records import FileState, absolute
 
@@ -108,7 +109,7 @@ class _Known:
             if not own:
                 continue
             first, stop = (np.array([getattr(entry, name) for entry in own]) for name in ("first", "stop"))
-            sizes, times = (fragment.parts[name].to_numpy()[first].tolist() for name in ("size", "mtime_ns"))
+            sizes, times = (values(fragment.parts[name])[first].tolist() for name in ("size", "mtime_ns"))
             failed = fragment.failed(first, stop).tolist()
             for entry, size, time, bad in zip(own, sizes, times, failed, strict=True):
                 self.states[entry.path] = FileState(size, time)

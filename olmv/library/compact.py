@@ -1,19 +1,23 @@
 """Rewrite what a library has of videos as they are now into few fragments, and move videos without decoding them."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from olmv.library.columns import column, numbers, values
 from olmv.library.fragment import FragmentContent, WindowTable
 from olmv.library.library import Library, VideoEntry
-from olmv.library.writer import LibraryWriter
+from olmv.library.settings import TARGET_BYTES
+
+if TYPE_CHECKING:
+    from olmv.library.writer import LibraryWriter
 
 __all__ = ["compact", "moved_videos"]
 
-TARGET_BYTES = 256 * 2**20
 _PIECE_BYTES = 32 * 2**20
 
 
@@ -21,7 +25,7 @@ class _Advanced(Protocol):
     def __call__(self, done: int, total: int, /) -> object: ...
 
 
-def compact(library: Library, writer: LibraryWriter, advanced: _Advanced = lambda done, total: None) -> None:
+def compact(library: Library, writer: "LibraryWriter", advanced: _Advanced = lambda done, total: None) -> None:
     """Rewrite the fragments of a library that are small, or hold what counts no more; the others stay.
 
     Digests are compared before something is read. New fragments are written first; then the list of those that count
@@ -81,8 +85,8 @@ def moved_videos(library: Library, moves: Sequence[tuple[VideoEntry, str, str]])
         content = library.fragments[entry.fragment].content(entry.first, entry.stop)
         parts = content.parts
         for name, value in (("video", video), ("path", path)):
-            column = pa.array([value] * len(parts), pa.string())
-            parts = parts.set_column(parts.schema.get_field_index(name), name, column)
+            names = column([os.fsencode(value)] * len(parts), pa.binary())
+            parts = parts.set_column(parts.schema.get_field_index(name), name, names)
         contents.append(replace(content, parts=parts))
     return replace(join_contents(contents, library.settings.dimension), removed=[entry.path for entry, _, _ in moves])
 
@@ -103,8 +107,8 @@ def join_contents(contents: Sequence[FragmentContent], dimension: int) -> Fragme
     for content, part, row in zip(contents, parts, rows, strict=False):
         columns = vars(content.windows)
         shifted.append({**columns, "part": columns["part"] + np.int32(part), "first_row": columns["first_row"] + row})
-        numbers = content.thumbnails["part"].to_numpy() + np.int32(part)
-        pictures.append(content.thumbnails.set_column(0, "part", pa.array(numbers)))
+        owners = values(content.thumbnails["part"]) + np.int32(part)
+        pictures.append(content.thumbnails.set_column(0, "part", numbers(owners)))
     none = np.zeros((0, dimension), np.float16)
     return FragmentContent(
         parts=pa.concat_tables([content.parts for content in contents]),

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from olmv.errors import InputError
 from olmv.io.atomic import os_reason, raise_output, replacing_folder
+from olmv.library.columns import column, numbers, present, values
 from olmv.library.records import PartRecord
 from olmv.library.settings import VERSION
 from olmv.video_scores import PASSABLE
@@ -95,7 +96,8 @@ def parts_table(records: Sequence[PartRecord], row_counts: Sequence[int], window
         {**record.to_row(), "row_count": rows, "window_count": windows}
         for record, rows, windows in zip(records, row_counts, window_counts, strict=True)
     ]
-    return pa.Table.from_pylist(rows, schema=_parts_schema())
+    schema = _parts_schema()
+    return pa.table([column([row[item.name] for row in rows], item.type) for item in schema], schema=schema)
 
 
 def thumbnail_table(thumbnails: Sequence[tuple[int, float, bytes]]) -> Any:
@@ -103,10 +105,9 @@ def thumbnail_table(thumbnails: Sequence[tuple[int, float, bytes]]) -> Any:
     import pyarrow as pa
 
     kinds = (("part", pa.int32()), ("time_s", pa.float64()), ("jpeg", pa.binary()))
-    columns = {
-        name: pa.array([thumbnail[place] for thumbnail in thumbnails], kind) for place, (name, kind) in enumerate(kinds)
-    }
-    return pa.table(columns)
+    return pa.table({
+        name: column([thumbnail[place] for thumbnail in thumbnails], kind) for place, (name, kind) in enumerate(kinds)
+    })
 
 
 def write_fragment(folder: Path, content: FragmentContent) -> None:
@@ -121,14 +122,14 @@ def write_fragment(folder: Path, content: FragmentContent) -> None:
         try:
             _write_table(fresh / "parts.arrow", content.parts)
             _write_table(fresh / "rows.arrow", pa.table({"vector": _vectors(content.rows)}))
-            columns = {name: pa.array(column) for name, column in vars(content.windows).items()}
+            columns = {name: numbers(array) for name, array in vars(content.windows).items()}
             _write_table(fresh / "windows.arrow", pa.table({"vector": _vectors(content.vectors), **columns}))
             _write_table(fresh / "thumbnails.arrow", content.thumbnails)
             document = {
                 "version": VERSION,
                 "rows": len(content.rows),
                 "windows": len(content.windows),
-                "videos": int((content.parts["part"].to_numpy() == 0).sum()),
+                "videos": int((values(content.parts["part"]) == 0).sum()),
                 "removed": list(content.removed),
                 "files": {name: _facts(fresh / name) for name in FILES},
             }
@@ -161,7 +162,7 @@ class Fragment:
         self._dimension = dimension
         try:
             document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
-            if int(document.get("version", 1)) > VERSION:
+            if int(document["version"]) > VERSION:
                 raise InputError(f"{folder} was written by a later olmv; upgrade olmv")
             self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
             self.removed: list[str] = [str(path) for path in document["removed"]]
@@ -184,15 +185,13 @@ class Fragment:
 
     def content(self, first: int, stop: int) -> FragmentContent:
         """Return what it has of some of its parts, as a fragment of its own would have it; vectors stay mapped."""
-        import pyarrow as pa
-
         (begin, end), (one, other) = self.row_bounds[[first, stop]], self.window_bounds[[first, stop]]
-        columns = {name: column[one:other] for name, column in vars(self.window_table).items()}
+        columns = {name: array[one:other] for name, array in vars(self.window_table).items()}
         columns |= {"part": columns["part"] - np.int32(first), "first_row": columns["first_row"] - begin}
-        table, numbers = self._table("thumbnails.arrow"), self._thumbnails[0]
-        place, after = np.searchsorted(numbers, [first, stop])
-        pictures = table.slice(place, after - place)
-        pictures = pictures.set_column(0, "part", pa.array(numbers[place:after] - np.int32(first)))
+        pictures, owners = self._table("thumbnails.arrow"), self._thumbnails[0]
+        place, after = np.searchsorted(owners, [first, stop])
+        pictures = pictures.slice(place, after - place)
+        pictures = pictures.set_column(0, "part", numbers(owners[place:after] - np.int32(first)))
         return FragmentContent(
             self.parts.slice(first, stop - first),
             self.row_vectors[begin:end],
@@ -221,8 +220,8 @@ class Fragment:
         A part of an open file that cannot be decoded does not: the others may be sound.
         """
         kinds, durations = self.parts["error_type"], self.parts["duration_s"]
-        failed = kinds.is_valid().to_numpy()
-        passable = (kinds.to_numpy(zero_copy_only=False) == PASSABLE) & durations.is_valid().to_numpy()
+        failed = present(kinds)
+        passable = np.array([kind == PASSABLE for kind in kinds.to_pylist()], bool) & present(durations)
         return failed, failed & ~passable
 
     def failed(self, first: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -232,22 +231,21 @@ class Fragment:
 
     def spans(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield its videos as (name, absolute path, first part, the one after the last)."""
-        names, paths, part = (self.parts[name].to_pylist() for name in ("video", "path", "part"))
-        first = 0
-        for place in range(1, len(part) + 1):
-            if place == len(part) or part[place] == 0:
-                yield names[first], paths[first], first, place
-                first = place
+        firsts = np.flatnonzero(values(self.parts["part"]) == 0)
+        own = self.parts.select(["video", "path"]).take(numbers(firsts))
+        names, paths = (map(os.fsdecode, own[name].to_pylist()) for name in ("video", "path"))
+        bounds = [*firsts.tolist(), len(self.parts)]
+        yield from zip(names, paths, bounds[:-1], bounds[1:], strict=True)
 
     @cached_property
     def row_bounds(self) -> NDArray[np.int64]:
         """Return [P + 1]: rows of part p are `row_bounds[p]` to `row_bounds[p + 1]`."""
-        return np.concatenate([[0], np.cumsum(self.parts["row_count"].to_numpy())]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum(values(self.parts["row_count"]))]).astype(np.int64)
 
     @cached_property
     def window_bounds(self) -> NDArray[np.int64]:
         """Return [P + 1]: windows of part p are `window_bounds[p]` to `window_bounds[p + 1]`."""
-        return np.concatenate([[0], np.cumsum(self.parts["window_count"].to_numpy())]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum(values(self.parts["window_count"]))]).astype(np.int64)
 
     @cached_property
     def row_vectors(self) -> Halves:
@@ -263,7 +261,7 @@ class Fragment:
     def window_table(self) -> WindowTable:
         """Return what is known of the windows."""
         table = self._table("windows.arrow", [item.name for item in fields(WindowTable)])
-        return WindowTable(**{item.name: table[item.name].to_numpy() for item in fields(WindowTable)})
+        return WindowTable(**{item.name: values(table[item.name]) for item in fields(WindowTable)})
 
     def thumbnail(self, part: int, time_s: float) -> bytes | None:
         """Return the picture of a part nearest to a time, as JPEG, or None."""
@@ -293,7 +291,7 @@ class Fragment:
     @cached_property
     def _thumbnails(self) -> tuple[NDArray[np.int32], NDArray[np.float64], Any]:
         table = self._table("thumbnails.arrow")
-        return table["part"].to_numpy(), table["time_s"].to_numpy(), table["jpeg"]
+        return values(table["part"]), values(table["time_s"]), table["jpeg"]
 
     def _table(self, name: str, columns: list[str] | None = None) -> Any:
         import pyarrow as pa
@@ -331,8 +329,7 @@ def _damaged(folder: Path, what: str) -> InputError:
 def _vectors(array: Halves) -> Any:
     import pyarrow as pa
 
-    flat = pa.array(np.ascontiguousarray(array, np.float16).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+    return pa.FixedSizeListArray.from_arrays(numbers(array.astype(np.float16, copy=False).reshape(-1)), array.shape[1])
 
 
 def _write_table(path: Path, table: Any) -> None:
@@ -361,7 +358,7 @@ def _parts_schema() -> Any:
 
     texts, whole, real = pa.string(), pa.int64(), pa.float64()
     kinds = {
-        "video": texts, "path": texts, "size": whole, "mtime_ns": whole, "part": pa.int32(), "parts": pa.int32(),
+        "video": pa.binary(), "path": pa.binary(), "size": whole, "mtime_ns": whole, "part": pa.int32(), "parts": pa.int32(),
         "width": pa.int32(), "height": pa.int32(), "duration_s": real, "num_frames": whole, "fps": real,
         "rotation": pa.int32(), "codec": texts, "requested": pa.int32(), "decoded": pa.int32(), "corrupt": pa.int32(),
         "encoded": pa.int32(), "widest_gap_s": real, "capped": pa.bool_(), "error_type": texts, "error": texts,

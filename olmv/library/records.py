@@ -1,5 +1,6 @@
 """What a library keeps of one part of a video besides its embeddings, and how a video is told to be the same file."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os.path import normpath
@@ -71,8 +72,8 @@ class PartRecord:
         """Return it as a row of plain data."""
         frames, shots, info = self.frames, self.frames.shots, self.frames.info
         return {
-            "video": self.video,
-            "path": self.path,
+            "video": os.fsencode(self.video),  # a file name may be no UTF-8
+            "path": os.fsencode(self.path),
             "size": self.file.size,
             "mtime_ns": self.file.mtime_ns,
             "part": frames.part,
@@ -104,23 +105,23 @@ class PartRecord:
         Raises:
             ValueError, TypeError, LookupError: it is something else.
         """
-        shots = None
+        video, shots = os.fsdecode(row["video"]), None
         if row["head_s"] is not None:
             head_s, tail_s = (np.asarray(row[name], np.float64) for name in ("head_s", "tail_s"))
             head, tail = (
-                np.frombuffer(row[name], np.uint8).reshape(len(times), -1)
+                np.frombuffer(row[name], np.uint8).reshape(len(times), len(row[name]) // max(len(times), 1))
                 for name, times in (("head", head_s), ("tail", tail_s))
             )
             shots = PartShots(np.asarray(row["cuts_s"], np.float64), head_s, head, tail_s, tail)
         frames = VideoFrames(
             index=index,
-            path=row["video"],
+            path=video,
             part=row["part"],
             parts=row["parts"],
             rows=None if row["rows"] is None else np.asarray(row["rows"], np.int64),
             times_s=np.asarray(row["times_s"], np.float64),
             span_s=(row["begin_s"], row["end_s"]),
-            info=None if row["codec"] is None else VideoInfo(path=row["video"], **{name: row[name] for name in _FACTS}),
+            info=None if row["codec"] is None else VideoInfo(path=video, **{name: row[name] for name in _FACTS}),
             requested=row["requested"],
             decoded=row["decoded"],
             corrupt=row["corrupt"],
@@ -130,7 +131,7 @@ class PartRecord:
             error=None if row["error_type"] is None else _error(row["error_type"], row["error"]),
         )
         file = FileState(row["size"], row["mtime_ns"])
-        return cls(video=row["video"], path=row["path"], file=file, frames=frames, encoded=row["encoded"])
+        return cls(video=video, path=os.fsdecode(row["path"]), file=file, frames=frames, encoded=row["encoded"])
 
 
 def failure(parts: Sequence[PartRecord]) -> VideoError | None:

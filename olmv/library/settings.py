@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LIBRARY_FILE",
+    "TARGET_BYTES",
     "VERSION",
     "LibrarySettings",
     "check_fillable",
@@ -36,6 +37,8 @@ __all__ = [
 
 FORMAT = "olmv-library"
 VERSION = 1
+TARGET_BYTES = 256 * 2**20
+"""Of a fragment, when a library is compacted."""
 
 # From an earlier version's document to the next one's, by the version that it is of.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}

@@ -7,12 +7,14 @@
     size, mtime         of the file when it was indexed: bytes, and when it was changed last
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from olmv.io.atomic import writing_file
+from olmv.library.columns import column, numbers
 from olmv.library.fragment import Fragment
 from olmv.library.library import Library
 
@@ -55,13 +57,15 @@ def video_table(library: Library) -> Any:
         parts = fragment.parts
         windows = fragment.window_bounds[stop] - fragment.window_bounds[first]
         failed = fragment.failed(first, stop)
-        rows = parts.take(pa.array(first))
+        rows = parts.take(numbers(first))
         errors = [_error(fragment, *bounds) if bad else None for bad, *bounds in zip(failed, first, stop, strict=True)]
+        names = {name: list(map(os.fsdecode, rows[name].to_pylist())) for name in ("video", "path")}
         columns = {
             **{name: rows[name].combine_chunks() for name in schema.names if name in rows.schema.names},
-            "status": pa.array(np.where(failed, "error", "ok")),
-            "error": pa.array(errors, pa.string()),
-            "windows": pa.array(windows),
+            **{name: column(texts, pa.string()) for name, texts in names.items()},
+            "status": column(["error" if bad else "ok" for bad in failed], pa.string()),
+            "error": column(errors, pa.string()),
+            "windows": numbers(windows),
             "mtime": rows["mtime_ns"].combine_chunks().cast(pa.timestamp("ns", tz="UTC")),
         }
         tables.append(pa.table([columns[name] for name in schema.names], schema=schema))

@@ -21,6 +21,7 @@ def test_blocks_are_a_partition(paths: list[str], actors: int, most: int, first:
     assert all(1 <= len(block) <= most for block in blocks.values())
 
 
+@pytest.mark.slow
 def test_every_path_comes_back_once(engine: RayEngine, tmp_path: Path) -> None:
     blocks = blocks_of(PATHS, actors=2, most=2, first=5)
     results = dict(engine.map(blocks, MadeWorker, {"folder": str(tmp_path)}))
@@ -29,6 +30,7 @@ def test_every_path_comes_back_once(engine: RayEngine, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("actor-*"))) == 2  # each loads the model once
 
 
+@pytest.mark.slow
 def test_an_actor_that_dies(engine: RayEngine, tmp_path: Path) -> None:
     """One that died gets its block again; a file that kills it always is an error, and the run ends."""
     paths = [*PATHS[:4], "once.mp4", *PATHS[4:6], "poison.mp4"]
@@ -40,12 +42,14 @@ def test_an_actor_that_dies(engine: RayEngine, tmp_path: Path) -> None:
     assert error == "poison.mp4: the actor that worked on it died 2 times; is memory too short?"
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker(engine: RayEngine, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"films\.olmv: no space left; free some") as caught:
         list(engine.map({1: PATHS}, FailingWorker, {"folder": str(tmp_path)}))
     assert caught.value.options == ("output",)
 
 
+@pytest.mark.slow
 def test_more_gpus_than_there_are(engine: RayEngine) -> None:
     with RayEngine(RayOptions(gpus_per_actor=99)) as other, pytest.raises(UsageError, match="shall have 99 GPUs, and"):
         _ = other.actors

@@ -15,6 +15,9 @@ from olmv.library.writer import LibraryWriter
 from tests.support.libraries import SETTINGS, vector_part
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
     """Four fragments; of the videos of the first one, one was indexed again and one was removed."""

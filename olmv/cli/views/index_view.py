@@ -1,8 +1,12 @@
 """What a person sees of `olmv index`: a progress bar on a terminal, plain lines elsewhere, and what a library has."""
 
+from typing import TYPE_CHECKING
+
 from olmv.cli.views.progress import ProgressView
-from olmv.index.info import LibraryInfo
-from olmv.index.job import IndexJob, IndexSummary
+
+if TYPE_CHECKING:
+    from olmv.index.info import LibraryInfo
+    from olmv.index.job import IndexJob, IndexSummary
 
 __all__ = ["IndexView", "byte_text", "info_lines"]
 
@@ -17,7 +21,7 @@ class IndexView(ProgressView):
     def __init__(self, *, quiet: bool) -> None:
         super().__init__("videos", quiet=quiet, prefix="note: ")
 
-    def finished(self, job: IndexJob, summary: IndexSummary) -> None:
+    def finished(self, job: "IndexJob", summary: "IndexSummary") -> None:
         """Say the last lines: what was done, what failed, what the library has."""
         self.progress.stop()
         done = summary.ok + summary.failed
@@ -40,7 +44,7 @@ class IndexView(ProgressView):
             self.progress.say(f"and {summary.failed - len(summary.failures)} more; videos.parquet says why")
 
 
-def info_lines(info: LibraryInfo) -> list[str]:
+def info_lines(info: "LibraryInfo") -> list[str]:
     """Write what a library has, a line each."""
     sampling = info.sampling
     if sampling["window_s"] is not None:
