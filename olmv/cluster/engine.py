@@ -196,7 +196,10 @@ class RayEngine:
             ray.kill(ledger)
 
     def map_batches(
-        self, rows: Sequence[Mapping[str, Any]], function: Callable[..., Mapping[str, Any]], arguments: Mapping[str, Any]
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        function: Callable[..., Mapping[str, Any]],
+        arguments: Mapping[str, Any],
     ) -> Iterator[Any]:
         """Yield what a function makes of rows, in any order, one row at a time in each task.
 

@@ -92,9 +92,7 @@ class _Nearest:
 
     top: int
 
-    def __call__(
-        self, cosines: NDArray[np.float32], queries: slice
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def __call__(self, cosines: NDArray[np.float32], queries: slice) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         by_query = cosines.T
         order = np.argsort(-by_query, axis=1, kind="stable")[:, : self.top]
         return np.take_along_axis(by_query, order, axis=1), order

@@ -14,7 +14,6 @@ from olmv.library.scan import similarities
 from olmv.library.writer import LibraryWriter
 from tests.support.libraries import SETTINGS, vector_part
 
-
 pytestmark = pytest.mark.slow
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def olmv(engine: RayEngine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def olmv(engine: RayEngine, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command line, in an empty folder with a link to the clips."""
     (tmp_path / "clips").symlink_to(folder / "clips")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OLMV_CACHE", str(folder / "cache"))
-    yield lambda *arguments: main(list(arguments))
+    return lambda *arguments: main(list(arguments))
 
 
 def rows(path: str) -> list[dict[str, Any]]:
