@@ -1,7 +1,7 @@
 """What captions in other processes than the job's own."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from olmv.labels.vocabulary import Vocabulary
 from olmv.placement import PlacementOptions
@@ -30,7 +30,7 @@ class CaptionEngine(Protocol):
         score: ScoreOptions,
         batch_size: int | None = None,
         embeddings: bool = False,
-        **listening: Callable[..., object],
+        **listening: Any,
     ) -> Iterator[VideoPrediction]:
         """Yield the labels of every video."""
 

@@ -177,7 +177,7 @@ class RayEngine:
         import ray
 
         data = self._data()
-        ledger = ray.remote(num_cpus=0)(_Ledger).remote()
+        ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ledger).remote()
         rows = [{"block": number, "paths": list(paths)} for number, paths in blocks.items()]
         host = {"worker": worker, "arguments": dict(arguments), "ledger": ledger, "folder": os.getcwd()}  # noqa: PTH109
         results = data.from_items(rows, override_num_blocks=len(rows)).map(

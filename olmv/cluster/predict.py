@@ -1,6 +1,6 @@
 """`olmv predict` on Ray: actors predict, the driver writes the rows as it does without a cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -54,7 +54,7 @@ class RayPredictor:
         timeline: TimelineOptions | None = None,
         store: PartStore | None = None,
         embeddings: bool = False,
-        **listening: Callable[..., object],
+        **listening: Any,
     ) -> Iterator[VideoPrediction]:
         """Yield the prediction of every video, those of a block when it is done; nothing is told of what goes on."""
         model_info(model)  # a name that there is not is told before actors are started

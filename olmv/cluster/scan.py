@@ -61,7 +61,9 @@ def search_fragments(engine: RayEngine, library: Library, queries: Tensor, top: 
     values = np.concatenate(cosines, axis=1)
     chosen = np.argsort(-values, axis=1, kind="stable")[:, :top]
     return NearestWindows(
-        *(np.take_along_axis(np.concatenate(parts, axis=1), chosen, axis=1) for parts in (cosines, fragments, windows))
+        np.take_along_axis(values, chosen, axis=1),
+        np.take_along_axis(np.concatenate(fragments, axis=1), chosen, axis=1),
+        np.take_along_axis(np.concatenate(windows, axis=1), chosen, axis=1),
     )
 
 
@@ -105,7 +107,7 @@ class _Count:
     thresholds: NDArray[np.float32]
 
     def __call__(self, cosines: NDArray[np.float32], queries: slice) -> NDArray[np.int64]:
-        return (cosines >= self.thresholds[queries]).sum(axis=0)
+        return np.count_nonzero(cosines >= self.thresholds[queries], axis=0).astype(np.int64)
 
 
 def _scored(engine: RayEngine, library: Library, queries: Tensor, score: Any) -> Iterator[tuple[int, list[Any]]]:

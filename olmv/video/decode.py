@@ -163,9 +163,9 @@ def _decode_copy(address: str, local: str, preprocess: Preprocess, options: Deco
         video = decode_video(local, preprocess, options, **rest)
     except VideoError as error:
         raise type(error)(str(error).replace(local, address)) from None
-    error = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
+    problem = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
     info = None if video.info is None else replace(video.info, path=address)
-    return replace(video, path=address, info=info, error=error)
+    return replace(video, path=address, info=info, error=problem)
 
 
 def _shown(indices: Indices, step: int) -> set[int]:

@@ -3,8 +3,8 @@
     python -m scripts.benchmarks.index_ray FOLDER [--model olmv-lite] [--rounds 3] [--actors 2]
 
 Both have the same cores; every run starts a new library. The first round of each is not counted: it fills caches. What
-is over the plain command is the start of Ray and of the actors, each of which imports torch and loads the model, and the
-way of the results.
+is over the plain command is the start of Ray and of the actors, each of which imports torch and loads the model, and
+the way of the results.
 
 Figures, under `index/ray/`:
     over_plain               the median over rounds of Ray over plain, wall

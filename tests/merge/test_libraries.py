@@ -145,7 +145,8 @@ def test_a_byte_flipped(tmp_path: Path) -> None:
 
 def test_killed_between_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = write(tmp_path / "one", {"a.mp4": (1, 5)}, {"b.mp4": (2, 5)})
-    adopt, calls = LibraryWriter.adopt, []
+    adopt = LibraryWriter.adopt
+    calls: list[int] = []
 
     def once(self: LibraryWriter, *arguments: object) -> None:
         if calls:

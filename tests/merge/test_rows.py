@@ -147,7 +147,7 @@ def test_curves_are_merged(tmp_path: Path) -> None:
 
 
 def test_captions(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "video": f"{name}.mp4",
             "status": "ok",
