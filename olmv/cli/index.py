@@ -42,7 +42,7 @@ Examples:
 
 
 class IndexCommand(PanelCommand):
-    """`olmv index INPUT...`, and `olmv index info`, which is a command of its own: a folder of that name is `./info`."""
+    """`olmv index INPUT...`, and a command of its own, `olmv index info`; a folder of that name is `./info`."""
 
     @property
     def commands(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from olmv.library.columns import column, numbers, values
-from olmv.library.fragment import FragmentContent, WindowTable
+from olmv.library.content import FragmentContent, WindowTable
 from olmv.library.library import Library, VideoEntry
 from olmv.library.settings import TARGET_BYTES
 

@@ -70,13 +70,11 @@ def info_lines(info: "LibraryInfo") -> list[str]:
 
 def byte_text(count: float) -> str:
     """Write a number of bytes: "3.2 MB"."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            break
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
         count /= 1000
-    else:
-        unit = "TB"
-    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        units.pop(0)
+    return f"{count:.0f} {units[0]}" if units[0] == "bytes" or count >= 100 else f"{count:.1f} {units[0]}"
 
 
 def _fragments(count: int) -> str:
