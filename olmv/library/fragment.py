@@ -79,6 +79,7 @@ class Fragment:
 
     Attributes:
         number: rises from fragment to fragment; the later one holds.
+        version: of the format.
         rows, windows, videos: how many there are.
         removed: paths that are in the library no more.
 
@@ -92,7 +93,8 @@ class Fragment:
         self._dimension = dimension
         try:
             document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
-            if int(document["version"]) > VERSION:
+            self.version = int(document["version"])
+            if self.version > VERSION:
                 raise InputError(f"{folder} was written by a later olmv; upgrade olmv")
             self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
             self.removed: list[str] = [str(path) for path in document["removed"]]

@@ -1,6 +1,7 @@
 """Whatever is written, replaced, removed and compacted, and whenever it is killed: nothing lost, nothing twice."""
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from olmv.errors import InputError, OutputError
 from olmv.library import compact as compacting
+from olmv.library import fragment as fragments
+from olmv.library import settings as library_settings
 from olmv.library import writer as writing
 from olmv.library.compact import compact, moved_videos
 from olmv.library.fragment import Fragment, write_fragment
@@ -168,6 +171,19 @@ def test_many_make_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         compact(writer.library(), writer)
         assert len(writer.numbers) == 3 or len(writer.numbers) == 4
     assert content(Library.open(tmp_path)) == before
+
+
+def test_compacting_writes_the_newest_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vector_library(tmp_path, {"a": vectors(0)})
+    for module in (library_settings, fragments, compacting):
+        monkeypatch.setattr(module, "VERSION", 2)
+    monkeypatch.setattr(library_settings, "MIGRATIONS", {1: lambda document: document})
+    with LibraryWriter(tmp_path, SETTINGS) as writer:
+        compact(writer.library(), writer)
+        assert writer.numbers == [2]
+    for file in (tmp_path / "library.json", tmp_path / "fragments" / "000002" / "fragment.json"):
+        assert json.loads(file.read_text())["version"] == 2
+    assert content(Library.open(tmp_path)) == {"a": stored(0, 2)}
 
 
 def test_a_changed_fragment_is_not_compacted(tmp_path: Path) -> None:

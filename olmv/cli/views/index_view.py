@@ -61,7 +61,7 @@ def info_lines(info: "LibraryInfo") -> list[str]:
         f"sampling   {looked}, {sampling['sampling']}",
         f"videos     {info.videos:,}" + (f", {info.failed:,} of them failed" if info.failed else ""),
         f"windows    {info.windows:,}",
-        f"length     {info.hours:,.1f} h",
+        f"length     {info.hours:,.1f} h" if info.hours >= 1 else f"length     {60 * info.hours:.1f} min",
         f"on disk    {byte_text(info.bytes)} in {_fragments(info.fragments)}",
         f"dead       {100 * info.dead:.1f} %" + ("; compact it: olmv index -o LIBRARY --compact" * info.compactable),
     ]
