@@ -205,15 +205,15 @@ def _check_options(job: IndexJob, old: LibrarySettings, decode: DecodeOptions) -
     old.check_same(asked, job.output)
 
 
-def _open_writer(
-    job: IndexJob, settings: LibrarySettings, stack: ExitStack, listener: JobListener
-) -> "LibraryWriter":
+def _open_writer(job: IndexJob, settings: LibrarySettings, stack: ExitStack, listener: JobListener) -> "LibraryWriter":
     from olmv.library.writer import LibraryWriter
 
     writer = stack.enter_context(LibraryWriter(job.output, settings))
     if writer.missing:
         names = ", ".join(f"{number:06d}" for number in writer.missing)
-        listener.note(f"fragments {names} are missing: their videos are not in the library until they are indexed again")
+        listener.note(
+            f"fragments {names} are missing: their videos are not in the library until they are indexed again"
+        )
     return writer
 
 

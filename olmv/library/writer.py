@@ -159,6 +159,14 @@ class LibraryWriter:
         self.numbers = list(numbers)
         self._remove(dropped)
 
+    def renew(self) -> None:
+        """Write the description of the library in the current version of the format.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        LibrarySettings.read(self.folder).write(self.folder)
+
     def library(self) -> Library:
         """Open the library as it is now, without what is missing.
 

@@ -1,4 +1,4 @@
-"""`olmv index` on real files: made, filled up, brought up to date, compacted; and everything that can be wrong with it."""
+"""`olmv index` on real files: made, filled up, brought up to date, compacted; and what can be wrong with it."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -63,7 +62,13 @@ def test_a_library_is_made_and_filled_up(index: Run, olmv: Run, here: Path) -> N
     assert len(Library.open("library").fragments) == 2
     code, out, _ = olmv("index", "info", "library", "--verify")
     assert code == 0
-    for line in ("videos     4", "windows    4", "in 2 fragments", "dead       0.0 %", "verified   every file is as it"):
+    for line in (
+        "videos     4",
+        "windows    4",
+        "in 2 fragments",
+        "dead       0.0 %",
+        "verified   every file is as it",
+    ):
         assert line in out
     code, out, _ = olmv("index", "info", "library", "--json")
     assert {"videos": 4, "failed": 0, "fragments": 2, "dead": 0.0, "verified": False}.items() <= json.loads(out).items()
@@ -186,7 +191,9 @@ def test_one_model_a_library(index: Run, here: Path) -> None:
     assert code == 2
     assert "library has the embeddings of local-dir:" in err
     assert "one library, one model; choose that one, or another library (--model, --dtype)" in err
-    code, _, err = index("clips", "--dtype", "bfloat16" if LibrarySettings.read("library").dtype != "bfloat16" else "float32")
+    code, _, err = index(
+        "clips", "--dtype", "bfloat16" if LibrarySettings.read("library").dtype != "bfloat16" else "float32"
+    )
     assert code == 2
     assert "one library, one model" in err
 

@@ -2,6 +2,7 @@
 
 import errno
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,10 @@ def test_round_trip(written: list[LibraryPart], removed: list[str]) -> None:
             np.testing.assert_array_equal(fragment.window_vectors[windows], part.vectors)
             np.testing.assert_array_equal(fragment.window_table.start_s[windows], part.windows.start_s)
             assert (fragment.window_table.first_row[windows] == rows.start).all()
-            assert fragment.thumbnails_of(place) == ([jpeg for jpeg, _ in part.thumbnails], [t for _, t in part.thumbnails])
+            assert fragment.thumbnails_of(place) == (
+                [jpeg for jpeg, _ in part.thumbnails],
+                [t for _, t in part.thumbnails],
+            )
             assert bool(fragment.failed(np.array([place]), np.array([place + 1]))[0]) == (
                 failure([part.record]) is not None
             )
@@ -136,15 +140,21 @@ def test_one_of_a_later_olmv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         Fragment(tmp_path / "000001", DIMENSION)
 
 
-@pytest.mark.parametrize("name", ["parts.arrow", "windows.arrow", "rows.arrow", "thumbnails.arrow"])
+READ: dict[str, Callable[[Fragment], object]] = {
+    "parts.arrow": lambda fragment: fragment.records,
+    "rows.arrow": lambda fragment: fragment.row_vectors,
+    "windows.arrow": lambda fragment: fragment.window_table,
+    "thumbnails.arrow": lambda fragment: fragment.thumbnails_of(0),
+}
+
+
+@pytest.mark.parametrize("name", READ)
 def test_a_file_of_something_else(tmp_path: Path, name: str) -> None:
-    part = {"parts.arrow": "records", "thumbnails.arrow": "thumbnails_of", "windows.arrow": "window_table"}
     fragment = Fragment(written(tmp_path / "000001"), DIMENSION)
     (fragment.folder / name).write_bytes(b"something else")
     fragment.rows = 1
     with pytest.raises(InputError, match=f"{name} is no Arrow file of a library"):
-        value = getattr(fragment, part.get(name, "row_vectors"))
-        value(0)
+        READ[name](fragment)
     with pytest.raises(InputError, match=rf"{name} is not as it was written \(its digest differs\)"):
         fragment.verify()
 
