@@ -16,8 +16,8 @@ from olmv import OlmvError, __version__
 from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, index, merge, predict, train, watch
 from olmv.cli.fault import write_fault_report
 from olmv.cli.help import PanelGroup
-from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.models import group as models
+from olmv.cli.views.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.views.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, from_numpy
 
 from olmv.cluster.engine import RayEngine
+from olmv.errors import UsageError
 from olmv.library.fragment import Fragment
 from olmv.library.library import Library
 from olmv.library.scan import similarities
@@ -49,9 +50,11 @@ def search_fragments(engine: RayEngine, library: Library, queries: Tensor, top: 
         top: K, how many of each; less where there are fewer windows.
 
     Raises:
-        UsageError: there is no cluster.
+        UsageError: there is no cluster, or no query.
         InputError: a fragment is damaged.
     """
+    if len(queries) == 0:
+        raise UsageError("there are no queries; give at least one vector")
     none = np.zeros((len(queries), 0))
     cosines, fragments, windows = [none.astype(np.float32)], [none.astype(np.int64)], [none.astype(np.int64)]
     for place, found in sorted(_scored(engine, library, queries, _Nearest(top)), key=lambda item: item[0]):
@@ -82,6 +85,8 @@ def count_windows(
         UsageError: there is no cluster.
         InputError: a fragment is damaged.
     """
+    if len(queries) == 0:
+        return np.zeros(0, np.int64)
     counts = np.zeros(len(queries), np.int64)
     for _, found in _scored(engine, library, queries, _Count(np.asarray(thresholds, np.float32))):
         counts += np.concatenate(found)
@@ -130,8 +135,9 @@ def _score_fragments(
         alone = Library(folder.parent.parent, settings, [Fragment(folder, settings.dimension)])
         windows = None if mask is None else np.flatnonzero(mask)
         found = []
-        for first in range(0, len(queries), _QUERIES):
-            part = slice(first, first + _QUERIES)
+        # about equal: few queries alone are compared less exactly than many
+        for some in np.array_split(np.arange(len(queries)), max(-(-len(queries) // _QUERIES), 1)):
+            part = slice(int(some[0]), int(some[-1]) + 1)
             [(_, cosines)] = similarities(alone, from_numpy(queries[part]))
             made = score(cosines if mask is None else cosines[mask], part)
             if windows is not None and isinstance(made, tuple):
