@@ -13,7 +13,20 @@ from typing import Annotated, Any
 import typer
 
 from olmv import OlmvError, __version__
-from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, index, merge, predict, train, watch
+from olmv.cli import (
+    calibrate,
+    caption,
+    config,
+    describe_labels,
+    doctor,
+    evaluate,
+    index,
+    merge,
+    predict,
+    search,
+    train,
+    watch,
+)
 from olmv.cli.fault import write_fault_report
 from olmv.cli.help import PanelGroup
 from olmv.cli.models import group as models
@@ -77,6 +90,7 @@ def _olmv(
 
 predict.register(app)
 index.register(app)
+search.register(app)
 watch.register(app)
 describe_labels.register(app)
 caption.register(app)

@@ -5,10 +5,11 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["CLUSTER", "LOOKING", "RUNNING", "TIMES", "PanelCommand", "PanelGroup", "group"]
+__all__ = ["CLUSTER", "LOOKING", "RUNNING", "TIMES", "WHERE", "PanelCommand", "PanelGroup", "group"]
 
 LOOKING = "How videos and labels are looked at"
 TIMES = "When labels are true"
+WHERE = "Which videos"
 RUNNING = "How it runs"
 CLUSTER = "On many machines"
 

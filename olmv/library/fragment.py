@@ -161,6 +161,21 @@ class Fragment:
         one, all_ = (np.concatenate([[0], np.cumsum(flags)]) for flags in self.failed_parts)
         return np.asarray((one[stop] - one[first] == stop - first) | (all_[stop] > all_[first]))
 
+    def record(self, part: int) -> PartRecord:
+        """Return one of its parts, without reading all of them."""
+        if "records" in self.__dict__:
+            return self.records[part]
+        try:
+            return PartRecord.from_row(self.parts.slice(part, 1).to_pylist()[0])
+        except (ValueError, TypeError, LookupError):
+            raise _damaged(self.folder, "parts.arrow has lines that cannot be read") from None
+
+    @property
+    def durations_s(self) -> NDArray[np.float64]:
+        """Return [P] how long the video of each part is, in seconds; NaN where nobody knows."""
+        durations: NDArray[np.float64] = self.parts["duration_s"].to_numpy()
+        return durations
+
     def spans(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield its videos as (name, absolute path, first part, the one after the last)."""
         firsts = np.flatnonzero(values(self.parts["part"]) == 0)

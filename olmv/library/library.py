@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from olmv.library.listing import FRAGMENTS, Listing
 from olmv.library.records import PartRecord, absolute
 from olmv.library.settings import LibrarySettings
 
-__all__ = ["Library", "VideoEntry"]
+__all__ = ["Library", "VideoEntry", "VideoSpans"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ class VideoEntry:
     fragment: int
     first: int
     stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class VideoSpans:
+    """Where the V videos of a fragment that are in the library lie, those that have windows.
+
+    Attributes:
+        entries: V videos.
+        first: [V] their first parts.
+        starts, stops: [V] their windows, half-open; both rise.
+    """
+
+    entries: list[VideoEntry]
+    first: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
 
 
 class Library:
@@ -55,7 +72,7 @@ class Library:
         self.fragments = fragments
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Library":
+    def open(cls, folder: str | Path) -> Self:
         """Open a library.
 
         Raises:
@@ -106,6 +123,22 @@ class Library:
     def records(self, entry: VideoEntry) -> list[PartRecord]:
         """Return what is known of the parts of a video."""
         return self.fragments[entry.fragment].records[entry.first : entry.stop]
+
+    @cached_property
+    def spans(self) -> list[VideoSpans]:
+        """Return for each fragment which videos it has now that have windows, and where those are."""
+        owners: list[list[VideoEntry]] = [[] for _ in self.fragments]
+        for entry in self.entries.values():
+            owners[entry.fragment].append(entry)
+        spans = []
+        for fragment, entries in zip(self.fragments, owners, strict=True):
+            entries.sort(key=lambda entry: entry.first)
+            parts = np.array([(entry.first, entry.stop) for entry in entries], np.int64).reshape(-1, 2)
+            bounds = fragment.window_bounds[parts]
+            seen = bounds[:, 1] > bounds[:, 0]
+            own = [entry for entry, there in zip(entries, seen.tolist(), strict=True) if there]
+            spans.append(VideoSpans(own, parts[seen, 0], bounds[seen, 0], bounds[seen, 1]))
+        return spans
 
     @cached_property
     def live(self) -> list[NDArray[np.bool_] | None]:

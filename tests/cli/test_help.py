@@ -46,6 +46,7 @@ def test_help_names_every_command(olmv: Any) -> None:
         "predict",
         "index",
         "watch",
+        "search",
         "describe-labels",
         "caption",
         "train",
