@@ -29,8 +29,8 @@ from olmv.cli import (
 )
 from olmv.cli.fault import write_fault_report
 from olmv.cli.help import PanelGroup
-from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.models import group as models
+from olmv.cli.views.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.views.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.

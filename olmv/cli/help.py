@@ -56,7 +56,7 @@ class PanelGroup(TyperGroup):
 def _plain(piece: str) -> str:
     if piece.startswith("{"):
         return piece[1:].partition("}")[0]
-    return piece.replace("[[", "[").replace("]...]...", "]...")
+    return piece.replace("[[", "[").replace("]...]...", "]...").replace("...]...", "...]")
 
 
 def group(help_text: str) -> typer.Typer:

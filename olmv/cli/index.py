@@ -49,21 +49,15 @@ Examples:
 
 
 class IndexCommand(PanelCommand):
-    """`olmv index INPUT...`, and `olmv index info`, which is a command of its own: a folder of that name is `./info`."""
-
-    @property
-    def commands(self) -> dict[str, Any]:
-        """Return the commands within this one."""
-        app = typer.Typer(rich_markup_mode=None)
-        app.command("info", cls=PanelCommand, epilog=INFO_EPILOG)(info)
-        command: Any = typer.main.get_command(app)
-        command.context_settings = self.context_settings
-        return {"info": command}
+    """`olmv index INPUT...`, and a command of its own, `olmv index info`; a folder of that name is `./info`."""
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Read the words behind the command."""
         if args[:1] == ["info"]:
-            return self.commands["info"].make_context(f"{info_name} info", args[1:], parent=parent, **extra)
+            app = typer.Typer(rich_markup_mode=None, add_completion=False)
+            app.command("info", cls=PanelCommand, epilog=INFO_EPILOG)(info)
+            command: Any = typer.main.get_command(app)
+            return command.make_context(f"{info_name} info", args[1:], parent=parent, **extra)
         return super().make_context(info_name, args, parent=parent, **extra)
 
 
@@ -79,7 +73,7 @@ def index(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[INPUT...]",
+            metavar="INPUT...",
             help="Videos, photos, folders, globs, manifests, or - for paths on standard input; none to update or "
             "compact what the library has. olmv index info LIBRARY tells what it has.",
             show_default=False,

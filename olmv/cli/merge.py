@@ -29,9 +29,7 @@ def merge(
     ],
     parts: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="PART...", help="What runs with --shard wrote: rows, or libraries.", show_default=False
-        ),
+        typer.Argument(metavar="PART...", help="What runs with --shard wrote: rows, or libraries.", show_default=False),
     ],
     quiet: QuietOption = False,
 ) -> None:

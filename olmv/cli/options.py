@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from olmv.datasets.shards import Shard
 
 __all__ = [
+    "ActorsOption",
+    "AddressOption",
     "AllowUnknownOption",
     "AttributesOption",
     "BatchSizeOption",
     "DecoderOption",
     "DeviceOption",
-    "ActorsOption",
-    "AddressOption",
     "DtypeOption",
     "EngineOption",
     "EveryOption",

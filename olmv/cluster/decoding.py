@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from olmv.errors import OlmvError
+from olmv.errors import VideoError
 from olmv.video.decode import VideoFrames
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
@@ -24,7 +24,7 @@ class ActorDecoding:
         self._preprocess, self._options = preprocess, options
         self._fork_server = start_workers(preprocess=preprocess)
 
-    def loader(self, paths: Sequence[str], error: OlmvError | None = None) -> FrameLoader:
+    def loader(self, paths: Sequence[str], error: VideoError | None = None) -> FrameLoader:
         """Return a loader of these files; with an error it opens none, and that is what becomes of each."""
         if error is not None:
             options = replace(self._options, workers=0)
@@ -34,7 +34,7 @@ class ActorDecoding:
 
 @dataclass(frozen=True)
 class _Refusal:
-    error: OlmvError
+    error: VideoError
 
     def __call__(self, path: str, preprocess: Preprocess, options: DecodeOptions, part: int = 0) -> VideoFrames:
         raise self.error

@@ -10,12 +10,12 @@ A file with which it died twice more is an error, and the run goes on.
 import logging
 import os
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
-from olmv.errors import OlmvError, UsageError, WorkerCrashedError, reason
+from olmv.errors import OlmvError, UsageError, VideoError, WorkerCrashedError, reason
 from olmv.io.packages import require
 from olmv.video.options import usable_cores
 
@@ -60,7 +60,7 @@ class RayOptions:
 class Worker(Protocol[Result]):
     """Does the work in an actor; made there once, with a model."""
 
-    def work(self, paths: Sequence[str], error: OlmvError | None = None) -> list[Result]:
+    def work(self, paths: Sequence[str], error: VideoError | None = None) -> list[Result]:
         """Return a result for each path; with an error it is that of each of them."""
 
     def finish(self, block: int, results: list[Result]) -> list[Any]:
@@ -157,8 +157,8 @@ class RayEngine:
         task = ray.remote(**resources)(placement_for)
         try:
             placement: Placement = ray.get(task.remote(options.device, options.dtype, options.runtime))
-        except ray.exceptions.RayError as failure:
-            raise _cause(failure) from None
+        except ray.exceptions.RayTaskError as failure:
+            raise failure.cause if isinstance(failure.cause, OlmvError) else failure from None
         return placement
 
     def map(
@@ -175,30 +175,78 @@ class RayEngine:
             OlmvError: what a worker raised.
         """
         import ray
-        import ray.data
 
-        self._start()
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        ledger = ray.remote(num_cpus=0)(_Ledger).remote()
+        data = self._data()
+        ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ledger).remote()
         rows = [{"block": number, "paths": list(paths)} for number, paths in blocks.items()]
         host = {"worker": worker, "arguments": dict(arguments), "ledger": ledger, "folder": os.getcwd()}  # noqa: PTH109
-        results = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+        results = data.from_items(rows, override_num_blocks=len(rows)).map(
             _Host,
             fn_constructor_kwargs=host,
-            compute=ray.data.ActorPoolStrategy(size=min(self._actors, len(rows))),
+            compute=data.ActorPoolStrategy(size=min(self._actors, len(rows))),
             **self._resources,
         )
         try:
             for row in results.iter_rows():
-                yield int(row["block"]), pickle.loads(row["results"])
-        except (ray.exceptions.RayError, OlmvError) as failure:
-            raise _cause(failure) from None
+                outcome = pickle.loads(row["outcome"])
+                if isinstance(outcome, OlmvError):
+                    raise outcome
+                yield int(row["block"]), outcome
         finally:
             ray.kill(ledger)
+
+    def map_batches(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        function: Callable[..., Mapping[str, Any]],
+        arguments: Mapping[str, Any],
+    ) -> Iterator[Any]:
+        """Yield what a function makes of rows, in any order, one row at a time in each task.
+
+        Args:
+            rows: of the same fields, of plain data.
+            function: gets a batch by its columns, and the arguments; returns pickled results as column `result`.
+            arguments: of the function.
+
+        Raises:
+            OlmvError: what the function raised.
+        """
+        if not rows:
+            return
+        data = self._data()
+        tasks = data.from_items([dict(row) for row in rows], override_num_blocks=len(rows)).map_batches(
+            _Caught(function), batch_size=None, fn_kwargs=dict(arguments)
+        )
+        for row in tasks.iter_rows():
+            result = pickle.loads(row["result"])
+            if isinstance(result, OlmvError):
+                raise result
+            yield result
+
+    def _data(self) -> Any:
+        """Return `ray.data`, connected and silent."""
+        self._start()
+        import ray.data
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        for name in ("ray", "ray.data"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        return ray.data
+
+
+@dataclass(frozen=True)
+class _Caught:
+    """A function whose errors of olmv come back as results: Ray would wrap them."""
+
+    function: Callable[..., Mapping[str, Any]]
+
+    def __call__(self, batch: Mapping[str, Any], **arguments: Any) -> Mapping[str, Any]:
+        try:
+            return self.function(batch, **arguments)
+        except OlmvError as error:
+            return {"result": [pickle.dumps(error)]}
 
 
 def blocks_of(paths: Sequence[str], *, actors: int, most: int, first: int = 0) -> dict[int, Sequence[str]]:
@@ -238,17 +286,28 @@ class _Host(Generic[Result]):
         with suppress(OSError):
             os.chdir(folder)  # paths are relative to where the command was called
         self._ledger = ledger
-        self._worker = worker(**arguments)
+        self._error: OlmvError | None = None
+        try:
+            self._worker = worker(**arguments)
+        except OlmvError as error:
+            self._error = error
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         block, paths = int(row["block"]), [str(path) for path in row["paths"]]
-        if self._ask("begin", block) == 0:
-            results = self._worker.work(paths)
-        else:
-            results = [self._alone(path) for path in paths]
+        try:
+            if self._error is not None:
+                raise self._error
+            outcome: list[Any] | OlmvError = self._block(block, paths)
+        except OlmvError as error:  # Ray would wrap it
+            outcome = error
+        return {"block": block, "outcome": pickle.dumps(outcome)}
+
+    def _block(self, block: int, paths: list[str]) -> list[Any]:
+        died = self._ask("begin", block) > 0
+        results = [self._alone(path) for path in paths] if died else self._worker.work(paths)
         finished = self._worker.finish(block, results)
         self._ask("end", block)
-        return {"block": block, "results": pickle.dumps(finished)}
+        return finished
 
     def _alone(self, path: str) -> Result:
         deaths = self._ask("begin", path)
@@ -277,15 +336,3 @@ def _connect(address: str | None) -> None:
     except (ConnectionError, ValueError, RuntimeError, OSError) as failure:
         where = "on this machine" if address is None else f"at {address}"
         raise UsageError(f"cannot reach Ray {where}: {reason(failure)}", option="address") from None
-
-
-def _cause(failure: BaseException) -> BaseException:
-    """Return the error of olmv that a worker raised, else one that says what Ray says."""
-    error: BaseException | None = failure
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, OlmvError) and type(error).__module__.startswith("olmv."):
-            return type(error)(str(error), option=error.options) if error is not failure else error
-        error = getattr(error, "cause", None) or error.__cause__ or error.__context__
-    return failure

@@ -11,11 +11,10 @@ from pathlib import Path
 from olmv.cluster.decoding import ActorDecoding
 from olmv.cluster.engine import RayEngine, blocks_of
 from olmv.devices import Placement
-from olmv.errors import OlmvError, OutputError
+from olmv.errors import OutputError, VideoError
 from olmv.index.engine import IndexedVideo
 from olmv.library.encode import LibraryPart, background_bank, join_parts, library_parts
 from olmv.library.fragment import write_fragment
-from olmv.library.library import Library
 from olmv.library.records import absolute, failure
 from olmv.library.settings import LibrarySettings
 from olmv.library.writer import LibraryWriter
@@ -80,7 +79,7 @@ class RayIndexer:
             writer.accept(number)
             yield from results
         # an actor of a run that was killed may have written under a number that was given away again
-        entries = Library.open(writer.folder).entries
+        entries = writer.library().entries
         missing = sum(absolute(video) not in entries for video in videos)
         if missing:
             raise OutputError(f"{writer.folder} lacks {missing} videos; run the same command again")
@@ -117,7 +116,7 @@ class IndexWorker:
         self._decoding = ActorDecoding(self._model.preprocess, decode)
         self._background = background_bank(self._model)
 
-    def work(self, paths: Sequence[str], error: OlmvError | None = None) -> list[list[LibraryPart]]:
+    def work(self, paths: Sequence[str], error: VideoError | None = None) -> list[list[LibraryPart]]:
         """Return the parts of each video."""
         videos: list[list[LibraryPart]] = []
         with self._decoding.loader(paths, error) as loader:

@@ -1,6 +1,6 @@
 """`olmv predict` on Ray: actors predict, the driver writes the rows as it does without a cluster."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +8,10 @@ from olmv.classifier import Classifier
 from olmv.cluster.decoding import ActorDecoding
 from olmv.cluster.engine import RayEngine, blocks_of
 from olmv.devices import Placement
-from olmv.errors import OlmvError
+from olmv.errors import VideoError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.registry import model_info
 from olmv.placement import PlacementOptions
 from olmv.predictions import VideoPrediction
 from olmv.scoring.options import ScoreOptions
@@ -53,9 +54,10 @@ class RayPredictor:
         timeline: TimelineOptions | None = None,
         store: PartStore | None = None,
         embeddings: bool = False,
-        **listening: Callable[..., object],
+        **listening: Any,
     ) -> Iterator[VideoPrediction]:
         """Yield the prediction of every video, those of a block when it is done; nothing is told of what goes on."""
+        model_info(model)  # a name that there is not is told before actors are started
         place = self._engine.placement(placement)
         arguments = {
             "model": model,
@@ -108,15 +110,13 @@ class PredictWorker:
         self._bank = classifier.text_bank(texts, mode=score.mode)
 
     def work(
-        self, paths: Sequence[str], error: OlmvError | None = None
+        self, paths: Sequence[str], error: VideoError | None = None
     ) -> list[tuple[VideoPrediction, list[PartScores]]]:
         """Return the prediction of each video, and of a timeline the scores of its parts."""
         model, store = self._classifier.model, _Parts()
         results = []
         with self._decoding.loader(paths, error) as loader:
-            parts = embedded_parts(
-                loader, model, self._decode, timeline=self._timeline, batch_size=self._batch_size
-            )
+            parts = embedded_parts(loader, model, self._decode, timeline=self._timeline, batch_size=self._batch_size)
             for prediction in predictions(parts, self._scorer, self._bank, store=store):
                 if prediction.embedding is not None:
                     prediction = replace(prediction, embedding=prediction.embedding.cpu())

@@ -100,7 +100,7 @@ def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = Non
             plan = IndexPlan(videos=videos or [], todo=videos or [])
         else:
             writer = _open_writer(job, old, stack, listener)
-            plan = _plan(job, Library.open(job.output), videos)
+            plan = _plan(job, writer.library(), videos)
         summary = IndexSummary(
             total=len(plan.videos), earlier=plan.earlier, earlier_failed=plan.earlier_failed, changed=plan.changed
         )
@@ -128,8 +128,8 @@ def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = Non
         if job.compact:
             from olmv.library.compact import compact
 
-            compact(Library.open(job.output), writer, partial(listener.advanced, stage="fragments"))
-        _finish(job, summary)
+            compact(writer.library(), writer, partial(listener.advanced, stage="fragments"))
+        _finish(writer, summary)
     return summary
 
 
@@ -205,15 +205,15 @@ def _check_options(job: IndexJob, old: LibrarySettings, decode: DecodeOptions) -
     old.check_same(asked, job.output)
 
 
-def _open_writer(
-    job: IndexJob, settings: LibrarySettings, stack: ExitStack, listener: JobListener
-) -> "LibraryWriter":
+def _open_writer(job: IndexJob, settings: LibrarySettings, stack: ExitStack, listener: JobListener) -> "LibraryWriter":
     from olmv.library.writer import LibraryWriter
 
     writer = stack.enter_context(LibraryWriter(job.output, settings))
     if writer.missing:
         names = ", ".join(f"{number:06d}" for number in writer.missing)
-        listener.note(f"fragments {names} are missing: their videos are not in the library until they are indexed again")
+        listener.note(
+            f"fragments {names} are missing: their videos are not in the library until they are indexed again"
+        )
     return writer
 
 
@@ -250,7 +250,7 @@ def _write_changes(job: IndexJob, writer: "LibraryWriter", plan: IndexPlan, summ
     if plan.moves:
         from olmv.library.compact import moved_videos
 
-        content = moved_videos(Library.open(job.output), plan.moves)
+        content = moved_videos(writer.library(), plan.moves)
         writer.write(replace(content, removed=[*content.removed, *plan.removed]))
     elif plan.removed:
         writer.flush(removed=plan.removed)
@@ -326,8 +326,10 @@ def _index_elsewhere(
     summary.seconds = time.monotonic() - begun
 
 
-def _finish(job: IndexJob, summary: IndexSummary) -> None:
-    library = Library.open(job.output)
+def _finish(writer: "LibraryWriter", summary: IndexSummary) -> None:
+    if writer.missing:
+        writer.keep(writer.numbers)  # the user was told
+    library = writer.library()
     write_videos(library)
     summary.videos, summary.all_windows = len(library), library.windows
     summary.fragments, summary.bytes = len(library.fragments), sum(fragment.size for fragment in library.fragments)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from olmv.library.columns import column, numbers, values
-from olmv.library.fragment import FragmentContent, WindowTable
+from olmv.library.content import FragmentContent, WindowTable
 from olmv.library.library import Library, VideoEntry
-from olmv.library.settings import TARGET_BYTES
+from olmv.library.settings import TARGET_BYTES, VERSION
 
 if TYPE_CHECKING:
     from olmv.library.writer import LibraryWriter
@@ -40,15 +40,20 @@ def compact(library: Library, writer: "LibraryWriter", advanced: _Advanced = lam
         InputError: a fragment is not as it was written.
         OutputError: the disk is full; the library is as it was.
     """
+    writer.renew()
     live: list[list[VideoEntry]] = [[] for _ in library.fragments]
     for entry in library:
         live[entry.fragment].append(entry)
+    stays = [
+        mask is None and not fragment.removed and fragment.version == VERSION
+        for fragment, mask in zip(library.fragments, library.live, strict=True)
+    ]
     old = [
         place
-        for place, (fragment, mask) in enumerate(zip(library.fragments, library.live, strict=True))
-        if fragment.size < TARGET_BYTES // 2 or mask is not None or fragment.removed
+        for place, fragment in enumerate(library.fragments)
+        if not stays[place] or fragment.size < TARGET_BYTES // 2
     ]
-    if len(old) == 1 and library.live[old[0]] is None and not library.fragments[old[0]].removed:
+    if len(old) == 1 and stays[old[0]]:
         return
     gone = {library.fragments[place].number for place in old}
     kept = [fragment.number for fragment in library.fragments if fragment.number not in gone]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.labels.background import background_texts
-from olmv.library.fragment import FragmentContent, Halves, WindowTable, parts_table, thumbnail_table
+from olmv.library.content import FragmentContent, Halves, WindowTable, parts_table, thumbnail_table
 from olmv.library.records import FileState, PartRecord, absolute
 from olmv.library.settings import stores_frames
 from olmv.models.base import VideoEmbedding, VideoModel
@@ -195,7 +196,7 @@ def join_parts(parts: Sequence[LibraryPart], *, dimension: int, removed: Sequenc
         {**vars(part.windows), "part": part.windows.part + place, "first_row": part.windows.first_row + offset}
         for place, (part, offset) in enumerate(zip(parts, offsets[:-1], strict=True))
     ]
-    columns = {
+    columns: dict[str, Any] = {
         name: np.concatenate([np.zeros(0, kind), *(table[name] for table in tables)]).astype(kind)
         for name, kind in _KINDS.items()
     }

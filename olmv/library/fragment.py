@@ -17,8 +17,8 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,86 +28,16 @@ from numpy.typing import NDArray
 
 from olmv.errors import InputError
 from olmv.io.atomic import os_reason, raise_output, replacing_folder
-from olmv.library.columns import column, numbers, present, values
+from olmv.library.columns import numbers, present, values
+from olmv.library.content import FragmentContent, Halves, WindowTable
 from olmv.library.records import PartRecord
 from olmv.library.settings import VERSION
 from olmv.video_scores import PASSABLE
 
-__all__ = ["Fragment", "FragmentContent", "WindowTable", "parts_table", "thumbnail_table", "write_fragment"]
-
-Halves = NDArray[np.float16]
+__all__ = ["Fragment", "FragmentContent", "Halves", "WindowTable", "write_fragment"]
 
 FILES = ("parts.arrow", "rows.arrow", "windows.arrow", "thumbnails.arrow")
 _PIECE = 2**24
-
-
-@dataclass(frozen=True, eq=False)
-class WindowTable:
-    """What is known of N windows but for their vectors.
-
-    Attributes:
-        part: [N] which part of the fragment.
-        start_s, end_s: [N] seconds in the video.
-        shot: [N] the number of the shot in its part; 0 without a timeline.
-        first_row, rows: [N] which rows of the fragment it was made of; with moments at rest, each picture once.
-        background_mean, background_deviation: [N] of the similarity of its vector to everyday words in the model's own
-            templates; NaN of a model with logits of its own.
-    """
-
-    part: NDArray[np.int32]
-    start_s: NDArray[np.float64]
-    end_s: NDArray[np.float64]
-    shot: NDArray[np.int32]
-    first_row: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    background_mean: NDArray[np.float32]
-    background_deviation: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-
-@dataclass(frozen=True, eq=False)
-class FragmentContent:
-    """What a fragment is written of, or what is read of one.
-
-    Attributes:
-        parts: of `parts_table`, a row a part; those of a video follow each other, all of them.
-        rows: [R, D].
-        vectors: [N, D] of the windows, in the order of the parts.
-        windows: [N].
-        thumbnails: of `thumbnail_table`.
-        removed: paths that are in the library no more.
-    """
-
-    parts: Any
-    rows: Halves
-    vectors: Halves
-    windows: WindowTable
-    thumbnails: Any
-    removed: Sequence[str] = ()
-
-
-def parts_table(records: Sequence[PartRecord], row_counts: Sequence[int], window_counts: Sequence[int]) -> Any:
-    """Make an Arrow table of parts: their records, and how many rows and windows each has."""
-    import pyarrow as pa
-
-    rows = [
-        {**record.to_row(), "row_count": rows, "window_count": windows}
-        for record, rows, windows in zip(records, row_counts, window_counts, strict=True)
-    ]
-    schema = _parts_schema()
-    return pa.table([column([row[item.name] for row in rows], item.type) for item in schema], schema=schema)
-
-
-def thumbnail_table(thumbnails: Sequence[tuple[int, float, bytes]]) -> Any:
-    """Make an Arrow table of pictures: (part, time in seconds, JPEG), in the order of the parts."""
-    import pyarrow as pa
-
-    kinds = (("part", pa.int32()), ("time_s", pa.float64()), ("jpeg", pa.binary()))
-    return pa.table({
-        name: column([thumbnail[place] for thumbnail in thumbnails], kind) for place, (name, kind) in enumerate(kinds)
-    })
 
 
 def write_fragment(folder: Path, content: FragmentContent) -> None:
@@ -149,6 +79,7 @@ class Fragment:
 
     Attributes:
         number: rises from fragment to fragment; the later one holds.
+        version: of the format.
         rows, windows, videos: how many there are.
         removed: paths that are in the library no more.
 
@@ -162,7 +93,8 @@ class Fragment:
         self._dimension = dimension
         try:
             document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
-            if int(document.get("version", 1)) > VERSION:
+            self.version = int(document["version"])
+            if self.version > VERSION:
                 raise InputError(f"{folder} was written by a later olmv; upgrade olmv")
             self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
             self.removed: list[str] = [str(path) for path in document["removed"]]
@@ -366,19 +298,3 @@ def _facts(path: Path) -> dict[str, Any]:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _parts_schema() -> Any:
-    import pyarrow as pa
-
-    texts, whole, real = pa.string(), pa.int64(), pa.float64()
-    kinds = {
-        "video": pa.binary(), "path": pa.binary(), "size": whole, "mtime_ns": whole, "part": pa.int32(), "parts": pa.int32(),
-        "width": pa.int32(), "height": pa.int32(), "duration_s": real, "num_frames": whole, "fps": real,
-        "rotation": pa.int32(), "codec": texts, "requested": pa.int32(), "decoded": pa.int32(), "corrupt": pa.int32(),
-        "encoded": pa.int32(), "widest_gap_s": real, "capped": pa.bool_(), "error_type": texts, "error": texts,
-        "begin_s": real, "end_s": real, "times_s": pa.list_(real), "rows": pa.list_(pa.int32()),
-        "cuts_s": pa.list_(real), "head_s": pa.list_(real), "head": pa.binary(), "tail_s": pa.list_(real),
-        "tail": pa.binary(), "row_count": whole, "window_count": whole,
-    }  # fmt: skip
-    return pa.schema(list(kinds.items()))

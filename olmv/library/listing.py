@@ -65,7 +65,9 @@ class Listing:
         if self.missing:
             names = ", ".join(f"{number:06d}" for number in self.missing[:3])
             more = f" and {len(self.missing) - 3} more" if len(self.missing) > 3 else ""
-            raise InputError(f"{folder} is damaged: fragments {names}{more} are missing; index the videos again into it")
+            raise InputError(
+                f"{folder} is damaged: fragments {names}{more} are missing; index the videos again into it"
+            )
 
 
 def write_listing(folder: Path, numbers: Sequence[int]) -> None:

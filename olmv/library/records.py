@@ -109,7 +109,7 @@ class PartRecord:
         if row["head_s"] is not None:
             head_s, tail_s = (np.asarray(row[name], np.float64) for name in ("head_s", "tail_s"))
             head, tail = (
-                np.frombuffer(row[name], np.uint8).reshape(len(times), -1)
+                np.frombuffer(row[name], np.uint8).reshape(len(times), len(row[name]) // max(len(times), 1))
                 for name, times in (("head", head_s), ("tail", tail_s))
             )
             shots = PartShots(np.asarray(row["cuts_s"], np.float64), head_s, head, tail_s, tail)

@@ -8,7 +8,6 @@ LIBRARY/.lock                 held by the one that writes
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -221,10 +220,10 @@ def check_fillable(folder: str | Path) -> None:
         raise OutputError(f"{folder} is a file; name a folder for the library", option="output")
     try:
         # `fragments` and the lock stand first where a run was killed at its very beginning
-        others = [] if not path.is_dir() or is_library(path) else [name for name in os.listdir(path) if name not in _OWN]
+        names = [] if not path.is_dir() or is_library(path) else [place.name for place in path.iterdir()]
     except OSError as failure:
         raise OutputError(f"cannot read {folder}: {os_reason(failure)}", option="output") from failure
-    if any(not name.startswith(".olmv-") for name in others):
+    if any(name not in _OWN and not name.startswith(".olmv-") for name in names):
         raise OutputError(
             f"{folder} is no library and has other things in it; name a folder that is empty or new", option="output"
         )

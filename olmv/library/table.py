@@ -1,10 +1,10 @@
 """`videos.parquet`: a row a video of a library, for DuckDB, pandas and others. It is made of the fragments.
 
-    video, path         as it was named, and absolute
-    status, error       "ok", or "error" and why
-    duration_s, width, height, fps
-    windows             how many embeddings it has
-    size, mtime         of the file when it was indexed: bytes, and when it was changed last
+video, path         as it was named, and absolute
+status, error       "ok", or "error" and why
+duration_s, width, height, fps
+windows             how many embeddings it has
+size, mtime         of the file when it was indexed: bytes, and when it was changed last
 """
 
 import os

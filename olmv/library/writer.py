@@ -12,6 +12,7 @@ from olmv.errors import OutputError
 from olmv.io.atomic import raise_output
 from olmv.library.encode import LibraryPart, join_parts
 from olmv.library.fragment import Fragment, FragmentContent, write_fragment
+from olmv.library.library import Library
 from olmv.library.linking import link_fragment
 from olmv.library.listing import FRAGMENTS, Listing, write_listing
 from olmv.library.settings import LIBRARY_FILE, LibrarySettings, check_fillable
@@ -157,6 +158,23 @@ class LibraryWriter:
         write_listing(self.folder, numbers)
         self.numbers = list(numbers)
         self._remove(dropped)
+
+    def renew(self) -> None:
+        """Write the description of the library in the current version of the format.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        LibrarySettings.read(self.folder).write(self.folder)
+
+    def library(self) -> Library:
+        """Open the library as it is now, without what is missing.
+
+        Raises:
+            InputError: a fragment is not whole.
+        """
+        paths = [self.folder / FRAGMENTS / f"{number:06d}" for number in self.numbers]
+        return Library(self.folder, self.settings, [Fragment(path, self.settings.dimension) for path in paths])
 
     def close(self) -> None:
         """Let others write; what was not flushed is lost."""

@@ -1,4 +1,4 @@
-"""Put libraries together: fragments are linked as they are, unless another part knows better of some of their videos."""
+"""Put libraries together: fragments are linked as they are, unless another part has newer states of their videos."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -68,9 +68,9 @@ def merge_rows(output: Path, parts: Sequence[Path], note: Callable[[str], None])
     if differing:
         named = ", ".join(sorted(differing)[:_NAMED]) + (", ..." if len(differing) > _NAMED else "")
         note(f"{len(differing)} videos have different rows ({named}): a good one holds, and of these the last part's")
-    with RunJournal(output, settings, check=check) as journal:
-        _check_nothing_else(output, journal, kept)
-        journal.begin()
+    with RunJournal(output, settings, check=check) as merged:
+        _check_nothing_else(output, merged, kept)
+        merged.begin()
         write_atomic(output, (encode_row(journals[place.part].row_at(place.offset)) for place in kept.values()))
     written = [output]
     if any(place.timeline for place in kept.values()):
@@ -97,7 +97,7 @@ def _common_settings(parts: Sequence[Path], note: Callable[[str], None]) -> dict
         first = settings if first is None else first
         if different := difference(first, settings):
             different = different.replace(" before", f" in {parts[0]}").replace(" now", f" in {part}")
-            raise UsageError(f"{parts[0]} and {part} were made with other settings: {different}; merge those of one run")
+            raise UsageError(f"{parts[0]} and {part} are of different runs: {different}; merge those of one run")
     _note_missing_shards(shards, note)
     return first or {}
 

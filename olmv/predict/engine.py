@@ -1,7 +1,7 @@
 """What predicts in other processes than the job's own."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from olmv.labels.vocabulary import Vocabulary
 from olmv.placement import PlacementOptions
@@ -37,7 +37,7 @@ class PredictEngine(Protocol):
         thresholds: "Thresholds | None" = None,
         timeline: TimelineOptions | None = None,
         store: "PartStore | None" = None,
-        **listening: Callable[..., object],
+        **listening: Any,
     ) -> Iterator[VideoPrediction]:
         """Yield the prediction of every video, in any order; of a timeline `store` takes its parts before.
 

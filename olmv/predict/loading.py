@@ -83,10 +83,7 @@ def settings_of(
     from olmv.scoring.thresholds import leaves_for, thresholds_for
 
     place = job.placement
-    if engine is None:
-        placement = placement_for(place.device, place.dtype, place.runtime)
-    else:
-        placement = engine.placement(place)
+    placement = placement_for(place.device, place.dtype, place.runtime) if engine is None else engine.placement(place)
     folder = folder_of(model) if model.startswith("hf:") else None
     score = job.score
     limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)

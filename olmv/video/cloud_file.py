@@ -1,11 +1,12 @@
 """Fetch an object from a cloud for as long as it is decoded.
 
-It becomes a file without a name, which is gone with the process that has it open, however that ends. The last one is
-kept: a long video is decoded in several parts, one call each.
+It becomes a file without a name (on Linux), which is gone with the process that has it open, however that ends. The
+last one is kept: a long video is decoded in several parts, one call each.
 """
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from olmv.io.cloud import cloud_file_system, cloud_reason
 __all__ = ["fetched"]
 
 _PIECE = 8 * 2**20
+# elsewhere, opening a descriptor again would share its place in the file
+_NAMELESS = sys.platform == "linux"
 _SPARE = 256 * 2**20  # that stay free on the disk
 
 
@@ -57,7 +60,7 @@ def fetched(address: str) -> Iterator[str]:
         raise NotAVideoError(f"{address}: {cloud_reason(address, failure)}") from None
     except Exception as failure:  # each cloud's package has errors of its own
         raise DecodeError(f"{address}: cannot be fetched: {cloud_reason(address, failure)}") from None
-    yield f"/dev/fd/{_kept[0].file.fileno()}"
+    yield f"/dev/fd/{_kept[0].file.fileno()}" if _NAMELESS else _kept[0].file.name
 
 
 def forget() -> None:
@@ -73,7 +76,8 @@ def _fetch(files: Any, address: str, size: int) -> IO[bytes]:
             f"{address}: has {size:,} bytes, and {free:,} are free in {tempfile.gettempdir()}; name another folder as "
             "TMPDIR"
         )
-    local = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
+    # it outlives this call
+    local: IO[bytes] = tempfile.TemporaryFile() if _NAMELESS else tempfile.NamedTemporaryFile()  # noqa: SIM115
     try:
         with files.open(address, "rb", block_size=_PIECE, cache_type="readahead") as remote:
             shutil.copyfileobj(remote, local, _PIECE)

@@ -157,17 +157,15 @@ def decode_video(
         )
 
 
-def _decode_copy(
-    address: str, local: str, preprocess: Preprocess, options: DecodeOptions, **rest: Any
-) -> VideoFrames:
+def _decode_copy(address: str, local: str, preprocess: Preprocess, options: DecodeOptions, **rest: Any) -> VideoFrames:
     """Decode the local copy of an object, which is told of by its address."""
     try:
         video = decode_video(local, preprocess, options, **rest)
     except VideoError as error:
         raise type(error)(str(error).replace(local, address)) from None
-    error = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
+    problem = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
     info = None if video.info is None else replace(video.info, path=address)
-    return replace(video, path=address, info=info, error=error)
+    return replace(video, path=address, info=info, error=problem)
 
 
 def _shown(indices: Indices, step: int) -> set[int]:

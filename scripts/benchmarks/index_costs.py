@@ -29,7 +29,12 @@ __all__ = ["measure"]
 
 
 def measure(
-    corpus: Path, *, model: str = "olmv-lite", rounds: int = 5, options: tuple[str, ...] = (), scratch: Path | None = None
+    corpus: Path,
+    *,
+    model: str = "olmv-lite",
+    rounds: int = 5,
+    options: tuple[str, ...] = (),
+    scratch: Path | None = None,
 ) -> dict[str, float]:
     """Measure what the module's docstring names.
 

@@ -145,7 +145,8 @@ def test_a_byte_flipped(tmp_path: Path) -> None:
 
 def test_killed_between_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = write(tmp_path / "one", {"a.mp4": (1, 5)}, {"b.mp4": (2, 5)})
-    adopt, calls = LibraryWriter.adopt, []
+    adopt = LibraryWriter.adopt
+    calls: list[int] = []
 
     def once(self: LibraryWriter, *arguments: object) -> None:
         if calls:
@@ -153,9 +154,10 @@ def test_killed_between_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         calls.append(1)
         adopt(self, *arguments)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(LibraryWriter, "adopt", once)
-        merge(tmp_path / "all", one)
+        with pytest.raises(KeyboardInterrupt):
+            merge(tmp_path / "all", one)
     assert set(contents(tmp_path / "all")) == {"a.mp4"}
     merge(tmp_path / "all", one)
     assert contents(tmp_path / "all") == {"a.mp4": made(1), "b.mp4": made(2)}
@@ -165,7 +167,7 @@ def test_killed_between_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_rows_and_libraries(tmp_path: Path) -> None:
     one = write(tmp_path / "one", {"a.mp4": (1, 5)})
     (tmp_path / "rows.jsonl").write_text(json.dumps({}))
-    with pytest.raises(UsageError, match="is a library and .* is not"):
+    with pytest.raises(UsageError, match=r"is a library and .* is not"):
         merge(tmp_path / "all", one, tmp_path / "rows.jsonl")
     with pytest.raises(InputError, match="nothing to merge"):
         merge(tmp_path / "all")

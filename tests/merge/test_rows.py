@@ -86,7 +86,7 @@ def test_a_video_of_several_parts(tmp_path: Path) -> None:
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     one = write(tmp_path / "1.jsonl", make_row("a.mp4", dog=0.5))
     two = write(tmp_path / "2.jsonl", make_row("b.mp4", dog=0.5), frames=16)
-    message = f"other settings: frames: 8 in {one}, 16 in {two}; merge those of one run"
+    message = f"of different runs: frames: 8 in {one}, 16 in {two}; merge those of one run"
     with pytest.raises(UsageError, match=re.escape(message)):
         merge(tmp_path / "all.jsonl", one, two)
     assert not (tmp_path / "all.jsonl").exists()
@@ -111,7 +111,7 @@ def test_parts_that_are_none(tmp_path: Path) -> None:
         merge(tmp_path / "all.jsonl", tmp_path / "gone.jsonl")
     lone = tmp_path / "lone.jsonl"
     lone.write_text(json.dumps(make_row("a.mp4", dog=0.5)) + "\n")
-    with pytest.raises(InputError, match="lone.jsonl.run.json, which tells the settings"):
+    with pytest.raises(InputError, match=r"lone\.jsonl\.run\.json, which tells the settings"):
         merge(tmp_path / "all.jsonl", lone)
     bad = write(tmp_path / "bad.jsonl", {"video": "a.mp4", "status": "ok"})
     with pytest.raises(InputError, match="byte 0 is not a row that olmv wrote"):
@@ -147,7 +147,7 @@ def test_curves_are_merged(tmp_path: Path) -> None:
 
 
 def test_captions(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "video": f"{name}.mp4",
             "status": "ok",

@@ -61,7 +61,7 @@ def info_lines(info: "LibraryInfo") -> list[str]:
         f"sampling   {looked}, {sampling['sampling']}",
         f"videos     {info.videos:,}" + (f", {info.failed:,} of them failed" if info.failed else ""),
         f"windows    {info.windows:,}",
-        f"length     {info.hours:,.1f} h",
+        f"length     {info.hours:,.1f} h" if info.hours >= 1 else f"length     {60 * info.hours:.1f} min",
         f"on disk    {byte_text(info.bytes)} in {_fragments(info.fragments)}",
         f"dead       {100 * info.dead:.1f} %" + ("; compact it: olmv index -o LIBRARY --compact" * info.compactable),
     ]
@@ -70,13 +70,11 @@ def info_lines(info: "LibraryInfo") -> list[str]:
 
 def byte_text(count: float) -> str:
     """Write a number of bytes: "3.2 MB"."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            break
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
         count /= 1000
-    else:
-        unit = "TB"
-    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        units.pop(0)
+    return f"{count:.0f} {units[0]}" if units[0] == "bytes" or count >= 100 else f"{count:.1f} {units[0]}"
 
 
 def _fragments(count: int) -> str:

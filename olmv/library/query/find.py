@@ -149,7 +149,7 @@ class _Judge:
             probabilities.append(probability[:, :texts])
             similarities.append(similarity[:, :texts])
             unwanted = probability[:, texts : texts + len(query.without)]
-            there = (unwanted < query.unwanted).all(axis=1)
+            there = np.asarray((unwanted < query.unwanted).all(axis=1))
         if len(self._like):
             vectors = self._library.fragments[candidate.entry.fragment].window_vectors[windows]
             cosine = (np.asarray(vectors, np.float32) @ self._like.T).max(axis=1, keepdims=True).astype(np.float64)
@@ -202,8 +202,8 @@ def _candidates(
         order = np.argsort(peaks)[::-1][:most]
         for index in order[np.isfinite(peaks[order])].tolist():
             start, stop = int(starts[index]), int(stops[index])
-            own = coarse[start:stop].astype(np.float64)
-            best.append((float(peaks[index]), _Candidate(spans.entries[chosen[index]], start, own)))
+            windows_of_it = coarse[start:stop].astype(np.float64)
+            best.append((float(peaks[index]), _Candidate(spans.entries[chosen[index]], start, windows_of_it)))
         best = sorted(best, key=lambda item: -item[0])[:most]
     return [candidate for _, candidate in best], windows, videos
 

@@ -20,7 +20,7 @@ from olmv.errors import InputError, UsageError
 from olmv.labels.label import clean_text
 from olmv.labels.language import is_english
 from olmv.labels.templates import apply, resolve
-from olmv.labels.texts import LabelTexts
+from olmv.labels.texts import Kind, LabelTexts
 from olmv.library.encode import library_parts
 from olmv.library.library import Library
 from olmv.library.query.filters import LabelLimit, VideoFilter
@@ -35,6 +35,7 @@ __all__ = ["ALIKE", "Alike", "EncodedQuery", "SearchQuery", "encode_query"]
 MAX_QUERY_CHARS = 10_000
 MOST_LIKE_WINDOWS = 8
 """Of a video that is the query, evenly; each costs as much as a text."""
+_NAME: Kind = "name"
 _OTHER_SCRIPTS = 0x250  # in Unicode, what is before has Latin letters only
 
 
@@ -190,7 +191,7 @@ def _texts(labels: list[str], model: VideoModel) -> LabelTexts:
         labels=tuple(labels),
         phrases=tuple(labels),
         label_of_phrase=tuple(numbers),
-        kind_of_phrase=("name",) * len(labels),
+        kind_of_phrase=(_NAME,) * len(labels),
         texts=tuple(apply(template, label) for label in labels for template in templates),
         phrase_of_text=tuple(number for number in numbers for _ in templates),
         templates=templates,
