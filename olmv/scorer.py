@@ -11,7 +11,7 @@ from torch import Tensor
 from olmv.io.curves import Curve
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import video_vector
-from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
+from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_all
 from olmv.scoring.bank import TextBank
 from olmv.scoring.explain import Explanation, explain
 from olmv.scoring.options import FramePooling, ScoreOptions
@@ -194,8 +194,17 @@ class VideoScorer:
         probabilities = self._probabilities(logits[None])[0]
         order = probabilities.argsort(descending=True, stable=True).tolist()
         shown = range(len(self.labels)) if self.options.top_k is None else order[: self.options.top_k]
-        values = [column.tolist() for column in (scores.similarity, logits, probabilities)]
-        labels = tuple(self._label(index, *(column[index] for column in values)) for index in shown)
+        # The verdict is that of the number as it is written, so that a row never contradicts itself.
+        written = round_all(probabilities.numpy())
+        values = (scores.similarity.tolist(), scores.logits.tolist(), written)
+        labels = tuple(
+            LabelPrediction(label, similarity, logit, probability, threshold, positive=probability >= threshold)
+            for label, similarity, logit, probability, threshold in (
+                zip(self.labels, *values, self.thresholds, strict=True)
+                if self.options.top_k is None
+                else ((self.labels[i], *(column[i] for column in values), self.thresholds[i]) for i in shown)
+            )
+        )
         timed: dict[str, Any] = {}
         if self.timeline is not None:
             starts, curve = scores.curve
@@ -259,12 +268,6 @@ class VideoScorer:
         """Return [W, C] of [W, C], calibrated where the thresholds say how."""
         probabilities = to_probabilities(logits, mode=self.options.mode)
         return probabilities if self.scaler is None else torch.from_numpy(self.scaler(probabilities.double().numpy()))
-
-    def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
-        # The verdict is that of the number as it is written, so that a row never contradicts itself.
-        written = round_significant(probability)
-        threshold = self.thresholds[index]
-        return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
 
     def _explanations(
         self, scores: VideoScores, texts: TextBank | PromptedBank, labels: Sequence[int]
