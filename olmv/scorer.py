@@ -97,17 +97,22 @@ class VideoScorer:
         """Score a part of a video against the texts; see `score_parts`."""
         return self.score_parts([embedded], texts)[0]
 
-    def score_parts(self, parts: Sequence[EmbeddedPart], texts: TextBank | PromptedBank) -> list[PartScores]:
-        """Score parts of one or more videos against the texts, all windows together.
+    def score_parts(
+        self, parts: Sequence[EmbeddedPart], texts: TextBank | PromptedBank, *, together: int | None = None
+    ) -> list[PartScores]:
+        """Score parts of one or more videos against the texts.
 
         Args:
             parts: in any order.
             texts: the bank of the labels.
+            together: windows that are scored at once, always so many: matrix kernels are chosen by size and add up in
+                different orders, and what a video gets should not depend on its mates. None for all, as many as they
+                are.
         """
         windows = [embedding for part in parts for embedding in part.embeddings]
         if not windows:
             return [self._unscored(part) for part in parts]
-        columns = self._score(windows, texts)
+        columns = self._score(windows, texts, together)
         scores, first = [], 0
         for part in parts:
             stop = first + len(part.embeddings)
@@ -245,22 +250,25 @@ class VideoScorer:
             )
 
     def _score(
-        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank
+        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank, together: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return similarity, logits and probabilities of W windows, each [W, C], on the CPU."""
         parts: dict[int, tuple[Tensor, Tensor]] = {}
+        step = together or len(embeddings)
         lengths = [embedding.rows.shape[0] if embedding.rows.ndim > 1 else 0 for embedding in embeddings]
         for length in set(lengths):  # those of as many rows together
             places = [place for place, own in enumerate(lengths) if own == length]
-            similarity, logits = score_clips(
-                self.model,
-                [embeddings[place] for place in places],
-                texts,
-                mode=self.options.mode,
-                pooling=self.options.pooling,
-                frame_pooling=self.frame_pooling,
-            )
-            parts.update(zip(places, zip(similarity.cpu(), logits.cpu(), strict=True), strict=True))
+            for some in (places[first : first + step] for first in range(0, len(places), step)):
+                filled = some if together is None else some + some[-1:] * (together - len(some))
+                similarity, logits = score_clips(
+                    self.model,
+                    [embeddings[place] for place in filled],
+                    texts,
+                    mode=self.options.mode,
+                    pooling=self.options.pooling,
+                    frame_pooling=self.frame_pooling,
+                )
+                parts.update(zip(some, zip(similarity.cpu(), logits.cpu(), strict=True), strict=False))
         similarity, logits = (torch.stack([parts[place][i] for place in range(len(lengths))]) for i in (0, 1))
         return similarity, logits, self._probabilities(logits)
 
