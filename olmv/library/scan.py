@@ -28,7 +28,7 @@ _STEP = 131072
 """Windows whose pages are read at a time: 128 MB at a width of 512."""
 
 _KEPT_BYTES = 4 * 2**30
-"""Pages of so many vectors stay with the process, so that the next query need not ask for them; those of more do not."""
+"""Pages of so many vectors stay with the process, so that the next query need not ask for them."""
 
 _FEW_ROWS, _MANY_ROWS = 16384, 1024  # a piece: large enough that Python does not count; small enough for the cache
 

@@ -1,7 +1,7 @@
 """A made library for `bench_index.py`: windows without videos, as many as are asked for.
 
 A window is the unit vector of a mean that all share, of one of `CLUSTERS` topics, of its video, and of itself, over
-axes whose deviations fall as 1/sqrt(i): alike within a video, and of some 100 dimensions that count, as the embeddings of
+axes whose deviations fall as 1/sqrt(i): alike within a video, of some 100 dimensions that count, as the embeddings of
 a CLIP are. A query is such a vector of a topic with an offset of its own, as texts lie beside pictures.
 """
 
