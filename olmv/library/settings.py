@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.errors import InputError, OutputError, UsageError
-from olmv.io.atomic import os_reason, write_atomic
+from olmv.io.atomic import check_writable, os_reason, write_atomic
 from olmv.io.digests import sha256_json
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions, Sampling
@@ -218,7 +218,7 @@ def check_fillable(folder: str | Path) -> None:
     """Check that a folder is a library, or can become one: there is nothing, or it is empty. Changes nothing.
 
     Raises:
-        OutputError: there is a file, or a folder with something else in it.
+        OutputError: there is a file, or a folder with something else in it, or nothing can be written there.
     """
     path = Path(folder)
     if path.exists() and not path.is_dir():
@@ -232,6 +232,7 @@ def check_fillable(folder: str | Path) -> None:
         raise OutputError(
             f"{folder} is no library and has other things in it; name a folder that is empty or new", option="output"
         )
+    check_writable(next(place for place in (path, *path.parents) if place.exists()) / LIBRARY_FILE)
 
 
 def stores_frames(model: "VideoModel") -> bool:
