@@ -103,7 +103,7 @@ def test_a_long_video_in_parts(model: str, temporal: str) -> None:
     table = library.fragments[0].window_table
     assert entry.stop == 2
     assert summary.windows == library.windows == len(table) > 100
-    assert (table.end_s - table.start_s).max() == pytest.approx(4.0)
+    assert (table.end_s - table.start_s).max() <= 4.0 + 1e-6  # less where shots are short
     assert (table.start_s.min(), table.end_s.max()) == (0.0, pytest.approx(150.0))
     pictures = [library.fragments[0].thumbnails_of(part)[1] for part in range(2)]
     assert 100 < len(pictures[0]) + len(pictures[1]) <= 150  # one a step, not one a frame
