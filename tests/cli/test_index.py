@@ -392,5 +392,5 @@ def test_no_more_is_imported_than_a_prediction_needs_but_pyarrow(here: Path) -> 
     )
     done = subprocess.run([*COMMAND[:2], code], cwd=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    heavy = {"pandas", "transformers", "open_clip", "torchvision", "scipy", "torch._dynamo"}
+    heavy = {"pandas", "pyarrow.compute", "transformers", "open_clip", "torchvision", "scipy", "torch._dynamo"}
     assert heavy & set(done.stdout.split()) == set()
