@@ -169,11 +169,10 @@ class LibrarySettings:
             UsageError: another model, or another sampling; the message names the first difference.
         """
         if self.digest != other.digest:
-            of = f"{self.model} in {self.dtype}"
             raise UsageError(
-                f"{folder} has the embeddings of {of}, not of {other.model} in {other.dtype}: one library, one model; "
-                "choose that one, or another library",
-                option=("model", "dtype"),
+                f"{folder} has {self._others(other.model, other.dtype)}: one library, one model; choose that one, or "
+                "another library",
+                option=("model", "dtype", "runtime"),
             )
         for name, mine in asdict(self).items():
             theirs = getattr(other, name)
@@ -191,10 +190,15 @@ class LibrarySettings:
         """
         if digest_model(model) != self.digest:
             raise UsageError(
-                f"{folder} has the embeddings of {self.model} in {self.dtype}, not of {model.name} in "
-                f"{model.dtype_name}; choose that model, or leave it out",
-                option=("model", "dtype"),
+                f"{folder} has {self._others(model.name, model.dtype_name)}; choose that model, or leave it out",
+                option=("model", "dtype", "runtime"),
             )
+
+    def _others(self, model: str, dtype: str) -> str:
+        """Say whose embeddings these are, as against those of another model."""
+        if (self.model, self.dtype) == (model, dtype):
+            return f"the embeddings of {model} in {dtype} with other weights, or in another runtime"
+        return f"the embeddings of {self.model} in {self.dtype}, not of {model} in {dtype}"
 
 
 def _migrated(document: dict[str, Any], folder: str | Path) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def test_one_model_a_library(index: Run, here: Path) -> None:
     code, _, err = index("clips", "-m", other)
     assert code == 2
     assert "library has the embeddings of local-dir:" in err
-    assert "one library, one model; choose that one, or another library (--model, --dtype)" in err
+    assert "one library, one model; choose that one, or another library (--model, --dtype, --runtime)" in err
     code, _, err = index(
         "clips", "--dtype", "bfloat16" if LibrarySettings.read("library").dtype != "bfloat16" else "float32"
     )
