@@ -1,11 +1,13 @@
 """Caption videos by a classifier's own labels: the `labels:` captioner."""
 
+from collections.abc import Callable, Iterator
+
 from olmv.caption.from_labels import CAPTION_FRAME_POOLING, LabelWords, caption_of
 from olmv.caption.output import CaptionOutput
 from olmv.caption.rows import with_caption
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
-from olmv.library.source import StoredVideos
+from olmv.predictions import VideoPrediction
 from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 
@@ -20,7 +22,7 @@ def caption_by_labels(
     *,
     decode: DecodeOptions,
     batch_size: int | None,
-    stored: StoredVideos | None = None,
+    stream: Callable[..., Iterator[VideoPrediction]] | None = None,
 ) -> None:
     """Write the row of every video that is to do.
 
@@ -31,16 +33,15 @@ def caption_by_labels(
         words: the place of the labels in a sentence.
         decode: how files are read, or how those of a library were.
         batch_size: as for `Classifier.predict`.
-        stored: has the videos, which are not decoded then.
+        stream: sees them in place of `classifier.stream`.
     """
-    for prediction in classifier.stream(
+    for prediction in (stream or classifier.stream)(
         output.todo,
         vocabulary,
         decode=decode,
         score=ScoreOptions(frame_pooling=CAPTION_FRAME_POOLING),
         batch_size=batch_size,
         embeddings=True,
-        stored=stored,
     ):
         counts = prediction.frames
         row = output.new_row(

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.caption import captioner as captioners
-from olmv.caption.loading import LABELS, default_batch, load_classifier, open_captioner, open_llm, open_stored
+from olmv.caption.loading import (
+    LABELS,
+    default_batch,
+    label_vocabulary,
+    label_words,
+    load_classifier,
+    open_captioner,
+    open_llm,
+    open_stored,
+)
 from olmv.caption.output import CaptionListener, CaptionOutput, CaptionSummary
 from olmv.caption.rows import check_row, finished_row
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import Shard, selected
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.run_journal import RunJournal
@@ -26,7 +36,7 @@ from olmv.video.options import DecodeOptions, Sampling
 
 if TYPE_CHECKING:
     from olmv.caption.by_frames import FrameStages
-    from olmv.caption.from_labels import LabelWords
+    from olmv.caption.engine import CaptionEngine
     from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
 
@@ -62,6 +72,7 @@ class CaptionJob:
         llm_timeout_s: seconds that one answer of a server may take.
         llm_options, captioner_options: passed on to the models.
         resume: go on from the rows of an earlier run; False starts over.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -84,11 +95,17 @@ class CaptionJob:
     llm_options: dict[str, str] = field(default_factory=dict)
     captioner_options: dict[str, str] = field(default_factory=dict)
     resume: bool = True
+    shard: Shard | None = None
 
     @property
     def by_labels(self) -> bool:
         """Tell whether the classifier itself tells what it sees."""
         return self.captioner.startswith(LABELS)
+
+    @property
+    def own_sampling(self) -> str | None:
+        """Return which frames the user asked for, or None."""
+        return self.sampling or (None if self.decode.sampling == DecodeOptions.sampling else self.decode.sampling)
 
     @property
     def knows_moji(self) -> bool:
@@ -145,8 +162,10 @@ class CaptionJob:
             )
 
 
-def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
+def run(job: CaptionJob, listener: CaptionListener, engine: "CaptionEngine | None" = None) -> CaptionSummary:
     """Do the job. Everything that can be checked is checked before a model is loaded.
+
+    With an engine, it captions frames or sees labels; sentences are asked for here.
 
     Raises:
         UsageError: inputs, models, options or outputs that cannot be used; nothing was done.
@@ -155,19 +174,22 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
     """
     job.check()
     stored = open_stored(job.inputs, job.captioner) if all_libraries(job.inputs) else None
+    if engine is not None and stored is not None:
+        raise UsageError("libraries are quick here: leave out the engine", option="engine")
     videos = expand_inputs(job.inputs, note=listener.note) if stored is None else stored.names
+    videos = selected(videos, job.shard, note=listener.note)
     prompt = load_prompt(job.prompt)
     if "captions" not in prompt.variables:
         raise UsageError(f"prompt {prompt.source} is not one for captions: it does not mention captions")
-    vocabulary = _vocabulary(job) if job.by_labels else None
+    vocabulary = label_vocabulary(job.labels) if job.by_labels else None
     if stored is None:
         sampling = job.sampling or job.decode.sampling
         job = replace(job, decode=replace(job.decode, frames=_frames(job), sampling=sampling))
     else:
-        job = replace(job, decode=stored.decode_options(frames=job.frames, sampling=_sampling(job)))
+        job = replace(job, decode=stored.decode_options(frames=job.frames, sampling=job.own_sampling))
     with ExitStack() as stack:
         captioner = None
-        if not job.by_labels:
+        if not job.by_labels and engine is None:
             captioner = open_captioner(job.captioner, job.placement, job.captioner_options, stack)
         chat = None
         if job.llm is not None:
@@ -195,7 +217,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         if output.todo and name is not None:
             compares = job.min_similarity is not None
             classifier = load_classifier(name, job.placement, compares=compares, stored=stored)
-        stages = _stages(job, output, captioner, classifier, vocabulary, prompt, stored)
+        stages = _stages(job, output, captioner, classifier, vocabulary, prompt, stored, engine)
         journal.begin()
         listener.started(total=len(videos), done=output.summary.earlier)
         if job.by_labels and classifier is not None and (warning := drawings_note(classifier.model.name)):
@@ -205,7 +227,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
             if stages is not None:
                 _caption_by_frames(job, output, stages, chat)
             elif classifier is not None and vocabulary is not None:
-                _caption_by_labels(job, output, classifier, vocabulary, stored)
+                _caption_by_labels(job, output, classifier, vocabulary, stored, engine)
         finally:
             output.summary.seconds = time.monotonic() - begun
             output.finish(job.output, min_similarity=job.min_similarity, manifest=job.extract_labels)
@@ -220,6 +242,7 @@ def _stages(
     vocabulary: Vocabulary | None,
     prompt: Prompt,
     stored: "StoredVideos | None",
+    engine: "CaptionEngine | None",
 ) -> "FrameStages | None":
     """Return what captions frames and has sentences made of them; None where labels of whole videos are told.
 
@@ -229,6 +252,19 @@ def _stages(
     from olmv.caption.by_frames import FrameStages
 
     gated = is_english(prompt.document.system)
+    if engine is not None and not (job.by_labels and job.llm is None):
+        own = None if vocabulary is None else label_words(job.labels, vocabulary)
+        frames = partial(
+            engine.frames,
+            captioner=job.captioner,
+            options=job.captioner_options,
+            model=job.captioner.removeprefix(LABELS) if job.by_labels else job.model,
+            placement=job.placement,
+            decode=job.decode,
+            vocabulary=vocabulary,
+            words=own,
+        )
+        return FrameStages(output, frames, prompt, classifier, own, gated)
     if captioner is not None:
         from olmv.caption.frame_captions import caption_frames
 
@@ -240,7 +276,7 @@ def _stages(
         return None
     from olmv.caption.frame_labels import FrameLabels
 
-    words = _words(job, vocabulary)
+    words = label_words(job.labels, vocabulary)
     labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size, stored)
     return FrameStages(output, labels, prompt, classifier, words, gated)
 
@@ -262,23 +298,17 @@ def _caption_by_labels(
     classifier: "Classifier",
     vocabulary: Vocabulary,
     stored: "StoredVideos | None",
+    engine: "CaptionEngine | None",
 ) -> None:
     from olmv.caption.by_labels import caption_by_labels
 
-    words = _words(job, vocabulary)
+    words = label_words(job.labels, vocabulary)
     size = job.placement.batch_size
-    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=size, stored=stored)
-
-
-def _words(job: CaptionJob, vocabulary: Vocabulary) -> "LabelWords":
-    from olmv.caption.from_labels import moji_words, words_from
-
-    return moji_words() if job.labels is None else words_from(vocabulary)
-
-
-def _sampling(job: CaptionJob) -> str | None:
-    """Return which frames the user asked for, or None."""
-    return job.sampling or (None if job.decode.sampling == DecodeOptions.sampling else job.decode.sampling)
+    if engine is None:
+        stream = partial(classifier.stream, stored=stored)
+    else:
+        stream = partial(engine.stream, model=job.captioner.removeprefix(LABELS), placement=job.placement)
+    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=size, stream=stream)
 
 
 def _settings(
@@ -295,6 +325,7 @@ def _settings(
         "frames": job.decode.frames,
         "sampling": job.decode.sampling,
         "decoder": job.decode.decoder,
+        **({} if job.shard is None else {"shard": str(job.shard)}),
         **({} if stored is None else {"library": stored.settings.digest_of_settings()[:16]}),
     }
 
@@ -312,12 +343,3 @@ def _frames(job: CaptionJob) -> int:
     if job.model is not None and model_info(job.model).family == "xclip":
         raise UsageError(f"{job.model} compares no captions (X-CLIP); name a video CLIP", option="model")
     return job.frames or _FRAMES
-
-
-def _vocabulary(job: CaptionJob) -> Vocabulary:
-    """Read what `labels:` may say, before anything is loaded or begun."""
-    if job.labels is not None:
-        return Vocabulary.load(job.labels)
-    from olmv.caption.from_labels import moji_vocabulary
-
-    return moji_vocabulary()

@@ -6,15 +6,26 @@ from typing import TYPE_CHECKING
 
 from olmv.caption import captioner as captioners
 from olmv.errors import UsageError
+from olmv.labels.vocabulary import Vocabulary
 from olmv.llm.open import open_chat
 from olmv.llm.types import ChatModel
 from olmv.placement import PlacementOptions
 
 if TYPE_CHECKING:
+    from olmv.caption.from_labels import LabelWords
     from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
 
-__all__ = ["LABELS", "default_batch", "load_classifier", "open_captioner", "open_llm", "open_stored"]
+__all__ = [
+    "LABELS",
+    "default_batch",
+    "label_vocabulary",
+    "label_words",
+    "load_classifier",
+    "open_captioner",
+    "open_llm",
+    "open_stored",
+]
 
 LABELS = "labels:"
 """How a captioner begins that tells the labels of a classifier."""
@@ -83,6 +94,22 @@ def open_llm(
     """Open what makes sentences, until the stack is left."""
     chat = open_chat(spec, concurrency=concurrency, timeout_s=timeout_s, options=dict(options))
     return stack.enter_context(closing(chat))
+
+
+def label_vocabulary(labels: str | None) -> Vocabulary:
+    """Read what `labels:` may say, before anything is loaded or begun: the user's, or olmv-mini's own words."""
+    if labels is not None:
+        return Vocabulary.load(labels)
+    from olmv.caption.from_labels import moji_vocabulary
+
+    return moji_vocabulary()
+
+
+def label_words(labels: str | None, vocabulary: Vocabulary) -> "LabelWords":
+    """Return the place of labels in a sentence: of the user's, or those of olmv-mini's own world."""
+    from olmv.caption.from_labels import moji_words, words_from
+
+    return moji_words() if labels is None else words_from(vocabulary)
 
 
 def default_batch(placement: PlacementOptions) -> int:

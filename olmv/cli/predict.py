@@ -8,14 +8,18 @@ import typer
 from olmv.cli.config import ConfigOption
 from olmv.cli.help import LOOKING, PanelCommand
 from olmv.cli.options import (
+    ActorsOption,
+    AddressOption,
     AttributesOption,
     BatchSizeOption,
     DecoderOption,
     DeviceOption,
     DtypeOption,
+    EngineOption,
     EveryOption,
     FpsOption,
     FramePoolingOption,
+    GpusPerActorOption,
     InputsArgument,
     JoinOption,
     LeastOption,
@@ -25,6 +29,7 @@ from olmv.cli.options import (
     ResumeOption,
     RuntimeOption,
     SamplingOption,
+    ShardOption,
     StepOption,
     TemplatesOption,
     ThresholdsOption,
@@ -32,6 +37,8 @@ from olmv.cli.options import (
     TimeoutOption,
     WindowOption,
     WorkersOption,
+    open_engine,
+    parse_shard,
 )
 from olmv.errors import UsageError
 from olmv.placement import PlacementOptions
@@ -121,6 +128,7 @@ def predict(
     least: LeastOption = None,
     config: ConfigOption = None,
     resume: ResumeOption = True,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -128,6 +136,10 @@ def predict(
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
     timeout: TimeoutOption = DecodeOptions.timeout_s,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actors: ActorsOption = None,
+    gpus_per_actor: GpusPerActorOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Tell which of the labels are true of each video."""
@@ -164,10 +176,20 @@ def predict(
         wide=wide,
         report=report,
         resume=resume,
+        shard=parse_shard(shard),
     )
     to_file = job.output is not None or report is not None
-    with PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view:
-        summary = run(job, view)
+    cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    with (
+        cluster as ray_engine,
+        PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view,
+    ):
+        predictor = None
+        if ray_engine is not None:
+            from olmv.cluster.predict import RayPredictor
+
+            predictor = RayPredictor(ray_engine)
+        summary = run(job, view, predictor)
         view.finished(summary)
     if summary.failed or summary.earlier_failed:
         raise typer.Exit(1)

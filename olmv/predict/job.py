@@ -9,13 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import selected
+from olmv.errors import UsageError
 from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
 from olmv.labels.texts import LabelTexts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.ahead import decode_ahead
 from olmv.models.default import chosen_model
 from olmv.pages.pictures import PictureStore
-from olmv.predict.ahead import decode_ahead
 from olmv.predict.inputs import input_kind
 from olmv.predict.loading import load_classifier, load_words, open_stored, settings_of
 from olmv.predict.options import PredictJob, PredictListener, PredictSummary
@@ -27,20 +29,25 @@ from olmv.scoring.windows import sampled
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
+    from olmv.predict.engine import PredictEngine
     from olmv.scoring.bank import TextBank
     from olmv.scoring.prompted import PromptedBank
 
 __all__ = ["PredictJob", "PredictListener", "PredictSummary", "run"]
 
 
-def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
+def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | None" = None) -> PredictSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
+
+    With an engine, it decodes and predicts, and rows come as it has them.
 
     Raises:
         UsageError: inputs, labels, options or outputs that cannot be used; nothing was done.
         OutputError: the disk became full; the rows so far are kept.
     """
     kind = input_kind(job.inputs, labelled=job.labels is not None)
+    if engine is not None and kind != "files":
+        raise UsageError("libraries and rows are quick here: leave out the engine", option="engine")
     if kind == "rows":
         from olmv.predict.from_rows import decide_rows
 
@@ -56,17 +63,18 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
     sampling = job.sampling or job.decode.sampling
     job = replace(job, decode=replace(job.decode, thumbnails=outputs.shows_pictures, sampling=sampling))
     videos = expand_inputs(job.inputs, note=listener.note) if stored is None else stored.names
+    videos = selected(videos, job.shard, note=listener.note)
     outputs.check_videos(videos)
     vocabulary, thresholds = load_words(job, listener)
     outputs.check_labels(len(vocabulary))
     with ExitStack() as stack:
         # before anything imports torch: small files are decoded by the time it is there
         complete = partial(_decode_options, job)
-        unless = stored is not None or _earlier(job, outputs)
+        unless = stored is not None or engine is not None or _earlier(job, outputs)
         ahead = stack.enter_context(decode_ahead(model, videos, complete, unless=unless))
         if stored is None:
             job = replace(job, decode=complete(_frames(model, job)))
-        settings = settings_of(job, model, vocabulary, thresholds, stored)
+        settings = settings_of(job, model, vocabulary, thresholds, stored, engine)
         if thresholds is not None:
             for note in settings.notes_on(thresholds):
                 listener.note(note)
@@ -79,26 +87,23 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
         if stored is not None:
             stored.verify(todo)
         classifier = None
-        if todo or outputs.shows_pictures:
+        if (todo and engine is None) or outputs.shows_pictures:
             classifier = load_classifier(job, model, vocabulary, listener, stored)
         if journal is not None:
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
         parts = outputs.open_parts(stack, settings, pictures, resume=job.resume) if job.timeline is not None else None
-        if todo and classifier is not None:
+        if todo and (engine is not None or classifier is not None):
             if ahead is not None and todo != videos:
                 ahead.close()
                 ahead = None
             if parts is not None and (begun := parts.begun(todo)):
                 listener.note(f"videos begun before: {begun}; going on inside")
-            stream = partial(
-                classifier.stream,
-                loader=ahead,
-                stored=stored,
-                thresholds=thresholds,
-                timeline=job.timeline,
-                store=parts,
-            )
+            if engine is not None:
+                stream = partial(engine.stream, model=model, placement=job.placement)
+            elif classifier is not None:
+                stream = partial(classifier.stream, loader=ahead, stored=stored)
+            stream = partial(stream, thresholds=thresholds, timeline=job.timeline, store=parts)
             _predict(job, stream, todo, vocabulary, journal, pictures, summary, listener)
         if journal is not None:
             journal.check_complete(videos)

@@ -14,6 +14,7 @@ from olmv.video.options import MAX_FRAMES, DecodeOptions
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
+    from olmv.predict.engine import PredictEngine
     from olmv.scoring.thresholds import Thresholds
 
 __all__ = ["load_classifier", "load_words", "open_stored", "settings_of"]
@@ -75,12 +76,14 @@ def settings_of(
     vocabulary: Vocabulary,
     thresholds: "Thresholds | None",
     stored: "StoredVideos | None" = None,
+    engine: "PredictEngine | None" = None,
 ) -> PredictSettings:
     """Say what the rows of a job depend on; its number of frames is resolved."""
     from olmv.models.registry import folder_of, placement_for
     from olmv.scoring.thresholds import leaves_for, thresholds_for
 
-    placement = placement_for(job.placement.device, job.placement.dtype, job.placement.runtime)
+    place = job.placement
+    placement = placement_for(place.device, place.dtype, place.runtime) if engine is None else engine.placement(place)
     folder = folder_of(model) if model.startswith("hf:") else None
     score = job.score
     limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
@@ -109,6 +112,7 @@ def settings_of(
         device=placement.device.type,
         dtype=placement.dtype_name,
         runtime=placement.runtime,
+        shard=None if job.shard is None else str(job.shard),
         library=None if stored is None else stored.settings.digest_of_settings()[:16],
     )
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from olmv.datasets.shards import Shard
 from olmv.labels.vocabulary import Vocabulary
 from olmv.placement import PlacementOptions
 from olmv.predictions import VideoPrediction
@@ -43,6 +44,7 @@ class PredictJob:
         wide: a row a video and a column a label.
         report: an HTML page, or None.
         resume: go on from the rows of an earlier run; False starts over.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -61,6 +63,7 @@ class PredictJob:
     wide: bool = False
     report: Path | None = None
     resume: bool = True
+    shard: Shard | None = None
 
 
 @dataclass

@@ -8,6 +8,7 @@ these waits took longer than the product. Only one chunk and one tile a thread a
 
 import mmap
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["score_stored", "write_scores"]
+__all__ = ["as_tensor", "give_back", "score_stored", "write_scores"]
 
 ROWS = 1024
 """Videos a tile: enough that the product is as fast as a larger one."""
@@ -91,7 +92,7 @@ def write_scores(
         raise ValueError(f"out {list(out.shape)} does not fit {len(embeddings)} videos and {len(bank.labels)} labels")
     for rows, similarity in score_stored(embeddings, bank, pooling=pooling, top_k=top_k, temperature=temperature):
         out[rows] = similarity.float().cpu().numpy()
-        _give_back(out)
+        give_back(out)
 
 
 def _scored(
@@ -107,7 +108,8 @@ def _scored(
             # both end before the yield: the caller's own code is not meant. In a caller's inference mode other threads
             # could not write to the result
             with torch.inference_mode(False), torch.no_grad():
-                parts = _read(embeddings, rows).to(bank.embeddings).split_with_sizes(_sizes(rows.stop - rows.start))
+                read = embeddings[rows] if isinstance(embeddings, Tensor) else as_tensor(embeddings[rows])
+                parts = read.to(bank.embeddings).split_with_sizes(_sizes(rows.stop - rows.start))
                 similarity = bank.embeddings.new_empty(rows.stop - rows.start, len(bank.labels))
                 into = similarity.split_with_sizes([len(part) for part in parts])
                 if threads == 1:
@@ -116,7 +118,7 @@ def _scored(
                 else:
                     with one_thread():
                         list(pool.map(tiles.pool, parts, into))
-            _give_back(embeddings)
+            give_back(embeddings)
             yield rows, similarity
 
 
@@ -206,16 +208,16 @@ class _Tiles:
         torch.mean(room[: self.top_k], dim=0, out=out)
 
 
-def _read(embeddings: "Tensor | NDArray[np.floating[Any]]", rows: slice) -> Tensor:
-    """Copy a mapped part: it may be read-only, which torch cannot be told."""
-    if isinstance(embeddings, Tensor):
-        return embeddings[rows]
+def as_tensor(array: "NDArray[np.floating[Any]]") -> Tensor:
+    """Return an array as a tensor without a copy. One that is mapped read-only must not be written to."""
     import numpy as np
 
-    return torch.from_numpy(np.array(embeddings[rows]))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _give_back(array: object) -> None:
+def give_back(array: object) -> None:
     """Let go of the pages that were read or written: they are on disk, and would count as this process's memory."""
     mapped = getattr(array, "_mmap", None)
     # a private copy ("c") would lose what was written to it
