@@ -1,8 +1,11 @@
 """What a prediction is, and the row it is written as."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,11 +19,15 @@ __all__ = [
     "FrameCounts",
     "LabelPrediction",
     "VideoPrediction",
+    "round_all",
     "round_significant",
     "segment_row",
 ]
 
 _T = TypeVar("_T")
+
+_POWERS = 10.0 ** np.arange(23)  # all that are whole numbers to the bit
+_NEAR_HALF = 1e-4  # so near a half, the product may have crossed it
 
 
 @dataclass(frozen=True)
@@ -152,13 +159,19 @@ class VideoPrediction:
             "labels": [
                 {
                     "label": label.label,
-                    "similarity": round_significant(label.similarity),
-                    "logit": round_significant(label.logit),
-                    "probability": round_significant(label.probability),
+                    "similarity": similarity,
+                    "logit": logit,
+                    "probability": probability,
                     "threshold": label.threshold,
                     "positive": label.positive,
                 }
-                for label in self.labels
+                for label, similarity, logit, probability in zip(
+                    self.labels,
+                    round_all([label.similarity for label in self.labels]),
+                    round_all([label.logit for label in self.labels]),
+                    round_all([label.probability for label in self.labels]),
+                    strict=True,
+                )
             ],
         }
         if self.explanations:
@@ -190,6 +203,22 @@ def _explanations(row: Mapping[str, Any]) -> "Iterator[Explanation]":
 def round_significant(value: float, digits: int = 6) -> float:
     """Round a number to that many significant digits."""
     return float(f"{value:.{digits}g}")
+
+
+def round_all(values: Sequence[float] | NDArray[np.floating], digits: int = 6) -> list[float]:
+    """Round numbers as `round_significant` does each, to the bit, but many times as fast."""
+    numbers = np.asarray(values, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = digits - 1 - np.floor(np.log10(np.abs(numbers)))
+        exact = (places >= 0) & (places < len(_POWERS))  # a quotient by one of these is the nearest number there is
+        powers = _POWERS[np.where(exact, places, 0).astype(np.int64)]
+        scaled = numbers * powers
+        whole = np.rint(scaled)
+        exact &= np.abs(np.abs(scaled - whole) - 0.5) > _NEAR_HALF
+        rounded: list[float] = (whole / powers).tolist()
+    for place in np.flatnonzero(~exact).tolist():
+        rounded[place] = round_significant(float(numbers[place]), digits)
+    return rounded
 
 
 def segment_row(segment: "Segment") -> dict[str, Any]:

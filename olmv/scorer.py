@@ -11,7 +11,7 @@ from torch import Tensor
 from olmv.io.curves import Curve
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import video_vector
-from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
+from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_all
 from olmv.scoring.bank import TextBank
 from olmv.scoring.explain import Explanation, explain
 from olmv.scoring.options import FramePooling, ScoreOptions
@@ -97,17 +97,22 @@ class VideoScorer:
         """Score a part of a video against the texts; see `score_parts`."""
         return self.score_parts([embedded], texts)[0]
 
-    def score_parts(self, parts: Sequence[EmbeddedPart], texts: TextBank | PromptedBank) -> list[PartScores]:
-        """Score parts of one or more videos against the texts, all windows together.
+    def score_parts(
+        self, parts: Sequence[EmbeddedPart], texts: TextBank | PromptedBank, *, together: int | None = None
+    ) -> list[PartScores]:
+        """Score parts of one or more videos against the texts.
 
         Args:
             parts: in any order.
             texts: the bank of the labels.
+            together: windows that are scored at once, always so many: matrix kernels are chosen by size and add up in
+                different orders, and what a video gets should not depend on its mates. None for all, as many as they
+                are.
         """
         windows = [embedding for part in parts for embedding in part.embeddings]
         if not windows:
             return [self._unscored(part) for part in parts]
-        columns = self._score(windows, texts)
+        columns = self._score(windows, texts, together)
         scores, first = [], 0
         for part in parts:
             stop = first + len(part.embeddings)
@@ -194,8 +199,14 @@ class VideoScorer:
         probabilities = self._probabilities(logits[None])[0]
         order = probabilities.argsort(descending=True, stable=True).tolist()
         shown = range(len(self.labels)) if self.options.top_k is None else order[: self.options.top_k]
-        values = [column.tolist() for column in (scores.similarity, logits, probabilities)]
-        labels = tuple(self._label(index, *(column[index] for column in values)) for index in shown)
+        # The verdict is that of the number as it is written, so that a row never contradicts itself.
+        written = round_all(probabilities.numpy())
+        similarity = scores.similarity.tolist()
+        told = list(zip(self.labels, similarity, logits.tolist(), written, self.thresholds, strict=True))
+        labels = tuple(
+            LabelPrediction(label, cosine, logit, probability, threshold, positive=probability >= threshold)
+            for label, cosine, logit, probability, threshold in map(told.__getitem__, shown)
+        )
         timed: dict[str, Any] = {}
         if self.timeline is not None:
             starts, curve = scores.curve
@@ -236,22 +247,25 @@ class VideoScorer:
             )
 
     def _score(
-        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank
+        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank, together: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return similarity, logits and probabilities of W windows, each [W, C], on the CPU."""
         parts: dict[int, tuple[Tensor, Tensor]] = {}
+        step = together or len(embeddings)
         lengths = [embedding.rows.shape[0] if embedding.rows.ndim > 1 else 0 for embedding in embeddings]
         for length in set(lengths):  # those of as many rows together
             places = [place for place, own in enumerate(lengths) if own == length]
-            similarity, logits = score_clips(
-                self.model,
-                [embeddings[place] for place in places],
-                texts,
-                mode=self.options.mode,
-                pooling=self.options.pooling,
-                frame_pooling=self.frame_pooling,
-            )
-            parts.update(zip(places, zip(similarity.cpu(), logits.cpu(), strict=True), strict=True))
+            for some in (places[first : first + step] for first in range(0, len(places), step)):
+                filled = some if together is None else some + some[-1:] * (together - len(some))
+                similarity, logits = score_clips(
+                    self.model,
+                    [embeddings[place] for place in filled],
+                    texts,
+                    mode=self.options.mode,
+                    pooling=self.options.pooling,
+                    frame_pooling=self.frame_pooling,
+                )
+                parts.update(zip(some, zip(similarity.cpu(), logits.cpu(), strict=True), strict=False))
         similarity, logits = (torch.stack([parts[place][i] for place in range(len(lengths))]) for i in (0, 1))
         return similarity, logits, self._probabilities(logits)
 
@@ -259,12 +273,6 @@ class VideoScorer:
         """Return [W, C] of [W, C], calibrated where the thresholds say how."""
         probabilities = to_probabilities(logits, mode=self.options.mode)
         return probabilities if self.scaler is None else torch.from_numpy(self.scaler(probabilities.double().numpy()))
-
-    def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
-        # The verdict is that of the number as it is written, so that a row never contradicts itself.
-        written = round_significant(probability)
-        threshold = self.thresholds[index]
-        return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
 
     def _explanations(
         self, scores: VideoScores, texts: TextBank | PromptedBank, labels: Sequence[int]

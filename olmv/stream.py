@@ -107,7 +107,8 @@ def scored_parts(
 ) -> Iterator[tuple[EmbeddedPart, PartScores]]:
     """Yield every part with its scores, in order; see `predictions`."""
     for group in _groups(parts, together):
-        yield from zip(group, scorer.score_parts(group, bank), strict=True)
+        scores = scorer.score_parts(group, bank, together=together if together > 1 else None)
+        yield from zip(group, scores, strict=True)
 
 
 def _groups(parts: Iterable[EmbeddedPart], windows: int) -> Iterator[list[EmbeddedPart]]:

@@ -77,6 +77,8 @@ def decide_rows(job: PredictJob, listener: PredictListener) -> PredictSummary:
         raise UsageError(f"{path} cannot be decided into itself; choose another output", option="output")
     vocabulary = rows.vocabulary()
     decisions = _Decisions(job, rows, vocabulary, timed=timed)
+    if (first := next((row for row in rows if row["status"] == "ok"), None)) is not None:
+        decisions.decide(first)  # what is wrong with it is wrong with most, and told before anything is written
     for note in decisions.notes:
         listener.note(note)
     summary = PredictSummary(total=len(rows.places), earlier=0)
@@ -220,6 +222,7 @@ class _Decisions:
         self._scalers: dict[tuple[str, ...], Scaler | None] = {}
         self._mode = rows.settings.get("mode")
         self._own = rows.settings.get("scalings") == []
+        self._scaled = bool(rows.settings.get("scalings"))
         threshold = job.score.threshold
         limits = thresholds_for(vocabulary, thresholds=self._fitted, threshold=threshold)
         leaves = leaves_for(vocabulary, limits, thresholds=self._fitted if timed else None, threshold=threshold)
@@ -312,17 +315,16 @@ class _Decisions:
         if self._own:
             return shown
         own = sigmoid(logits)
-        if self._mode != "single-label" and bool((np.abs(own - shown) < 1e-3).all()):
+        # numbers of rows have six digits
+        if self._mode == "multi-label" or (self._mode is None and bool(np.allclose(own, shown, rtol=1e-3, atol=1e-6))):
+            return own
+        if self._mode != "multi-label" and not self._scaled and abs(shown.sum() - 1) < 1e-2:
             return shown
-        if self._mode != "multi-label" and abs(shown.sum() - 1) < 1e-2:
-            return shown
-        if self._mode != "multi-label":
-            raise UsageError(
-                f"the probabilities of {self._path} are calibrated already, and the model's own cannot be made of "
-                "them; predict the videos again",
-                option="thresholds",
-            )
-        return own
+        raise UsageError(
+            f"the probabilities of {self._path} are calibrated already, and the model's own cannot be made of "
+            "them; predict the videos again",
+            option="thresholds",
+        )
 
 
 def _journal(output: Path, settings: Mapping[str, Any], *, resume: bool) -> RunJournal:
