@@ -202,8 +202,7 @@ class Classifier:
         stored = None
         if isinstance(paths, Library):
             stored = StoredVideos(paths)
-            paths = stored.names
-            times = (stored.settings.timeline or times) if timeline is True else times
+            paths, times = stored.names, (stored.settings.timeline or times) if timeline is True else times
             decode = stored.decode_options(
                 frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
             )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.io.atomic import check_writable, os_reason, write_atomic
 from olmv.io.digests import sha256_json
-from olmv.library.names import LIBRARY_FILE, is_library
+from olmv.library import LIBRARY_FILE, is_library
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions, Sampling
 
