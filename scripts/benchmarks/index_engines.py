@@ -140,6 +140,7 @@ def _olmv(data: Data, scratch: Path, library: Library) -> Engine:
         if chosen is not None:
             cosines[~chosen] = -2
         places = np.argpartition(cosines, -AGAIN)[-AGAIN:]
+        places = places[cosines[places] > -2]
         owners = np.searchsorted(bounds, places, side="right") - 1
         rows = [opened.fragments[o].window_vectors[p - bounds[o]] for p, o in zip(places, owners, strict=True)]
         exact = np.stack(rows).astype(np.float32) @ query
