@@ -31,7 +31,8 @@ def test_made_windows(folder: Path) -> None:
     across = np.einsum("vd,vd->v", videos[:-1, 0], videos[1:, 0]).mean()
     assert within > across + 0.1
     deviation = library.fragments[0].window_table.background_deviation
-    assert np.isfinite(deviation).all() and (deviation > 0).all()
+    assert np.isfinite(deviation).all()
+    assert (deviation > 0).all()
 
 
 def test_vectors(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
