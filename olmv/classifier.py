@@ -1,7 +1,7 @@
 """The façade: a model, a list of labels, videos in, predictions out; worker processes decode while this one encodes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -12,6 +12,8 @@ from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.library.library import Library
+from olmv.library.source import StoredVideos
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import default_batch_size, embed_clips, video_vector
 from olmv.models.hub.upload import push_to_hub
@@ -28,6 +30,8 @@ from olmv.stream import PartStore, embedded_parts, first_parts, make_scorer, pre
 from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
+
+_SCORED_TOGETHER = 256  # windows of a library
 
 
 class Classifier:
@@ -129,7 +133,7 @@ class Classifier:
 
     def predict(
         self,
-        paths: str | Path | Iterable[str | Path],
+        paths: str | Path | Iterable[str | Path] | Library,
         vocabulary: Vocabulary | Sequence[str],
         *,
         attributes: AttributeBook | None = None,
@@ -141,7 +145,7 @@ class Classifier:
         every_s: float | None = None,
         max_frames: int | None = None,
         timeline: TimelineOptions | bool = False,
-        sampling: Sampling = "uniform",
+        sampling: Sampling | None = None,
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
         templates: str | Sequence[str] | None = None,
@@ -157,24 +161,24 @@ class Classifier:
         """Predict, one result per path, in order; a bad file is a result with `status == "error"`.
 
         Args:
-            paths: video files, or one of them.
+            paths: video files, or one of them; or a library, whose videos are not decoded again. It says itself how
+                they were sampled.
             vocabulary: the labels, or only their names.
             attributes: what the labels look like; added to what the vocabulary says.
             mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
             thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
             threshold: one threshold for all labels; wins over all others.
             top_k: keep the most probable labels only, best first.
-            frames: how many to sample from a video, seen as one clip. None for what the model is made for, mostly 8,
-                and of videos of more than 16 s one each 2 s, seen in windows of that many.
+            frames: to sample from a video, seen as one clip. None for what the model is made for, mostly 8, and of
+                videos of more than 16 s one each 2 s, seen in windows of that many.
             every_s: sample a frame each so many seconds, in place of `frames`.
             max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
             timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`. True for the
                 default windows.
-            sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
+            sampling: `uniform`, `dense`, `adaptive` or `keyframes`; None for `uniform`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
-            frame_pooling: over frames: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's mean of the frames'
-                logits); None for what the model was trained with, mostly `mean`. A model that gives a video one
-                embedding leaves nothing to pool.
+            frame_pooling: over frames, if the model leaves any: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's
+                mean of the frames' logits); None for what the model was trained with, mostly `mean`.
             templates: a set by name (`video`, `open-vclip`, `none`), or sentences with `{}` for the
                 label; None for what the model was made with.
             explain: also say which texts and frames carried the most probable labels.
@@ -182,26 +186,31 @@ class Classifier:
             workers: decoding processes; None for one per core, 0 to decode in this process.
             batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
             thumbnails: also return the sampled frames as small JPEGs.
-            embeddings: also return the embedding of each video.
+            embeddings: also return that of each video.
             timeout_s: seconds that one file may take to decode.
             text_progress: called with (done, all) while texts are encoded.
 
         Raises:
-            UsageError: an option is out of range, or the model is made for another number of frames. Raised by the
-                call itself, not by the first step.
+            UsageError: an option is out of range, the model is made for another number of frames, or a library is of
+                another model or sampling, is empty or was changed. Raised by the call itself, not by the first step.
         """
         for name, value in (("frames", frames), ("batch size", batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
-        check_choice("sampling", sampling, SAMPLINGS)
+        check_choice("sampling", sampling or "uniform", SAMPLINGS)
         times = (TimelineOptions() if timeline else None) if isinstance(timeline, bool) else timeline
-        return self.stream(
-            paths,
-            _as_vocabulary(vocabulary, attributes),
-            decode=sampled(
+        stored = None
+        if isinstance(paths, Library):
+            stored = StoredVideos(paths)
+            times = (stored.settings.timeline or times) if timeline is True else times
+            decode = stored.decode_options(
+                frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
+            )
+        else:
+            decode = sampled(
                 DecodeOptions(
                     max_frames=max_frames,
-                    sampling=sampling,
+                    sampling=sampling or "uniform",
                     decoder=decoder,
                     workers=workers,
                     timeout_s=timeout_s,
@@ -211,8 +220,13 @@ class Classifier:
                 every_s=every_s,
                 timeline=times,
                 model_frames=self.model.default_frames,
-            ),
+            )
+        return self.stream(
+            paths if stored is None else stored.names,
+            _as_vocabulary(vocabulary, attributes),
+            decode=decode,
             timeline=times,
+            stored=stored,
             score=ScoreOptions(
                 mode=mode,
                 pooling=pooling,
@@ -244,37 +258,48 @@ class Classifier:
         timeline: TimelineOptions | None = None,
         store: PartStore | None = None,
         advanced: Callable[[int, int], None] = lambda done, total: None,
+        stored: StoredVideos | None = None,
     ) -> Iterator[VideoPrediction]:
         """Predict as `predict` does, with options that are declared already; errors are raised by the call itself.
 
-        `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it
-        is closed if it does so in another way than this model and these options ask for. `store` has what was done of
-        videos before, and takes every part that is done; `advanced` is told of them (done, all).
+        `inspect` is handed the texts and their bank before the first video. `loader` decodes these paths already; it is
+        closed if it does so in another way than asked for. `store` has what was done of videos before, and takes every
+        part that is done; `advanced` is told of them (done, all). `stored` has these videos; `decode` is its own then.
         """
-        if loader is None or not loader.serves(self.model.preprocess, decode):
+        names = _names(paths)
+        if stored is not None:
+            stored.check(self.model, timeline)
+        elif loader is None or not loader.serves(self.model.preprocess, decode):
             if loader is not None:
                 loader.close()
             loader = FrameLoader(
-                paths,
+                names,
                 preprocess=self.model.preprocess,
                 options=decode,
                 fork_server=self._fork_server,
-                first_parts={} if store is None else first_parts(store, _names(paths)),
+                first_parts={} if store is None else first_parts(store, names),
             )
         scorer = make_scorer(
             self.model, vocabulary, decode, score, thresholds=thresholds, timeline=timeline, embeddings=embeddings
         )
         texts = build_texts(vocabulary, score.templates or self.model.templates)
-        size = batch_size or self.default_batch_size
+        if stored is not None:
+            stored.verify(names)
 
         def run() -> Iterator[VideoPrediction]:
-            with closing(loader):
-                loader.start()  # it decodes while the texts are encoded
+            with ExitStack() as stack:
+                if loader is not None:
+                    stack.enter_context(closing(loader)).start()  # it decodes while the texts are encoded
                 bank = self.text_bank(texts, mode=score.mode, progress=progress)
                 if inspect is not None:
                     inspect(texts, bank)
-                parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
-                yield from predictions(parts, scorer, bank, store=store, advanced=advanced)
+                together = 1
+                if stored is not None:
+                    parts, together = stored.parts(names, self.model, decode, timeline=timeline), _SCORED_TOGETHER
+                elif loader is not None:
+                    size = batch_size or self.default_batch_size
+                    parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
+                yield from predictions(parts, scorer, bank, store=store, advanced=advanced, together=together)
 
         return run()
 
@@ -284,11 +309,7 @@ class Classifier:
         return default_batch_size(self.model)
 
     def text_bank(
-        self,
-        texts: LabelTexts,
-        *,
-        mode: Mode = "multi-label",
-        progress: Callable[[int, int], None] | None = None,
+        self, texts: LabelTexts, *, mode: Mode = "multi-label", progress: Callable[[int, int], None] | None = None
     ) -> TextBank | PromptedBank:
         """Embed all texts; see `olmv.scoring.encode_bank.encode_bank`."""
         return encode_bank(self.model, texts, mode=mode, progress=progress)
@@ -312,8 +333,8 @@ class Classifier:
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
     ) -> list[tuple[str, str, int]]:
         """Return texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
-        texts = build_texts(_as_vocabulary(vocabulary, None), templates or self.model.templates)
-        return truncated_texts(self.model, texts)
+        words = _as_vocabulary(vocabulary, None)
+        return truncated_texts(self.model, build_texts(words, templates or self.model.templates))
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
         """Return the embeddings of several clips; see `olmv.models.embed.embed_clips`."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from olmv.io.curves import Curve
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import video_vector
-from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_significant
+from olmv.predictions import Failure, FrameCounts, LabelPrediction, VideoPrediction, round_all
 from olmv.scoring.bank import TextBank
 from olmv.scoring.explain import Explanation, explain
 from olmv.scoring.options import FramePooling, ScoreOptions
@@ -94,14 +94,38 @@ class VideoScorer:
         return min(self.options.top_k or EXPLAINED, EXPLAINED) if self.options.explain else 0
 
     def score_part(self, embedded: EmbeddedPart, texts: TextBank | PromptedBank) -> PartScores:
-        """Score a part of a video against the texts.
+        """Score a part of a video against the texts; see `score_parts`."""
+        return self.score_parts([embedded], texts)[0]
+
+    def score_parts(
+        self, parts: Sequence[EmbeddedPart], texts: TextBank | PromptedBank, *, together: int | None = None
+    ) -> list[PartScores]:
+        """Score parts of one or more videos against the texts.
 
         Args:
-            embedded: the part.
+            parts: in any order.
             texts: the bank of the labels.
+            together: windows that are scored at once, always so many: matrix kernels are chosen by size and add up in
+                different orders, and what a video gets should not depend on its mates. None for all, as many as they
+                are.
         """
-        video, windows, embeddings = embedded.video, embedded.windows, embedded.embeddings
-        scores = PartScores(
+        windows = [embedding for part in parts for embedding in part.embeddings]
+        if not windows:
+            return [self._unscored(part) for part in parts]
+        columns = self._score(windows, texts, together)
+        scores, first = [], 0
+        for part in parts:
+            stop = first + len(part.embeddings)
+            own = [column[first:stop] for column in columns]
+            scores.append(self._scored(part, *own) if part.embeddings else self._unscored(part))
+            first = stop
+        return scores
+
+    @staticmethod
+    def _bare(embedded: EmbeddedPart) -> PartScores:
+        """Make what is told of a part before it is scored."""
+        video = embedded.video
+        return PartScores(
             part=video.part,
             parts=video.parts,
             frames=FrameCounts(
@@ -118,13 +142,19 @@ class VideoScorer:
             thumbnails=video.thumbnails,
             thumbnail_times_s=video.thumbnail_times_s,
         )
-        if not embeddings:
-            assert video.error is not None, "a video without pixels has an error"
-            if self.timeline is not None and video.info is not None:  # what cannot be seen is not true
-                unseen = np.zeros((1, len(self.labels)), np.float32)
-                scores = replace(scores, starts_s=np.array(video.span_s[:1]), curve=unseen)
-            return replace(scores, error=Failure(type(video.error).__name__, str(video.error)))
-        similarity, logits, probabilities = self._score(embeddings, texts)
+
+    def _unscored(self, embedded: EmbeddedPart) -> PartScores:
+        video, scores = embedded.video, self._bare(embedded)
+        assert video.error is not None, "a video without pixels has an error"
+        if self.timeline is not None and video.info is not None:  # what cannot be seen is not true
+            unseen = np.zeros((1, len(self.labels)), np.float32)
+            scores = replace(scores, starts_s=np.array(video.span_s[:1]), curve=unseen)
+        return replace(scores, error=Failure(type(video.error).__name__, str(video.error)))
+
+    def _scored(self, embedded: EmbeddedPart, similarity: Tensor, logits: Tensor, probabilities: Tensor) -> PartScores:
+        """Tell of a part with W windows what is [W, C] of them."""
+        video, windows, embeddings = embedded.video, embedded.windows, embedded.embeddings
+        scores = self._bare(embedded)
         if not bool(probabilities.isfinite().all()):
             message = f"{self.model.name} makes no finite numbers of it; use dtype float32 or another model"
             return replace(scores, error=Failure("ModelError", message))
@@ -169,8 +199,17 @@ class VideoScorer:
         probabilities = self._probabilities(logits[None])[0]
         order = probabilities.argsort(descending=True, stable=True).tolist()
         shown = range(len(self.labels)) if self.options.top_k is None else order[: self.options.top_k]
-        values = [column.tolist() for column in (scores.similarity, logits, probabilities)]
-        labels = tuple(self._label(index, *(column[index] for column in values)) for index in shown)
+        # The verdict is that of the number as it is written, so that a row never contradicts itself.
+        written = round_all(probabilities.numpy())
+        values = (scores.similarity.tolist(), scores.logits.tolist(), written)
+        labels = tuple(
+            LabelPrediction(label, similarity, logit, probability, threshold, positive=probability >= threshold)
+            for label, similarity, logit, probability, threshold in (
+                zip(self.labels, *values, self.thresholds, strict=True)
+                if self.options.top_k is None
+                else ((self.labels[i], *(column[i] for column in values), self.thresholds[i]) for i in shown)
+            )
+        )
         timed: dict[str, Any] = {}
         if self.timeline is not None:
             starts, curve = scores.curve
@@ -211,22 +250,25 @@ class VideoScorer:
             )
 
     def _score(
-        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank
+        self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank, together: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return similarity, logits and probabilities of W windows, each [W, C], on the CPU."""
         parts: dict[int, tuple[Tensor, Tensor]] = {}
+        step = together or len(embeddings)
         lengths = [embedding.rows.shape[0] if embedding.rows.ndim > 1 else 0 for embedding in embeddings]
         for length in set(lengths):  # those of as many rows together
             places = [place for place, own in enumerate(lengths) if own == length]
-            similarity, logits = score_clips(
-                self.model,
-                [embeddings[place] for place in places],
-                texts,
-                mode=self.options.mode,
-                pooling=self.options.pooling,
-                frame_pooling=self.frame_pooling,
-            )
-            parts.update(zip(places, zip(similarity.cpu(), logits.cpu(), strict=True), strict=True))
+            for some in (places[first : first + step] for first in range(0, len(places), step)):
+                filled = some if together is None else some + some[-1:] * (together - len(some))
+                similarity, logits = score_clips(
+                    self.model,
+                    [embeddings[place] for place in filled],
+                    texts,
+                    mode=self.options.mode,
+                    pooling=self.options.pooling,
+                    frame_pooling=self.frame_pooling,
+                )
+                parts.update(zip(some, zip(similarity.cpu(), logits.cpu(), strict=True), strict=False))
         similarity, logits = (torch.stack([parts[place][i] for place in range(len(lengths))]) for i in (0, 1))
         return similarity, logits, self._probabilities(logits)
 
@@ -234,12 +276,6 @@ class VideoScorer:
         """Return [W, C] of [W, C], calibrated where the thresholds say how."""
         probabilities = to_probabilities(logits, mode=self.options.mode)
         return probabilities if self.scaler is None else torch.from_numpy(self.scaler(probabilities.double().numpy()))
-
-    def _label(self, index: int, similarity: float, logit: float, probability: float) -> LabelPrediction:
-        # The verdict is that of the number as it is written, so that a row never contradicts itself.
-        written = round_significant(probability)
-        threshold = self.thresholds[index]
-        return LabelPrediction(self.labels[index], similarity, logit, written, threshold, positive=written >= threshold)
 
     def _explanations(
         self, scores: VideoScores, texts: TextBank | PromptedBank, labels: Sequence[int]

@@ -20,7 +20,7 @@ from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 from olmv.video_scores import PartScores, VideoScores
 
-__all__ = ["PartStore", "embedded_parts", "first_parts", "make_scorer", "predictions", "windows_of"]
+__all__ = ["PartStore", "embedded_parts", "first_parts", "make_scorer", "predictions", "scored_parts", "windows_of"]
 
 
 class PartStore(Protocol):
@@ -73,6 +73,7 @@ def predictions(
     *,
     store: PartStore | None = None,
     advanced: Callable[[int, int], None] = lambda done, total: None,
+    together: int = 1,
 ) -> Iterator[VideoPrediction]:
     """Yield the prediction of every video, in order.
 
@@ -82,15 +83,15 @@ def predictions(
         bank: the texts.
         store: has what was done of them before, and takes what is done now.
         advanced: called with (done, all) parts of a video that has several.
+        together: windows that are scored at once, at least one part: more is faster where parts need not be waited for.
     """
     scores: VideoScores | None = None
-    for embedded in parts:
+    for embedded, part in scored_parts(parts, scorer, bank, together=together):
         video = embedded.video
         if scores is None:
             scores = VideoScores(explained=scorer.explained)
             for earlier in store.parts_of(video.path)[: video.part] if store is not None else ():
                 scores.add(earlier)
-        part = scorer.score_part(embedded, bank)
         if store is not None:
             store.add(video.path, part)
         scores.add(part)
@@ -99,6 +100,29 @@ def predictions(
         if part.is_last:
             yield scorer.decide(video.path, scores, bank)
             scores = None
+
+
+def scored_parts(
+    parts: Iterable[EmbeddedPart], scorer: VideoScorer, bank: TextBank | PromptedBank, *, together: int
+) -> Iterator[tuple[EmbeddedPart, PartScores]]:
+    """Yield every part with its scores, in order; see `predictions`."""
+    for group in _groups(parts, together):
+        scores = scorer.score_parts(group, bank, together=together if together > 1 else None)
+        yield from zip(group, scores, strict=True)
+
+
+def _groups(parts: Iterable[EmbeddedPart], windows: int) -> Iterator[list[EmbeddedPart]]:
+    """Put parts together until they have so many windows."""
+    group: list[EmbeddedPart] = []
+    count = 0
+    for part in parts:
+        group.append(part)
+        count += max(len(part.embeddings), 1)
+        if count >= windows:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
 
 
 def make_scorer(

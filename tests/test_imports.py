@@ -27,6 +27,8 @@ LIGHT_MODULES = [
     "olmv.describe.preview",
     "olmv.caption.job",
     "olmv.caption.rows",
+    "olmv.index.job",
+    "olmv.library.library",
     "olmv.train.config",
     "olmv.llm.types",
     "olmv.llm.prompts",

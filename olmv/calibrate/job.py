@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from olmv.datasets.groups import group_numbers
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.packages import require
+from olmv.library.names import is_library
 from olmv.metrics.calibration_error import CalibrationFigures, calibration_figures
 from olmv.metrics.decisions import DecisionFigures, decision_figures
 from olmv.metrics.near_duplicates import near_duplicate_note
@@ -50,16 +52,17 @@ def run(job: CalibrateJob, listener: JobListener | None = None) -> CalibrateSumm
         OutputError: a file cannot be written.
     """
     _check(job)
-    if job.unlabelled:
-        summary = _unlabelled(job)
-    elif _objective(job).kind == "events":
-        summary = events.fit_job(job)
-        worse = _worse(_objective(job), summary.before, summary.after)
-        summary = replace(summary, notes=(*summary.notes, *worse))
-    else:
-        summary = _fitted(job)
-    warning = drawings_note(summary.loaded.scored.model)
     listener = listener or JobListener()
+    if is_library(job.predictions):
+        from olmv.calibrate.stored import predict_stored
+
+        with TemporaryDirectory(prefix="olmv-") as folder:
+            rows = Path(folder) / f"{job.predictions.name}.jsonl"
+            predict_stored(job, rows, listener)
+            summary = _summary(replace(job, predictions=rows))
+    else:
+        summary = _summary(job)
+    warning = drawings_note(summary.loaded.scored.model)
     for line in (*([warning] if warning else []), *summary.notes):
         listener.note(line)
     summary.thresholds.save(job.output)
@@ -68,6 +71,16 @@ def run(job: CalibrateJob, listener: JobListener | None = None) -> CalibrateSumm
 
         write_calibration_page(job.page, summary)
     return summary
+
+
+def _summary(job: CalibrateJob) -> CalibrateSummary:
+    if job.unlabelled:
+        return _unlabelled(job)
+    if _objective(job).kind == "events":
+        summary = events.fit_job(job)
+        worse = _worse(_objective(job), summary.before, summary.after)
+        return replace(summary, notes=(*summary.notes, *worse))
+    return _fitted(job)
 
 
 def _check(job: CalibrateJob) -> None:

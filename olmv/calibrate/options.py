@@ -17,7 +17,8 @@ class CalibrateJob:
     """What to fit and where to write it.
 
     Args:
-        predictions: a file of `olmv predict`, or a folder of `olmv evaluate`.
+        predictions: a file of `olmv predict`, a folder of `olmv evaluate`, or a library, of which the labels and videos
+            of the truth are predicted.
         output: the thresholds file.
         truth: a manifest, for events a truth over time; None for a folder, and with `unlabelled`.
         objective: "f1", "f0.5", "precision=0.9", "recall=0.9", "fdr=0.1", "event-f1", "event-f1=2"; None for "f1".

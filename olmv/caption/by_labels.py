@@ -1,10 +1,14 @@
 """Caption videos by a classifier's own labels: the `labels:` captioner."""
 
+from collections.abc import Callable, Iterator
+
 from olmv.caption.from_labels import CAPTION_FRAME_POOLING, LabelWords, caption_of
 from olmv.caption.output import CaptionOutput
 from olmv.caption.rows import with_caption
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
+from olmv.predictions import VideoPrediction
+from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 
 __all__ = ["caption_by_labels"]
@@ -18,6 +22,7 @@ def caption_by_labels(
     *,
     decode: DecodeOptions,
     batch_size: int | None,
+    stream: Callable[..., Iterator[VideoPrediction]] | None = None,
 ) -> None:
     """Write the row of every video that is to do.
 
@@ -26,20 +31,17 @@ def caption_by_labels(
         classifier: sees the labels.
         vocabulary: what it looks for.
         words: the place of the labels in a sentence.
-        decode: how files are read.
+        decode: how files are read, or how those of a library were.
         batch_size: as for `Classifier.predict`.
+        stream: sees them in place of `classifier.stream`.
     """
-    for prediction in classifier.predict(
+    for prediction in (stream or classifier.stream)(
         output.todo,
         vocabulary,
-        frames=decode.frames,
-        sampling=decode.sampling,
-        frame_pooling=CAPTION_FRAME_POOLING,
-        decoder=decode.decoder,
-        workers=decode.workers,
+        decode=decode,
+        score=ScoreOptions(frame_pooling=CAPTION_FRAME_POOLING),
         batch_size=batch_size,
         embeddings=True,
-        timeout_s=decode.timeout_s,
     ):
         counts = prediction.frames
         row = output.new_row(

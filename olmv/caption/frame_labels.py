@@ -5,9 +5,10 @@ further down the list, the more often a label is wrong (`frame_words_right` of
 scripts/benchmarks/bench_caption_llm.py).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from olmv.caption.captioner import FrameCaption
@@ -17,13 +18,19 @@ from olmv.classifier import Classifier
 from olmv.errors import ModelError, UsageError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.library.source import StoredVideos
 from olmv.models.base import VideoEmbedding
 from olmv.models.embed import embed_clips
+from olmv.predictions import VideoPrediction
 from olmv.scorer import VideoScorer
+from olmv.scoring.bank import TextBank
 from olmv.scoring.options import ScoreOptions
+from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.thresholds import thresholds_for
+from olmv.video.decode import VideoFrames
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
+from olmv.video_scores import VideoScores
 
 __all__ = ["MAX_FRAME_WORDS", "FrameLabels"]
 
@@ -41,6 +48,7 @@ class FrameLabels:
         words: the place of the labels in a sentence.
         decode: how files are read.
         batch_size: frames of a forward pass; None for the classifier's own.
+        stored: has the videos, which are not decoded then.
 
     Raises:
         UsageError: the model gives a video one embedding, so that frames have no labels.
@@ -51,6 +59,7 @@ class FrameLabels:
     words: LabelWords
     decode: DecodeOptions
     batch_size: int | None = None
+    stored: StoredVideos | None = None
 
     def __post_init__(self) -> None:
         model = self.classifier.model
@@ -73,6 +82,9 @@ class FrameLabels:
             frame_pooling=CAPTION_FRAME_POOLING,
             embeddings=True,
         )
+        if self.stored is not None:
+            yield from self._of_stored(self.stored, videos, scorer)
+            return
         batch_size = self.batch_size or classifier.default_batch_size
         loader = FrameLoader(videos, preprocess=model.preprocess, options=self.decode)
         with loader.start():  # they decode while the texts are encoded
@@ -85,23 +97,54 @@ class FrameLabels:
                         yield CaptionedVideo(video, [])
                         continue
                     clip = next(clips)
-                    whole = scorer.predict(video, clip, bank)
-                    if whole.error is not None:
-                        yield CaptionedVideo(video, [], error=ModelError(whole.error.message))
-                        continue
                     step = video.decoded  # a model may have a second row for each frame, behind all first ones
-                    frames = [
-                        scorer.predict(video, VideoEmbedding(clip.rows[frame::step]), bank) for frame in range(step)
-                    ]
-                    order = {label.label: -label.probability for label in whole.labels}
-                    captions = [
-                        FrameCaption(round(float(time), 3), text)
-                        for time, frame in zip(video.times_s, frames, strict=True)
-                        # in one order in all frames, so that frames that show the same have the same caption
-                        if (
-                            text := as_words(
-                                sorted(frame.positives[:MAX_FRAME_WORDS], key=order.__getitem__), self.words
-                            )
-                        )
-                    ]
-                    yield CaptionedVideo(video, captions, whole.embedding, caption_of(whole, self.words)[1])
+                    frames = [VideoEmbedding(clip.rows[frame::step]) for frame in range(step)]
+                    yield self._captioned(video, scorer.predict(video, clip, bank), frames, scorer, bank)
+
+    def _of_stored(self, stored: StoredVideos, videos: Iterable[str], scorer: VideoScorer) -> Iterator[CaptionedVideo]:
+        bank = self.classifier.text_bank(build_texts(self.vocabulary, self.classifier.model.templates))
+        scores, frames, times = VideoScores(), [], []
+        for embedded in stored.parts(videos, self.classifier.model, self.decode):
+            part = scorer.score_part(embedded, bank)
+            scores.add(part)
+            of_moment = {
+                int(moment): VideoEmbedding(embedding.rows[place :: len(moments)])
+                for moments, embedding in zip(embedded.windows.moments, embedded.embeddings, strict=False)
+                for place, moment in enumerate(moments)
+            }
+            frames += [of_moment[moment] for moment in sorted(of_moment)]
+            times += part.times_s
+            if part.is_last:
+                counts = scores.frames
+                video = replace(
+                    embedded.video,
+                    times_s=np.array(times),
+                    decoded=counts.decoded,
+                    requested=counts.requested,
+                    corrupt=counts.corrupt,
+                )
+                whole = scorer.decide(video.path, scores, bank)
+                yield self._captioned(video, whole, frames, scorer, bank)
+                scores, frames, times = VideoScores(), [], []
+
+    def _captioned(
+        self,
+        video: VideoFrames,
+        whole: VideoPrediction,
+        frames: Sequence[VideoEmbedding],
+        scorer: VideoScorer,
+        bank: TextBank | PromptedBank,
+    ) -> CaptionedVideo:
+        """Make captions of the labels of frames, in the order of those of the whole video."""
+        if video.error is not None:
+            return CaptionedVideo(video, [])
+        if whole.error is not None:
+            return CaptionedVideo(video, [], error=ModelError(whole.error.message))
+        order = {label.label: -label.probability for label in whole.labels}
+        captions = []
+        for time, frame in zip(video.times_s, frames, strict=True):
+            positives = scorer.predict(video, frame, bank).positives[:MAX_FRAME_WORDS]
+            # in one order in all frames, so that frames that show the same have the same caption
+            if text := as_words(sorted(positives, key=order.__getitem__), self.words):
+                captions.append(FrameCaption(round(float(time), 3), text))
+        return CaptionedVideo(video, captions, whole.embedding, caption_of(whole, self.words)[1])

@@ -1,36 +1,47 @@
 """Do one `olmv caption` run: videos in, a row with a caption for each out; safe to kill and take up at any stage."""
 
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.caption import captioner as captioners
+from olmv.caption.loading import (
+    LABELS,
+    default_batch,
+    label_vocabulary,
+    label_words,
+    load_classifier,
+    open_captioner,
+    open_llm,
+    open_stored,
+)
 from olmv.caption.output import CaptionListener, CaptionOutput, CaptionSummary
 from olmv.caption.rows import check_row, finished_row
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import Shard, selected
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.run_journal import RunJournal
 from olmv.labels.language import is_english
 from olmv.labels.vocabulary import Vocabulary
-from olmv.llm.open import open_chat
+from olmv.library.names import all_libraries
 from olmv.llm.prompts import Prompt, load_prompt
 from olmv.llm.types import ChatModel, Generation
 from olmv.models.default import drawings_note
 from olmv.placement import PlacementOptions
-from olmv.video.options import DecodeOptions
+from olmv.video.options import DecodeOptions, Sampling
 
 if TYPE_CHECKING:
     from olmv.caption.by_frames import FrameStages
-    from olmv.caption.from_labels import LabelWords
+    from olmv.caption.engine import CaptionEngine
     from olmv.classifier import Classifier
+    from olmv.library.source import StoredVideos
 
 __all__ = ["CaptionJob", "CaptionListener", "CaptionSummary", "run"]
 
-LABELS = "labels:"
 FORMATS = (".jsonl", ".csv")
 _EXAMPLES = {"blip2": "blip2:Salesforce/blip2-opt-2.7b", "hf": "hf:HuggingFaceTB/SmolVLM-256M-Instruct"}
 _FRAMES = 16  # Open-VCLIP++'s (arXiv 2310.05010)
@@ -41,7 +52,7 @@ class CaptionJob:
     """What to caption, by which models, and where to write it.
 
     Args:
-        inputs: videos, photos, folders, globs and manifests.
+        inputs: videos, photos, folders, globs and manifests; or libraries, of which `labels:` tells.
         output: the rows, .jsonl or .csv.
         captioner: `blip2:MODEL`, `hf:MODEL` or `labels:MODEL`.
         llm: makes one caption of the frames', as in `olmv.llm.open`; None leaves these as they are, or tells labels by
@@ -52,6 +63,7 @@ class CaptionJob:
         min_similarity: captions below are marked, and stay out of the manifest.
         extract_labels: a manifest (.jsonl) of what the captions name, or None.
         frames: of a video; None for 16, or what the model of `labels:` is made for.
+        sampling: which frames; None for what `decode` says, of a library for its own.
         decode, placement: how; `decode.frames` is set by `frames`, `placement.batch_size` counts frames captioned at
             once, by default 128, and 16 on a CPU.
         generation: how the language model's answers are drawn.
@@ -60,6 +72,7 @@ class CaptionJob:
         llm_timeout_s: seconds that one answer of a server may take.
         llm_options, captioner_options: passed on to the models.
         resume: go on from the rows of an earlier run; False starts over.
+        shard: which part of the inputs; None for all.
     """
 
     inputs: list[str]
@@ -72,6 +85,7 @@ class CaptionJob:
     min_similarity: float | None = None
     extract_labels: Path | None = None
     frames: int | None = None
+    sampling: Sampling | None = None
     decode: DecodeOptions = DecodeOptions()
     placement: PlacementOptions = PlacementOptions()
     generation: Generation = field(default_factory=lambda: Generation(temperature=0.2, max_tokens=160))
@@ -81,11 +95,17 @@ class CaptionJob:
     llm_options: dict[str, str] = field(default_factory=dict)
     captioner_options: dict[str, str] = field(default_factory=dict)
     resume: bool = True
+    shard: Shard | None = None
 
     @property
     def by_labels(self) -> bool:
         """Tell whether the classifier itself tells what it sees."""
         return self.captioner.startswith(LABELS)
+
+    @property
+    def own_sampling(self) -> str | None:
+        """Return which frames the user asked for, or None."""
+        return self.sampling or (None if self.decode.sampling == DecodeOptions.sampling else self.decode.sampling)
 
     @property
     def knows_moji(self) -> bool:
@@ -142,8 +162,10 @@ class CaptionJob:
             )
 
 
-def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
+def run(job: CaptionJob, listener: CaptionListener, engine: "CaptionEngine | None" = None) -> CaptionSummary:
     """Do the job. Everything that can be checked is checked before a model is loaded.
+
+    With an engine, it captions frames or sees labels; sentences are asked for here.
 
     Raises:
         UsageError: inputs, models, options or outputs that cannot be used; nothing was done.
@@ -151,27 +173,51 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
         OutputError: the disk became full; the rows so far are kept.
     """
     job.check()
-    videos = expand_inputs(job.inputs, note=listener.note)
+    stored = open_stored(job.inputs, job.captioner) if all_libraries(job.inputs) else None
+    if engine is not None and stored is not None:
+        raise UsageError("libraries are quick here: leave out the engine", option="engine")
+    videos = expand_inputs(job.inputs, note=listener.note) if stored is None else stored.names
+    videos = selected(videos, job.shard, note=listener.note)
     prompt = load_prompt(job.prompt)
     if "captions" not in prompt.variables:
         raise UsageError(f"prompt {prompt.source} is not one for captions: it does not mention captions")
-    vocabulary = _vocabulary(job) if job.by_labels else None
-    job = replace(job, decode=replace(job.decode, frames=_frames(job)))
+    vocabulary = label_vocabulary(job.labels) if job.by_labels else None
+    if stored is None:
+        sampling = job.sampling or job.decode.sampling
+        job = replace(job, decode=replace(job.decode, frames=_frames(job), sampling=sampling))
+    else:
+        job = replace(job, decode=stored.decode_options(frames=job.frames, sampling=job.own_sampling))
     with ExitStack() as stack:
-        captioner = None if job.by_labels else _captioner(job, stack)
-        chat = None if job.llm is None else _chat(job, job.llm, stack)
+        captioner = None
+        if not job.by_labels and engine is None:
+            captioner = open_captioner(job.captioner, job.placement, job.captioner_options, stack)
+        chat = None
+        if job.llm is not None:
+            chat = open_llm(
+                job.llm,
+                concurrency=job.concurrency,
+                timeout_s=job.llm_timeout_s,
+                options=job.llm_options,
+                stack=stack,
+            )
         journal = stack.enter_context(
             RunJournal(
                 job.output,
-                _settings(job, prompt, vocabulary),
+                _settings(job, prompt, vocabulary, stored),
                 resume=job.resume,
                 finished=lambda row: finished_row(row, with_labels=job.extract_labels is not None),
                 check=check_row,
             )
         )
         output = CaptionOutput(journal, videos, listener, captioner=job.captioner, llm=job.llm)
-        classifier = _classifier(job) if output.todo else None
-        stages = _stages(job, output, captioner, classifier, vocabulary, prompt)
+        if stored is not None:
+            stored.verify(output.todo)
+        name = job.captioner.removeprefix(LABELS) if job.by_labels else job.model
+        classifier = None
+        if output.todo and name is not None:
+            compares = job.min_similarity is not None
+            classifier = load_classifier(name, job.placement, compares=compares, stored=stored)
+        stages = _stages(job, output, captioner, classifier, vocabulary, prompt, stored, engine)
         journal.begin()
         listener.started(total=len(videos), done=output.summary.earlier)
         if job.by_labels and classifier is not None and (warning := drawings_note(classifier.model.name)):
@@ -181,7 +227,7 @@ def run(job: CaptionJob, listener: CaptionListener) -> CaptionSummary:
             if stages is not None:
                 _caption_by_frames(job, output, stages, chat)
             elif classifier is not None and vocabulary is not None:
-                _caption_by_labels(job, output, classifier, vocabulary)
+                _caption_by_labels(job, output, classifier, vocabulary, stored, engine)
         finally:
             output.summary.seconds = time.monotonic() - begun
             output.finish(job.output, min_similarity=job.min_similarity, manifest=job.extract_labels)
@@ -195,6 +241,8 @@ def _stages(
     classifier: "Classifier | None",
     vocabulary: Vocabulary | None,
     prompt: Prompt,
+    stored: "StoredVideos | None",
+    engine: "CaptionEngine | None",
 ) -> "FrameStages | None":
     """Return what captions frames and has sentences made of them; None where labels of whole videos are told.
 
@@ -204,10 +252,23 @@ def _stages(
     from olmv.caption.by_frames import FrameStages
 
     gated = is_english(prompt.document.system)
+    if engine is not None and not (job.by_labels and job.llm is None):
+        own = None if vocabulary is None else label_words(job.labels, vocabulary)
+        frames = partial(
+            engine.frames,
+            captioner=job.captioner,
+            options=job.captioner_options,
+            model=job.captioner.removeprefix(LABELS) if job.by_labels else job.model,
+            placement=job.placement,
+            decode=job.decode,
+            vocabulary=vocabulary,
+            words=own,
+        )
+        return FrameStages(output, frames, prompt, classifier, own, gated)
     if captioner is not None:
         from olmv.caption.frame_captions import caption_frames
 
-        batch_size = job.placement.batch_size or _default_batch(job.placement)
+        batch_size = job.placement.batch_size or default_batch(job.placement)
         embed = None if classifier is None else classifier.embed_video
         frames = partial(caption_frames, captioner=captioner, batch_size=batch_size, decode=job.decode, embed=embed)
         return FrameStages(output, frames, prompt, classifier, gated=gated)
@@ -215,8 +276,8 @@ def _stages(
         return None
     from olmv.caption.frame_labels import FrameLabels
 
-    words = _words(job, vocabulary)
-    labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size)
+    words = label_words(job.labels, vocabulary)
+    labels = FrameLabels(classifier, vocabulary, words, job.decode, job.placement.batch_size, stored)
     return FrameStages(output, labels, prompt, classifier, words, gated)
 
 
@@ -232,61 +293,27 @@ def _caption_by_frames(job: CaptionJob, output: CaptionOutput, stages: "FrameSta
 
 
 def _caption_by_labels(
-    job: CaptionJob, output: CaptionOutput, classifier: "Classifier", vocabulary: Vocabulary
+    job: CaptionJob,
+    output: CaptionOutput,
+    classifier: "Classifier",
+    vocabulary: Vocabulary,
+    stored: "StoredVideos | None",
+    engine: "CaptionEngine | None",
 ) -> None:
     from olmv.caption.by_labels import caption_by_labels
 
-    words = _words(job, vocabulary)
-    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=job.placement.batch_size)
+    words = label_words(job.labels, vocabulary)
+    size = job.placement.batch_size
+    if engine is None:
+        stream = partial(classifier.stream, stored=stored)
+    else:
+        stream = partial(engine.stream, model=job.captioner.removeprefix(LABELS), placement=job.placement)
+    caption_by_labels(output, classifier, vocabulary, words, decode=job.decode, batch_size=size, stream=stream)
 
 
-def _words(job: CaptionJob, vocabulary: Vocabulary) -> "LabelWords":
-    from olmv.caption.from_labels import moji_words, words_from
-
-    return moji_words() if job.labels is None else words_from(vocabulary)
-
-
-def _captioner(job: CaptionJob, stack: ExitStack) -> captioners.FrameCaptioner:
-    placement = job.placement
-    captioner = captioners.open_captioner(
-        job.captioner, device=placement.device, dtype=placement.dtype, options=job.captioner_options
-    )
-    stack.enter_context(closing(captioner))
-    _ = captioner.preprocess  # a wrong model is told before anything is made
-    return captioner
-
-
-def _chat(job: CaptionJob, spec: str, stack: ExitStack) -> ChatModel:
-    chat = open_chat(spec, concurrency=job.concurrency, timeout_s=job.llm_timeout_s, options=job.llm_options)
-    return stack.enter_context(closing(chat))
-
-
-def _classifier(job: CaptionJob) -> "Classifier | None":
-    """Load what sees the labels, or what compares captions with videos.
-
-    Raises:
-        UsageError: it cannot compare, and a least similarity is given.
-    """
-    name = job.captioner.removeprefix(LABELS) if job.by_labels else job.model
-    if name is None:
-        return None
-    from olmv.classifier import Classifier
-
-    classifier = Classifier.from_pretrained(name, device=job.placement.device, dtype=job.placement.dtype)
-    if classifier.model.prompts_texts and job.min_similarity is not None:
-        raise UsageError(
-            f"{name} tells no similarity of captions (X-CLIP); leave out the least similarity", option="min_similarity"
-        )
-    return classifier
-
-
-def _default_batch(placement: PlacementOptions) -> int:
-    from olmv.models.registry import placement_for
-
-    return 16 if placement_for(placement.device, placement.dtype).device.type == "cpu" else 128
-
-
-def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) -> dict[str, Any]:
+def _settings(
+    job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None, stored: "StoredVideos | None"
+) -> dict[str, Any]:
     """Say what a row depends on."""
     return {
         "captioner": job.captioner,
@@ -298,6 +325,8 @@ def _settings(job: CaptionJob, prompt: Prompt, vocabulary: Vocabulary | None) ->
         "frames": job.decode.frames,
         "sampling": job.decode.sampling,
         "decoder": job.decode.decoder,
+        **({} if job.shard is None else {"shard": str(job.shard)}),
+        **({} if stored is None else {"library": stored.settings.digest_of_settings()[:16]}),
     }
 
 
@@ -314,12 +343,3 @@ def _frames(job: CaptionJob) -> int:
     if job.model is not None and model_info(job.model).family == "xclip":
         raise UsageError(f"{job.model} compares no captions (X-CLIP); name a video CLIP", option="model")
     return job.frames or _FRAMES
-
-
-def _vocabulary(job: CaptionJob) -> Vocabulary:
-    """Read what `labels:` may say, before anything is loaded or begun."""
-    if job.labels is not None:
-        return Vocabulary.load(job.labels)
-    from olmv.caption.from_labels import moji_vocabulary
-
-    return moji_vocabulary()

@@ -13,11 +13,24 @@ from typing import Annotated, Any
 import typer
 
 from olmv import OlmvError, __version__
-from olmv.cli import calibrate, caption, config, describe_labels, doctor, evaluate, predict, train, watch
+from olmv.cli import (
+    calibrate,
+    caption,
+    config,
+    describe_labels,
+    doctor,
+    evaluate,
+    index,
+    merge,
+    predict,
+    search,
+    train,
+    watch,
+)
 from olmv.cli.fault import write_fault_report
 from olmv.cli.help import PanelGroup
-from olmv.cli.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.models import group as models
+from olmv.cli.views.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.views.progress import drop_output, printable
 
 # The base class of typer's usage errors; its home moved between versions of typer.
@@ -76,12 +89,15 @@ def _olmv(
 
 
 predict.register(app)
+index.register(app)
+search.register(app)
 watch.register(app)
 describe_labels.register(app)
 caption.register(app)
 train.register(app)
 evaluate.register(app)
 calibrate.register(app)
+merge.register(app)
 models.register(app)
 doctor.register(app)
 config.register(app)

@@ -40,7 +40,7 @@ def calibrate(
         Path,
         typer.Argument(
             metavar="PREDICTIONS",
-            help="Rows of olmv predict (.jsonl, .csv, .parquet; without --top-k), or a folder of olmv evaluate.",
+            help="Rows of olmv predict (.jsonl, .csv, .parquet; no --top-k), a folder of olmv evaluate, or a library.",
             show_default=False,
         ),
     ],

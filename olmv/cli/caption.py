@@ -8,16 +8,23 @@ import typer
 from olmv.cli.describe_labels import key_values
 from olmv.cli.help import PanelCommand
 from olmv.cli.options import (
+    ActorsOption,
+    AddressOption,
     DecoderOption,
     DeviceOption,
     DtypeOption,
+    EngineOption,
+    GpusPerActorOption,
     InputsArgument,
     QuietOption,
     ResumeOption,
     RetriesOption,
     SamplingOption,
+    ShardOption,
     TimeoutOption,
     WorkersOption,
+    open_engine,
+    parse_shard,
 )
 from olmv.placement import PlacementOptions
 from olmv.video.options import DecodeOptions
@@ -72,7 +79,7 @@ def caption(
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames to caption in a video.  [default: 16]", show_default=False)
     ] = None,
-    sampling: SamplingOption = "uniform",
+    sampling: SamplingOption = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -92,11 +99,16 @@ def caption(
         typer.Option(metavar="KEY=VALUE", help="Passed on to the captioner: device_map=auto ...", show_default=False),
     ] = None,
     resume: ResumeOption = True,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
     workers: WorkersOption = None,
     timeout: TimeoutOption = DecodeOptions.timeout_s,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actors: ActorsOption = None,
+    gpus_per_actor: GpusPerActorOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Say in one sentence what each video shows."""
@@ -115,7 +127,8 @@ def caption(
         min_similarity=min_similarity,
         extract_labels=extract_labels,
         frames=frames,
-        decode=DecodeOptions(sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout),
+        sampling=sampling,
+        decode=DecodeOptions(decoder=decoder, workers=workers, timeout_s=timeout),
         placement=PlacementOptions(device=device, dtype=dtype, batch_size=batch_size),
         generation=Generation(temperature=temperature, max_tokens=max_tokens, seed=seed),
         retries=retries,
@@ -123,9 +136,16 @@ def caption(
         llm_options=key_values(llm_option, "--llm-option"),
         captioner_options=key_values(captioner_option, "--captioner-option"),
         resume=resume,
+        shard=parse_shard(shard),
     )
-    with CaptionView(quiet=quiet) as view:
-        summary = run(job, view)
+    cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    with cluster as ray_engine, CaptionView(quiet=quiet) as view:
+        captioner_engine = None
+        if ray_engine is not None:
+            from olmv.cluster.caption import RayCaptioner
+
+            captioner_engine = RayCaptioner(ray_engine)
+        summary = run(job, view, captioner_engine)
     view.finished(summary)
     if summary.failed or summary.stopped:
         raise typer.Exit(1)

@@ -66,6 +66,10 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="NAME", help="See olmv models list.", show_default=False)
     ] = None,
+    library: Annotated[
+        Path | None,
+        typer.Option(metavar="LIBRARY", help="Has the videos' embeddings: nothing is decoded.", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +148,7 @@ def evaluate(
         protocol=protocol,
         data=data,
         model=model,
+        library=library,
         output=output,
         truth=truth,
         labels=labels,

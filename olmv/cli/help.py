@@ -5,11 +5,13 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["LOOKING", "RUNNING", "TIMES", "PanelCommand", "PanelGroup", "group"]
+__all__ = ["CLUSTER", "LOOKING", "RUNNING", "TIMES", "WHERE", "PanelCommand", "PanelGroup", "group"]
 
 LOOKING = "How videos and labels are looked at"
 TIMES = "When labels are true"
+WHERE = "Which videos"
 RUNNING = "How it runs"
+CLUSTER = "On many machines"
 
 
 class PanelCommand(TyperCommand):
@@ -54,7 +56,7 @@ class PanelGroup(TyperGroup):
 def _plain(piece: str) -> str:
     if piece.startswith("{"):
         return piece[1:].partition("}")[0]
-    return piece.replace("[[", "[").replace("]...]...", "]...")
+    return piece.replace("[[", "[").replace("]...]...", "]...").replace("...]...", "...]")
 
 
 def group(help_text: str) -> typer.Typer:

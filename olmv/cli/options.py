@@ -1,27 +1,36 @@
 """Options that several commands share: each is declared here once, with its help."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from olmv.cli.help import LOOKING, RUNNING, TIMES
+from olmv.cli.help import CLUSTER, LOOKING, RUNNING, TIMES
 from olmv.errors import UsageError
 from olmv.io.clock import parse_seconds
 from olmv.placement import Runtime
 from olmv.scoring.options import FramePooling, Pooling
 from olmv.video.options import Decoder, Sampling
 
+if TYPE_CHECKING:
+    from olmv.cluster.engine import RayEngine
+    from olmv.datasets.shards import Shard
+
 __all__ = [
+    "ActorsOption",
+    "AddressOption",
     "AllowUnknownOption",
     "AttributesOption",
     "BatchSizeOption",
     "DecoderOption",
     "DeviceOption",
     "DtypeOption",
+    "EngineOption",
     "EveryOption",
     "FpsOption",
     "FramePoolingOption",
+    "GpusPerActorOption",
     "InputsArgument",
     "JoinOption",
     "LeastOption",
@@ -32,6 +41,7 @@ __all__ = [
     "RetriesOption",
     "RuntimeOption",
     "SamplingOption",
+    "ShardOption",
     "StepOption",
     "TemplatesOption",
     "ThresholdsOption",
@@ -39,8 +49,13 @@ __all__ = [
     "TimeoutOption",
     "WindowOption",
     "WorkersOption",
+    "open_engine",
+    "parse_shard",
     "parse_time",
 ]
+
+
+Engine = Literal["ray"]
 
 
 def parse_time(value: str | float) -> float:
@@ -53,12 +68,44 @@ def parse_time(value: str | float) -> float:
         raise typer.BadParameter(str(failure)) from None
 
 
+def parse_shard(text: str | None) -> "Shard | None":
+    """Read an option that is one of several parts, such as `3/16`.
+
+    Raises:
+        UsageError: there is no such part.
+    """
+    from olmv.datasets.shards import Shard
+
+    return None if text is None else Shard.parse(text)
+
+
+def open_engine(
+    engine: str | None, *, address: str | None, actors: int | None, gpus_per_actor: float | None, workers: int | None
+) -> "AbstractContextManager[RayEngine | None]":
+    """Return what runs a command elsewhere, to be entered; of None without `--engine`.
+
+    Raises:
+        UsageError: options of an engine without one.
+        MissingDependencyError: it is not installed.
+    """
+    if engine is None:
+        given = {"--address": address, "--actors": actors, "--gpus-per-actor": gpus_per_actor}
+        for flag, value in given.items():
+            if value is not None:
+                raise UsageError(f"{flag} goes with --engine ray; add it")
+        return nullcontext(None)
+    from olmv.cluster.engine import RayEngine, RayOptions
+
+    options = RayOptions(address=address, actors=actors, gpus_per_actor=gpus_per_actor)
+    return RayEngine(options, workers=workers)
+
+
 InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
         help="Videos, photos, folders, globs, manifests (csv, jsonl, parquet with a `video` column), or - for "
-        "paths on standard input.",
+        "paths on standard input; or a library of olmv index.",
         show_default=False,
     ),
 ]
@@ -144,7 +191,10 @@ LeastOption = Annotated[
         rich_help_panel=TIMES,
     ),
 ]
-SamplingOption = Annotated[Sampling, typer.Option(help="Which frames.", rich_help_panel=LOOKING)]
+SamplingOption = Annotated[
+    Sampling | None,
+    typer.Option(help="Which frames.  [default: uniform]", show_default=False, rich_help_panel=LOOKING),
+]
 PoolingOption = Annotated[Pooling, typer.Option(help="Over a label's texts.", rich_help_panel=LOOKING)]
 TemplatesOption = Annotated[
     str | None,
@@ -195,6 +245,56 @@ QuietOption = Annotated[
 ]
 ResumeOption = Annotated[
     bool, typer.Option(help="Go on from the rows of an earlier run, or start over.", rich_help_panel=RUNNING)
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only part I of N of the videos, for a job array; see olmv merge.",
+        rich_help_panel=RUNNING,
+    ),
+]
+EngineOption = Annotated[
+    Engine | None,
+    typer.Option(
+        "--engine",
+        help="Spread the videos over actors of Ray, here or on a cluster.",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST",
+        help="The cluster: auto, or ray://HOST:10001.  [default: this machine]",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+ActorsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--actors",
+        min=1,
+        metavar="N",
+        help="So many load the model.  [default: one a GPU, or for 8 cores]",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+GpusPerActorOption = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-actor",
+        min=0,
+        metavar="N",
+        help="May be a part of one, 0.5.  [default: 1 where there are any]",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
 ]
 RetriesOption = Annotated[
     int, typer.Option(min=0, metavar="N", help="Ask again so often after a bad answer.", rich_help_panel=RUNNING)

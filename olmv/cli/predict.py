@@ -8,14 +8,18 @@ import typer
 from olmv.cli.config import ConfigOption
 from olmv.cli.help import LOOKING, PanelCommand
 from olmv.cli.options import (
+    ActorsOption,
+    AddressOption,
     AttributesOption,
     BatchSizeOption,
     DecoderOption,
     DeviceOption,
     DtypeOption,
+    EngineOption,
     EveryOption,
     FpsOption,
     FramePoolingOption,
+    GpusPerActorOption,
     InputsArgument,
     JoinOption,
     LeastOption,
@@ -25,6 +29,7 @@ from olmv.cli.options import (
     ResumeOption,
     RuntimeOption,
     SamplingOption,
+    ShardOption,
     StepOption,
     TemplatesOption,
     ThresholdsOption,
@@ -32,6 +37,8 @@ from olmv.cli.options import (
     TimeoutOption,
     WindowOption,
     WorkersOption,
+    open_engine,
+    parse_shard,
 )
 from olmv.errors import UsageError
 from olmv.placement import PlacementOptions
@@ -56,9 +63,14 @@ def register(app: typer.Typer) -> None:
 def predict(
     inputs: InputsArgument,
     labels: Annotated[
-        str,
-        typer.Option("--labels", "-l", help='A label file (txt, csv, json, yaml), or "dog, guitar, rain".'),
-    ],
+        str | None,
+        typer.Option(
+            "--labels",
+            "-l",
+            help='A label file (txt, csv, json, yaml), or "dog, guitar, rain"; none to decide rows anew.',
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +117,7 @@ def predict(
     every: EveryOption = None,
     fps: FpsOption = None,
     max_frames: MaxFramesOption = None,
-    sampling: SamplingOption = "uniform",
+    sampling: SamplingOption = None,
     pooling: PoolingOption = "mean",
     frame_pooling: FramePoolingOption = None,
     templates: TemplatesOption = None,
@@ -116,6 +128,7 @@ def predict(
     least: LeastOption = None,
     config: ConfigOption = None,
     resume: ResumeOption = True,
+    shard: ShardOption = None,
     decoder: DecoderOption = "auto",
     device: DeviceOption = "auto",
     dtype: DtypeOption = "auto",
@@ -123,6 +136,10 @@ def predict(
     workers: WorkersOption = None,
     batch_size: BatchSizeOption = None,
     timeout: TimeoutOption = DecodeOptions.timeout_s,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    actors: ActorsOption = None,
+    gpus_per_actor: GpusPerActorOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Tell which of the labels are true of each video."""
@@ -142,10 +159,9 @@ def predict(
         thresholds=thresholds,
         frames=frames,
         every_s=every if fps is None else 1 / fps,
-        timeline=_timeline(timeline, window_s=window, step_s=step, join_s=join, least_s=least),
-        decode=DecodeOptions(
-            max_frames=max_frames, sampling=sampling, decoder=decoder, workers=workers, timeout_s=timeout
-        ),
+        sampling=sampling,
+        timeline=_timeline(timeline, inputs, window_s=window, step_s=step, join_s=join, least_s=least),
+        decode=DecodeOptions(max_frames=max_frames, decoder=decoder, workers=workers, timeout_s=timeout),
         score=ScoreOptions(
             mode="multi-label" if multi_label else "single-label",
             pooling=pooling,
@@ -160,22 +176,33 @@ def predict(
         wide=wide,
         report=report,
         resume=resume,
+        shard=parse_shard(shard),
     )
     to_file = job.output is not None or report is not None
-    with PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view:
-        summary = run(job, view)
+    cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    with (
+        cluster as ray_engine,
+        PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view,
+    ):
+        predictor = None
+        if ray_engine is not None:
+            from olmv.cluster.predict import RayPredictor
+
+            predictor = RayPredictor(ray_engine)
+        summary = run(job, view, predictor)
         view.finished(summary)
     if summary.failed or summary.earlier_failed:
         raise typer.Exit(1)
 
 
-def _timeline(timeline: bool, **options: float | None) -> "TimelineOptions | None":
-    """Make the options of a timeline; those that are None have their defaults."""
+def _timeline(timeline: bool, inputs: list[str], **options: float | None) -> "TimelineOptions | None":
+    """Make the options of a timeline; those that are None have their defaults, or what a library was made with."""
+    from olmv.predict.inputs import stored_windows
     from olmv.scoring.windows import TimelineOptions
 
     given = {name: value for name, value in options.items() if value is not None}
     if timeline:
-        return TimelineOptions(**given)
+        return TimelineOptions(**{**stored_windows(inputs), **given})
     if given:
         raise UsageError(f"--{next(iter(given)).removesuffix('_s')} goes with --timeline; add it")
     return None

@@ -5,6 +5,7 @@
     'clips/**/*.mp4'         a glob
     videos.csv               a manifest (csv, jsonl, parquet): a `video` column, relative to the manifest
     -                        one path per line on standard input
+    s3://bucket/clips/       an object, a folder or a glob in a cloud, also gs://; manifests may list objects too
 
 What was named on the command line must exist. What a manifest or standard input lists need not: a missing
 file among a million costs its own row, not the run.
@@ -17,13 +18,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
+from olmv.datasets.cloud_inputs import expand_cloud
 from olmv.datasets.folders import search, walk
 from olmv.datasets.groups import group_name
 from olmv.datasets.parquet_rows import parquet_columns, parquet_rows
 from olmv.errors import InputError, reason
+from olmv.io.cloud import check_cloud, is_cloud
 from olmv.io.paths import text_lines
 from olmv.io.prediction_fields import is_prediction, positive_labels
 from olmv.io.table_cells import from_csv_cell
@@ -66,6 +69,7 @@ def expand_inputs(
         note: is told which files of a folder or glob are left out, and why.
 
     Raises:
+        MissingDependencyError: a path is in a cloud whose package is not installed.
         InputError: nothing given, a path that does not exist, a folder or glob without videos or photos,
             a bad manifest.
     """
@@ -75,7 +79,10 @@ def expand_inputs(
     here = os.getcwd()  # noqa: PTH109 - asked once, not for each of a million rows
     for item in [inputs] if isinstance(inputs, str | Path) else inputs:
         for path in _expand(os.fspath(item), stdin, note or _silent):
-            absolute = os.path.normpath(os.path.join(here, path))  # noqa: PTH118 - keeps symbolic links as they are
+            # symbolic links stay as they are
+            if remote := is_cloud(path):
+                check_cloud(path)
+            absolute = path if remote else os.path.normpath(os.path.join(here, path))  # noqa: PTH118
             seen.setdefault(absolute, path)
     return list(seen.values())
 
@@ -185,6 +192,10 @@ def raw_rows(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _expand(item: str, stdin: TextIO | None, note: Callable[[str], None]) -> Iterable[str]:
+    if is_cloud(item):
+        if PurePosixPath(item).suffix.lower() in MANIFEST_EXTENSIONS:
+            raise InputError(f"{item} is a manifest, which is read from a disk; copy it here")
+        return expand_cloud(item, note)
     if item == "-":
         return _from_lines(sys.stdin if stdin is None else stdin)
     path = Path(item)
@@ -271,6 +282,8 @@ def row_video(manifest: Path, number: int, row: Any) -> str:
         _ = video.isascii() or os.fsencode(video)
     except UnicodeEncodeError:  # half of a surrogate pair: it could not even be written into the result
         raise InputError(f"{manifest} row {number}: {video!a} can be no file name; correct that row") from None
+    if is_cloud(video):
+        return video
     # the rows of a prediction have paths as they were given to it, wherever they were written
     # not pathlib, which is slow for the million rows that there may be
     folder = "" if is_prediction(row) else os.path.dirname(os.fspath(manifest))  # noqa: PTH120

@@ -17,6 +17,7 @@ from olmv.evaluate.prepare import (
     drawing,
     label_texts,
     open_benchmark,
+    open_stored,
     probability_thresholds,
     settings_of,
     unseen_labels,
@@ -33,6 +34,7 @@ from olmv.scoring.options import Mode
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.evaluate.measure import Combine
+    from olmv.library.source import StoredVideos
 
 __all__ = ["PROTOCOLS", "EvaluateJob", "EvaluateSummary", "run"]
 
@@ -75,15 +77,22 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
             f"the tolerance is for events over time, of which {job.protocol} has none; leave it out",
             option="tolerance_s",
         )
+    if job.library is not None and job.protocol in ("moji", "predictions"):
+        raise UsageError(
+            f"{job.protocol} has no videos that a library could have; leave it out, or choose manifest",
+            option="library",
+        )
     if job.protocol == "predictions":
         return _of_predictions(job, listener)
     if job.protocol == "timed":
         return _over_time(job, listener)
-    model, note = chosen_model(job.model)
+    stored = None if job.library is None else open_stored(job)
+    model, note = chosen_model(job.model or (None if stored is None else stored.settings.model))
     if note is not None:
         listener.note(note)
     job = replace(job, model=model)
-    views = views_for(job.views, job.protocol, frames_for(model, job.frames))
+    frames = frames_for(model, job.frames) if stored is None else stored.settings.frames
+    views = views_for(job.views, job.protocol, frames)
     benchmark, vocabulary = open_benchmark(job, views.label_style)
     job.score.check()
     thresholds, remarks = probability_thresholds(job, benchmark, vocabulary)
@@ -94,7 +103,9 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
         remarks += (write_training(job, folder, views.label_style),)
     for note in (*benchmark.notes, *remarks):
         listener.note(note)
-    classifier = _classifier(job)
+    if stored is not None:
+        stored.verify(benchmark.videos)
+    classifier = _classifier(job, stored)
     if job.protocol != "moji" and (warning := drawings_note(classifier.model.name)) is not None:
         listener.note(warning)
     mode: Mode = "multi-label" if benchmark.kind == "multi-label" else "single-label"
@@ -110,9 +121,10 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
     )
     templates = job.score.templates or views.templates or classifier.model.templates
     texts = label_texts(benchmark, vocabulary, book, templates)
-    settings = settings_of(job, benchmark, classifier, scoring, templates)
+    settings = settings_of(job, benchmark, classifier, scoring, templates, stored)
     # what a row depends on; another run goes on only with the same
     identity = settings | {
+        **({} if stored is None else {"library": stored.settings.digest_of_settings()[:16]}),
         "texts": digest(texts.texts),
         "videos": digest(benchmark.videos),
         "truth": digest(benchmark.truth),
@@ -128,6 +140,7 @@ def run(job: EvaluateJob, listener: JobListener | None = None) -> EvaluateSummar
         resume=job.resume,
         listener=listener,
         draw=drawing(job, benchmark, classifier, scoring),
+        stored=stored,
     )
     result = _measured(
         benchmark, scores, rows, views.combine, thresholds, classifier.model.name, settings, remarks, listener
@@ -233,7 +246,9 @@ def _check_folder(folder: Path) -> None:
         raise OutputError(f"cannot make {folder}: {error.strerror}; choose another folder", option="output") from None
 
 
-def _classifier(job: EvaluateJob) -> "Classifier":
+def _classifier(job: EvaluateJob, stored: "StoredVideos | None") -> "Classifier":
     from olmv.classifier import Classifier
 
+    if stored is not None:
+        return Classifier(stored.load_model(job.model, job.placement))
     return Classifier.from_pretrained(job.model, device=job.placement.device, dtype=job.placement.dtype)

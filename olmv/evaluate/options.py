@@ -28,6 +28,7 @@ class EvaluateJob:
         data: where the data set lies; not for `moji`.
         truth: for `predictions`: a manifest that says what is true; for `timed`: what is true when.
         model: name or folder.
+        library: has the videos' embeddings, so that none is decoded; None where they are.
         output: the result folder.
         labels: for `manifest`, and a model over `timed`: the vocabulary; by default the labels that occur.
         attributes: an attribute book.
@@ -52,6 +53,7 @@ class EvaluateJob:
     data: Path | None = None
     truth: Path | None = None
     model: str | None = None
+    library: Path | None = None
     output: Path | None = None
     labels: str | None = None
     attributes: Path | None = None

@@ -27,6 +27,7 @@ from olmv.scoring.thresholds import Thresholds, thresholds_for
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.evaluate.runner import Draw, Scoring
+    from olmv.library.source import StoredVideos
     from olmv.video.decode import VideoFrames
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "drawing",
     "label_texts",
     "open_benchmark",
+    "open_stored",
     "probability_thresholds",
     "settings_of",
     "unseen_labels",
@@ -54,6 +56,25 @@ def open_benchmark(job: EvaluateJob, style: LabelStyle) -> tuple[Benchmark, Voca
     if job.data is None:
         raise UsageError(f"{job.protocol} needs its data; name its folder", option="data")
     return load_benchmark(job.protocol, job.data, options=_options(job, style, vocabulary)), vocabulary
+
+
+def open_stored(job: EvaluateJob) -> "StoredVideos":
+    """Open the library of a job, which says itself how its videos were sampled.
+
+    Raises:
+        UsageError: other views or frames are asked for.
+        InputError: there is no library, or it has no videos.
+    """
+    from olmv.library.source import StoredVideos
+
+    assert job.library is not None
+    stored = StoredVideos.open([job.library])
+    stored.decode_options(frames=job.frames)
+    if job.views != "uniform":
+        raise UsageError(
+            f"{job.library} has one look at a video, not the views '{job.views}'; leave them out", option="views"
+        )
+    return stored
 
 
 def _options(job: EvaluateJob, style: LabelStyle, vocabulary: Vocabulary | None = None) -> BenchmarkOptions:
@@ -136,12 +157,19 @@ def drawing(job: EvaluateJob, benchmark: Benchmark, classifier: "Classifier", sc
 
 
 def settings_of(
-    job: EvaluateJob, benchmark: Benchmark, classifier: "Classifier", scoring: "Scoring", templates: str | Sequence[str]
+    job: EvaluateJob,
+    benchmark: Benchmark,
+    classifier: "Classifier",
+    scoring: "Scoring",
+    templates: str | Sequence[str],
+    stored: "StoredVideos | None" = None,
 ) -> dict[str, Any]:
     """Return every choice that a figure depends on, as the page shows it."""
     from olmv.models.fingerprint import digest_weights
 
-    model = classifier.model
+    model, look = classifier.model, scoring.views.describe()
+    if stored is not None:
+        look |= {"sampling": stored.described, "library": stored.where}
     return {
         "protocol": benchmark.name,
         "model": model.name,
@@ -152,7 +180,7 @@ def settings_of(
         "templates": "the sentences alone" if benchmark.kind == "retrieval" else templates,
         "attributes": None if job.attributes is None else job.attributes.name,
         "frames": scoring.views.frames,
-        **scoring.views.describe(),
+        **look,
         "pooling": scoring.pooling,
         "frame pooling": scoring.frame_pooling,
         "probabilities": "one sigmoid a label" if scoring.mode == "multi-label" else "softmax over the labels",

@@ -24,16 +24,21 @@ from olmv.evaluate.views import ViewReader, Views
 from olmv.io.atomic import reserve
 from olmv.io.run_journal import RunJournal
 from olmv.labels.texts import LabelTexts
+from olmv.library.source import StoredVideos
+from olmv.predictions import Failure
 from olmv.progress import JobListener
+from olmv.scorer import VideoScorer
 from olmv.scoring.bank import TextBank
 from olmv.scoring.drift import bank_note
 from olmv.scoring.logits import sigmoid
-from olmv.scoring.options import FramePooling, Mode, Pooling
+from olmv.scoring.options import FramePooling, Mode, Pooling, ScoreOptions
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.score import score_clips
+from olmv.stream import scored_parts
 from olmv.video.decode import VideoFrames
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader, batches
+from olmv.video_scores import VideoScores
 
 __all__ = ["Draw", "Scoring", "predicted", "score_benchmark"]
 
@@ -42,6 +47,7 @@ Draw = Callable[[Iterable[int]], Iterator[VideoFrames]]
 
 SCORES = "scores.npy"
 VIDEOS = "videos.jsonl"
+_TOGETHER = 256  # windows of a library that are scored at once
 _SHOWN = 5  # labels named in a video's row where one is true
 
 
@@ -67,6 +73,24 @@ class Scoring:
     batch_size: int | None = None
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What was looked at of a video, or why nothing was."""
+
+    error: Failure | None
+    decoded: int
+    corrupt: int
+
+    @classmethod
+    def of(cls, video: VideoFrames) -> "_Look":
+        error = None if video.error is None else Failure(type(video.error).__name__, str(video.error))
+        return cls(error, video.decoded, video.corrupt)
+
+
+Scored = tuple[int, _Look, NDArray[np.float32] | None]
+"""The index of a video, what was looked at, and its logits [V, C] where it could be scored."""
+
+
 def score_benchmark(
     folder: Path,
     benchmark: Benchmark,
@@ -78,6 +102,7 @@ def score_benchmark(
     resume: bool,
     listener: JobListener,
     draw: Draw | None = None,
+    stored: StoredVideos | None = None,
 ) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
     """Score what is not scored yet.
 
@@ -91,6 +116,7 @@ def score_benchmark(
         resume: go on with what is there; False starts over.
         listener: is told how far it is.
         draw: where there are no files to decode.
+        stored: has the videos, which are not decoded then.
 
     Returns:
         Scores [N, V, C], mapped from the disk, and a row for every video, in order.
@@ -112,11 +138,14 @@ def score_benchmark(
             )
             if (note := bank_note(texts, bank)) is not None:
                 listener.note(note)
-            videos = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
-            scored = _scored(videos, todo, classifier, bank, scoring)
-            for done, (index, video, logits) in enumerate(scored, start=total - len(todo) + 1):
+            if stored is not None:
+                scored = _stored(stored, benchmark, todo, classifier, bank, scoring)
+            else:
+                videos = draw(todo) if draw is not None else _decoded(benchmark, todo, classifier, scoring)
+                scored = _scored(videos, todo, classifier, bank, scoring)
+            for done, (index, look, logits) in enumerate(scored, start=total - len(todo) + 1):
                 scores[index] = np.nan if logits is None else logits  # before the row that says it is done
-                journal.append(_row(benchmark, index, video, logits, scoring))
+                journal.append(_row(benchmark, index, look, logits, scoring))
                 listener.advanced(done, total)
             scores.flush()
         journal.check_complete(benchmark.videos)
@@ -153,7 +182,7 @@ def _scored(
     classifier: Classifier,
     bank: TextBank | PromptedBank,
     scoring: Scoring,
-) -> Iterator[tuple[int, VideoFrames, NDArray[np.float32] | None]]:
+) -> Iterator[Scored]:
     size = scoring.batch_size or classifier.default_batch_size
     for batch in batches(videos, size):
         good = [video for video in batch if video.pixels is not None]
@@ -161,7 +190,7 @@ def _scored(
         embedded = iter(classifier.embed_clips(clips, batch_size=size))
         for video in batch:
             if video.pixels is None:
-                yield todo[video.index], video, None
+                yield todo[video.index], _Look.of(video), None
                 continue
             views = [next(embedded) for _ in range(scoring.views.count)]
             _, logits = score_clips(
@@ -172,7 +201,39 @@ def _scored(
                 pooling=scoring.pooling,
                 frame_pooling=scoring.frame_pooling,
             )
-            yield todo[video.index], video, logits.float().cpu().numpy()
+            yield todo[video.index], _Look.of(video), logits.float().cpu().numpy()
+
+
+def _stored(
+    stored: StoredVideos,
+    benchmark: Benchmark,
+    todo: list[int],
+    classifier: Classifier,
+    bank: TextBank | PromptedBank,
+    scoring: Scoring,
+) -> Iterator[Scored]:
+    """Score videos of a library: of a long one each label's best window, as `olmv predict` does."""
+    scorer = VideoScorer(
+        model=classifier.model,
+        labels=benchmark.labels,
+        thresholds=(),
+        options=ScoreOptions(mode=scoring.mode, pooling=scoring.pooling),
+        frame_pooling=scoring.frame_pooling,
+    )
+    parts = stored.parts([benchmark.videos[index] for index in todo], classifier.model, stored.settings.decode)
+    scores = VideoScores()
+    for embedded, part in scored_parts(parts, scorer, bank, together=_TOGETHER):
+        scores.add(part)
+        if part.is_last:
+            counts, logits = scores.frames, scores.logits
+            failed = scores.error is not None or logits is None
+            look = _Look(scores.error, counts.decoded, counts.corrupt)
+            yield (
+                todo[embedded.video.index],
+                look,
+                None if failed or logits is None else logits[None].astype(np.float32),
+            )
+            scores = VideoScores()
 
 
 def _clips(video: VideoFrames, views: int) -> tuple[Tensor, ...]:
@@ -181,15 +242,15 @@ def _clips(video: VideoFrames, views: int) -> tuple[Tensor, ...]:
 
 
 def _row(
-    benchmark: Benchmark, index: int, video: VideoFrames, logits: NDArray[np.float32] | None, scoring: Scoring
+    benchmark: Benchmark, index: int, look: _Look, logits: NDArray[np.float32] | None, scoring: Scoring
 ) -> dict[str, Any]:
     truth = benchmark.truth[index]
     names = [benchmark.labels[label] for label in truth]
     row: dict[str, Any] = {
         "video": benchmark.videos[index],
-        "status": "ok" if video.error is None else "error",
-        "error": None if video.error is None else {"type": type(video.error).__name__, "message": str(video.error)},
-        "frames": {"decoded": video.decoded, "corrupt": video.corrupt},
+        "status": "ok" if look.error is None else "error",
+        "error": None if look.error is None else {"type": look.error.type, "message": look.error.message},
+        "frames": {"decoded": look.decoded, "corrupt": look.corrupt},
         "truth": names,
         "predicted": [] if logits is None else predicted(logits, benchmark.labels, scoring),
     }

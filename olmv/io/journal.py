@@ -16,7 +16,7 @@ if sys.platform != "win32":
     import fcntl
 from olmv.io.atomic import os_reason, raise_output, write_all
 
-__all__ = ["JsonlJournal", "ends_with_newline", "open_locked"]
+__all__ = ["JsonlJournal", "ends_with_newline", "is_locked", "open_locked"]
 
 _LOCK_ATTEMPTS = 10  # bounded: some network file systems give a file a new number at every look
 
@@ -241,6 +241,20 @@ def open_locked(path: Path) -> int:
             raise
         os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a run is writing a file now; changes nothing."""
+    if sys.platform == "win32":
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # it cannot be opened, which whoever reads it will say, or its file system knows no locks
+    return False
 
 
 def _lock(descriptor: int, path: Path) -> None:

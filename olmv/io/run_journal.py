@@ -19,6 +19,8 @@ from olmv.io.atomic import write_atomic
 from olmv.io.digests import sha256_json
 from olmv.io.journal import JsonlJournal, encode_row
 
+__all__ = ["FORMAT", "RunJournal", "difference", "journal_path", "read_settings", "settings_path"]
+
 FORMAT = "olmv-run/1"
 
 
@@ -51,8 +53,8 @@ class RunJournal:
         check: Callable[[Mapping[str, Any]], None] = lambda _: None,
     ) -> None:
         self._finished, self._check = finished, check
-        self.path = output if output.suffix.lower() == ".jsonl" else _beside(output, ".journal.jsonl")
-        self.settings_path = _beside(output, ".run.json")
+        self.path = journal_path(output)
+        self.settings_path = settings_path(output)
         self._journal = JsonlJournal(self.path)
         self._settings = settings
         self._start_over = not resume
@@ -159,10 +161,9 @@ class RunJournal:
         self._journal.close()
 
     def _take_up(self, output: Path) -> None:
-        changed = _changes(self._earlier_settings(output), self._settings)
-        if changed:
+        if changed := difference(self._earlier_settings(output), self._settings):
             raise UsageError(
-                f"{output} was made with other settings ({'; '.join(changed)}); start over, or choose another output",
+                f"{output} was made with other settings ({changed}); start over, or choose another output",
                 option=("resume", "output"),
             )
         for number, row in enumerate(self._journal.rows(), start=1):
@@ -190,17 +191,41 @@ class RunJournal:
                 self.failed.add(video)
 
     def _earlier_settings(self, output: Path) -> Mapping[str, Any]:
-        with suppress(OSError, ValueError, RecursionError):
-            document = json.loads(self.settings_path.read_text(encoding="utf-8"))
-            if isinstance(document, dict) and document.get("format") == FORMAT:
-                settings = document.get("settings")
-                if isinstance(settings, dict):
-                    return settings
+        settings = read_settings(output)
+        if settings is not None:
+            return settings
         raise UsageError(
             f"{output} is already there, but {self.settings_path.name} that tells its settings is not; "
             "start over to overwrite it, or choose another output",
             option=("resume", "output"),
         )
+
+
+def journal_path(output: Path) -> Path:
+    """Return where the rows of an output are, whatever its format."""
+    return output if output.suffix.lower() == ".jsonl" else _beside(output, ".journal.jsonl")
+
+
+def settings_path(output: Path) -> Path:
+    """Return where the settings of the run that wrote an output are."""
+    return _beside(output, ".run.json")
+
+
+def read_settings(output: Path) -> dict[str, Any] | None:
+    """Read the settings of the run that wrote an output; None if there are none that can be read."""
+    with suppress(OSError, ValueError, RecursionError):
+        document = json.loads(settings_path(output).read_text(encoding="utf-8"))
+        if isinstance(document, dict) and document.get("format") == FORMAT:
+            settings = document.get("settings")
+            return settings if isinstance(settings, dict) else None
+    return None
+
+
+def difference(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Say what differs between two settings, in words: "frames: 8 before, 16 now"; nothing where they are the same."""
+    now = json.loads(json.dumps(now))  # as it would have been read back
+    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    return "; ".join(_change(name, earlier.get(name), now.get(name)) for name in names)
 
 
 def _has_content(path: Path) -> bool:
@@ -217,13 +242,6 @@ def _beside(output: Path, ending: str) -> Path:
 def _document(settings: Mapping[str, Any]) -> str:
     document = {"format": FORMAT, "settings_sha256": sha256_json(settings), "settings": settings}
     return json.dumps(document, indent=1) + "\n"
-
-
-def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say what differs, in words: "frames: 8 before, 16 now"."""
-    now = json.loads(json.dumps(now))  # as it would have been read back
-    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
-    return [_change(name, earlier.get(name), now.get(name)) for name in names]
 
 
 def _change(name: str, before: Any, after: Any) -> str:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import normpath
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from olmv.labels.background import background_texts
-from olmv.library.fragment import FragmentContent, Halves, WindowTable
-from olmv.library.records import FileState, PartRecord
+from olmv.library.content import FragmentContent, Halves, WindowTable, parts_table, thumbnail_table
+from olmv.library.records import FileState, PartRecord, absolute
 from olmv.library.settings import stores_frames
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import default_batch_size, embed_windows, video_vector
@@ -197,19 +196,21 @@ def join_parts(parts: Sequence[LibraryPart], *, dimension: int, removed: Sequenc
         {**vars(part.windows), "part": part.windows.part + place, "first_row": part.windows.first_row + offset}
         for place, (part, offset) in enumerate(zip(parts, offsets[:-1], strict=True))
     ]
-    empty = WindowTable(**{name: np.zeros(0, kind) for name, kind in _KINDS.items()})
-    columns = {
-        name: np.concatenate([table[name] for table in tables]).astype(kind) if tables else getattr(empty, name)
+    columns: dict[str, Any] = {
+        name: np.concatenate([np.zeros(0, kind), *(table[name] for table in tables)]).astype(kind)
         for name, kind in _KINDS.items()
     }
     none = np.zeros((0, dimension), np.float16)
     return FragmentContent(
-        records=[part.record for part in parts],
-        row_counts=[len(part.rows) for part in parts],
+        parts=parts_table(
+            [part.record for part in parts], [len(part.rows) for part in parts], [len(part.vectors) for part in parts]
+        ),
         rows=np.concatenate([none, *(part.rows for part in parts)]),
         vectors=np.concatenate([none, *(part.vectors for part in parts)]),
         windows=WindowTable(**columns),
-        thumbnails=[(place, time, jpeg) for place, part in enumerate(parts) for jpeg, time in part.thumbnails],
+        thumbnails=thumbnail_table(
+            [(place, time, jpeg) for place, part in enumerate(parts) for jpeg, time in part.thumbnails]
+        ),
         removed=removed,
     )
 
@@ -224,11 +225,6 @@ _KINDS: dict[str, type] = {
     "background_mean": np.float32,
     "background_deviation": np.float32,
 }
-
-
-def absolute(path: str) -> str:
-    """Return a path from the root, links as they are; an address (`s3://...`) as it is."""
-    return path if "://" in path else normpath(Path.cwd() / path)
 
 
 def _pixels(video: VideoFrames, windows: Windows) -> Sequence[Indices]:

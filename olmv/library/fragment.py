@@ -1,7 +1,8 @@
 """A fragment of a library: what some videos gave, in Arrow files that are mapped into memory, not read.
 
     fragments/000001/
-      fragment.json       {"rows", "windows", "videos", "removed": [path, ...], "files": {name: {"bytes", "sha256"}}}
+      fragment.json       {"version", "rows", "windows", "videos", "removed": [path, ...],
+                           "files": {name: {"bytes", "sha256"}}}
       parts.arrow         a line a part of a video, see `olmv.library.records`, and which rows and windows are its
       rows.arrow          vector: float16 [D], of a frame; or of the frames of each window
       windows.arrow       vector: float16 [D], L2-normalised, of a window; part, start_s, end_s, shot, first_row, rows,
@@ -16,8 +17,8 @@ import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,63 +28,16 @@ from numpy.typing import NDArray
 
 from olmv.errors import InputError
 from olmv.io.atomic import os_reason, raise_output, replacing_folder
+from olmv.library.columns import numbers, present, values
+from olmv.library.content import FragmentContent, Halves, WindowTable
 from olmv.library.records import PartRecord
+from olmv.library.settings import VERSION
+from olmv.video_scores import PASSABLE
 
-__all__ = ["Fragment", "FragmentContent", "WindowTable", "write_fragment"]
-
-Halves = NDArray[np.float16]
+__all__ = ["Fragment", "FragmentContent", "Halves", "WindowTable", "write_fragment"]
 
 FILES = ("parts.arrow", "rows.arrow", "windows.arrow", "thumbnails.arrow")
 _PIECE = 2**24
-
-
-@dataclass(frozen=True, eq=False)
-class WindowTable:
-    """What is known of N windows but for their vectors.
-
-    Attributes:
-        part: [N] which part of the fragment.
-        start_s, end_s: [N] seconds in the video.
-        shot: [N] the number of the shot in its part; 0 without a timeline.
-        first_row, rows: [N] which rows of the fragment it was made of; with moments at rest, each picture once.
-        background_mean, background_deviation: [N] of the similarity of its vector to everyday words in the model's own
-            templates; NaN of a model with logits of its own.
-    """
-
-    part: NDArray[np.int32]
-    start_s: NDArray[np.float64]
-    end_s: NDArray[np.float64]
-    shot: NDArray[np.int32]
-    first_row: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    background_mean: NDArray[np.float32]
-    background_deviation: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.part)
-
-
-@dataclass(frozen=True, eq=False)
-class FragmentContent:
-    """What a fragment is written of.
-
-    Attributes:
-        records: of P parts; those of a video follow each other, all of them.
-        row_counts: [P] how many rows each part has.
-        rows: [R, D].
-        vectors: [N, D] of the windows, in the order of the parts.
-        windows: [N].
-        thumbnails: (part, time in seconds, JPEG).
-        removed: paths that are in the library no more.
-    """
-
-    records: Sequence[PartRecord]
-    row_counts: Sequence[int]
-    rows: Halves
-    vectors: Halves
-    windows: WindowTable
-    thumbnails: Sequence[tuple[int, float, bytes]] = ()
-    removed: Sequence[str] = ()
 
 
 def write_fragment(folder: Path, content: FragmentContent) -> None:
@@ -96,25 +50,16 @@ def write_fragment(folder: Path, content: FragmentContent) -> None:
 
     with replacing_folder(folder) as fresh:
         try:
-            counts = np.bincount(content.windows.part, minlength=len(content.records))
-            rows = [
-                {**record.to_row(), "row_count": int(count), "window_count": int(windows)}
-                for record, count, windows in zip(content.records, content.row_counts, counts, strict=True)
-            ]
-            _write_table(fresh / "parts.arrow", pa.Table.from_pylist(rows, schema=_parts_schema()))
+            _write_table(fresh / "parts.arrow", content.parts)
             _write_table(fresh / "rows.arrow", pa.table({"vector": _vectors(content.rows)}))
-            columns = {name: pa.array(column) for name, column in vars(content.windows).items()}
+            columns = {name: numbers(array) for name, array in vars(content.windows).items()}
             _write_table(fresh / "windows.arrow", pa.table({"vector": _vectors(content.vectors), **columns}))
-            kinds = (("part", pa.int32()), ("time_s", pa.float64()), ("jpeg", pa.binary()))
-            columns = {
-                name: pa.array([thumbnail[place] for thumbnail in content.thumbnails], kind)
-                for place, (name, kind) in enumerate(kinds)
-            }
-            _write_table(fresh / "thumbnails.arrow", pa.table(columns))
+            _write_table(fresh / "thumbnails.arrow", content.thumbnails)
             document = {
+                "version": VERSION,
                 "rows": len(content.rows),
                 "windows": len(content.windows),
-                "videos": sum(record.frames.part == 0 for record in content.records),
+                "videos": int((values(content.parts["part"]) == 0).sum()),
                 "removed": list(content.removed),
                 "files": {name: _facts(fresh / name) for name in FILES},
             }
@@ -134,6 +79,7 @@ class Fragment:
 
     Attributes:
         number: rises from fragment to fragment; the later one holds.
+        version: of the format.
         rows, windows, videos: how many there are.
         removed: paths that are in the library no more.
 
@@ -147,6 +93,9 @@ class Fragment:
         self._dimension = dimension
         try:
             document = json.loads((folder / "fragment.json").read_text(encoding="utf-8"))
+            self.version = int(document["version"])
+            if self.version > VERSION:
+                raise InputError(f"{folder} was written by a later olmv; upgrade olmv")
             self.rows, self.windows, self.videos = (int(document[name]) for name in ("rows", "windows", "videos"))
             self.removed: list[str] = [str(path) for path in document["removed"]]
             self._files: Mapping[str, Any] = {name: document["files"][name] for name in FILES}
@@ -166,32 +115,84 @@ class Fragment:
         """Return its bytes."""
         return sum(int(facts["bytes"]) for facts in self._files.values())
 
+    def content(self, first: int, stop: int) -> FragmentContent:
+        """Return what it has of some of its parts, as a fragment of its own would have it; vectors stay mapped."""
+        (begin, end), (one, other) = self.row_bounds[[first, stop]], self.window_bounds[[first, stop]]
+        columns = {name: array[one:other] for name, array in vars(self.window_table).items()}
+        columns |= {"part": columns["part"] - np.int32(first), "first_row": columns["first_row"] - begin}
+        pictures, owners = self._table("thumbnails.arrow"), self._thumbnails[0]
+        place, after = np.searchsorted(owners, [first, stop])
+        pictures = pictures.slice(place, after - place)
+        pictures = pictures.set_column(0, "part", numbers(owners[place:after] - np.int32(first)))
+        return FragmentContent(
+            self.parts.slice(first, stop - first),
+            self.row_vectors[begin:end],
+            self.window_vectors[one:other],
+            WindowTable(**columns),
+            pictures,
+        )
+
+    @cached_property
+    def parts(self) -> Any:
+        """Return its parts as an Arrow table, see `parts_table`."""
+        return self._table("parts.arrow")
+
     @cached_property
     def records(self) -> list[PartRecord]:
         """Return its parts, those of a video in a row."""
         try:
-            return [PartRecord.from_row(row) for row in self._parts.to_pylist()]
+            return [PartRecord.from_row(row) for row in self.parts.to_pylist()]
         except (ValueError, TypeError, LookupError):
             raise _damaged(self.folder, "parts.arrow has lines that cannot be read") from None
 
+    @cached_property
+    def failed_parts(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return of its parts [P] which could not be read, and which of these fail the whole video.
+
+        A part of an open file that cannot be decoded does not: the others may be sound.
+        """
+        kinds, durations = self.parts["error_type"], self.parts["duration_s"]
+        failed = present(kinds)
+        passable = np.array([kind == PASSABLE for kind in kinds.to_pylist()], bool) & present(durations)
+        return failed, failed & ~passable
+
+    def failed(self, first: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Tell of videos [V], by their first part and the one after the last, whether nothing is known of them."""
+        one, all_ = (np.concatenate([[0], np.cumsum(flags)]) for flags in self.failed_parts)
+        return np.asarray((one[stop] - one[first] == stop - first) | (all_[stop] > all_[first]))
+
+    def record(self, part: int) -> PartRecord:
+        """Return one of its parts, without reading all of them."""
+        if "records" in self.__dict__:
+            return self.records[part]
+        try:
+            return PartRecord.from_row(self.parts.slice(part, 1).to_pylist()[0])
+        except (ValueError, TypeError, LookupError):
+            raise _damaged(self.folder, "parts.arrow has lines that cannot be read") from None
+
+    @property
+    def durations_s(self) -> NDArray[np.float64]:
+        """Return [P] how long the video of each part is, in seconds; NaN where nobody knows."""
+        durations: NDArray[np.float64] = self.parts["duration_s"].to_numpy()
+        return durations
+
     def spans(self) -> Iterator[tuple[str, str, int, int]]:
         """Yield its videos as (name, absolute path, first part, the one after the last)."""
-        names, paths, part = (self._parts[name].to_pylist() for name in ("video", "path", "part"))
-        first = 0
-        for place in range(1, len(part) + 1):
-            if place == len(part) or part[place] == 0:
-                yield names[first], paths[first], first, place
-                first = place
+        firsts = np.flatnonzero(values(self.parts["part"]) == 0)
+        own = self.parts.select(["video", "path"]).take(numbers(firsts))
+        names, paths = (map(os.fsdecode, own[name].to_pylist()) for name in ("video", "path"))
+        bounds = [*firsts.tolist(), len(self.parts)]
+        yield from zip(names, paths, bounds[:-1], bounds[1:], strict=True)
 
     @cached_property
     def row_bounds(self) -> NDArray[np.int64]:
         """Return [P + 1]: rows of part p are `row_bounds[p]` to `row_bounds[p + 1]`."""
-        return np.concatenate([[0], np.cumsum(self._parts["row_count"].to_numpy())]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum(values(self.parts["row_count"]))]).astype(np.int64)
 
     @cached_property
     def window_bounds(self) -> NDArray[np.int64]:
         """Return [P + 1]: windows of part p are `window_bounds[p]` to `window_bounds[p + 1]`."""
-        return np.concatenate([[0], np.cumsum(self._parts["window_count"].to_numpy())]).astype(np.int64)
+        return np.concatenate([[0], np.cumsum(values(self.parts["window_count"]))]).astype(np.int64)
 
     @cached_property
     def row_vectors(self) -> Halves:
@@ -207,7 +208,7 @@ class Fragment:
     def window_table(self) -> WindowTable:
         """Return what is known of the windows."""
         table = self._table("windows.arrow", [item.name for item in fields(WindowTable)])
-        return WindowTable(**{item.name: table[item.name].to_numpy() for item in fields(WindowTable)})
+        return WindowTable(**{item.name: values(table[item.name]) for item in fields(WindowTable)})
 
     def thumbnail(self, part: int, time_s: float) -> bytes | None:
         """Return the picture of a part nearest to a time, as JPEG, or None."""
@@ -235,13 +236,9 @@ class Fragment:
                 raise _damaged(self.folder, f"{name} is not as it was written (its digest differs)")
 
     @cached_property
-    def _parts(self) -> Any:
-        return self._table("parts.arrow")
-
-    @cached_property
     def _thumbnails(self) -> tuple[NDArray[np.int32], NDArray[np.float64], Any]:
         table = self._table("thumbnails.arrow")
-        return table["part"].to_numpy(), table["time_s"].to_numpy(), table["jpeg"]
+        return values(table["part"]), values(table["time_s"]), table["jpeg"]
 
     def _table(self, name: str, columns: list[str] | None = None) -> Any:
         import pyarrow as pa
@@ -279,8 +276,7 @@ def _damaged(folder: Path, what: str) -> InputError:
 def _vectors(array: Halves) -> Any:
     import pyarrow as pa
 
-    flat = pa.array(np.ascontiguousarray(array, np.float16).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, array.shape[1])
+    return pa.FixedSizeListArray.from_arrays(numbers(array.astype(np.float16, copy=False).reshape(-1)), array.shape[1])
 
 
 def _write_table(path: Path, table: Any) -> None:
@@ -302,19 +298,3 @@ def _facts(path: Path) -> dict[str, Any]:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _parts_schema() -> Any:
-    import pyarrow as pa
-
-    texts, whole, real = pa.string(), pa.int64(), pa.float64()
-    kinds = {
-        "video": texts, "path": texts, "size": whole, "mtime_ns": whole, "part": pa.int32(), "parts": pa.int32(),
-        "width": pa.int32(), "height": pa.int32(), "duration_s": real, "num_frames": whole, "fps": real,
-        "rotation": pa.int32(), "codec": texts, "requested": pa.int32(), "decoded": pa.int32(), "corrupt": pa.int32(),
-        "encoded": pa.int32(), "widest_gap_s": real, "capped": pa.bool_(), "error_type": texts, "error": texts,
-        "begin_s": real, "end_s": real, "times_s": pa.list_(real), "rows": pa.list_(pa.int32()),
-        "cuts_s": pa.list_(real), "head_s": pa.list_(real), "head": pa.binary(), "tail_s": pa.list_(real),
-        "tail": pa.binary(), "row_count": whole, "window_count": whole,
-    }  # fmt: skip
-    return pa.schema(list(kinds.items()))

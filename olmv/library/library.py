@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from olmv.errors import InputError
-from olmv.library.encode import absolute
 from olmv.library.fragment import Fragment, Halves
-from olmv.library.records import PartRecord
+from olmv.library.listing import FRAGMENTS, Listing
+from olmv.library.records import PartRecord, absolute
 from olmv.library.settings import LibrarySettings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from olmv.models.base import VideoModel
     from olmv.scoring.options import Pooling
 
-__all__ = ["Library", "VideoEntry"]
+__all__ = ["Library", "VideoEntry", "VideoSpans"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,22 @@ class VideoEntry:
     fragment: int
     first: int
     stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class VideoSpans:
+    """Where the V videos of a fragment that are in the library lie, those that have windows.
+
+    Attributes:
+        entries: V videos.
+        first: [V] their first parts.
+        starts, stops: [V] their windows, half-open; both rise.
+    """
+
+    entries: list[VideoEntry]
+    first: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
 
 
 class Library:
@@ -62,19 +78,27 @@ class Library:
         self.fragments = fragments
 
     @classmethod
-    def open(cls, folder: str | Path) -> "Library":
+    def open(cls, folder: str | Path) -> Self:
         """Open a library.
 
         Raises:
-            InputError: there is none, it is of a later version, or a fragment is not whole.
+            InputError: there is none, it is of a later version, or a fragment is missing or not whole.
         """
         root = Path(folder)
         settings = LibrarySettings.read(root)
-        places = root / "fragments"
-        if not places.is_dir():
+        if not (root / FRAGMENTS).is_dir():
             raise InputError(f"{folder} is damaged: its folder 'fragments' is missing; index the videos again")
-        numbers = sorted((path for path in places.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
-        return cls(root, settings, [Fragment(path, settings.dimension) for path in numbers])
+        listing = Listing.read(root)
+        while True:
+            listing.check(folder)
+            try:
+                paths = [root / FRAGMENTS / f"{number:06d}" for number in listing.numbers]
+                return cls(root, settings, [Fragment(path, settings.dimension) for path in paths])
+            except InputError:
+                # compacting may have replaced them since they were listed
+                if (now := Listing.read(root)) == listing:
+                    raise
+                listing = now
 
     @cached_property
     def entries(self) -> dict[str, VideoEntry]:
@@ -107,6 +131,22 @@ class Library:
         return self.fragments[entry.fragment].records[entry.first : entry.stop]
 
     @cached_property
+    def spans(self) -> list[VideoSpans]:
+        """Return for each fragment which videos it has now that have windows, and where those are."""
+        owners: list[list[VideoEntry]] = [[] for _ in self.fragments]
+        for entry in self.entries.values():
+            owners[entry.fragment].append(entry)
+        spans = []
+        for fragment, entries in zip(self.fragments, owners, strict=True):
+            entries.sort(key=lambda entry: entry.first)
+            parts = np.array([(entry.first, entry.stop) for entry in entries], np.int64).reshape(-1, 2)
+            bounds = fragment.window_bounds[parts]
+            seen = bounds[:, 1] > bounds[:, 0]
+            own = [entry for entry, there in zip(entries, seen.tolist(), strict=True) if there]
+            spans.append(VideoSpans(own, parts[seen, 0], bounds[seen, 0], bounds[seen, 1]))
+        return spans
+
+    @cached_property
     def live(self) -> list[NDArray[np.bool_] | None]:
         """Return for each fragment which of its windows [N] are of videos as they are now; None where all are."""
         masks: list[NDArray[np.bool_] | None] = []
@@ -129,7 +169,7 @@ class Library:
     def embeddings(self) -> Halves:
         """Return the vectors [N, D] of all windows, float16: mapped from the disk where there is one fragment.
 
-        Of several fragments it is a copy; `olmv index --compact` makes one of them.
+        Of several fragments it is a copy; `olmv index --compact` makes few of many.
         """
         parts = [
             fragment.window_vectors if mask is None else fragment.window_vectors[mask]

@@ -1,7 +1,9 @@
 """What a library keeps of one part of a video besides its embeddings, and how a video is told to be the same file."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from olmv.errors import VideoError
 from olmv.video.decode import VideoFrames
 from olmv.video.frames import VideoInfo
 from olmv.video.part_shots import PartShots
+from olmv.video_scores import PASSABLE
 
-__all__ = ["FileState", "PartRecord"]
+__all__ = ["FileState", "PartRecord", "absolute", "failure"]
 
 _FACTS = tuple(field.name for field in fields(VideoInfo) if field.name != "path")
 
@@ -69,8 +72,8 @@ class PartRecord:
         """Return it as a row of plain data."""
         frames, shots, info = self.frames, self.frames.shots, self.frames.info
         return {
-            "video": self.video,
-            "path": self.path,
+            "video": os.fsencode(self.video),  # a file name may be no UTF-8
+            "path": os.fsencode(self.path),
             "size": self.file.size,
             "mtime_ns": self.file.mtime_ns,
             "part": frames.part,
@@ -102,23 +105,23 @@ class PartRecord:
         Raises:
             ValueError, TypeError, LookupError: it is something else.
         """
-        shots = None
+        video, shots = os.fsdecode(row["video"]), None
         if row["head_s"] is not None:
             head_s, tail_s = (np.asarray(row[name], np.float64) for name in ("head_s", "tail_s"))
             head, tail = (
-                np.frombuffer(row[name], np.uint8).reshape(len(times), -1)
+                np.frombuffer(row[name], np.uint8).reshape(len(times), len(row[name]) // max(len(times), 1))
                 for name, times in (("head", head_s), ("tail", tail_s))
             )
             shots = PartShots(np.asarray(row["cuts_s"], np.float64), head_s, head, tail_s, tail)
         frames = VideoFrames(
             index=index,
-            path=row["video"],
+            path=video,
             part=row["part"],
             parts=row["parts"],
             rows=None if row["rows"] is None else np.asarray(row["rows"], np.int64),
             times_s=np.asarray(row["times_s"], np.float64),
             span_s=(row["begin_s"], row["end_s"]),
-            info=None if row["codec"] is None else VideoInfo(path=row["video"], **{name: row[name] for name in _FACTS}),
+            info=None if row["codec"] is None else VideoInfo(path=video, **{name: row[name] for name in _FACTS}),
             requested=row["requested"],
             decoded=row["decoded"],
             corrupt=row["corrupt"],
@@ -128,7 +131,21 @@ class PartRecord:
             error=None if row["error_type"] is None else _error(row["error_type"], row["error"]),
         )
         file = FileState(row["size"], row["mtime_ns"])
-        return cls(video=row["video"], path=row["path"], file=file, frames=frames, encoded=row["encoded"])
+        return cls(video=video, path=os.fsdecode(row["path"]), file=file, frames=frames, encoded=row["encoded"])
+
+
+def failure(parts: Sequence[PartRecord]) -> VideoError | None:
+    """Return why nothing is known of a video of these parts; None where something is, see `VideoScores.error`."""
+    errors = [(part.frames.error, part.frames.info is not None) for part in parts if part.frames.error is not None]
+    fatal = [error for error, opened in errors if type(error).__name__ != PASSABLE or not opened]
+    if fatal:
+        return fatal[-1]
+    return errors[0][0] if len(errors) == len(parts) else None
+
+
+def absolute(path: str) -> str:
+    """Return a path from the root, links as they are; an address (`s3://...`) as it is."""
+    return path if "://" in path else normpath(Path.cwd() / path)
 
 
 def _error(name: str, message: str) -> VideoError:

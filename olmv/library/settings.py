@@ -1,6 +1,7 @@
 """What a library says of itself: the format, the model that made its embeddings, and how videos were sampled.
 
 LIBRARY/library.json          {"format": "olmv-library", "version": 1, "model": {...}, "sampling": {...}}
+LIBRARY/fragments.json        which fragments count, see `olmv.library.listing`
 LIBRARY/fragments/000001/     what some videos gave, see `olmv.library.fragment`
 LIBRARY/videos.parquet        a row a video, for other programs; made anew from the fragments
 LIBRARY/.lock                 held by the one that writes
@@ -10,28 +11,38 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from olmv.errors import InputError, UsageError
+from olmv.errors import InputError, OutputError, UsageError
 from olmv.io.atomic import os_reason, write_atomic
 from olmv.io.digests import sha256_json
-from olmv.models.base import VideoModel
-from olmv.models.clip.model import VideoCLIP
-from olmv.models.fingerprint import digest_weights
+from olmv.library.names import LIBRARY_FILE, is_library
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions, Sampling
 
-__all__ = ["LIBRARY_FILE", "VERSION", "LibrarySettings", "digest_model", "is_library", "stores_frames"]
+if TYPE_CHECKING:
+    from olmv.models.base import VideoModel
 
-LIBRARY_FILE = "library.json"
+__all__ = [
+    "LIBRARY_FILE",
+    "TARGET_BYTES",
+    "VERSION",
+    "LibrarySettings",
+    "check_fillable",
+    "digest_model",
+    "is_library",
+    "stores_frames",
+]
+
 FORMAT = "olmv-library"
 VERSION = 1
+TARGET_BYTES = 256 * 2**20
+"""Of a fragment, when a library is compacted."""
 
 # From an earlier version's document to the next one's, by the version that it is of.
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
+_OWN = ("fragments", ".lock")
 _HASHED = 16384  # numbers of each weight: training moves all of them
 
 
@@ -66,7 +77,7 @@ class LibrarySettings:
 
     @classmethod
     def of(
-        cls, model: VideoModel, decode: DecodeOptions, timeline: TimelineOptions | None, *, name: str | None = None
+        cls, model: "VideoModel", decode: DecodeOptions, timeline: TimelineOptions | None, *, name: str | None = None
     ) -> "LibrarySettings":
         """Make the settings of a library that is filled with this model and these options.
 
@@ -172,7 +183,7 @@ class LibrarySettings:
                     option=name,
                 )
 
-    def check_model(self, model: VideoModel, folder: str | Path) -> None:
+    def check_model(self, model: "VideoModel", folder: str | Path) -> None:
         """Check that a model is the one whose embeddings the library in `folder` has.
 
         Raises:
@@ -198,18 +209,39 @@ def _migrated(document: dict[str, Any], folder: str | Path) -> dict[str, Any]:
     return document
 
 
-def is_library(path: str | Path) -> bool:
-    """Tell whether a path is the folder of a library."""
-    return (Path(path) / LIBRARY_FILE).is_file()
+def check_fillable(folder: str | Path) -> None:
+    """Check that a folder is a library, or can become one: there is nothing, or it is empty. Changes nothing.
+
+    Raises:
+        OutputError: there is a file, or a folder with something else in it.
+    """
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{folder} is a file; name a folder for the library", option="output")
+    try:
+        # `fragments` and the lock stand first where a run was killed at its very beginning
+        names = [] if not path.is_dir() or is_library(path) else [place.name for place in path.iterdir()]
+    except OSError as failure:
+        raise OutputError(f"cannot read {folder}: {os_reason(failure)}", option="output") from failure
+    if any(name not in _OWN and not name.startswith(".olmv-") for name in names):
+        raise OutputError(
+            f"{folder} is no library and has other things in it; name a folder that is empty or new", option="output"
+        )
 
 
-def stores_frames(model: VideoModel) -> bool:
+def stores_frames(model: "VideoModel") -> bool:
     """Tell whether rows of single frames are all that windows of this model are made of."""
+    from olmv.models.clip.model import VideoCLIP
+
     return isinstance(model, VideoCLIP) and model.temporal == "mean"
 
 
-def digest_model(model: VideoModel) -> str:
+def digest_model(model: "VideoModel") -> str:
     """Return a name for the weights of a model, towers and all: by some numbers of each weight, so that it is quick."""
+    import torch
+
+    from olmv.models.fingerprint import digest_weights
+
     weights = (
         (name, weight.detach().flatten()[:: max(weight.numel() // _HASHED, 1)].contiguous())
         for name, weight in model.named_parameters()

@@ -2,146 +2,79 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from olmv.datasets.manifests import expand_inputs
+from olmv.datasets.shards import selected
+from olmv.errors import UsageError
 from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import RunJournal
-from olmv.labels.attributes import AttributeBook
-from olmv.labels.templates import resolve
 from olmv.labels.texts import LabelTexts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.models.default import chosen_model, drawings_note
+from olmv.models.ahead import decode_ahead
+from olmv.models.default import chosen_model
 from olmv.pages.pictures import PictureStore
-from olmv.placement import PlacementOptions
-from olmv.predict.ahead import decode_ahead
+from olmv.predict.inputs import input_kind
+from olmv.predict.loading import load_classifier, load_words, open_stored, settings_of
+from olmv.predict.options import PredictJob, PredictListener, PredictSummary
 from olmv.predict.outputs import Outputs, fetch_missing_pictures
 from olmv.predict.redecide import redecide
 from olmv.predict.settings import PredictSettings
 from olmv.predictions import VideoPrediction
-from olmv.progress import JobListener
-from olmv.scoring.options import ScoreOptions
-from olmv.scoring.windows import TimelineOptions, sampled
-from olmv.video.options import MAX_FRAMES, DecodeOptions
+from olmv.scoring.windows import sampled
+from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
-    from olmv.classifier import Classifier
-    from olmv.predict.part_journal import PartJournal
+    from olmv.predict.engine import PredictEngine
     from olmv.scoring.bank import TextBank
     from olmv.scoring.prompted import PromptedBank
-    from olmv.scoring.thresholds import Thresholds
-    from olmv.video.workers.loader import FrameLoader
 
-# Texts named in warnings about truncated labels; the rest are counted.
-_NAMED = 3
+__all__ = ["PredictJob", "PredictListener", "PredictSummary", "run"]
 
 
-class PredictListener(JobListener):
-    """Watches a predict run; `advanced` counts, as stages, `label texts` that are encoded and `parts of the video`."""
-
-    def predicted(self, prediction: VideoPrediction) -> None:
-        """Take one more row."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictJob:
-    """What to predict and where to write it.
-
-    Attributes:
-        inputs: videos, photos, folders, globs and manifests.
-        labels: a label file, or labels with commas between them.
-        attributes: an attribute book.
-        model: name or folder; None for the default.
-        thresholds: a thresholds file.
-        frames: of a video, seen as one clip; None for as many as its length asks for, at least what the model is made
-            for, mostly 8.
-        every_s: a frame each so many seconds, in place of `frames`.
-        timeline: also tell when labels are true; None for whether.
-        decode, score, placement: how; what `decode` says of the number of frames is set by those above.
-        output: the file of rows, or None.
-        wide: a row a video and a column a label.
-        report: an HTML page, or None.
-        resume: go on from the rows of an earlier run; False starts over.
-    """
-
-    inputs: list[str]
-    labels: str
-    attributes: Path | None = None
-    model: str | None = None
-    thresholds: Path | None = None
-    frames: int | None = None
-    every_s: float | None = None
-    timeline: TimelineOptions | None = None
-    decode: DecodeOptions = DecodeOptions()
-    score: ScoreOptions = ScoreOptions()
-    placement: PlacementOptions = PlacementOptions()
-    output: Path | None = None
-    wide: bool = False
-    report: Path | None = None
-    resume: bool = True
-
-
-@dataclass
-class PredictSummary:
-    """What a run did.
-
-    Attributes:
-        total, earlier, ok, failed: videos: all, from earlier runs, done now, failed now.
-        earlier_failed: of those from earlier runs, the ones whose row is an error.
-        failures: the first few failures, as (video, message).
-        seconds: from the first video on.
-        written: the files that the user asked for.
-        positives: for each label that has any, the videos it is positive in, those from earlier runs included.
-    """
-
-    total: int
-    earlier: int
-    ok: int = 0
-    failed: int = 0
-    earlier_failed: int = 0
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-    written: list[Path] = field(default_factory=list)
-    positives: Counter[str] = field(default_factory=Counter)
-
-    def count(self, prediction: VideoPrediction) -> None:
-        """Count one more prediction."""
-        if prediction.error is None:
-            self.ok += 1
-            self.positives.update(label.label for label in prediction.labels if label.positive)
-            return
-        self.failed += 1
-        if len(self.failures) < 5:
-            self.failures.append((prediction.video, prediction.error.message))
-
-
-def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
+def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | None" = None) -> PredictSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
+
+    With an engine, it decodes and predicts, and rows come as it has them.
 
     Raises:
         UsageError: inputs, labels, options or outputs that cannot be used; nothing was done.
         OutputError: the disk became full; the rows so far are kept.
     """
+    kind = input_kind(job.inputs, labelled=job.labels is not None)
+    if engine is not None and kind != "files":
+        raise UsageError("libraries and rows are quick here: leave out the engine", option="engine")
+    if kind == "rows":
+        from olmv.predict.from_rows import decide_rows
+
+        return decide_rows(job, listener)
     outputs = Outputs(job.output, job.report, wide=job.wide, timeline=job.timeline is not None)
     outputs.check()
+    stored = None
+    if kind == "libraries":
+        stored, job = open_stored(job)
     model, note = chosen_model(job.model)
     if note is not None:
         listener.note(note)
-    job = replace(job, decode=replace(job.decode, thumbnails=outputs.shows_pictures))
-    videos = expand_inputs(job.inputs, note=listener.note)
+    sampling = job.sampling or job.decode.sampling
+    job = replace(job, decode=replace(job.decode, thumbnails=outputs.shows_pictures, sampling=sampling))
+    videos = expand_inputs(job.inputs, note=listener.note) if stored is None else stored.names
+    videos = selected(videos, job.shard, note=listener.note)
     outputs.check_videos(videos)
-    vocabulary, thresholds = _words(job, listener)
+    vocabulary, thresholds = load_words(job, listener)
     outputs.check_labels(len(vocabulary))
     with ExitStack() as stack:
         # before anything imports torch: small files are decoded by the time it is there
         complete = partial(_decode_options, job)
-        ahead = stack.enter_context(decode_ahead(model, videos, complete, unless=_earlier(job, outputs)))
-        job = replace(job, decode=complete(_frames(model, job)))
-        settings = _settings(job, model, vocabulary, thresholds)
+        unless = stored is not None or engine is not None or _earlier(job, outputs)
+        ahead = stack.enter_context(decode_ahead(model, videos, complete, unless=unless))
+        if stored is None:
+            job = replace(job, decode=complete(_frames(model, job)))
+        settings = settings_of(job, model, vocabulary, thresholds, stored, engine)
         if thresholds is not None:
             for note in settings.notes_on(thresholds):
                 listener.note(note)
@@ -151,18 +84,27 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
         if journal is not None:
             summary.earlier_failed = sum(video in journal.failed for video in videos)
         listener.started(total=summary.total, done=summary.earlier)
-        classifier = _classifier(job, model, vocabulary, listener) if todo or outputs.shows_pictures else None
+        if stored is not None:
+            stored.verify(todo)
+        classifier = None
+        if (todo and engine is None) or outputs.shows_pictures:
+            classifier = load_classifier(job, model, vocabulary, listener, stored)
         if journal is not None:
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
         parts = outputs.open_parts(stack, settings, pictures, resume=job.resume) if job.timeline is not None else None
-        if todo and classifier is not None:
+        if todo and (engine is not None or classifier is not None):
             if ahead is not None and todo != videos:
                 ahead.close()
                 ahead = None
             if parts is not None and (begun := parts.begun(todo)):
                 listener.note(f"videos begun before: {begun}; going on inside")
-            _predict(job, classifier, todo, ahead, vocabulary, thresholds, journal, pictures, parts, summary, listener)
+            if engine is not None:
+                stream = partial(engine.stream, model=model, placement=job.placement)
+            elif classifier is not None:
+                stream = partial(classifier.stream, loader=ahead, stored=stored)
+            stream = partial(stream, thresholds=thresholds, timeline=job.timeline, store=parts)
+            _predict(job, stream, todo, vocabulary, journal, pictures, summary, listener)
         if journal is not None:
             journal.check_complete(videos)
             if summary.earlier:
@@ -172,7 +114,7 @@ def run(job: PredictJob, listener: PredictListener) -> PredictSummary:
             if parts is not None:
                 outputs.write_curves(journal, parts)
             if classifier is not None and pictures is not None:
-                fetch_missing_pictures(journal, pictures, classifier, job.decode)
+                fetch_missing_pictures(journal, pictures, classifier, job.decode, stored)
             outputs.write_table(journal, vocabulary, pictures)
             if classifier is not None and pictures is not None:
                 outputs.write_page(journal, pictures, classifier.model, settings)
@@ -196,55 +138,6 @@ def _decode_options(job: PredictJob, model_frames: int) -> DecodeOptions:
     return sampled(job.decode, frames=job.frames, every_s=job.every_s, timeline=job.timeline, model_frames=model_frames)
 
 
-def _words(job: PredictJob, listener: PredictListener) -> tuple[Vocabulary, "Thresholds | None"]:
-    vocabulary = Vocabulary.load(job.labels)
-    if job.attributes is not None:
-        vocabulary = vocabulary.with_attributes(AttributeBook.load(job.attributes))
-    for note in vocabulary.notes:
-        listener.note(note)
-    if job.thresholds is None:
-        return vocabulary, None
-    from olmv.scoring.thresholds import Thresholds
-
-    return vocabulary, Thresholds.load(job.thresholds)
-
-
-def _settings(job: PredictJob, model: str, vocabulary: Vocabulary, thresholds: "Thresholds | None") -> PredictSettings:
-    from olmv.models.registry import folder_of, placement_for
-    from olmv.scoring.thresholds import leaves_for, thresholds_for
-
-    placement = placement_for(job.placement.device, job.placement.dtype, job.placement.runtime)
-    folder = folder_of(model) if model.startswith("hf:") else None
-    score = job.score
-    limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
-    fitted = None if job.timeline is None else thresholds
-    return PredictSettings(
-        vocabulary=vocabulary,
-        thresholds=limits,
-        leaves=leaves_for(vocabulary, limits, thresholds=fitted, threshold=score.threshold),
-        scalings=() if thresholds is None else thresholds.scalings(vocabulary.names),
-        model=model,
-        revision=None if folder is None else folder.name,
-        mode=score.mode,
-        templates=None if score.templates is None else resolve(score.templates),
-        frames=job.decode.frames,
-        every_s=job.decode.every_s,
-        max_frames=None if job.decode.max_frames == MAX_FRAMES else job.decode.max_frames,
-        timeline=job.timeline,
-        window_s=None if job.timeline is None else job.timeline.window_s,
-        step_s=None if job.timeline is None else job.timeline.step_s,
-        sampling=job.decode.sampling,
-        pooling=score.pooling,
-        frame_pooling=score.frame_pooling,
-        top_k=score.top_k,
-        explain=score.explain,
-        decoder=job.decode.decoder,
-        device=placement.device.type,
-        dtype=placement.dtype_name,
-        runtime=placement.runtime,
-    )
-
-
 def _journal(
     outputs: Outputs, settings: PredictSettings, resume: bool, stack: ExitStack, listener: PredictListener
 ) -> RunJournal | None:
@@ -256,25 +149,6 @@ def _journal(
     return stack.enter_context(RunJournal(outputs.first, document, resume=resume, check=check_row))
 
 
-def _classifier(job: PredictJob, model: str, vocabulary: Vocabulary, listener: PredictListener) -> "Classifier":
-    from olmv.classifier import Classifier
-
-    place = job.placement
-    classifier = Classifier.from_pretrained(model, device=place.device, dtype=place.dtype, runtime=place.runtime)
-    if (warning := drawings_note(classifier.model.name)) is not None:
-        listener.note(warning)
-    truncated = classifier.truncated_texts(vocabulary, templates=job.score.templates)
-    limit = classifier.model.context_length
-    owners = list(dict.fromkeys((label, count) for label, _, count in truncated))
-    for label, count in owners[:_NAMED]:
-        shown = label if len(label) <= 40 else label[:40] + "..."
-        reads = f"{classifier.model.name} reads {limit}"
-        listener.note(f"label '{shown}' has a text of {count} tokens; {reads}, the end is cut off")
-    if len(owners) > _NAMED:
-        listener.note(f"{len(owners) - _NAMED} more texts are longer than {limit} tokens; shorten them")
-    return classifier
-
-
 def _note_drift(texts: LabelTexts, bank: "TextBank | PromptedBank", listener: PredictListener) -> None:
     from olmv.scoring.drift import bank_note
 
@@ -284,30 +158,23 @@ def _note_drift(texts: LabelTexts, bank: "TextBank | PromptedBank", listener: Pr
 
 def _predict(
     job: PredictJob,
-    classifier: "Classifier",
+    stream: Callable[..., Iterator[VideoPrediction]],
     videos: list[str],
-    loader: "FrameLoader | None",
     vocabulary: Vocabulary,
-    thresholds: "Thresholds | None",
     journal: RunJournal | None,
     pictures: PictureStore | None,
-    parts: "PartJournal | None",
     summary: PredictSummary,
     listener: PredictListener,
 ) -> None:
     begun = time.monotonic()
-    predictions = classifier.stream(
+    predictions = stream(
         videos,
         vocabulary,
         decode=job.decode,
         score=job.score,
-        thresholds=thresholds,
         batch_size=job.placement.batch_size,
         progress=lambda done, total: listener.advanced(done, total, stage="label texts"),
         inspect=lambda texts, bank: _note_drift(texts, bank, listener),
-        loader=loader,
-        timeline=job.timeline,
-        store=parts,
         advanced=lambda done, total: listener.advanced(done, total, stage="parts of the video"),
     )
     for prediction in predictions:

@@ -23,6 +23,7 @@ from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
+    from olmv.library.source import StoredVideos
     from olmv.models.base import VideoModel
 
 __all__ = ["Outputs", "fetch_missing_pictures"]
@@ -171,11 +172,22 @@ class Outputs:
 
 
 def fetch_missing_pictures(
-    journal: RunJournal, pictures: PictureStore, classifier: "Classifier", decode: DecodeOptions
+    journal: RunJournal,
+    pictures: PictureStore,
+    classifier: "Classifier",
+    decode: DecodeOptions,
+    stored: "StoredVideos | None" = None,
 ) -> None:
-    """Decode again, for their pictures only, the videos whose rows are from a run that kept none."""
+    """Decode again, for their pictures only, the videos whose rows are from a run that kept none.
+
+    Those of a library have them there.
+    """
     missing = [row["video"] for row in journal.rows() if row["status"] == "ok" and row["video"] not in pictures]
     if not missing:
+        return
+    if stored is not None:
+        for part in stored.pictures(missing):
+            pictures.add(part.path, part.thumbnail_times_s, part.thumbnails, part=part.part, parts=part.parts)
         return
     from olmv.video.workers.loader import FrameLoader
 

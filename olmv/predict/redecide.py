@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from olmv.errors import InputError, UsageError
-from olmv.io.curves import CurveFile, curves_path
+from olmv.io.curves import Curve, CurveFile, curves_path
 from olmv.io.prediction_fields import check_row
 from olmv.io.run_journal import FORMAT, RunJournal
 from olmv.predictions import segment_row
 from olmv.scoring.segments import SegmentOptions, find_segments
 
-__all__ = ["redecide"]
+__all__ = ["Decider", "NoCurveError", "earlier_settings", "redecide"]
 
 _NAMED = 3
 # Settings that move no probability, neither of a video nor of a moment.
 _DECIDING = ("thresholds", "leaves", "join", "least")
 
 
-class _NoCurveError(Exception):
+class NoCurveError(Exception):
     """The probabilities over time are not there any more."""
 
 
@@ -44,7 +44,7 @@ def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
         UsageError: there are labels that the earlier run did not have; the message says what they cost.
         OutputError: the rows cannot be written, or another run is writing them.
     """
-    earlier = _earlier(output)
+    earlier = earlier_settings(output)
     if earlier is None:
         return None
     now = json.loads(json.dumps(settings))  # as it would have been read back
@@ -58,16 +58,16 @@ def redecide(output: Path, settings: Mapping[str, Any]) -> str | None:
         if not rows:
             return None
         journal.begin()
-        decider = _Decider(output, now)
+        decider = Decider(output, now)
         try:
             journal.compact((), decider.decide, settings=settings)
-        except _NoCurveError:
+        except NoCurveError:
             return None
     new = " and ".join(name for name in _DECIDING if name in changed and name != "leaves") or "thresholds"
     return f"{rows} rows were decided anew from their probabilities, with the new {new}; no video was decoded"
 
 
-class _Decider:
+class Decider:
     """Decides rows by other settings.
 
     Args:
@@ -88,7 +88,7 @@ class _Decider:
         """Return a row with other verdicts and, of a timeline, other segments.
 
         Raises:
-            _NoCurveError: there are none to make them of.
+            NoCurveError: there are none to make them of.
         """
         labels = [
             {**label, "threshold": limit, "positive": label["probability"] >= limit}
@@ -98,14 +98,22 @@ class _Decider:
         row = {**row, "labels": labels}
         return row if "segments" not in row else {**row, "segments": self._segments(row)}
 
-    def _segments(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def curve(self, video: str) -> Curve | None:
+        """Return the probabilities of a video over time; None if it has none.
+
+        Raises:
+            NoCurveError: the file is gone, or damaged.
+        """
         try:
             self._curves = self._curves or CurveFile(self._path)
-            curve = self._curves.get(row["video"])
+            return self._curves.get(video)
         except InputError:
-            raise _NoCurveError from None
+            raise NoCurveError from None
+
+    def _segments(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        curve = self.curve(row["video"])
         if curve is None or not {label["label"] for label in row["labels"]} <= {*curve.labels}:
-            raise _NoCurveError
+            raise NoCurveError
         # of a long video a row tells no more than hundredths of a second
         end = max(row["duration_s"] or 0.0, float(curve.starts_s[-1]))
         return [
@@ -139,7 +147,7 @@ def _refuse_more_labels(output: Path, earlier: Mapping[str, Any], now: Mapping[s
         )
 
 
-def _earlier(output: Path) -> Mapping[str, Any] | None:
+def earlier_settings(output: Path) -> Mapping[str, Any] | None:
     """Read the settings of the run that wrote it; None if there are none that can be read."""
     path = output.with_name(output.name + ".run.json")
     with suppress(OSError, ValueError, RecursionError):

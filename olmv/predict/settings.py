@@ -29,7 +29,9 @@ class PredictSettings(RunSettings):
         device, dtype, runtime: where the model runs, resolved.
         max_frames: as in `DecodeOptions`.
         timeline: None for none.
+        library: a name for what the libraries were made with that the rows come from; None where videos are decoded.
         leaves: [C] below which a label's segment ends, where a thresholds file says; empty where none does.
+        shard: which part of the inputs, such as `3/16`; None for all.
     """
 
     vocabulary: Vocabulary
@@ -46,6 +48,8 @@ class PredictSettings(RunSettings):
     max_frames: int | None = None
     timeline: TimelineOptions | None = None
     leaves: Sequence[float] = ()
+    shard: str | None = None
+    library: str | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return them as plain data; runs begun by earlier versions have the same names and values."""
@@ -63,13 +67,15 @@ class PredictSettings(RunSettings):
             **({} if self.runtime == "torch" else {"runtime": self.runtime}),
             **({} if self.revision is None else {"revision": self.revision}),
             "max-frames": self.max_frames,
+            **({} if self.library is None else {"library": self.library}),
             **({"leaves": list(self.leaves)} if self.leaves else {}),
             **({} if self.timeline is None else {"join": self.timeline.join_s, "least": self.timeline.least_s}),
+            **({} if self.shard is None else {"shard": self.shard}),
         }
 
     def of_parts(self) -> dict[str, Any]:
         """Return what the scores of a part depend on: not what is decided of them afterwards."""
-        later = ("thresholds", "leaves", "top-k", "explain", "join", "least")
+        later = ("thresholds", "leaves", "top-k", "explain", "join", "least", "shard")
         return {name: value for name, value in self.to_document().items() if name not in later}
 
     def notes_on(self, thresholds: "Thresholds") -> list[str]:

@@ -6,12 +6,9 @@ screens, and a page of a three-hour film with 60 labels stays small.
 
 import base64
 import itertools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 from olmv.io.curves import Curve
 from olmv.pages.figures import clock
 from olmv.pages.pictures import Pictures
+from olmv.pages.player import player_address
 
 __all__ = [
     "COLUMNS",
@@ -210,15 +208,3 @@ def _levels(column: Floats) -> Iterator[tuple[int, str]]:
 
 def _place(time_s: float, end_s: float) -> float:
     return round(COLUMNS * min(max(time_s / end_s, 0.0), 1.0), 2)
-
-
-def player_address(video: str, page: Path) -> str:
-    """Return the address of a video from the folder of a page, percent-encoded; empty where it cannot be reached."""
-    try:
-        file = Path(video).absolute()
-        if not file.is_file():
-            return ""
-        relative = os.path.relpath(file, page.absolute().parent)
-    except (OSError, ValueError):  # another drive; a name that is none
-        return ""
-    return quote(os.fsencode(relative.replace(os.sep, "/")))

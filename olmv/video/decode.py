@@ -4,13 +4,15 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from olmv.errors import DecodeError, VideoError
+from olmv.io.cloud import is_cloud
+from olmv.video.cloud_file import fetched
 from olmv.video.frame_plan import FramePlan
 from olmv.video.frames import Floats, Indices, Pixels, VideoInfo
 from olmv.video.options import DecodeOptions
@@ -111,6 +113,9 @@ def decode_video(
         VideoError: the file cannot be read, none of its picked frames can be decoded, or it has no such part. Of a
             file in several parts, one that cannot be decoded is returned with its error: the others may be sound.
     """
+    if is_cloud(path):
+        with fetched(path) as local:
+            return _decode_copy(path, local, preprocess, options, index=index, part=part, pick=pick, resize=resize)
     with open_reader(path, decoder=options.decoder) as reader:
         if pick is None:
             plan = FramePlan.of_video(reader, options)
@@ -119,7 +124,7 @@ def decode_video(
         if part >= plan.parts:
             raise DecodeError(f"{path}: has become shorter since it was begun; start over")
         indices = plan.indices[plan.bounds[part] : plan.bounds[part + 1]]
-        shown = set(plan.indices[:: -(-len(plan.indices) // MOST_THUMBNAILS)].tolist()) if options.thumbnails else set()
+        shown = _shown(plan.indices, options.thumbnail_step) if options.thumbnails else set()
         resize = resize or preprocess.resize
         if options.timeline:
             clip = _decode_moments(reader, plan, part, shown, resize, skip_unchanged=options.sampling == "adaptive")
@@ -150,6 +155,23 @@ def decode_video(
             thumbnails=[jpeg for _, jpeg in clip.thumbnails],
             thumbnail_times_s=[time for time, _ in clip.thumbnails],
         )
+
+
+def _decode_copy(address: str, local: str, preprocess: Preprocess, options: DecodeOptions, **rest: Any) -> VideoFrames:
+    """Decode the local copy of an object, which is told of by its address."""
+    try:
+        video = decode_video(local, preprocess, options, **rest)
+    except VideoError as error:
+        raise type(error)(str(error).replace(local, address)) from None
+    problem = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
+    info = None if video.info is None else replace(video.info, path=address)
+    return replace(video, path=address, info=info, error=problem)
+
+
+def _shown(indices: Indices, step: int) -> set[int]:
+    """Return which frames of a file get a thumbnail: one in `step`, the middle one, and not too many of all."""
+    first = min(step // 2, max(len(indices) - 1, 0))
+    return set(indices[first :: max(step, -(-len(indices) // MOST_THUMBNAILS))].tolist())
 
 
 class _Clip:

@@ -46,6 +46,7 @@ class DecodeOptions:
         timeout_s: seconds that one file may take, from the moment a worker takes it.
         memory_limit_mb: how much a worker may allocate beyond its start, per worker (Linux).
         thumbnails: also make a JPEG of each frame.
+        thumbnail_step: of one in so many frames, the middle one.
     """
 
     frames: int = 8
@@ -58,6 +59,7 @@ class DecodeOptions:
     timeout_s: float = 60.0
     memory_limit_mb: int = 2048
     thumbnails: bool = False
+    thumbnail_step: int = 1
 
     def check(self) -> None:
         """Check every value but the decoder, see `check_decoder`.
@@ -78,6 +80,8 @@ class DecodeOptions:
             raise ValueError(f"workers is {self.workers}; use 0 for none, or None for one per core")
         if self.timeout_s <= 0:
             raise ValueError(f"timeout_s is {self.timeout_s}; use a positive number of seconds")
+        if self.thumbnail_step < 1:
+            raise ValueError(f"thumbnail_step is {self.thumbnail_step}; use at least 1")
         if self.memory_limit_mb < 1:
             raise ValueError(f"memory_limit_mb is {self.memory_limit_mb}; use at least 1")
 

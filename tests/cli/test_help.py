@@ -23,7 +23,7 @@ from tests.support import tiny
 from tests.support.llm_stub import StubServer, good, tells
 
 COMMANDS = [
-    *("predict", "describe-labels", "caption", "train", "evaluate", "calibrate"),
+    *("predict", "index", "index info", "describe-labels", "caption", "train", "evaluate", "calibrate"),
     *("doctor", "models list", "models info"),  # those of models convert, push and export: in tests of their own
 ]
 
@@ -44,7 +44,9 @@ def test_help_names_every_command(olmv: Any) -> None:
     assert code == 0
     for command in (
         "predict",
+        "index",
         "watch",
+        "search",
         "describe-labels",
         "caption",
         "train",
@@ -77,6 +79,8 @@ def test_every_command_has_two_examples_that_run(
         monkeypatch.setitem(SHIPPED, "olmv-mini", here / "mini")
     else:
         monkeypatch.setitem(SHIPPED, "olmv-mini", saved_model(here))
+    if command == "index info":
+        assert olmv("index", "clips", "-o", "library")[0] == 0
     if command == "calibrate":
         (here / "truth.csv").write_text(
             "video,labels\n" + "".join(f"clips/{i}.mp4,{'dog' * (i % 2)}\n" for i in range(5))
@@ -138,7 +142,7 @@ def test_the_installed_command_is_this_one() -> None:
     [
         (["predcit"], "No such command 'predcit'"),
         (["predict"], "Missing argument 'INPUT...'; see olmv predict --help"),
-        (["predict", "x"], "Missing option '--labels'"),
+        (["predict", "x"], "name the labels that are looked for: a file, or dog, guitar, rain (--labels)"),
         (
             ["predict", "x", "-l", "dog", "--sampling", "random"],
             "Invalid value for '--sampling': 'random' is not one of",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from olmv.cli import main
-from olmv.cli.log import LogFormat, set_log_format
+from olmv.cli.views.log import LogFormat, set_log_format
 
 
 def lines(text: str) -> list[dict[str, Any]]:

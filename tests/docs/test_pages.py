@@ -79,6 +79,8 @@ def test_the_commands_that_a_page_shows_exist(page: Path) -> None:
     for words in commands(page):
         command, rest = root, list(words)
         while hasattr(command, "commands"):
+            if command.name == "index" and rest[0] not in command.commands:
+                break  # it has arguments of its own
             assert rest[0] in command.commands, f"{page.name}: olmv {shlex.join(words)}"
             command = command.commands[rest.pop(0)]
         options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}

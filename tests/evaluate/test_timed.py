@@ -93,7 +93,7 @@ def test_what_a_job_must_name(rows: Path, tmp_path: Path) -> None:
             UsageError, match="name rows with a timeline as the data and a truth over time, or"
         ) as error:
             run(job)
-        assert error.value.options == ("data", "truth", "model")
+        assert error.value.options == ("data", "truth", "model", "library")
     with pytest.raises(UsageError, match="the tolerance is for events over time, of which moji has none; leave it out"):
         run(EvaluateJob("moji", tolerance_s=1))
     with pytest.raises(UsageError, match="the tolerance is nan s; give 0 or more seconds"):

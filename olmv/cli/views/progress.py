@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any, Self
 
-from olmv.cli.log import LogFormat, log_format, write_line
+from olmv.cli.views.log import LogFormat, log_format, write_line
 from olmv.progress import JobListener
 
 __all__ = ["Progress", "ProgressView", "drop_output", "printable"]

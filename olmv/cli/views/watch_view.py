@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-from olmv.cli.log import LogFormat, log_format
+from olmv.cli.views.log import LogFormat, log_format
 from olmv.cli.views.progress import ProgressView, printable
 from olmv.watch.job import WatchListener, WatchStatus, WatchSummary
 

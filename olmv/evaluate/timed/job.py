@@ -12,7 +12,7 @@ from olmv.datasets.timed_video import TimedVideo
 from olmv.errors import UsageError
 from olmv.evaluate.from_predictions import remarks
 from olmv.evaluate.options import EvaluateJob
-from olmv.evaluate.prepare import versions
+from olmv.evaluate.prepare import open_stored, versions
 from olmv.evaluate.results import Result
 from olmv.evaluate.timed.timelines import Timed, join_timed
 from olmv.io.atomic import writing_file
@@ -52,10 +52,11 @@ def measured(job: EvaluateJob, folder: Path, listener: JobListener) -> tuple[Res
 
     tolerance = TOLERANCE_S if job.tolerance_s is None else job.tolerance_s
     check_tolerance(tolerance)
-    if job.data is None or (job.truth is None) == (job.model is None):
+    if job.data is None or (job.truth is None) == (job.model is None and job.library is None):
         raise UsageError(
-            "name rows with a timeline as the data and a truth over time, or that truth as the data and a model",
-            option=("data", "truth", "model"),
+            "name rows with a timeline as the data and a truth over time, or that truth as the data and a model or a "
+            "library",
+            option=("data", "truth", "model", "library"),
         )
     rows, truth = (job.data, job.truth) if job.truth is not None else (_predicted(job, folder, listener), job.data)
     timed = join_timed(rows, truth, allow_unknown=job.allow_unknown)
@@ -104,11 +105,20 @@ def timelines_of(
     from olmv.models.default import drawings_note
 
     fitted = None if job.thresholds is None else Thresholds.load(job.thresholds)
-    classifier = Classifier.from_pretrained(job.model, device=job.placement.device, dtype=job.placement.dtype)
+    timeline, stored = TimelineOptions(), None
+    if job.library is not None:
+        stored = open_stored(job)
+        timeline = stored.settings.timeline or timeline
+        stored.verify(videos)
+        classifier = Classifier(stored.load_model(job.model, job.placement, timeline=timeline))
+    else:
+        classifier = Classifier.from_pretrained(job.model, device=job.placement.device, dtype=job.placement.dtype)
     if (warning := drawings_note(classifier.model.name)) is not None:
         listener.note(warning)
-    timeline, frames = TimelineOptions(), classifier.model.default_frames
+    frames = classifier.model.default_frames
     decode = sampled(job.decode, frames=None, every_s=None, timeline=timeline, model_frames=frames)
+    if stored is not None:
+        decode = stored.decode_options()
     for prediction in classifier.stream(
         videos,
         vocabulary,
@@ -117,6 +127,7 @@ def timelines_of(
         thresholds=fitted,
         batch_size=job.placement.batch_size,
         timeline=timeline,
+        stored=stored,
     ):
         yield prediction.to_row(), prediction.curve
 

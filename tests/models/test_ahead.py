@@ -10,8 +10,8 @@ import pytest
 
 from olmv.classifier import Classifier
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.ahead import decode_ahead
 from olmv.models.storage.saving import save_pretrained
-from olmv.predict.ahead import decode_ahead
 from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
@@ -88,7 +88,7 @@ def test_a_broken_folder_is_for_loading_to_tell(model: str, content: str) -> Non
 
 def test_it_needs_no_torch(model: str) -> None:
     code = (
-        "import sys\nfrom olmv.predict.ahead import decode_ahead\nfrom olmv.video.options import DecodeOptions\n"
+        "import sys\nfrom olmv.models.ahead import decode_ahead\nfrom olmv.video.options import DecodeOptions\n"
         f"with decode_ahead({model!r}, ['a.mp4'], lambda frames: DecodeOptions(workers=1), unless=False) as loader:\n"
         "    assert loader is not None\n    (row,) = loader\n    assert row.error is not None\n"
         "print('torch' in sys.modules)"

@@ -1,0 +1,79 @@
+"""`videos.parquet`: a row a video of a library, for DuckDB, pandas and others. It is made of the fragments.
+
+video, path         as it was named, and absolute
+status, error       "ok", or "error" and why
+duration_s, width, height, fps
+windows             how many embeddings it has
+size, mtime         of the file when it was indexed: bytes, and when it was changed last
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from olmv.io.atomic import writing_file
+from olmv.library.columns import column, numbers
+from olmv.library.fragment import Fragment
+from olmv.library.library import Library
+
+__all__ = ["VIDEOS", "video_table", "write_videos"]
+
+VIDEOS = "videos.parquet"
+
+
+def write_videos(library: Library) -> Path:
+    """Write the table of a library's videos, in its folder; return where.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    import pyarrow.parquet
+
+    path = library.folder / VIDEOS
+    with writing_file(path) as temporary:
+        pyarrow.parquet.write_table(video_table(library), temporary)
+    return path
+
+
+def video_table(library: Library) -> Any:
+    """Return the table of a library's videos, an Arrow table, in the order in which they were indexed."""
+    import pyarrow as pa
+
+    bounds: list[list[tuple[int, int]]] = [[] for _ in library.fragments]
+    for entry in library:
+        bounds[entry.fragment].append((entry.first, entry.stop))
+    schema = pa.schema([
+        ("video", pa.string()), ("path", pa.string()), ("status", pa.string()), ("error", pa.string()),
+        ("duration_s", pa.float64()), ("width", pa.int32()), ("height", pa.int32()), ("fps", pa.float64()),
+        ("windows", pa.int64()), ("size", pa.int64()), ("mtime", pa.timestamp("ns", tz="UTC")),
+    ])  # fmt: skip
+    tables = []
+    for fragment, places in zip(library.fragments, bounds, strict=True):
+        if not places:
+            continue
+        first, stop = np.array(sorted(places), np.int64).T
+        parts = fragment.parts
+        windows = fragment.window_bounds[stop] - fragment.window_bounds[first]
+        failed = fragment.failed(first, stop)
+        rows = parts.take(numbers(first))
+        errors = [_error(fragment, *bounds) if bad else None for bad, *bounds in zip(failed, first, stop, strict=True)]
+        names = {name: list(map(os.fsdecode, rows[name].to_pylist())) for name in ("video", "path")}
+        columns = {
+            **{name: rows[name].combine_chunks() for name in schema.names if name in rows.schema.names},
+            **{name: column(texts, pa.string()) for name, texts in names.items()},
+            "status": column(["error" if bad else "ok" for bad in failed], pa.string()),
+            "error": column(errors, pa.string()),
+            "windows": numbers(windows),
+            "mtime": rows["mtime_ns"].combine_chunks().cast(pa.timestamp("ns", tz="UTC")),
+        }
+        tables.append(pa.table([columns[name] for name in schema.names], schema=schema))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _error(fragment: Fragment, first: int, stop: int) -> str:
+    """Return why nothing is known of a video: of what fails all of it, else of its first part."""
+    fatal = np.flatnonzero(fragment.failed_parts[1][first:stop])
+    place = int(first + (fatal[-1] if len(fatal) else 0))
+    return str(fragment.parts["error"][place].as_py())

@@ -1,0 +1,1 @@
+"""Put the results of several runs together."""

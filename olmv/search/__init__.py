@@ -1,0 +1,1 @@
+"""Search a library: `olmv search`, its rows and its page."""

@@ -1,0 +1,24 @@
+"""A Ray of two cores, started once for all tests of the cluster."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from olmv.cluster.engine import RayEngine, RayOptions
+
+
+@pytest.fixture(scope="session")
+def _ray() -> Iterator[None]:
+    ray = pytest.importorskip("ray", reason="Ray, of olmv[ray], is not installed")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def engine(_ray: None) -> Iterator[RayEngine]:
+    """Two actors."""
+    with RayEngine(RayOptions(actors=2), workers=1) as opened:
+        yield opened
