@@ -11,7 +11,7 @@ from scripts.benchmarks import index_engines, index_vectors
 from scripts.benchmarks.bench_index import figures_of
 from scripts.benchmarks.index_engines import Data
 from scripts.benchmarks.index_library import World, made_library
-from scripts.benchmarks.index_tables import index_engines_table, index_table
+from scripts.benchmarks.index_tables import index_engines_table, index_retrieval_table, index_table
 from scripts.benchmarks.scale_plan import scale_fill_table, scale_index_table, scale_query_table
 
 
@@ -100,3 +100,10 @@ def test_plan() -> None:
     assert query[2].startswith("| 1 | 1,000 | disk |  | 333 |")
     # a million videos of 0.5 core-seconds are about 160 core-hours
     assert "| 320x240, 10 s |" in scale_fill_table(data)
+
+
+def test_what_a_search_finds() -> None:
+    figures = {"retrieval/described/r1": 0.5, "retrieval/copies/recall/mirrored": 0.9}
+    table = index_retrieval_table({"figures": figures, "intervals": {"retrieval/described/r1": (0.25, 0.75)}})
+    assert "| the caption finds its clip first (described) | 0.500 (0.25 to 0.75) |" in table
+    assert "| copies found: mirrored | 0.900 |" in table

@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.benchmarks.md_table import markdown
 
-__all__ = ["index_engines_table", "index_table", "number"]
+__all__ = ["index_engines_table", "index_retrieval_table", "index_table", "number"]
 
 Data = Mapping[str, Any]
 
@@ -39,9 +39,26 @@ VECTORS = {
     "many/memory_mb": "memory, MB",
     "many/vectors_mb": "fragments, MB",
     "costs/index/over_predict": "`olmv index` over `olmv predict` of the same videos",
+    "costs/index/over_predict_processor": "the same, processor seconds",
     "costs/index/bytes_a_video": "bytes a video",
     "costs/index/thumbnails_share": "share of thumbnails",
+    "ray/index/ray/over_plain": "`olmv index --engine ray`, two actors, over the plain command on the same machine",
+    "ray/index/ray/extra_s": "seconds more",
 }
+RETRIEVAL = {
+    "described/r1": "the caption finds its clip first (described)",
+    "described/r5": "among the first five",
+    "described/found_at_the_cut": "at the cut",
+    "described/others_at_the_cut": "other clips at the cut, a caption",
+    "actions/map": "10 actions by label: mAP",
+    "actions/cut_precision": "precision at the cut",
+    "actions/cut_recall": "recall at the cut",
+    "absent/nothing_found": "words that are in no clip: nothing found",
+    "absent/false_moments_a_word": "clips found all the same, a word",
+    "like/cut_precision": "a clip as the query, for others of its action: precision at the cut",
+    "like/cut_recall": "recall at the cut",
+}
+COPIES = "retrieval/copies/recall/"
 
 
 def index_table(data: Data) -> str:
@@ -59,6 +76,19 @@ def index_engines_table(data: Data) -> str:
         if any(value is not None for value in values):
             rows.append([name, *("" if value is None else number(value) for value in values)])
     return markdown(["", *COLUMNS.values()], rows)
+
+
+def index_retrieval_table(data: Data) -> str:
+    """Show what a search finds in real clips."""
+    figures = data["figures"]
+    names = {f"retrieval/{name}": told for name, told in RETRIEVAL.items()}
+    names |= {name: f"copies found: {name.removeprefix(COPIES)}" for name in figures if name.startswith(COPIES)}
+    rows = []
+    for name, told in names.items():
+        if name in figures:
+            low, high = data["intervals"].get(name, (None, None))
+            rows.append([told, f"{figures[name]:.3f}" + ("" if low is None else f" ({low:.2f} to {high:.2f})")])
+    return markdown(["", "figure (95 % interval)"], rows)
 
 
 def number(value: float) -> str:

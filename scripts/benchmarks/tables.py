@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.index_tables import index_engines_table, index_table
+from scripts.benchmarks.index_tables import index_engines_table, index_retrieval_table, index_table
 from scripts.benchmarks.lab_tables import (
     amounts_table,
     captions_table,
@@ -248,6 +248,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "timeline_watch": timeline_watch_table,
     "bench_index": index_table,
     "index_engines": index_engines_table,
+    "index_retrieval": index_retrieval_table,
     "scale_assumed": scale_assumed_table,
     "scale_fill": scale_fill_table,
     "scale_index": scale_index_table,
@@ -258,8 +259,9 @@ FILES = {
     "lab_amounts": "lab", "lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning",
     "predict_processes": "bench_predict", "predict_runs": "bench_predict",
     "timeline_costs": "bench_timeline", "timeline_labels": "bench_timeline", "timeline_watch": "bench_timeline",
-    "index_engines": "bench_index", "scale_assumed": "bench_index", "scale_fill": "bench_index",
-    "scale_index": "bench_index", "scale_query": "bench_index",
+    "index_engines": "bench_index", "index_retrieval": "bench_index",
+    "scale_assumed": "bench_index", "scale_fill": "bench_index", "scale_index": "bench_index",
+    "scale_query": "bench_index",
 }  # fmt: skip
 
 
