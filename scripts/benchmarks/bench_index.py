@@ -93,7 +93,7 @@ def figures_of(values: Mapping[str, Any], prefix: str) -> Iterator[Figure]:
         elif isinstance(value, int | float):
             yield Figure(name, float(value), None, None, count)
         elif isinstance(value, list | tuple) and len(value) == 3:
-            yield Figure(name, *map(float, value), n=count)
+            yield Figure(name, float(value[0]), float(value[1]), float(value[2]), count)
 
 
 def _needed(folder: Path | None, option: str) -> Path:

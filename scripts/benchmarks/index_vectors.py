@@ -124,7 +124,8 @@ def _labels(library: Library, world: World, rounds: int) -> dict[str, float]:
                 assert block.probability is not None
 
     def product() -> None:
-        for chunk in wide.split(CHUNK):
+        for first in range(0, len(wide), CHUNK):
+            chunk = wide[first : first + CHUNK]
             torch.mm(chunk, columns, out=buffer[: len(chunk)])
 
     arms = {
