@@ -1,10 +1,10 @@
 """A library on disk, open: which videos it has, and where what is kept of them lies."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,6 @@ from olmv.library.fragment import Fragment, Halves
 from olmv.library.listing import FRAGMENTS, Listing
 from olmv.library.records import PartRecord, absolute
 from olmv.library.settings import LibrarySettings
-
-if TYPE_CHECKING:
-    from olmv.labels.vocabulary import Vocabulary
-    from olmv.library.score import ScoreBlock
-    from olmv.models.base import VideoModel
-    from olmv.scoring.options import Pooling
 
 __all__ = ["Library", "VideoEntry", "VideoSpans"]
 
@@ -178,62 +172,6 @@ class Library:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate([np.zeros((0, self.settings.dimension), np.float16), *parts])
-
-    def score(
-        self,
-        vocabulary: "Vocabulary | Sequence[str]",
-        *,
-        model: "VideoModel | str | Path | None" = None,
-        templates: str | Sequence[str] | None = None,
-        pooling: "Pooling" = "mean",
-        progress: Callable[[int, int], None] | None = None,
-    ) -> "Iterator[ScoreBlock]":
-        """Ask all windows of videos as they are now these labels, block by block.
-
-        >>> for block in library.score(["dog", "rain"]):
-        ...     for window, label in zip(*(block.probability >= 0.5).nonzero()):
-        ...         print(block.videos[window], block.start_s[window], block.labels[label])
-
-        A window is asked by one vector, the mean of its frames. That is what a prediction does of a model whose frame
-        pooling is `mean`, to the rounding of half precision. Of `max` and `softmax`, olmv-lite's, it is the score of
-        the mean frame, which is lower where a label is there briefly: `Classifier.predict` of the library is exact, and
-        slower.
-
-        Args:
-            vocabulary: the labels, or only their names.
-            model: the library's model, by its name or loaded; None loads the one that it was made with.
-            templates: as `Classifier.predict`; None for what the model was made with. Others are measured against
-                everyday words in the same ones, which costs about as much as 300 labels more.
-            pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
-            progress: called with (done, all) while texts are encoded.
-
-        Returns:
-            An iterator of some thousand windows each, in memory that does not grow: take what you need of a block.
-
-        Raises:
-            UsageError: another model, or an option that does not exist. Raised by the call itself.
-        """
-        from olmv.labels.templates import resolve
-        from olmv.labels.texts import build_texts
-        from olmv.labels.vocabulary import Vocabulary
-        from olmv.library.score import score_windows
-        from olmv.models.base import VideoModel
-        from olmv.models.registry import load_model
-        from olmv.scoring.bank import TextBank
-        from olmv.scoring.encode_bank import encode_bank
-        from olmv.scoring.options import POOLINGS, check_choice
-
-        check_choice("pooling", pooling, POOLINGS)
-        loaded = model
-        if not isinstance(loaded, VideoModel):
-            loaded = load_model(loaded or self.settings.model, dtype=self.settings.dtype)
-        self.settings.check_model(loaded, self.folder)
-        words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_names(vocabulary)
-        texts = build_texts(words, templates or loaded.templates)
-        own = texts.templates == resolve(loaded.templates)
-        bank = encode_bank(loaded, texts, mode="single-label" if own else "multi-label", progress=progress)
-        assert isinstance(bank, TextBank)  # no library is made by a model that prompts
-        return score_windows(self, bank, loaded, pooling=pooling, own_background=own)
 
     def verify(self) -> None:
         """Compare every file with its digest.

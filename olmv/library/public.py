@@ -1,16 +1,23 @@
 """A library to ask: `olmv.Library`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from olmv.labels.templates import resolve
+from olmv.labels.texts import build_texts
+from olmv.labels.vocabulary import Vocabulary
 from olmv.library.library import Library as StoredLibrary
 from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery, find_duplicates
 from olmv.library.query.filters import LabelLimit, VideoFilter
 from olmv.library.query.find import find_moments
 from olmv.library.query.moments import Moment
 from olmv.library.query.queries import SearchQuery
+from olmv.library.query.score import ScoreBlock, score_windows
 from olmv.models.base import VideoModel
 from olmv.models.registry import load_model
+from olmv.scoring.bank import TextBank
+from olmv.scoring.encode_bank import encode_bank
+from olmv.scoring.options import POOLINGS, Pooling, check_choice
 
 __all__ = ["Library"]
 
@@ -40,7 +47,7 @@ class Library(StoredLibrary):
         longer_than_s: float | None = None,
         shorter_than_s: float | None = None,
         labels: str | Sequence[str] = (),
-        model: VideoModel | str | None = None,
+        model: VideoModel | str | Path | None = None,
     ) -> list[Moment]:
         """Find moments, the most probable first; none where nothing is as probable as the threshold.
 
@@ -92,7 +99,50 @@ class Library(StoredLibrary):
         """
         return find_duplicates(self, DuplicateQuery(videos=VideoFilter(path=path), threshold=threshold))
 
-    def model(self, model: VideoModel | str | None = None, *, device: str = "auto") -> VideoModel:
+    def score(
+        self,
+        vocabulary: Vocabulary | Sequence[str],
+        *,
+        model: VideoModel | str | Path | None = None,
+        templates: str | Sequence[str] | None = None,
+        pooling: Pooling = "mean",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[ScoreBlock]:
+        """Ask all windows of videos as they are now these labels, block by block.
+
+        >>> for block in library.score(["dog", "rain"]):
+        ...     for window, label in zip(*(block.probability >= 0.5).nonzero()):
+        ...         print(block.videos[window], block.start_s[window], block.labels[label])
+
+        A window is asked by one vector, the mean of its frames. That is what a prediction does of a model whose frame
+        pooling is `mean`, to the rounding of half precision. Of `max` and `softmax`, olmv-lite's, it is the score of
+        the mean frame, which is lower where a label is there briefly: `Classifier.predict` of the library is exact, and
+        slower.
+
+        Args:
+            vocabulary: the labels, or only their names.
+            model: the library's model, by its name or loaded; None loads the one that it was made with.
+            templates: as `Classifier.predict`; None for what the model was made with. Others are measured against
+                everyday words in the same ones, which costs about as much as 300 labels more.
+            pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
+            progress: called with (done, all) while texts are encoded.
+
+        Returns:
+            An iterator of some thousand windows each, in memory that does not grow: take what you need of a block.
+
+        Raises:
+            UsageError: another model, or an option that does not exist. Raised by the call itself.
+        """
+        check_choice("pooling", pooling, POOLINGS)
+        loaded = self.model(model)
+        words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_names(vocabulary)
+        texts = build_texts(words, templates or loaded.templates)
+        own = texts.templates == resolve(loaded.templates)
+        bank = encode_bank(loaded, texts, mode="single-label" if own else "multi-label", progress=progress)
+        assert isinstance(bank, TextBank)  # no library is made by a model that prompts
+        return score_windows(self, bank, loaded, pooling=pooling, own_background=own)
+
+    def model(self, model: VideoModel | str | Path | None = None, *, device: str = "auto") -> VideoModel:
         """Return the model whose embeddings these are, loaded once, in the number format that they were made in.
 
         Args:

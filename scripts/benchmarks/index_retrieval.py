@@ -186,13 +186,13 @@ def _copies(folder: Path, model: VideoModel, rows: list[tuple[str, dict[str, str
             _encode(Path(path), copy, change)
             kinds[str(copy)] = (path, name)
     facts = {path: (row["labels"], row["group"]) for path, row in rows}
-    facts |= {copy: facts[path] for copy, (path, _) in kinds.items()}
+    facts |= {made: facts[path] for made, (path, _) in kinds.items()}
     _index(folder / "copies.olmv", model, [*(path for path, _ in rows), *kinds])
     library = Library.open(folder / "copies.olmv")
     found: dict[str, list[bool]] = {name: [] for name in COPIES}
     groups = [{copy.path for copy in group.copies} for group in library.duplicates(threshold=THRESHOLD)]
-    for copy, (path, name) in kinds.items():
-        found[name].append(any({copy, path} <= group for group in groups))
+    for made, (path, name) in kinds.items():
+        found[name].append(any({made, path} <= group for group in groups))
     pairs = [(a, b) for group in groups for a in group for b in group if a < b]
     one_take = sum(facts[a] == facts[b] for a, b in pairs)
     return {

@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from olmv.library.library import Library
+from olmv.library.query.score import score_windows
 from olmv.library.scan import similarities
-from olmv.library.score import score_windows
 from scripts.benchmarks.common import peak_rss_mb
 from scripts.benchmarks.index_library import World, made_library
 from scripts.benchmarks.turns import ratio, time_in_turns

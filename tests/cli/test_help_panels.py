@@ -10,10 +10,10 @@ import pytest
 import typer
 
 from olmv.cli.app import app
-from olmv.cli.help import LOOKING, RUNNING, TIMES, WHERE
+from olmv.cli.help import CLUSTER, LOOKING, RUNNING, TIMES, WHERE
 from tests.cli.conftest import COMMAND
 
-PANELS = ["Arguments", "Options", WHERE, LOOKING, TIMES, RUNNING]
+PANELS = ["Arguments", "Options", WHERE, LOOKING, TIMES, RUNNING, CLUSTER]
 
 
 def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from olmv.models.registry import load_model
+from tests.cli.test_help import examples
 from tests.support.libraries import clip_library
 from tests.support.samples import write_clip
 
@@ -29,6 +30,15 @@ def search(olmv: Any, here: Path, stored: Path) -> Any:
 
 def rows(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def test_the_two_examples_of_the_help_run(olmv: Any, search: Any, here: Path) -> None:
+    found = examples(olmv("search", "--help")[1])
+    assert len(found) == 2
+    for words in found:
+        code, _, err = olmv(*words[1:])
+        assert code == 0, err
+    assert {"found.html", "copies.csv"} <= {path.name for path in here.iterdir()}
 
 
 def test_moments_on_a_pipe(search: Any) -> None:

@@ -133,6 +133,11 @@ def test_moments_of_a_timeline(tmp_path: Path, paths: list[str], model: VideoCLI
         assert moment.start_s <= moment.peak_s <= moment.end_s
         assert moment.duration_s is not None
         assert moment.end_s == pytest.approx(moment.duration_s, abs=0.2)
+        entry = library.get(moment.video)
+        assert entry is not None
+        fragment = library.fragments[entry.fragment]
+        assert moment.peak_s in fragment.records[entry.first].frames.times_s  # that of a frame
+        assert moment.thumbnail == fragment.thumbnail(entry.first, moment.peak_s)
     threshold = ranked[0].probability
     [best] = library.search("dog", threshold=threshold, model=model)
     assert (best.video, best.peak_s, best.probability) == (ranked[0].video, ranked[0].peak_s, threshold)

@@ -26,7 +26,7 @@ def test_moments_are_the_runs_of_windows(passing: set[int], seed: int) -> None:
         entry = library.get("b.mp4")
         assert entry is not None
         own = Passing(entry, windows + 3, probability, probability / 2)
-        moments = list(join_windows(library, own))
+        moments = list(join_windows(library, own, lambda fragment, window: 4 * (window - 3) + 2.0))
     covered = {int(second) // 4 for moment in moments for second in np.arange(moment.start_s, moment.end_s, 4)}
     assert covered == passing
     for one, other in pairwise(moments):
@@ -43,7 +43,9 @@ def test_rows_are_rounded(tmp_path: Path) -> None:
     library = vector_library(tmp_path / "library", {"a.mp4": np.ones((1, 8))})
     entry = library.get("a.mp4")
     assert entry is not None
-    [moment] = join_windows(library, Passing(entry, np.array([0]), np.array([0.123456789]), np.array([0.2])))
+    [moment] = join_windows(
+        library, Passing(entry, np.array([0]), np.array([0.123456789]), np.array([0.2])), lambda *_: 1.0
+    )
     row = moment.to_row()
     assert (row["probability"], row["end_s"], row["path"]) == (0.123457, 4.0, "/films/a.mp4")
     assert moment.probability == pytest.approx(0.123457)

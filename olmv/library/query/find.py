@@ -80,25 +80,29 @@ def find_moments(
     masks = query.videos.masks(library)
     encoded = encode_query(library, query, model, note)
     candidates, windows, videos = _candidates(library, encoded, masks, model)
-    scorer = None if encoded.bank is None else WindowScorer(library, model, encoded.bank)
-    judge = _Judge(library, encoded, scorer)
+    judge = _Judge(library, encoded, WindowScorer(library, model, encoded.bank))
     ranked: list[Passing] = []
     best: Passing | None = None
     hopeless = float(logit_of(np.array(query.threshold))) - _slack(model)
     for place, candidate in enumerate(candidates):
-        if place >= _FEWEST and candidate.coarse.max() < hopeless:
+        reached = ranked[query.top - 1].peak if len(ranked) >= query.top else query.threshold
+        if place >= _FEWEST and candidate.coarse.max() < float(logit_of(np.array(reached))) - _slack(model):
             break
         first = candidate.coarse.argsort()[::-1][:_BEST]
         scored = judge.scored(candidate, np.sort(first))
-        if scored is None or (ranked and len(ranked) >= query.top and scored.peak <= ranked[query.top - 1].peak):
+        if scored is None:
             continue
-        if scored.peak < query.threshold:
-            best = scored if best is None or scored.peak > best.peak else best
-        elif judge.labelled(candidate):
-            ranked.append(scored)
-            ranked.sort(key=lambda passing: -passing.peak)
+        passes = scored.peak >= query.threshold
+        rival = best if not passes else ranked[query.top - 1] if len(ranked) >= query.top else None
+        if (rival is not None and scored.peak <= rival.peak) or not judge.labelled(candidate):
+            continue
+        if not passes:
+            best = scored
+            continue
+        ranked.append(scored)
+        ranked.sort(key=lambda passing: -passing.peak)
     if not ranked:
-        return SearchResult([], None if best is None else _only_best(library, best), windows, videos)
+        return SearchResult([], None if best is None else _only_best(library, best, judge), windows, videos)
     owners = {candidate.entry.path: candidate for candidate in candidates}
     moments: list[Moment] = []
     for passing in ranked[: query.top]:
@@ -106,7 +110,9 @@ def find_moments(
         near = np.flatnonzero(candidate.coarse >= hopeless)
         own = judge.scored(candidate, np.union1d(near, passing.windows - candidate.start))
         assert own is not None, "what passed before passes again"
-        each = sorted(join_windows(library, _above(own, query.threshold)), key=lambda moment: -moment.probability)
+        each = sorted(
+            join_windows(library, _above(own, query.threshold), judge.peak_s), key=lambda moment: -moment.probability
+        )
         moments += each if query.all_moments else each[:1]
     moments.sort(key=lambda moment: -moment.probability)
     return SearchResult(moments[: query.top], None, windows, videos)
@@ -122,8 +128,8 @@ def _above(passing: Passing, threshold: float) -> Passing:
     )
 
 
-def _only_best(library: Library, passing: Passing) -> Moment:
-    return next(iter(join_windows(library, _above(passing, passing.peak))))
+def _only_best(library: Library, passing: Passing, judge: "_Judge") -> Moment:
+    return next(iter(join_windows(library, _above(passing, passing.peak), judge.peak_s)))
 
 
 def _slack(model: VideoModel) -> float:
@@ -133,17 +139,23 @@ def _slack(model: VideoModel) -> float:
 class _Judge:
     """Says of windows what a prediction says of them."""
 
-    def __init__(self, library: Library, encoded: EncodedQuery, scorer: WindowScorer | None) -> None:
+    def __init__(self, library: Library, encoded: EncodedQuery, scorer: WindowScorer) -> None:
         self._library, self._encoded, self._scorer = library, encoded, scorer
         self._like = encoded.like.numpy()
+        columns, texts = encoded.columns, len(encoded.query.texts)
+        self._all = torch.cat([columns[:texts], encoded.like]).mean(0)
+
+    def peak_s(self, fragment: int, window: int) -> float:
+        """Return when a window shows most of what is looked for."""
+        return self._scorer.peak_s(fragment, window, self._all)
 
     def scored(self, candidate: _Candidate, places: NDArray[np.int64]) -> Passing | None:
-        """Score windows of a video by their places in it; None where all are to be left out."""
+        """Score windows of a video by their places in it, rising; None where all are to be left out."""
         query, windows = self._encoded.query, candidate.start + places
         probabilities, similarities = [], []
         texts = len(query.texts)
         there = np.ones(len(windows), bool)
-        if self._scorer is not None:
+        if self._encoded.bank is not None:
             similarity, logits = self._scorer.score(candidate.entry.fragment, windows)
             probability = sigmoid(logits)
             probabilities.append(probability[:, :texts])
@@ -157,7 +169,7 @@ class _Judge:
             similarities.append(cosine)
         every, cosines = np.concatenate(probabilities, axis=1), np.concatenate(similarities, axis=1)
         least = every.argmin(axis=1)
-        rows = np.flatnonzero(there)
+        rows = np.flatnonzero(there & np.isfinite(every).all(axis=1))
         if not len(rows):
             return None
         # the verdict is that of the number as it is written, as a prediction's
@@ -167,7 +179,7 @@ class _Judge:
     def labelled(self, candidate: _Candidate) -> bool:
         """Tell whether the labels of a video are as they must be, by the best window of each."""
         query = self._encoded.query
-        if not query.labels or self._scorer is None:
+        if not query.labels:
             return True
         windows = candidate.start + np.arange(len(candidate.coarse))
         _, logits = self._scorer.score(candidate.entry.fragment, windows)
@@ -199,7 +211,7 @@ def _candidates(
             cut = float(logit_of(np.array(limit.probability)))
             own = _peaks(logits, starts, stops)
             peaks[own < cut - _slack(model) if limit.above else own >= cut + _slack(model)] = -np.inf
-        order = np.argsort(peaks)[::-1][:most]
+        order = np.arange(len(peaks)) if len(peaks) <= most else np.argpartition(-peaks, most)[:most]
         for index in order[np.isfinite(peaks[order])].tolist():
             start, stop = int(starts[index]), int(stops[index])
             windows_of_it = coarse[start:stop].astype(np.float64)

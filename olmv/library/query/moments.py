@@ -1,6 +1,6 @@
 """A moment of a video that a search finds: adjacent windows that pass, told as one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ class Moment:
         path: absolute, or an address.
         duration_s: of the video; None where nobody knows.
         start_s, end_s: of the moment, in seconds.
-        peak_s: the middle of its best window, whose probability, similarity and picture it has.
+        peak_s: when it shows most, in its best window, whose probability and similarity it has.
         probability: 0..1, of the least probable of the things that were looked for.
         similarity: the cosine that this probability was made of.
         thumbnail: a JPEG of the time nearest to `peak_s`; None where the library has no pictures.
@@ -75,12 +75,13 @@ class Passing:
         return float(self.probability.max())
 
 
-def join_windows(library: Library, passing: Passing) -> Iterator[Moment]:
+def join_windows(library: Library, passing: Passing, peak_s: Callable[[int, int], float]) -> Iterator[Moment]:
     """Yield the moments of a video: windows that follow each other without a gap are one.
 
     Args:
         library: that has the video.
         passing: at least one window.
+        peak_s: of a fragment and a window, both by their places, the time in seconds when it shows most.
     """
     fragment = library.fragments[passing.entry.fragment]
     table = fragment.window_table
@@ -90,7 +91,7 @@ def join_windows(library: Library, passing: Passing) -> Iterator[Moment]:
     duration = float(fragment.durations_s[passing.entry.first])
     for places in np.split(np.arange(len(starts)), np.flatnonzero(gaps) + 1):
         best = int(places[passing.probability[places].argmax()])
-        peak_s = float(starts[best] + ends[best]) / 2
+        time_s = peak_s(passing.entry.fragment, int(passing.windows[best]))
         part = int(table.part[passing.windows[best]])
         yield Moment(
             video=passing.entry.video,
@@ -98,8 +99,8 @@ def join_windows(library: Library, passing: Passing) -> Iterator[Moment]:
             duration_s=None if np.isnan(duration) else duration,
             start_s=float(starts[places].min()),
             end_s=float(ends[places].max()),
-            peak_s=peak_s,
+            peak_s=time_s,
             probability=round_significant(float(passing.probability[best])),
             similarity=float(passing.similarity[best]),
-            thumbnail=fragment.thumbnail(part, peak_s),
+            thumbnail=fragment.thumbnail(part, time_s),
         )

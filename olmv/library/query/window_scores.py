@@ -1,7 +1,8 @@
 """Score windows of a library as a prediction scores them: from the rows of their frames, not from one vector."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from olmv.stream import windows_of
 __all__ = ["WindowScorer"]
 
 _TOGETHER = 256  # windows
-_PARTS_KEPT = 1024
+_PARTS_KEPT = 64
 
 
 class WindowScorer:
@@ -27,55 +28,77 @@ class WindowScorer:
     Args:
         library: has their rows.
         model: that made them.
-        bank: C labels, with their background where the model needs one.
+        bank: C labels, with their background where the model needs one; None where only times are asked for.
     """
 
-    def __init__(self, library: Library, model: VideoModel, bank: TextBank) -> None:
+    def __init__(self, library: Library, model: VideoModel, bank: TextBank | None) -> None:
         self._library, self._model, self._bank = library, model, bank
-        self._rows_of = lru_cache(maxsize=_PARTS_KEPT)(self._find_rows)
+        self._part = lru_cache(maxsize=_PARTS_KEPT)(self._read_part)
 
     def score(self, fragment: int, windows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the similarities and the logits [W, C] of windows of a fragment.
 
         Args:
             fragment: its place in the library.
-            windows: [W] their places in the fragment.
+            windows: [W] their places in the fragment, rising.
+
+        Raises:
+            ValueError: there is no bank.
         """
+        if self._bank is None:
+            raise ValueError("windows are scored against a bank; give one")
         similarity = np.zeros((len(windows), len(self._bank.labels)))
         logits = np.zeros_like(similarity)
         for first in range(0, len(windows), _TOGETHER):
             some = windows[first : first + _TOGETHER]
-            clips = [self._clip(fragment, int(window)) for window in some]
+            clips = list(self._clips(fragment, some))
             lengths = [0 if clip.rows.ndim == 1 else len(clip.rows) for clip in clips]
             for length in set(lengths):  # those of as many rows together
                 places = [place for place, own in enumerate(lengths) if own == length]
-                scored = self._scored([clips[place] for place in places])
+                scored = self._scored([clips[place] for place in places], self._bank)
                 for target, values in zip((similarity, logits), scored, strict=True):
                     target[np.array(places) + first] = values.double().cpu().numpy()
         return similarity, logits
 
-    def _scored(self, clips: Sequence[VideoEmbedding]) -> tuple[Tensor, Tensor]:
+    def peak_s(self, fragment: int, window: int, vector: Tensor) -> float:
+        """Return when a window is most like a vector [D]: the time of a frame; its middle where none is kept."""
+        own, table = self._library.fragments[fragment], self._library.fragments[fragment].window_table
+        part = int(table.part[window])
+        if self._library.settings.rows == "windows":
+            return float(table.start_s[window] + table.end_s[window]) / 2
+        place = window - int(own.window_bounds[part])
+        rows, seen, moments = self._part(fragment, part)
+        best = int((rows[seen[place]] @ vector.to(rows.device)).argmax())
+        return float(own.record(part).frames.times_s[moments[place][best]])
+
+    def _scored(self, clips: Sequence[VideoEmbedding], bank: TextBank) -> tuple[Tensor, Tensor]:
         pooling = self._model.frame_pooling
-        return score_clips(self._model, clips, self._bank, frame_pooling=pooling)  # type: ignore[arg-type]
+        return score_clips(self._model, clips, bank, frame_pooling=pooling)  # type: ignore[arg-type]
 
-    def _clip(self, place: int, window: int) -> VideoEmbedding:
+    def _clips(self, place: int, windows: NDArray[np.int64]) -> Iterator[VideoEmbedding]:
         fragment = self._library.fragments[place]
-        rows = self._rows_of(place, int(fragment.window_table.part[window]))
-        part = int(fragment.window_table.part[window])
-        taken = rows[window - int(fragment.window_bounds[part])]
-        values = torch.from_numpy(np.asarray(fragment.row_vectors[taken], np.float32)).to(self._model.device)
-        unit = normalize(values, dim=-1)
-        return VideoEmbedding(unit[0] if getattr(self._model, "yields_video_embedding", False) else unit)
+        one = getattr(self._model, "yields_video_embedding", False)
+        for part, own in groupby(windows.tolist(), key=lambda window: int(fragment.window_table.part[window])):
+            rows, seen, _ = self._part(place, part)
+            first = int(fragment.window_bounds[part])
+            for window in own:
+                taken = rows[seen[window - first]]
+                yield VideoEmbedding(taken[0] if one else taken)
 
-    def _find_rows(self, place: int, part: int) -> list[NDArray[np.int64]]:
-        """Return for each window of a part the rows of the fragment that a prediction sees, repeated ones too."""
+    def _read_part(self, place: int, part: int) -> tuple[Tensor, list[Tensor], list[NDArray[np.int64]]]:
+        """Return the rows [R, D] of a part, L2-normalised; of each window which of them a prediction sees, and when."""
         fragment, settings = self._library.fragments[place], self._library.settings
-        first, stop = fragment.window_bounds[part : part + 2]
+        begin, end = fragment.row_bounds[part : part + 2]
+        rows = torch.from_numpy(np.asarray(fragment.row_vectors[begin:end], np.float32)).to(self._model.device)
         if settings.rows == "windows":
-            table = fragment.window_table
-            bounds = zip(table.first_row[first:stop].tolist(), table.rows[first:stop].tolist(), strict=True)
-            return [np.arange(begin, begin + count) for begin, count in bounds]
-        video, begin = fragment.record(part).frames, int(fragment.row_bounds[part])
-        moments = windows_of(video, self._model, settings.decode, settings.timeline).moments
-        row_of = np.arange(len(video.times_s)) if video.rows is None else video.rows
-        return [begin + row_of[window] for window in moments[: stop - first]]
+            first, stop = fragment.window_bounds[part : part + 2]
+            begins = fragment.window_table.first_row[first:stop] - begin
+            counts = fragment.window_table.rows[first:stop]
+            bounds = zip(begins.tolist(), counts.tolist(), strict=True)
+            seen, moments = [torch.arange(own, own + count) for own, count in bounds], []
+        else:
+            video = fragment.record(part).frames
+            row_of = np.arange(len(video.times_s)) if video.rows is None else video.rows
+            moments = windows_of(video, self._model, settings.decode, settings.timeline).moments
+            seen = [torch.from_numpy(np.asarray(row_of[window], np.int64)) for window in moments]
+        return normalize(rows, dim=-1), seen, moments
