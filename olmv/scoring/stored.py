@@ -102,6 +102,8 @@ def _scored(
     # a bare product is shared out well by its own library, and a GPU does not need us
     threads = torch.get_num_threads() if pooling != "mean" and bank.embeddings.device.type == "cpu" else 1
     step = ROWS * _TILES_PER_THREAD * threads
+    tile = ROWS if threads > 1 or pooling != "mean" else step  # nothing is pooled that has to stay in the cache
+    turned = bank.embeddings.new_empty(0)
     with ThreadPoolExecutor(threads, thread_name_prefix="score-stored") as pool:
         for first in range(0, len(embeddings), step):
             rows = slice(first, min(first + step, len(embeddings)))
@@ -109,7 +111,11 @@ def _scored(
             # could not write to the result
             with torch.inference_mode(False), torch.no_grad():
                 read = embeddings[rows] if isinstance(embeddings, Tensor) else as_tensor(embeddings[rows])
-                parts = read.to(bank.embeddings).split_with_sizes(_sizes(rows.stop - rows.start))
+                if (read.dtype, read.device) != (bank.embeddings.dtype, bank.embeddings.device):
+                    if not len(turned):  # one buffer for all chunks: fresh memory each time costs as much as turning
+                        turned = bank.embeddings.new_empty(step, read.shape[1])
+                    read = turned[: len(read)].copy_(read)
+                parts = read.split_with_sizes(_sizes(len(read), tile))
                 similarity = bank.embeddings.new_empty(rows.stop - rows.start, len(bank.labels))
                 into = similarity.split_with_sizes([len(part) for part in parts])
                 if threads == 1:
@@ -122,8 +128,8 @@ def _scored(
             yield rows, similarity
 
 
-def _sizes(rows: int) -> list[int]:
-    return [min(ROWS, rows - first) for first in range(0, rows, ROWS)]
+def _sizes(rows: int, tile: int) -> list[int]:
+    return [min(tile, rows - first) for first in range(0, rows, tile)]
 
 
 class _Tiles:

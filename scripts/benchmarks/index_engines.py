@@ -54,7 +54,7 @@ class Data:
         """Return the exact answers [Q, BEST]."""
         places = np.flatnonzero(self.chosen) if filtered else np.arange(len(self.vectors))
         cosines = torch.from_numpy(queries) @ torch.from_numpy(self.vectors[places] if filtered else self.vectors).T
-        return places[cosines.topk(min(BEST, len(places)), dim=1).indices.numpy()]
+        return np.asarray(places[cosines.topk(min(BEST, len(places)), dim=1).indices.numpy()])
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _olmv(data: Data, scratch: Path, library: Library) -> Engine:
         if chosen is not None:
             cosines[~chosen] = -2
         places = np.argpartition(cosines, -AGAIN)[-AGAIN:]
+        places = places[cosines[places] > -2]
         owners = np.searchsorted(bounds, places, side="right") - 1
         rows = [opened.fragments[o].window_vectors[p - bounds[o]] for p, o in zip(places, owners, strict=True)]
         exact = np.stack(rows).astype(np.float32) @ query
@@ -205,7 +206,7 @@ def _usearch_exact(data: Data, scratch: Path, library: Library) -> Engine:
 
     def ask(query: Floats, rows: Any, own: Ids | None = None) -> Ids:
         keys = search(rows, query.astype(np.float16), BEST, MetricKind.IP, exact=True).keys.astype(np.int64)
-        return keys if own is None else own[keys]
+        return np.asarray(keys if own is None else own[keys])
 
     size = (scratch / "vectors.npy").stat().st_size
     return Engine(lambda q: ask(q, halves), lambda q: ask(q, halves[places], places), seconds, built, size)

@@ -60,7 +60,7 @@ class World:
     def axes(self) -> Tensor:
         """Return [D, D]: directions that are orthogonal, in rows, each as long as it counts."""
         generator = torch.Generator().manual_seed(self.seed)
-        turned = torch.linalg.qr(torch.randn(self.width, self.width, generator=generator)).Q
+        turned: Tensor = torch.linalg.qr(torch.randn(self.width, self.width, generator=generator)).Q
         lengths = torch.arange(1, self.width + 1).rsqrt()
         return turned * (lengths / lengths.norm())[:, None]
 
@@ -132,7 +132,7 @@ def _part(
     video: str, vectors: NDArray[np.float16], mean: NDArray[np.float32], deviation: NDArray[np.float32]
 ) -> LibraryPart:
     count = len(vectors)
-    starts = np.arange(count) * WINDOW_S
+    starts = np.arange(count, dtype=np.float64) * np.float64(WINDOW_S)
     duration = count * WINDOW_S
     info = VideoInfo(
         path=video, width=640, height=360, duration_s=duration, num_frames=count, fps=25, rotation=0, codec="h264"

@@ -8,7 +8,7 @@ Figures, of a made library (see index_library.py), all arms taking turns in one 
     queries_over_product        of 16 queries at once, over their float32 product
     labels_s, labels_over_product, probabilities_over_product
                                 1,000 labels of four texts each over all windows: the similarities, and probabilities
-                                too, over the float32 product with one vector a label, which is what pooling `mean` needs
+                                too, over the float32 product with one vector a label, all that pooling `mean` needs
     memory_mb, vectors_mb       the most of a process that opens, queries and scores; bytes of the fragments
     over_memory                 its memory over 1.3 times the fragments plus 500 MB
     many/...                    of a larger library; many/over_linear is the time of a query a window over that of the
@@ -124,7 +124,8 @@ def _labels(library: Library, world: World, rounds: int) -> dict[str, float]:
                 assert block.probability is not None
 
     def product() -> None:
-        for chunk in wide.split(CHUNK):
+        for first in range(0, len(wide), CHUNK):
+            chunk = wide[first : first + CHUNK]
             torch.mm(chunk, columns, out=buffer[: len(chunk)])
 
     arms = {

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.benchmarks.index_tables import index_engines_table, index_retrieval_table, index_table
 from scripts.benchmarks.lab_tables import (
     amounts_table,
     captions_table,
@@ -26,6 +27,12 @@ from scripts.benchmarks.lab_tables import (
 )
 from scripts.benchmarks.md_table import markdown
 from scripts.benchmarks.predict_tables import parts_table, processes_table, runs_table
+from scripts.benchmarks.scale_plan import (
+    scale_assumed_table,
+    scale_fill_table,
+    scale_index_table,
+    scale_query_table,
+)
 from scripts.benchmarks.timeline_tables import (
     timeline_costs_table,
     timeline_labels_table,
@@ -35,7 +42,7 @@ from scripts.benchmarks.timeline_tables import (
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = ("docs/benchmarks.md", "docs/guides/own-videos.md", "olmv/models/olmv-lite/README.md")
+DOCUMENTS = ("docs/benchmarks.md", "docs/scale.md", "docs/guides/own-videos.md", "olmv/models/olmv-lite/README.md")
 MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 # the sets of ../shared/real that are shown, and what they are
@@ -239,12 +246,22 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "timeline_costs": timeline_costs_table,
     "timeline_labels": timeline_labels_table,
     "timeline_watch": timeline_watch_table,
+    "bench_index": index_table,
+    "index_engines": index_engines_table,
+    "index_retrieval": index_retrieval_table,
+    "scale_assumed": scale_assumed_table,
+    "scale_fill": scale_fill_table,
+    "scale_index": scale_index_table,
+    "scale_query": scale_query_table,
 }
 # marks that show a part of a file of another name
 FILES = {
     "lab_amounts": "lab", "lab_motions": "lab", "lab_forgetting": "lab", "amounts": "real_tuning",
     "predict_processes": "bench_predict", "predict_runs": "bench_predict",
     "timeline_costs": "bench_timeline", "timeline_labels": "bench_timeline", "timeline_watch": "bench_timeline",
+    "index_engines": "bench_index", "index_retrieval": "bench_index",
+    "scale_assumed": "bench_index", "scale_fill": "bench_index", "scale_index": "bench_index",
+    "scale_query": "bench_index",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from olmv.library.public import Library
 from olmv.library.query.score import ScoreBlock
 from olmv.library.writer import LibraryWriter
 from olmv.models.clip.model import VideoCLIP
+from olmv.scoring.bank import TextBank
 from olmv.scoring.encode_bank import encode_bank
 from olmv.scoring.options import POOLINGS, Pooling
 from olmv.scoring.pooling import pool_attributes
@@ -48,6 +49,7 @@ def library(model: VideoCLIP, paths: list[str], tmp_path: Path) -> Library:
 
 def expected(library: Library, model: VideoCLIP, pooling: Pooling, templates: str) -> tuple[Tensor, Tensor]:
     bank = encode_bank(model, build_texts(WORDS, templates))
+    assert isinstance(bank, TextBank)
     vectors = torch.from_numpy(np.asarray(library.embeddings, np.float32))
     similarity = pool_attributes(vectors, bank, pooling=pooling)
     background = measure_background(vectors[:, None], None, bank) if model.logit_bias is None else None

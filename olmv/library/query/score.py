@@ -91,20 +91,22 @@ def _scored(
         for rows, scores in score_stored(fragment.window_vectors, bank, pooling=pooling):
             similarity = scores.float().cpu().numpy()
             windows = np.arange(rows.start, rows.stop)
+            chosen: slice | NDArray[np.int64] = rows
             if live is not None:
                 similarity, windows = similarity[live[rows]], windows[live[rows]]
+                chosen = windows
             if not len(windows):
                 continue
-            mean, deviation = table.background_mean[windows], table.background_deviation[windows]
+            mean, deviation = table.background_mean[chosen], table.background_deviation[chosen]
             if words is not None:
-                mean, deviation = _measured(fragment.window_vectors[windows], words)
+                mean, deviation = _measured(fragment.window_vectors[chosen], words)
             yield ScoreBlock(
                 labels=bank.labels,
                 fragment=place,
                 windows=windows,
-                entries=[owners[place][part] for part in table.part[windows].tolist()],
-                start_s=table.start_s[windows],
-                end_s=table.end_s[windows],
+                entries=[owners[place][part] for part in table.part[chosen].tolist()],
+                start_s=table.start_s[chosen],
+                end_s=table.end_s[chosen],
                 similarity=similarity,
                 _line=_line(model, mean, deviation),
             )
