@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["IndexJob", "IndexSummary", "run"]
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class IndexJob:
     """What to index and into which library.
