@@ -12,11 +12,12 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from olmv.errors import OlmvError, UsageError, VideoError, WorkerCrashedError, reason
+from olmv.cluster.host import Host, Ledger, Worker
+from olmv.errors import OlmvError, UsageError, reason
 from olmv.io.packages import require
 from olmv.video.options import usable_cores
 
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from olmv.devices import Placement
     from olmv.placement import PlacementOptions
 
-__all__ = ["RayEngine", "RayOptions", "Worker", "blocks_of"]
+__all__ = ["RayEngine", "RayOptions", "blocks_of"]
 
-Result = TypeVar("Result")
-_DEATHS = 2  # with one file, alone
 # what an actor died of, a row or an error says; nothing is sent to Ray's makers
 _SURROUNDINGS = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -56,16 +55,6 @@ class RayOptions:
             raise UsageError(f"actors is {self.actors}; use at least 1", option="actors")
         if self.gpus_per_actor is not None and self.gpus_per_actor < 0:
             raise UsageError(f"GPUs of an actor are {self.gpus_per_actor:g}; use 0 or more", option="gpus_per_actor")
-
-
-class Worker(Protocol[Result]):
-    """Does the work in an actor; made there once, with a model."""
-
-    def work(self, paths: Sequence[str], error: VideoError | None = None) -> list[Result]:
-        """Return a result for each path; with an error it is that of each of them."""
-
-    def finish(self, block: int, results: list[Result]) -> list[Any]:
-        """Return what the driver gets of a block."""
 
 
 class RayEngine:
@@ -178,11 +167,11 @@ class RayEngine:
         import ray
 
         data = self._data()
-        ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Ledger).remote()
+        ledger = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Ledger).remote()
         rows = [{"block": number, "paths": list(paths)} for number, paths in blocks.items()]
         host = {"worker": worker, "arguments": dict(arguments), "ledger": ledger, "folder": os.getcwd()}  # noqa: PTH109
         results = data.from_items(rows, override_num_blocks=len(rows)).map(
-            _Host,
+            Host,
             fn_constructor_kwargs=host,
             compute=data.ActorPoolStrategy(size=min(self._actors, len(rows))),
             **self._resources,
@@ -261,68 +250,6 @@ def blocks_of(paths: Sequence[str], *, actors: int, most: int, first: int = 0) -
     """
     size = max(min(len(paths) // (actors * 4), most), 1)
     return {first + place // size: paths[place : place + size] for place in range(0, len(paths), size)}
-
-
-class _Ledger:
-    """Remembers across the deaths of actors what was begun."""
-
-    def __init__(self) -> None:
-        self._begun: dict[int | str, int] = {}
-
-    def begin(self, what: int | str) -> int:
-        """Return how often it was begun before."""
-        times = self._begun.get(what, 0)
-        self._begun[what] = times + 1
-        return times
-
-    def end(self, what: int | str) -> None:
-        """Forget it."""
-        self._begun.pop(what, None)
-
-
-class _Host(Generic[Result]):
-    """An actor: a worker, and what is done when it has died before."""
-
-    def __init__(self, worker: type[Worker[Result]], arguments: dict[str, Any], ledger: Any, folder: str) -> None:
-        with suppress(OSError):
-            os.chdir(folder)  # paths are relative to where the command was called
-        self._ledger = ledger
-        self._error: OlmvError | None = None
-        try:
-            self._worker = worker(**arguments)
-        except OlmvError as error:
-            self._error = error
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        block, paths = int(row["block"]), [str(path) for path in row["paths"]]
-        try:
-            if self._error is not None:
-                raise self._error
-            outcome: list[Any] | OlmvError = self._block(block, paths)
-        except OlmvError as error:  # Ray would wrap it
-            outcome = error
-        return {"block": block, "outcome": pickle.dumps(outcome)}
-
-    def _block(self, block: int, paths: list[str]) -> list[Any]:
-        died = self._ask("begin", block) > 0
-        results = [self._alone(path) for path in paths] if died else self._worker.work(paths)
-        finished = self._worker.finish(block, results)
-        self._ask("end", block)
-        return finished
-
-    def _alone(self, path: str) -> Result:
-        deaths = self._ask("begin", path)
-        error = None
-        if deaths >= _DEATHS:
-            error = WorkerCrashedError(f"{path}: the actor that worked on it died {deaths} times; is memory too short?")
-        [result] = self._worker.work([path], error)
-        self._ask("end", path)
-        return result
-
-    def _ask(self, method: str, what: int | str) -> Any:
-        import ray
-
-        return ray.get(getattr(self._ledger, method).remote(what))
 
 
 @contextmanager
