@@ -202,7 +202,7 @@ class Classifier:
         stored = None
         if isinstance(paths, Library):
             stored = StoredVideos(paths)
-            times = (stored.settings.timeline or times) if timeline is True else times
+            paths, times = stored.names, (stored.settings.timeline or times) if timeline is True else times
             decode = stored.decode_options(
                 frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
             )
@@ -222,7 +222,7 @@ class Classifier:
                 model_frames=self.model.default_frames,
             )
         return self.stream(
-            paths if stored is None else stored.names,
+            paths,
             _as_vocabulary(vocabulary, attributes),
             decode=decode,
             timeline=times,

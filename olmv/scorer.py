@@ -201,14 +201,11 @@ class VideoScorer:
         shown = range(len(self.labels)) if self.options.top_k is None else order[: self.options.top_k]
         # The verdict is that of the number as it is written, so that a row never contradicts itself.
         written = round_all(probabilities.numpy())
-        values = (scores.similarity.tolist(), scores.logits.tolist(), written)
+        similarity = scores.similarity.tolist()
+        told = list(zip(self.labels, similarity, logits.tolist(), written, self.thresholds, strict=True))
         labels = tuple(
-            LabelPrediction(label, similarity, logit, probability, threshold, positive=probability >= threshold)
-            for label, similarity, logit, probability, threshold in (
-                zip(self.labels, *values, self.thresholds, strict=True)
-                if self.options.top_k is None
-                else ((self.labels[i], *(column[i] for column in values), self.thresholds[i]) for i in shown)
-            )
+            LabelPrediction(label, cosine, logit, probability, threshold, positive=probability >= threshold)
+            for label, cosine, logit, probability, threshold in map(told.__getitem__, shown)
         )
         timed: dict[str, Any] = {}
         if self.timeline is not None:

@@ -23,7 +23,7 @@ from olmv.datasets.groups import group_numbers
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.packages import require
-from olmv.library.names import is_library
+from olmv.library import is_library
 from olmv.metrics.calibration_error import CalibrationFigures, calibration_figures
 from olmv.metrics.decisions import DecisionFigures, decision_figures
 from olmv.metrics.near_duplicates import near_duplicate_note

@@ -103,7 +103,9 @@ class FrameLabels:
 
     def _of_stored(self, stored: StoredVideos, videos: Iterable[str], scorer: VideoScorer) -> Iterator[CaptionedVideo]:
         bank = self.classifier.text_bank(build_texts(self.vocabulary, self.classifier.model.templates))
-        scores, frames, times = VideoScores(), [], []
+        scores = VideoScores()
+        frames: list[VideoEmbedding] = []
+        times: list[float] = []
         for embedded in stored.parts(videos, self.classifier.model, self.decode):
             part = scorer.score_part(embedded, bank)
             scores.add(part)

@@ -27,7 +27,7 @@ from olmv.io.atomic import check_writable
 from olmv.io.run_journal import RunJournal
 from olmv.labels.language import is_english
 from olmv.labels.vocabulary import Vocabulary
-from olmv.library.names import all_libraries
+from olmv.library import all_libraries
 from olmv.llm.prompts import Prompt, load_prompt
 from olmv.llm.types import ChatModel, Generation
 from olmv.models.default import drawings_note

@@ -116,6 +116,8 @@ class CaptionOutput:
         Raises:
             OutputError: a file cannot be written.
         """
+        if not self.videos:
+            return  # a shard without any: its file is there, for who merges
         todo = set(self.todo)
         failed = 0
 

@@ -115,8 +115,6 @@ def _show(app: typer.Typer, path: Path | None) -> None:
             value, source = options[parameter.name], str(path)
         elif parameter.name == "model" and os.environ.get("OLMV_MODEL"):
             value, source = os.environ["OLMV_MODEL"], "OLMV_MODEL"
-        if parameter.required and source == "default":
-            value, source = None, "must be given"
         value = getattr(value, "value", value)
         text = yaml.safe_dump(
             value if value is None or isinstance(value, bool | int | float) else str(value), width=10**6

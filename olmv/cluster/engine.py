@@ -10,8 +10,9 @@ A file with which it died twice more is an error, and the run goes on.
 import logging
 import os
 import pickle
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
@@ -324,15 +325,30 @@ class _Host(Generic[Result]):
         return ray.get(getattr(self._ledger, method).remote(what))
 
 
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what is written to the descriptor of standard error: Ray's C++ says there that it was told to be silent."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
 def _connect(address: str | None) -> None:
     import ray
 
     quiet = {"log_to_driver": False, "logging_level": "error"}
     try:
-        if address is not None:
-            ray.init(address=address, **quiet)
-        else:
-            ray.init(address="local", num_cpus=usable_cores(), include_dashboard=False, **quiet)
+        with _silent_stderr():
+            if address is not None:
+                ray.init(address=address, **quiet)
+            else:
+                ray.init(address="local", num_cpus=usable_cores(), include_dashboard=False, **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as failure:
         where = "on this machine" if address is None else f"at {address}"
         raise UsageError(f"cannot reach Ray {where}: {reason(failure)}", option="address") from None

@@ -112,7 +112,8 @@ class _Count:
     thresholds: NDArray[np.float32]
 
     def __call__(self, cosines: NDArray[np.float32], queries: slice) -> NDArray[np.int64]:
-        return np.count_nonzero(cosines >= self.thresholds[queries], axis=0).astype(np.int64)
+        counts: NDArray[np.int64] = np.count_nonzero(cosines >= self.thresholds[queries], axis=0)
+        return counts
 
 
 def _scored(engine: RayEngine, library: Library, queries: Tensor, score: Any) -> Iterator[tuple[int, list[Any]]]:

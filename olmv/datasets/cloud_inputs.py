@@ -7,7 +7,7 @@ from typing import Any
 
 from olmv.datasets.folders import Found
 from olmv.errors import InputError, MissingDependencyError
-from olmv.io.cloud import cloud_file_system, cloud_reason
+from olmv.video.cloud import cloud_file_system, cloud_reason
 from olmv.video.pictures.formats import PICTURE_EXTENSIONS
 from olmv.video.video_formats import VIDEO_EXTENSIONS
 

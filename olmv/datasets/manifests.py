@@ -26,11 +26,11 @@ from olmv.datasets.folders import search, walk
 from olmv.datasets.groups import group_name
 from olmv.datasets.parquet_rows import parquet_columns, parquet_rows
 from olmv.errors import InputError, reason
-from olmv.io.cloud import check_cloud, is_cloud
 from olmv.io.paths import text_lines
 from olmv.io.prediction_fields import is_prediction, positive_labels
 from olmv.io.table_cells import from_csv_cell
 from olmv.labels.lists import AmbiguousLabelsError, LabelLists
+from olmv.video.cloud import check_cloud, is_cloud
 
 MANIFEST_EXTENSIONS = frozenset({".csv", ".jsonl", ".parquet"})
 _LIKE_GROUP = ("group", "groups")

@@ -70,11 +70,6 @@ class IndexJob:
         given = (self.frames, self.every_s, self.timeline, self.decode.max_frames)
         return any(value is not None for value in given)
 
-    @property
-    def asks(self) -> bool:
-        """Tell whether it says something that a library that is there may be otherwise."""
-        return self.samples or self.model is not None or self.sampling is not None
-
 
 def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = None) -> IndexSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
@@ -105,7 +100,7 @@ def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = Non
             total=len(plan.videos), earlier=plan.earlier, earlier_failed=plan.earlier_failed, changed=plan.changed
         )
         listener.started(total=summary.total, done=summary.earlier)
-        if plan.todo or old is None or job.asks:
+        if plan.todo or old is None or _lasting(model) != old.model:
             ahead = stack.enter_context(decode_ahead(model, plan.todo, complete, unless=engine is not None))
             decode = complete(_frames(model, job))
             if old is not None:
@@ -123,6 +118,8 @@ def run(job: IndexJob, listener: JobListener, engine: "IndexEngine | None" = Non
             elif plan.todo:
                 _index(job, writer, loaded, decode, plan.todo, ahead, summary, listener)
         elif writer is not None:
+            if job.samples or job.sampling is not None:
+                _check_options(job, old, complete(_frames(model, job)))
             _write_changes(job, writer, plan, summary)
         assert writer is not None, "there is a library by now"
         if job.compact:

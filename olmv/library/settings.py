@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.errors import InputError, OutputError, UsageError
-from olmv.io.atomic import os_reason, write_atomic
+from olmv.io.atomic import check_writable, os_reason, write_atomic
 from olmv.io.digests import sha256_json
-from olmv.library.names import LIBRARY_FILE, is_library
+from olmv.library import LIBRARY_FILE, is_library
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions, Sampling
 
@@ -169,11 +169,10 @@ class LibrarySettings:
             UsageError: another model, or another sampling; the message names the first difference.
         """
         if self.digest != other.digest:
-            of = f"{self.model} in {self.dtype}"
             raise UsageError(
-                f"{folder} has the embeddings of {of}, not of {other.model} in {other.dtype}: one library, one model; "
-                "choose that one, or another library",
-                option=("model", "dtype"),
+                f"{folder} has {self._others(other.model, other.dtype)}: one library, one model; choose that one, or "
+                "another library",
+                option=("model", "dtype", "runtime"),
             )
         for name, mine in asdict(self).items():
             theirs = getattr(other, name)
@@ -191,10 +190,15 @@ class LibrarySettings:
         """
         if digest_model(model) != self.digest:
             raise UsageError(
-                f"{folder} has the embeddings of {self.model} in {self.dtype}, not of {model.name} in "
-                f"{model.dtype_name}; choose that model, or leave it out",
-                option=("model", "dtype"),
+                f"{folder} has {self._others(model.name, model.dtype_name)}; choose that model, or leave it out",
+                option=("model", "dtype", "runtime"),
             )
+
+    def _others(self, model: str, dtype: str) -> str:
+        """Say whose embeddings these are, as against those of another model."""
+        if (self.model, self.dtype) == (model, dtype):
+            return f"the embeddings of {model} in {dtype} with other weights, or in another runtime"
+        return f"the embeddings of {self.model} in {self.dtype}, not of {model} in {dtype}"
 
 
 def _migrated(document: dict[str, Any], folder: str | Path) -> dict[str, Any]:
@@ -213,7 +217,7 @@ def check_fillable(folder: str | Path) -> None:
     """Check that a folder is a library, or can become one: there is nothing, or it is empty. Changes nothing.
 
     Raises:
-        OutputError: there is a file, or a folder with something else in it.
+        OutputError: there is a file, or a folder with something else in it, or nothing can be written there.
     """
     path = Path(folder)
     if path.exists() and not path.is_dir():
@@ -227,6 +231,7 @@ def check_fillable(folder: str | Path) -> None:
         raise OutputError(
             f"{folder} is no library and has other things in it; name a folder that is empty or new", option="output"
         )
+    check_writable(next(place for place in (path, *path.parents) if place.exists()) / LIBRARY_FILE)
 
 
 def stores_frames(model: "VideoModel") -> bool:

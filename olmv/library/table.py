@@ -8,13 +8,14 @@ size, mtime         of the file when it was indexed: bytes, and when it was chan
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from olmv.io.atomic import writing_file
-from olmv.library.columns import column, numbers
+from olmv.library.columns import column, numbers, values
 from olmv.library.fragment import Fragment
 from olmv.library.library import Library
 
@@ -57,19 +58,26 @@ def video_table(library: Library) -> Any:
         parts = fragment.parts
         windows = fragment.window_bounds[stop] - fragment.window_bounds[first]
         failed = fragment.failed(first, stop)
-        rows = parts.take(numbers(first))
+        chosen = first.tolist()
+        rows = {name: [items[place] for place in chosen] for name, items in _columns(parts, schema.names)}
         errors = [_error(fragment, *bounds) if bad else None for bad, *bounds in zip(failed, first, stop, strict=True)]
-        names = {name: list(map(os.fsdecode, rows[name].to_pylist())) for name in ("video", "path")}
         columns = {
-            **{name: rows[name].combine_chunks() for name in schema.names if name in rows.schema.names},
-            **{name: column(texts, pa.string()) for name, texts in names.items()},
+            **{name: column(items, schema.field(name).type) for name, items in rows.items()},
             "status": column(["error" if bad else "ok" for bad in failed], pa.string()),
             "error": column(errors, pa.string()),
             "windows": numbers(windows),
-            "mtime": rows["mtime_ns"].combine_chunks().cast(pa.timestamp("ns", tz="UTC")),
+            "mtime": numbers(values(parts["mtime_ns"])[first]).view(pa.timestamp("ns", tz="UTC")),
         }
         tables.append(pa.table([columns[name] for name in schema.names], schema=schema))
     return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _columns(parts: Any, names: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the columns of parts that the table has too, as plain values."""
+    for name in names:
+        if name in parts.schema.names and name != "error":
+            items = parts[name].to_pylist()
+            yield name, list(map(os.fsdecode, items)) if name in ("video", "path") else items
 
 
 def _error(fragment: Fragment, first: int, stop: int) -> str:

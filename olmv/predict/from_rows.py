@@ -127,6 +127,7 @@ def _check_options(job: PredictJob) -> None:
         "frame_pooling": score.frame_pooling,
         "templates": score.templates,
         "explain": score.explain,
+        "shard": job.shard,
     }
     for name, value in asked.items():
         if value:

@@ -7,7 +7,7 @@ from typing import Literal
 from olmv.datasets.manifests import MANIFEST_EXTENSIONS, raw_rows
 from olmv.errors import InputError, UsageError
 from olmv.io.prediction_fields import is_prediction
-from olmv.library.names import all_libraries, is_library
+from olmv.library import all_libraries, is_library
 
 __all__ = ["InputKind", "input_kind", "stored_windows"]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from olmv.errors import DecodeError, MissingDependencyError, NotAVideoError
-from olmv.io.cloud import cloud_file_system, cloud_reason
+from olmv.video.cloud import cloud_file_system, cloud_reason
 
 __all__ = ["fetched"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from olmv.errors import DecodeError, VideoError
-from olmv.io.cloud import is_cloud
+from olmv.video.cloud import is_cloud
 from olmv.video.cloud_file import fetched
 from olmv.video.frame_plan import FramePlan
 from olmv.video.frames import Floats, Indices, Pixels, VideoInfo

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from olmv.datasets.shards import Shard
 from olmv.library.library import Library
 from tests.cli.test_help import examples
 
@@ -41,11 +42,30 @@ def test_libraries_of_shards(olmv: Any, here: Path, model: str) -> None:
 
 def test_another_shard_onto_the_same_output(olmv: Any, here: Path, model: str) -> None:
     common = ("clips", *LABELS, "--model", model, "--workers", "0", "-q", "-o", "x.jsonl")
-    numbers = [number for number in (1, 2) if olmv("predict", *common, "--shard", f"{number}/2", "--no-resume")[0] == 0]
-    assert numbers == [1, 2]
-    code, _, err = olmv("predict", *common, "--shard", "1/2")
+    first = 1 if Shard(1, 2).of(f"clips/{seed}.mp4" for seed in range(5)) else 2  # one that has videos
+    assert olmv("predict", *common, "--shard", f"{first}/2")[0] == 0
+    code, _, err = olmv("predict", *common, "--shard", f"{3 - first}/2")
     assert code == 2
-    assert "shard: 2/2 before, 1/2 now" in err
+    assert f"shard: {first}/2 before, {3 - first}/2 now" in err
+
+
+def test_a_shard_without_videos(olmv: Any, here: Path, model: str, captioner: Any) -> None:
+    video = "clips/0.mp4"
+    empty = 2 if Shard(1, 2).of([video]) else 1
+    for number in (1, 2):
+        options = ("--workers", "0", "-q", "--shard", f"{number}/2")
+        assert olmv("predict", video, *LABELS, "--model", model, *options, "-o", f"{number}.jsonl")[0] == 0
+        assert olmv("caption", video, "--captioner", "hf:tiny", *options, "-o", f"c{number}.jsonl")[0] == 0
+        assert olmv("index", video, "--model", model, *options, "-o", f"{number}.olmv")[0] == 0
+    assert rows(f"{empty}.jsonl") == rows(f"c{empty}.jsonl") == []
+    for output, *parts in (
+        ("rows.jsonl", "1.jsonl", "2.jsonl"),
+        ("captions.jsonl", "c1.jsonl", "c2.jsonl"),
+        ("all.olmv", "1.olmv", "2.olmv"),
+    ):
+        assert olmv("merge", output, *parts, "-q") == (0, "", "")
+    assert [row["video"] for row in (*rows("rows.jsonl"), *rows("captions.jsonl"))] == [video] * 2
+    assert [entry.video for entry in Library.open("all.olmv")] == [video]
 
 
 def test_shards_of_captions(olmv: Any, here: Path, captioner: Any) -> None:

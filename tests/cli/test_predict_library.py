@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,15 +18,16 @@ from tests.support.libraries import SETTINGS, clip_library, vector_library
 __all__ = ["library", "timed_library"]
 
 Run = Callable[..., tuple[int, str, str]]
+Decoded = Callable[..., list[dict[str, Any]]]
 
 LABELS = ("--labels", "dog, guitar, rain")
 
 
 @pytest.fixture
-def decoded(olmv: Run, model: str) -> Callable[..., list[dict[str, object]]]:
+def decoded(olmv: Run, model: str) -> Decoded:
     """The rows that predict makes of the files."""
 
-    def run(*arguments: str) -> list[dict[str, object]]:
+    def run(*arguments: str) -> list[dict[str, Any]]:
         common = ("--model", model, "--dtype", "float32", "--workers", "0", "-q", "-o", "decoded.jsonl")
         assert olmv("predict", "videos.jsonl", *arguments, *common)[0] == 1  # one of them is no video
         return rows("decoded.jsonl")
@@ -42,18 +44,16 @@ def decoded(olmv: Run, model: str) -> Callable[..., list[dict[str, object]]]:
         ("--templates", "a clip of {}."),
     ],
 )
-def test_as_decoding_gives(olmv: Run, decoded: Callable[..., object], library: str, options: tuple[str, ...]) -> None:
+def test_as_decoding_gives(olmv: Run, decoded: Decoded, library: str, options: tuple[str, ...]) -> None:
     expected = decoded(*LABELS, *options)
     assert olmv("predict", library, *LABELS, *options, "-q", "-o", "x.jsonl")[0] == 1
-    assert isinstance(expected, list)
     assert [row["status"] for row in expected] == ["ok", "ok", "error", "ok"]
     for one, other in zip(rows("x.jsonl"), expected, strict=True):
         assert_same(one, other)
 
 
-def test_over_time(olmv: Run, decoded: Callable[..., object], timed_library: str) -> None:
+def test_over_time(olmv: Run, decoded: Decoded, timed_library: str) -> None:
     expected = decoded(*LABELS, *WINDOWED, "--single-label", "--threshold", "0.3")
-    assert isinstance(expected, list)
     # the library knows its own windows
     timed = ("--timeline", "--single-label", "--threshold", "0.3")
     assert olmv("predict", timed_library, *LABELS, *timed, "-q", "-o", "x.jsonl")[0] == 1
@@ -63,10 +63,10 @@ def test_over_time(olmv: Run, decoded: Callable[..., object], timed_library: str
     ours, theirs = CurveFile("x.jsonl.curves.parquet"), CurveFile("decoded.jsonl.curves.parquet")
     assert [*ours] == [*theirs]
     for video in ours:
-        one, two = ours.get(video), theirs.get(video)
-        assert one is not None
-        assert two is not None
-        np.testing.assert_allclose(one.probability, two.probability, atol=1e-3)
+        mine, other_curve = ours.get(video), theirs.get(video)
+        assert mine is not None
+        assert other_curve is not None
+        np.testing.assert_allclose(mine.probability, other_curve.probability, atol=1e-3)
     # other windows of the same frames
     longer = ("--timeline", "--window", "1s", "--step", "500ms", "--join", "2s", "--least", "100ms")
     expected = decoded(*LABELS, *longer, "--every", "0.0625", "--no-resume")
@@ -75,7 +75,7 @@ def test_over_time(olmv: Run, decoded: Callable[..., object], timed_library: str
         assert_same(one, other)
 
 
-def test_thresholds_and_attributes(olmv: Run, decoded: Callable[..., object], library: str, here: Path) -> None:
+def test_thresholds_and_attributes(olmv: Run, decoded: Decoded, library: str, here: Path) -> None:
     scaling = {"kind": "platt", "slope": 1.5, "offset": -0.5}
     labels = {"dog": {"threshold": 0.4, "scaling": scaling}, "rain": {"threshold": 0.6}}
     (here / "t.json").write_text(json.dumps({"format": "olmv-thresholds/1", "model": None, "labels": labels}))
@@ -83,7 +83,6 @@ def test_thresholds_and_attributes(olmv: Run, decoded: Callable[..., object], li
     (here / "book.json").write_text(json.dumps({"format": "olmv-attributes/1", "labels": described}))
     book = ("--attributes", "book.json")
     expected = decoded(*LABELS, "--thresholds", "t.json", *book)
-    assert isinstance(expected, list)
     assert olmv("predict", library, *LABELS, "--thresholds", "t.json", *book, "-q", "-o", "x.jsonl")[0] == 1
     for one, other in zip(rows("x.jsonl"), expected, strict=True):
         assert_same(one, other)
@@ -127,7 +126,7 @@ def test_a_run_that_was_stopped_goes_on(olmv: Run, library: str) -> None:
     assert Path("x.jsonl").read_bytes() == whole
 
 
-def test_rows_of_files_and_of_a_library_stay_apart(olmv: Run, decoded: Callable[..., object], library: str) -> None:
+def test_rows_of_files_and_of_a_library_stay_apart(olmv: Run, decoded: Decoded, library: str) -> None:
     decoded(*LABELS)
     code, _, err = olmv("predict", library, *LABELS, "-o", "decoded.jsonl")
     assert code == 2

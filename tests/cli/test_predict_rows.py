@@ -137,7 +137,14 @@ def test_what_goes_wrong_is_one_line(olmv: Run, predicted: str, timed: str, here
     assert f"{anew} model, or name the labels to predict their videos again (--model, --labels)" in line(
         predicted, "--model", "olmv-mini"
     )
-    for option in (("--frames", "4"), ("--explain",), ("--single-label",), ("--sampling", "dense"), ("--every", "1s")):
+    for option in (
+        ("--shard", "1/2"),
+        ("--frames", "4"),
+        ("--explain",),
+        ("--single-label",),
+        ("--sampling", "dense"),
+        ("--every", "1s"),
+    ):
         assert anew in line(predicted, *option)
     assert "rows.jsonl and timed.jsonl are both predictions; decide them anew one after the other" in line(
         predicted, timed

@@ -56,7 +56,7 @@ def test_what_goes_wrong_is_one_line(olmv: Run, films: Path) -> None:
     rows = ("evaluate", "timed", "--data", "rows.jsonl", "--truth")
     assert "leave it out (--tolerance)" in line("evaluate", "moji", "--tolerance", "1s")
     assert "'soon' is no time" in line(*rows, "truth.csv", "--tolerance", "soon")
-    assert "(--data, --truth, --model)" in line("evaluate", "timed", "--data", "rows.jsonl")
+    assert "(--data, --truth, --model, --library)" in line("evaluate", "timed", "--data", "rows.jsonl")
     bad = films / "bad.csv"
     for text, message in (
         ("film0.mp4,dog,9,5", "bad.csv line 2: 'dog' starts at 9 s and ends at 5 s"),

@@ -87,6 +87,10 @@ def test_no_library(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"digest": "1" * 32, "model": "other"}, "has the embeddings of olmv-mini in float32, not of other in float32"),
+        (
+            {"digest": "1" * 32},
+            "has the embeddings of olmv-mini in float32 with other weights, or in another runtime: one",
+        ),
         ({"every_s": 1.0}, "was made with every_s 2.0, not 1.0; leave it out, or choose another library"),
         ({"sampling": "adaptive"}, "was made with sampling uniform, not adaptive"),
         ({"window_s": 4.0, "step_s": 1.0}, "was made with window_s None, not 4.0"),

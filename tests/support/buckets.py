@@ -35,7 +35,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """Serve an empty bucket `films` on 127.0.0.1; the environment has its address and credentials."""
     pytest.importorskip("s3fs", reason="s3fs, of olmv[cloud], is not installed")
     server = pytest.importorskip("moto.server", reason="moto, which answers as S3 does, is not installed")
-    from olmv.io import cloud
+    from olmv.video import cloud
 
     served = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     served.start()

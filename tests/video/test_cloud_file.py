@@ -13,7 +13,7 @@ import pytest
 from olmv.datasets.manifests import expand_inputs, read_manifest
 from olmv.datasets.shards import Shard
 from olmv.errors import DecodeError, InputError, MissingDependencyError, NotAVideoError
-from olmv.io.cloud import is_cloud
+from olmv.video.cloud import is_cloud
 from olmv.video.decode import decode_video
 from olmv.video.options import DecodeOptions
 from olmv.video.transforms import Preprocess
@@ -101,7 +101,7 @@ def test_inputs_that_are_none(bucket: Bucket, item: str, message: str) -> None:
 
 
 def test_no_credentials(clips: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from olmv.io import cloud
+    from olmv.video import cloud
 
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
