@@ -99,8 +99,7 @@ def _scored(
     embeddings: "Tensor | NDArray[np.floating[Any]]", bank: TextBank, pooling: Pooling, top_k: int, temperature: float
 ) -> Iterator[tuple[slice, Tensor]]:
     tiles = _Tiles(bank, pooling, top_k, temperature)
-    # a bare product is shared out well by its own library, and a GPU does not need us
-    threads = torch.get_num_threads() if pooling != "mean" and bank.embeddings.device.type == "cpu" else 1
+    threads = torch.get_num_threads() if bank.embeddings.device.type == "cpu" else 1  # a GPU does not need us
     step = ROWS * _TILES_PER_THREAD * threads
     tile = ROWS if threads > 1 or pooling != "mean" else step  # nothing is pooled that has to stay in the cache
     turned = bank.embeddings.new_empty(0)

@@ -62,7 +62,7 @@ class World:
         generator = torch.Generator().manual_seed(self.seed)
         turned: Tensor = torch.linalg.qr(torch.randn(self.width, self.width, generator=generator)).Q
         lengths = torch.arange(1, self.width + 1).rsqrt()
-        return turned * (lengths / lengths.norm())[:, None]
+        return turned * lengths[:, None] / float(lengths.square().sum().sqrt())
 
     @cached_property
     def topics(self) -> Tensor:

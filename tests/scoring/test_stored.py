@@ -124,7 +124,7 @@ def test_threads_share_the_work_and_the_setting_is_restored(pooling: Pooling, mo
         torch.testing.assert_close(inside, score_all(embeddings, bank, pooling=pooling))
         for rows, similarity in score_stored(embeddings, bank, pooling=pooling):
             assert torch.get_num_threads() == 2
-            assert rows.stop - rows.start == min(6 if pooling == "mean" else 12, 50 - rows.start)
+            assert rows.stop - rows.start == min(12, 50 - rows.start)
             expected = pool_attributes(embeddings[rows], bank, pooling=pooling)
             torch.testing.assert_close(similarity, expected, atol=1e-5, rtol=0)
     finally:
