@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ from olmv.library.settings import LibrarySettings
 __all__ = ["Library", "VideoEntry", "VideoSpans"]
 
 
-@dataclass(frozen=True)
-class VideoEntry:
+class VideoEntry(NamedTuple):
     """Where a video is in a library.
 
     Attributes:
