@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.labels.attributes import AttributeBook
     from olmv.labels.vocabulary import Vocabulary
-    from olmv.library.public import Library
+    from olmv.library.library import Library
     from olmv.models.hub.upload import push_to_hub
     from olmv.models.registry import load_model
     from olmv.models.storage.saving import save_pretrained
@@ -47,7 +47,7 @@ __all__ += errors.__all__
 _LAZY = {
     "AttributeBook": "olmv.labels.attributes",
     "Classifier": "olmv.classifier",
-    "Library": "olmv.library.public",
+    "Library": "olmv.library.library",
     "Thresholds": "olmv.scoring.thresholds",
     "TimelineOptions": "olmv.scoring.windows",
     "VideoPrediction": "olmv.predictions",

@@ -12,7 +12,7 @@ from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.library.source import StoredVideos
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.embed import default_batch_size, embed_clips, video_vector
@@ -133,7 +133,7 @@ class Classifier:
 
     def predict(
         self,
-        paths: str | Path | Iterable[str | Path] | Library,
+        paths: str | Path | Iterable[str | Path] | LibraryFiles,
         vocabulary: Vocabulary | Sequence[str],
         *,
         attributes: AttributeBook | None = None,
@@ -200,7 +200,7 @@ class Classifier:
         check_choice("sampling", sampling or "uniform", SAMPLINGS)
         times = (TimelineOptions() if timeline else None) if isinstance(timeline, bool) else timeline
         stored = None
-        if isinstance(paths, Library):
+        if isinstance(paths, LibraryFiles):
             stored = StoredVideos(paths)
             paths, times = stored.names, (stored.settings.timeline or times) if timeline is True else times
             decode = stored.decode_options(

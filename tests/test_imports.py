@@ -28,7 +28,7 @@ LIGHT_MODULES = [
     "olmv.caption.job",
     "olmv.caption.rows",
     "olmv.index.job",
-    "olmv.library.library",
+    "olmv.library.files",
     "olmv.train.config",
     "olmv.llm.types",
     "olmv.llm.prompts",

@@ -15,8 +15,8 @@ from torch import Tensor, from_numpy
 
 from olmv.cluster.engine import RayEngine
 from olmv.errors import UsageError
+from olmv.library.files import LibraryFiles
 from olmv.library.fragment import Fragment
-from olmv.library.library import Library
 from olmv.library.scan import similarities
 from olmv.library.settings import LibrarySettings
 
@@ -40,7 +40,7 @@ class NearestWindows:
     window: NDArray[np.int64]
 
 
-def search_fragments(engine: RayEngine, library: Library, queries: Tensor, top: int) -> NearestWindows:
+def search_fragments(engine: RayEngine, library: LibraryFiles, queries: Tensor, top: int) -> NearestWindows:
     """Find the nearest windows, of videos as they are now.
 
     Args:
@@ -71,7 +71,7 @@ def search_fragments(engine: RayEngine, library: Library, queries: Tensor, top: 
 
 
 def count_windows(
-    engine: RayEngine, library: Library, queries: Tensor, thresholds: Sequence[float]
+    engine: RayEngine, library: LibraryFiles, queries: Tensor, thresholds: Sequence[float]
 ) -> NDArray[np.int64]:
     """Count the windows [Q], of videos as they are now, whose cosine with a query reaches its threshold.
 
@@ -116,7 +116,7 @@ class _Count:
         return counts
 
 
-def _scored(engine: RayEngine, library: Library, queries: Tensor, score: Any) -> Iterator[tuple[int, list[Any]]]:
+def _scored(engine: RayEngine, library: LibraryFiles, queries: Tensor, score: Any) -> Iterator[tuple[int, list[Any]]]:
     """Yield for each fragment its place and what `score` makes of the cosines of some queries after the other."""
     rows = [
         {"task": pickle.dumps((place, fragment.folder.absolute(), mask))}
@@ -133,7 +133,7 @@ def _score_fragments(
     results = []
     for task in batch["task"]:
         place, folder, mask = pickle.loads(task)
-        alone = Library(folder.parent.parent, settings, [Fragment(folder, settings.dimension)])
+        alone = LibraryFiles(folder.parent.parent, settings, [Fragment(folder, settings.dimension)])
         windows = None if mask is None else np.flatnonzero(mask)
         found = []
         # about equal: few queries alone are compared less exactly than many

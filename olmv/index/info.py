@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from olmv.library.columns import values
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.library.settings import TARGET_BYTES
 
 __all__ = ["LibraryInfo", "library_info"]
@@ -65,7 +65,7 @@ def library_info(folder: str | Path, *, verify: bool = False) -> LibraryInfo:
     Raises:
         InputError: there is no library, or it is damaged.
     """
-    library = Library.open(folder)
+    library = LibraryFiles.open(folder)
     if verify:
         library.verify()
     settings = library.settings

@@ -13,7 +13,7 @@ from olmv.datasets.shards import Shard, selected
 from olmv.errors import InputError, UsageError
 from olmv.index.plan import IndexPlan, plan_new, plan_update
 from olmv.index.summary import IndexSummary
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.library.settings import LibrarySettings, check_fillable, is_library
 from olmv.library.table import write_videos
 from olmv.models.ahead import decode_ahead
@@ -213,7 +213,7 @@ def _open_writer(job: IndexJob, settings: LibrarySettings, stack: ExitStack, lis
     return writer
 
 
-def _plan(job: IndexJob, library: Library, videos: list[str] | None) -> IndexPlan:
+def _plan(job: IndexJob, library: LibraryFiles, videos: list[str] | None) -> IndexPlan:
     if job.update:
         return plan_update(library, videos, job.inputs)
     return plan_new(library, videos or [])

@@ -9,7 +9,7 @@ import numpy as np
 
 from olmv.errors import InputError
 from olmv.library.columns import values
-from olmv.library.library import Library, VideoEntry
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.library.records import FileState, absolute
 
 __all__ = ["IndexPlan", "plan_new", "plan_update"]
@@ -41,7 +41,7 @@ class IndexPlan:
         return len(self.videos) - len(self.todo)
 
 
-def plan_new(library: Library, videos: Sequence[str]) -> IndexPlan:
+def plan_new(library: LibraryFiles, videos: Sequence[str]) -> IndexPlan:
     """Plan to index what a library does not have."""
     there = [library.entries.get(absolute(video)) for video in videos]
     todo = [video for video, entry in zip(videos, there, strict=True) if entry is None]
@@ -49,7 +49,7 @@ def plan_new(library: Library, videos: Sequence[str]) -> IndexPlan:
     return IndexPlan(videos=videos, todo=todo, earlier_failed=len(known.failed))
 
 
-def plan_update(library: Library, videos: Sequence[str] | None, inputs: Sequence[str]) -> IndexPlan:
+def plan_update(library: LibraryFiles, videos: Sequence[str] | None, inputs: Sequence[str]) -> IndexPlan:
     """Plan to make a library what the files are now.
 
     Args:
@@ -99,7 +99,7 @@ def plan_update(library: Library, videos: Sequence[str] | None, inputs: Sequence
 class _Known:
     """What a library knows of some videos: the states of their files by absolute path, and which could not be read."""
 
-    def __init__(self, library: Library, entries: Iterable[VideoEntry]) -> None:
+    def __init__(self, library: LibraryFiles, entries: Iterable[VideoEntry]) -> None:
         self.states: dict[str, FileState] = {}
         self.failed: set[str] = set()
         by_fragment: list[list[VideoEntry]] = [[] for _ in library.fragments]
@@ -118,7 +118,7 @@ class _Known:
 
 
 def _moves(
-    library: Library, known: _Known, new: dict[str, str], gone: Iterable[str]
+    library: LibraryFiles, known: _Known, new: dict[str, str], gone: Iterable[str]
 ) -> list[tuple[VideoEntry, str, str]]:
     """Find videos that are elsewhere now: one file that is gone, one that is new, of one name, size and time."""
     before: dict[tuple[str, FileState], list[str]] = {}

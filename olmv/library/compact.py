@@ -10,7 +10,7 @@ import numpy as np
 
 from olmv.library.columns import column, numbers, values
 from olmv.library.content import FragmentContent, WindowTable
-from olmv.library.library import Library, VideoEntry
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.library.settings import TARGET_BYTES, VERSION
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class _Advanced(Protocol):
     def __call__(self, done: int, total: int, /) -> object: ...
 
 
-def compact(library: Library, writer: "LibraryWriter", advanced: _Advanced = lambda done, total: None) -> None:
+def compact(library: LibraryFiles, writer: "LibraryWriter", advanced: _Advanced = lambda done, total: None) -> None:
     """Rewrite the fragments of a library that are small, or hold what counts no more; the others stay.
 
     Digests are compared before something is read. New fragments are written first; then the list of those that count
@@ -76,7 +76,7 @@ def compact(library: Library, writer: "LibraryWriter", advanced: _Advanced = lam
     writer.keep([*kept, *writer.numbers[before:]])
 
 
-def moved_videos(library: Library, moves: Sequence[tuple[VideoEntry, str, str]]) -> FragmentContent:
+def moved_videos(library: LibraryFiles, moves: Sequence[tuple[VideoEntry, str, str]]) -> FragmentContent:
     """Return what a library has of videos, under other names.
 
     Args:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from olmv.devices import one_thread
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.scoring.stored import as_tensor, give_back
 
 __all__ = ["similarities"]
@@ -36,7 +36,7 @@ Floats = NDArray[np.float32]
 Compare = Callable[[Tensor, Floats], None]
 
 
-def similarities(library: Library, queries: Tensor) -> Iterator[tuple[int, Floats]]:
+def similarities(library: LibraryFiles, queries: Tensor) -> Iterator[tuple[int, Floats]]:
     """Yield the cosines of windows and queries, a fragment at a time.
 
     Cosines of more than four queries are those of float32; of fewer they may be off by 4e-4, which is for choosing what
@@ -57,7 +57,7 @@ def similarities(library: Library, queries: Tensor) -> Iterator[tuple[int, Float
     return _scanned(library, queries.detach().float().cpu())
 
 
-def _scanned(library: Library, queries: Tensor) -> Iterator[tuple[int, Floats]]:
+def _scanned(library: LibraryFiles, queries: Tensor) -> Iterator[tuple[int, Floats]]:
     few = len(queries) <= FEW
     rows, compare = (_FEW_ROWS, _by_halves(queries)) if few else (_MANY_ROWS, _by_products(queries))
     threads = torch.get_num_threads()

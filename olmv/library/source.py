@@ -10,8 +10,8 @@ import torch
 from torch.nn.functional import normalize
 
 from olmv.errors import InputError, ModelError, NotAVideoError, UsageError
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.library.fragment import Fragment, Halves
-from olmv.library.library import Library, VideoEntry
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.placement import PlacementOptions
 from olmv.scorer import EmbeddedPart
@@ -42,13 +42,13 @@ class StoredVideos:
         InputError: there is no video in any of them.
     """
 
-    def __init__(self, libraries: Library | Sequence[Library]) -> None:
-        self.libraries = [libraries] if isinstance(libraries, Library) else [*libraries]
+    def __init__(self, libraries: LibraryFiles | Sequence[LibraryFiles]) -> None:
+        self.libraries = [libraries] if isinstance(libraries, LibraryFiles) else [*libraries]
         first = self.libraries[0]
         self.settings = first.settings
         for other in self.libraries[1:]:
             first.settings.check_same(other.settings, first.folder)
-        entries: dict[str, tuple[Library, VideoEntry]] = {}
+        entries: dict[str, tuple[LibraryFiles, VideoEntry]] = {}
         for library in self.libraries:
             for entry in library:
                 entries.setdefault(entry.path, (library, entry))
@@ -69,7 +69,7 @@ class StoredVideos:
         Raises:
             UsageError, InputError: as the class itself, or as `Library.open`.
         """
-        return cls([Library.open(folder) for folder in folders])
+        return cls([LibraryFiles.open(folder) for folder in folders])
 
     @property
     def described(self) -> str:
@@ -86,7 +86,7 @@ class StoredVideos:
         """Return the folders, for messages."""
         return ", ".join(str(library.folder) for library in self.libraries)
 
-    def get(self, name: str) -> tuple[Library, VideoEntry] | None:
+    def get(self, name: str) -> tuple[LibraryFiles, VideoEntry] | None:
         """Return where a video is, by one of `names` or as `Library.get`; None if it is in none of the libraries."""
         if (own := self._entries.get(name)) is not None:
             return own
@@ -228,7 +228,7 @@ class StoredVideos:
 
 
 def stored_parts(
-    library: Library,
+    library: LibraryFiles,
     videos: Iterable[str],
     model: VideoModel,
     decode: DecodeOptions,
@@ -271,7 +271,7 @@ def _embedded(
     return EmbeddedPart(video, windows, embeddings, record.encoded)
 
 
-def check_timeline(library: Library, timeline: TimelineOptions | None) -> None:
+def check_timeline(library: LibraryFiles, timeline: TimelineOptions | None) -> None:
     """Check that a library can tell of these windows.
 
     Raises:

@@ -16,15 +16,15 @@ import numpy as np
 
 from olmv.io.atomic import writing_file
 from olmv.library.columns import column, numbers, values
+from olmv.library.files import LibraryFiles
 from olmv.library.fragment import Fragment
-from olmv.library.library import Library
 
 __all__ = ["VIDEOS", "video_table", "write_videos"]
 
 VIDEOS = "videos.parquet"
 
 
-def write_videos(library: Library) -> Path:
+def write_videos(library: LibraryFiles) -> Path:
     """Write the table of a library's videos, in its folder; return where.
 
     Raises:
@@ -38,7 +38,7 @@ def write_videos(library: Library) -> Path:
     return path
 
 
-def video_table(library: Library) -> Any:
+def video_table(library: LibraryFiles) -> Any:
     """Return the table of a library's videos, an Arrow table, in the order in which they were indexed."""
     import pyarrow as pa
 

@@ -11,8 +11,8 @@ from typing import Self
 from olmv.errors import OutputError
 from olmv.io.atomic import raise_output
 from olmv.library.encode import LibraryPart, join_parts
+from olmv.library.files import LibraryFiles
 from olmv.library.fragment import Fragment, FragmentContent, write_fragment
-from olmv.library.library import Library
 from olmv.library.linking import link_fragment
 from olmv.library.listing import FRAGMENTS, Listing, write_listing
 from olmv.library.settings import LIBRARY_FILE, LibrarySettings, check_fillable
@@ -167,14 +167,14 @@ class LibraryWriter:
         """
         LibrarySettings.read(self.folder).write(self.folder)
 
-    def library(self) -> Library:
+    def library(self) -> LibraryFiles:
         """Open the library as it is now, without what is missing.
 
         Raises:
             InputError: a fragment is not whole.
         """
         paths = [self.folder / FRAGMENTS / f"{number:06d}" for number in self.numbers]
-        return Library(self.folder, self.settings, [Fragment(path, self.settings.dimension) for path in paths])
+        return LibraryFiles(self.folder, self.settings, [Fragment(path, self.settings.dimension) for path in paths])
 
     def close(self) -> None:
         """Let others write; what was not flushed is lost."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from olmv.errors import UsageError
 from olmv.library.compact import join_contents
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.library.settings import is_library
 from olmv.library.table import write_videos
 from olmv.library.writer import LibraryWriter
@@ -36,14 +36,14 @@ def merge_libraries(output: Path, parts: Sequence[Path], note: Callable[[str], N
         InputError: a part is damaged, which is told by its digests.
         OutputError: the output cannot be written.
     """
-    libraries = [Library.open(part) for part in parts]
+    libraries = [LibraryFiles.open(part) for part in parts]
     settings = libraries[0].settings
     for library in libraries[1:]:
         settings.check_same(library.settings, parts[0])
     for library in libraries:
         library.verify()
     with LibraryWriter(output, settings) as writer:
-        there = Library.open(output) if is_library(output) and writer.numbers else None
+        there = LibraryFiles.open(output) if is_library(output) and writer.numbers else None
         everything = {path for library in libraries for path in library.entries}
         if there is not None and (others := [path for path in there.entries if path not in everything]):
             raise UsageError(
@@ -57,11 +57,11 @@ def merge_libraries(output: Path, parts: Sequence[Path], note: Callable[[str], N
             note(f"{len(differing)} videos are of different states of their files ({named}): the newest holds")
         for number in range(len(sources) - len(libraries), len(sources)):
             _take(writer, sources[number], {path for path, place in winners.items() if place == number})
-        write_videos(Library.open(output))
+        write_videos(LibraryFiles.open(output))
     return MergeSummary(videos=len(winners), twice=len(twice), differing=len(differing), written=[output])
 
 
-def _winners(sources: Sequence[Library], *, first_part: int) -> tuple[dict[str, int], set[str], set[str]]:
+def _winners(sources: Sequence[LibraryFiles], *, first_part: int) -> tuple[dict[str, int], set[str], set[str]]:
     """Return which source each video is taken of, those that several parts have, and those that differ there."""
     winners: dict[str, int] = {}
     twice: set[str] = set()
@@ -86,7 +86,7 @@ def _winners(sources: Sequence[Library], *, first_part: int) -> tuple[dict[str, 
 class _States:
     """What is compared of the videos of a library; what a fragment says is read when one of its videos is asked for."""
 
-    library: Library
+    library: LibraryFiles
     _columns: dict[int, tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = field(default_factory=dict)
 
     def of(self, path: str) -> tuple[int, bool, int]:
@@ -100,7 +100,7 @@ class _States:
         return int(times[entry.first]), not failed[entry.first : entry.stop].any(), int(sizes[entry.first])
 
 
-def _take(writer: LibraryWriter, library: Library, paths: set[str]) -> None:
+def _take(writer: LibraryWriter, library: LibraryFiles, paths: set[str]) -> None:
     """Take these videos of a library."""
     wanted = [np.zeros(len(fragment.window_bounds) - 1, bool) for fragment in library.fragments]
     for path in paths:

@@ -19,7 +19,7 @@ from olmv.search.rows import (
 from olmv.search.summary import SearchSummary
 
 if TYPE_CHECKING:
-    from olmv.library.public import Library
+    from olmv.library.library import Library
     from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery
     from olmv.library.query.moments import Moment
     from olmv.library.query.queries import SearchQuery
@@ -66,7 +66,7 @@ def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
         InputError: there is no library, or it is damaged.
         OutputError: a file cannot be written.
     """
-    from olmv.library.public import Library
+    from olmv.library.library import Library
     from olmv.library.query.queries import SearchQuery
 
     _check_outputs(job)

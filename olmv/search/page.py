@@ -10,7 +10,6 @@ from olmv.pages.page import asset, data_uri, write_page
 from olmv.pages.player import player_address
 
 if TYPE_CHECKING:
-    from olmv.library.library import Library
     from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery
     from olmv.library.query.moments import Moment
     from olmv.library.query.queries import SearchQuery
@@ -23,7 +22,7 @@ _WHOLE_S = 0.1
 
 
 def write_search_page(
-    path: Path, summary: "SearchSummary", query: "SearchQuery | DuplicateQuery", library: "Library"
+    path: Path, summary: "SearchSummary", query: "SearchQuery | DuplicateQuery", library: "LibraryFiles"
 ) -> None:
     """Write the page: a picture for each moment, or for each video of a group of near-duplicates.
 

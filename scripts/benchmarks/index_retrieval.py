@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.library.encode import background_bank, library_parts
-from olmv.library.public import Library
+from olmv.library.library import Library
 from olmv.library.settings import LibrarySettings
 from olmv.library.writer import LibraryWriter
 from olmv.metrics.bootstrap import Interval, interval, mean_interval

@@ -11,7 +11,7 @@ from olmv import Classifier
 from olmv.errors import UsageError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
-from olmv.library.public import Library
+from olmv.library.library import Library
 from olmv.library.query.score import ScoreBlock
 from olmv.library.writer import LibraryWriter
 from olmv.models.clip.model import VideoCLIP

@@ -116,6 +116,6 @@ def test_another_model_is_refused() -> None:
 
 
 def test_a_library_is_looked_at_without_torch() -> None:
-    code = "import sys; import olmv.library.library, olmv.index.info, olmv.index.job; print(*sys.modules)"
+    code = "import sys; import olmv.library.files, olmv.index.info, olmv.index.job; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"torch", "pyarrow", "av", "pandas"} & set(done.stdout.split()) == set()

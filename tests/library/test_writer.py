@@ -212,7 +212,7 @@ def test_a_reader_meets_a_compaction(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 compact(writer.library(), writer)
         return Fragment(path, dimension)
 
-    monkeypatch.setattr("olmv.library.library.Fragment", slow)
+    monkeypatch.setattr("olmv.library.files.Fragment", slow)
     assert sorted(content(Library.open(tmp_path))) == ["a", "b"]
 
 

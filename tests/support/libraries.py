@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from olmv.library.encode import LibraryPart, background_bank, library_parts
 from olmv.library.fragment import WindowTable
-from olmv.library.public import Library
+from olmv.library.library import Library
 from olmv.library.records import FileState, PartRecord
 from olmv.library.settings import LibrarySettings
 from olmv.library.writer import LibraryWriter

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from olmv.errors import UsageError
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.library.fragment import Halves
-from olmv.library.library import Library, VideoEntry
 from olmv.library.query.filters import VideoFilter
 from olmv.library.query.queries import Alike
 from olmv.predictions import round_significant
@@ -99,7 +99,7 @@ class DuplicateGroup:
 
 
 def find_duplicates(
-    library: Library,
+    library: LibraryFiles,
     query: DuplicateQuery = DuplicateQuery(),
     *,
     advanced: Callable[..., None] = lambda done, total, *, stage: None,
@@ -141,7 +141,7 @@ def find_duplicates(
     return [DuplicateGroup([_copy(library, entries[i], float(nearest[i])) for i in own]) for own in groups.several()]
 
 
-def _copy(library: Library, entry: VideoEntry, similarity: float) -> Copy:
+def _copy(library: LibraryFiles, entry: VideoEntry, similarity: float) -> Copy:
     fragment = library.fragments[entry.fragment]
     duration = float(fragment.durations_s[entry.first])
     middle = (entry.first + entry.stop - 1) // 2
@@ -156,7 +156,7 @@ def _copy(library: Library, entry: VideoEntry, similarity: float) -> Copy:
     )
 
 
-def _video_vectors(library: Library, videos: VideoFilter) -> tuple[list[VideoEntry], Halves]:
+def _video_vectors(library: LibraryFiles, videos: VideoFilter) -> tuple[list[VideoEntry], Halves]:
     """Return the videos that are compared, and a vector [V, D] of each."""
     masks = videos.masks(library)
     entries: list[VideoEntry] = []

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from olmv.errors import InputError, UsageError, VocabularyError
 from olmv.labels.label import MAX_LABEL_CHARS, clean_text
-from olmv.library.library import Library, VideoEntry
+from olmv.library.files import LibraryFiles, VideoEntry
 
 __all__ = ["LabelLimit", "VideoFilter"]
 
@@ -90,8 +90,8 @@ class VideoFilter:
             *(f"{name} than {value:g} s" for name, value in lengths if value is not None),
         ]
 
-    def masks(self, library: Library) -> list[NDArray[np.bool_]] | None:
-        """Return for each fragment which of its videos [V] pass, in the order of `Library.spans`; None for all.
+    def masks(self, library: LibraryFiles) -> list[NDArray[np.bool_]] | None:
+        """Return for each fragment which of its videos [V] pass, in the order of `LibraryFiles.spans`; None for all.
 
         Raises:
             InputError: the glob matches no video.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from olmv.library.library import Library, VideoEntry
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.library.query.moments import Moment, Passing, join_windows
 from olmv.library.query.queries import ALIKE, EncodedQuery, SearchQuery, encode_query
 from olmv.library.query.window_scores import WindowScorer
@@ -62,7 +62,7 @@ class _Candidate:
 
 
 def find_moments(
-    library: Library, query: SearchQuery, model: VideoModel, *, note: Callable[[str], None] = lambda text: None
+    library: LibraryFiles, query: SearchQuery, model: VideoModel, *, note: Callable[[str], None] = lambda text: None
 ) -> SearchResult:
     """Search a library.
 
@@ -128,7 +128,7 @@ def _above(passing: Passing, threshold: float) -> Passing:
     )
 
 
-def _only_best(library: Library, passing: Passing, judge: "_Judge") -> Moment:
+def _only_best(library: LibraryFiles, passing: Passing, judge: "_Judge") -> Moment:
     return next(iter(join_windows(library, _above(passing, passing.peak), judge.peak_s)))
 
 
@@ -139,7 +139,7 @@ def _slack(model: VideoModel) -> float:
 class _Judge:
     """Says of windows what a prediction says of them."""
 
-    def __init__(self, library: Library, encoded: EncodedQuery, scorer: WindowScorer) -> None:
+    def __init__(self, library: LibraryFiles, encoded: EncodedQuery, scorer: WindowScorer) -> None:
         self._library, self._encoded, self._scorer = library, encoded, scorer
         self._like = encoded.like.numpy()
         columns, texts = encoded.columns, len(encoded.query.texts)
@@ -191,7 +191,7 @@ class _Judge:
 
 
 def _candidates(
-    library: Library, encoded: EncodedQuery, masks: list[NDArray[np.bool_]] | None, model: VideoModel
+    library: LibraryFiles, encoded: EncodedQuery, masks: list[NDArray[np.bool_]] | None, model: VideoModel
 ) -> tuple[list[_Candidate], int, int]:
     """Return the best videos by the vectors of their windows, the best first, and how many were searched."""
     most = max(LEAST_CANDIDATES, 4 * encoded.query.top)
@@ -221,7 +221,7 @@ def _candidates(
 
 
 def _coarse(
-    library: Library, place: int, cosines: NDArray[np.float32], encoded: EncodedQuery, model: VideoModel
+    library: LibraryFiles, place: int, cosines: NDArray[np.float32], encoded: EncodedQuery, model: VideoModel
 ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
     """Return the logit [N] of each window, -inf where it is to be left out, and the logits [N] of each label."""
     query, table = encoded.query, library.fragments[place].window_table

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.library.library import Library, VideoEntry
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.predictions import round_significant
 
 __all__ = ["Moment", "Passing", "join_windows"]
@@ -75,7 +75,7 @@ class Passing:
         return float(self.probability.max())
 
 
-def join_windows(library: Library, passing: Passing, peak_s: Callable[[int, int], float]) -> Iterator[Moment]:
+def join_windows(library: LibraryFiles, passing: Passing, peak_s: Callable[[int, int], float]) -> Iterator[Moment]:
     """Yield the moments of a video: windows that follow each other without a gap are one.
 
     Args:

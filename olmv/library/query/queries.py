@@ -22,7 +22,7 @@ from olmv.labels.language import is_english
 from olmv.labels.templates import apply, resolve
 from olmv.labels.texts import Kind, LabelTexts
 from olmv.library.encode import library_parts
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.library.query.filters import LabelLimit, VideoFilter
 from olmv.models.base import VideoModel
 from olmv.models.default import SHIPPED
@@ -145,7 +145,7 @@ class EncodedQuery:
 
 
 def encode_query(
-    library: Library, query: SearchQuery, model: VideoModel, note: Callable[[str], None] = lambda text: None
+    library: LibraryFiles, query: SearchQuery, model: VideoModel, note: Callable[[str], None] = lambda text: None
 ) -> EncodedQuery:
     """Make vectors of a query.
 
@@ -198,7 +198,7 @@ def _texts(labels: list[str], model: VideoModel) -> LabelTexts:
     )
 
 
-def _vectors_of(file: str | Path, library: Library, model: VideoModel) -> Tensor:
+def _vectors_of(file: str | Path, library: LibraryFiles, model: VideoModel) -> Tensor:
     """Return the vectors [K, D] of the windows of a file, at most `MOST_LIKE_WINDOWS`."""
     settings = library.settings
     decode = replace(settings.decode, workers=1)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from olmv.library.library import Library, VideoEntry
+from olmv.library.files import LibraryFiles, VideoEntry
 from olmv.models.base import VideoModel
 from olmv.scoring.bank import TextBank
 from olmv.scoring.options import Pooling
@@ -59,7 +59,7 @@ class ScoreBlock:
 
 
 def score_windows(
-    library: Library, bank: TextBank, model: VideoModel, *, pooling: Pooling = "mean", own_background: bool = True
+    library: LibraryFiles, bank: TextBank, model: VideoModel, *, pooling: Pooling = "mean", own_background: bool = True
 ) -> Iterator[ScoreBlock]:
     """Yield the scores of all windows of videos as they are now, in the order of fragments; see `Library.score`.
 
@@ -81,7 +81,7 @@ def score_windows(
 
 
 def _scored(
-    library: Library, bank: TextBank, model: VideoModel, pooling: Pooling, words: TextBank | None
+    library: LibraryFiles, bank: TextBank, model: VideoModel, pooling: Pooling, words: TextBank | None
 ) -> Iterator[ScoreBlock]:
     owners = _owners(library)
     for place, (fragment, live) in enumerate(zip(library.fragments, library.live, strict=True)):
@@ -112,7 +112,7 @@ def _scored(
             )
 
 
-def _owners(library: Library) -> list[dict[int, VideoEntry]]:
+def _owners(library: LibraryFiles) -> list[dict[int, VideoEntry]]:
     """Return for each fragment the videos of its parts."""
     owners: list[dict[int, VideoEntry]] = [{} for _ in library.fragments]
     for entry in library:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from olmv.library.library import Library
+from olmv.library.files import LibraryFiles
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.scoring.bank import TextBank
 from olmv.scoring.score import score_clips
@@ -31,7 +31,7 @@ class WindowScorer:
         bank: C labels, with their background where the model needs one; None where only times are asked for.
     """
 
-    def __init__(self, library: Library, model: VideoModel, bank: TextBank | None) -> None:
+    def __init__(self, library: LibraryFiles, model: VideoModel, bank: TextBank | None) -> None:
         self._library, self._model, self._bank = library, model, bank
         self._part = lru_cache(maxsize=_PARTS_KEPT)(self._read_part)
 
