@@ -24,6 +24,9 @@ __all__ = ["similarities"]
 FEW = 4
 """So many vectors at most are compared in half precision: each of them reads a piece once, a product does not."""
 
+_SPARSE = 0.2
+"""Of less than this share of the windows, a copy costs less than comparing all of them."""
+
 _STEP = 131072
 """Windows whose pages are read at a time: 128 MB at a width of 512."""
 
@@ -36,7 +39,9 @@ Floats = NDArray[np.float32]
 Compare = Callable[[Tensor, Floats], None]
 
 
-def similarities(library: LibraryFiles, queries: Tensor) -> Iterator[tuple[int, Floats]]:
+def similarities(
+    library: LibraryFiles, queries: Tensor, *, masks: Sequence[NDArray[np.bool_]] | None = None
+) -> Iterator[tuple[int, Floats]]:
     """Yield the cosines of windows and queries, a fragment at a time.
 
     Cosines of more than four queries are those of float32; of fewer they may be off by 4e-4, which is for choosing what
@@ -45,6 +50,7 @@ def similarities(library: LibraryFiles, queries: Tensor) -> Iterator[tuple[int, 
     Args:
         library: its windows; those of videos that were replaced or removed are among them, see `Library.live`.
         queries: [Q, D], L2-normalised.
+        masks: for each fragment, which of its windows [N] are of interest; the cosines of others are NaN, or right.
 
     Returns:
         An iterator of (place of the fragment, cosines [N, Q]).
@@ -54,7 +60,25 @@ def similarities(library: LibraryFiles, queries: Tensor) -> Iterator[tuple[int, 
     """
     if queries.ndim != 2 or queries.shape[1] != library.settings.dimension:
         raise ValueError(f"queries {list(queries.shape)} do not fit vectors of {library.settings.dimension}")
-    return _scanned(library, queries.detach().float().cpu())
+    queries = queries.detach().float().cpu()
+    if masks is not None and sum(int(mask.sum()) for mask in masks) < _SPARSE * sum(len(mask) for mask in masks):
+        return _gathered(library, queries, masks)
+    return _scanned(library, queries)
+
+
+def _gathered(
+    library: LibraryFiles, queries: Tensor, masks: Sequence[NDArray[np.bool_]]
+) -> Iterator[tuple[int, Floats]]:
+    """Compare some windows only, which are copied together."""
+    columns = queries.T.contiguous()
+    for place, (fragment, mask) in enumerate(zip(library.fragments, masks, strict=True)):
+        cosines = np.full((fragment.windows, len(queries)), np.nan, np.float32)
+        chosen = np.flatnonzero(mask)
+        for first in range(0, len(chosen), _FEW_ROWS):
+            windows = chosen[first : first + _FEW_ROWS]
+            rows = torch.from_numpy(fragment.window_vectors[windows]).float()
+            cosines[windows] = (rows @ columns).numpy()
+        yield place, cosines
 
 
 def _scanned(library: LibraryFiles, queries: Tensor) -> Iterator[tuple[int, Floats]]:

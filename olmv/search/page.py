@@ -10,6 +10,7 @@ from olmv.pages.page import asset, data_uri, write_page
 from olmv.pages.player import player_address
 
 if TYPE_CHECKING:
+    from olmv.library.files import LibraryFiles
     from olmv.library.query.duplicates import DuplicateGroup, DuplicateQuery
     from olmv.library.query.moments import Moment
     from olmv.library.query.queries import SearchQuery

@@ -50,6 +50,19 @@ def test_all_cosines(
         np.testing.assert_allclose(cosines, expected, atol=1e-3 if queries <= scan.FEW else 1e-6)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.9])
+def test_windows_of_interest(share: float, tmp_path: Path) -> None:
+    library = make_library(tmp_path / "library", [300, 200])
+    rng = np.random.default_rng(1)
+    masks = [rng.random(fragment.windows) < share for fragment in library.fragments]
+    query = normalize(torch.ones(1, 8), dim=1)
+    for (place, cosines), mask in zip(similarities(library, query, masks=masks), masks, strict=True):
+        expected = np.asarray(library.fragments[place].window_vectors, np.float32) @ query.numpy().T
+        np.testing.assert_allclose(cosines[mask], expected[mask], atol=1e-3)
+        if share < scan._SPARSE:
+            assert np.isnan(cosines[~mask]).all()
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     library = vector_library(tmp_path / "library", {})
     assert list(similarities(library, torch.ones(1, 8))) == []

@@ -197,7 +197,7 @@ def _candidates(
     most = max(LEAST_CANDIDATES, 4 * encoded.query.top)
     best: list[tuple[float, _Candidate]] = []
     windows = videos = 0
-    for place, cosines in similarities(library, encoded.columns):
+    for place, cosines in similarities(library, encoded.columns, masks=_windows(library, masks)):
         spans = library.spans[place]
         chosen = np.arange(len(spans.entries)) if masks is None else np.flatnonzero(masks[place])
         windows += int((spans.stops - spans.starts)[chosen].sum())
@@ -218,6 +218,19 @@ def _candidates(
             best.append((float(peaks[index]), _Candidate(spans.entries[chosen[index]], start, windows_of_it)))
         best = sorted(best, key=lambda item: -item[0])[:most]
     return [candidate for _, candidate in best], windows, videos
+
+
+def _windows(library: LibraryFiles, masks: list[NDArray[np.bool_]] | None) -> list[NDArray[np.bool_]] | None:
+    """Return for each fragment which windows [N] are of the videos that pass; None for all."""
+    if masks is None:
+        return None
+    windows = []
+    for fragment, spans, mask in zip(library.fragments, library.spans, masks, strict=True):
+        steps = np.zeros(fragment.windows + 1, np.int32)
+        steps[spans.starts[mask]] += 1
+        steps[spans.stops[mask]] -= 1
+        windows.append(np.cumsum(steps[:-1]) > 0)
+    return windows
 
 
 def _coarse(
