@@ -10,6 +10,7 @@ A file with which it died twice more is an error, and the run goes on.
 import logging
 import os
 import pickle
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,6 +101,8 @@ class RayEngine:
             return
         for name, value in _SURROUNDINGS.items():
             os.environ.setdefault(name, value)
+        if self._options.address is None:
+            guard()
         import ray
 
         if not ray.is_initialized():
@@ -264,6 +267,15 @@ def _silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def guard() -> None:
+    """Let nobody else run code on a Ray of this process's own, which other machines can reach: it takes a secret.
+
+    Ray reads it as it is imported.
+    """
+    if "RAY_AUTH_MODE" not in os.environ and "ray" not in sys.modules:
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
 
 
 def _connect(address: str | None) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from olmv.cluster.engine import RayEngine, RayOptions
+from olmv.cluster.engine import RayEngine, RayOptions, guard
 
 
 @pytest.fixture(scope="session")
 def _ray() -> Iterator[None]:
-    ray = pytest.importorskip("ray", reason="Ray, of olmv[ray], is not installed")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    guard()
+    ray = pytest.importorskip("ray", reason="Ray, of olmv[ray], is not installed")
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield
     ray.shutdown()
