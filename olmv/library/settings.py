@@ -116,7 +116,7 @@ class LibrarySettings:
             document = _migrated(json.loads(path.read_text(encoding="utf-8")), folder)
             values = {**document["model"], **document["sampling"]}
             return cls(**{field.name: values[field.name] for field in fields(cls)})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{folder} is no library: it has no {LIBRARY_FILE}; make one with olmv index") from None
         except OSError as failure:
             raise InputError(f"cannot read {path}: {os_reason(failure)}") from failure
@@ -173,6 +173,10 @@ class LibrarySettings:
                 f"{folder} has {self._others(other.model, other.dtype)}: one library, one model; choose that one, or "
                 "another library",
                 option=("model", "dtype", "runtime"),
+            )
+        if self.window_s is None and other.window_s is not None:  # else it would be told by the frames of a window
+            raise UsageError(
+                f"{folder} was made without a timeline; leave it out, or choose another library", option="timeline"
             )
         for name, mine in asdict(self).items():
             theirs = getattr(other, name)
