@@ -191,12 +191,15 @@ class LibrarySettings:
 
         Raises:
             UsageError: it is another one, or in another number format.
+            InputError: the file of the settings is damaged: its vectors have another length.
         """
         if digest_model(model) != self.digest:
             raise UsageError(
                 f"{folder} has {self._others(model.name, model.dtype_name)}; choose that model, or leave it out",
                 option=("model", "dtype", "runtime"),
             )
+        if model.embed_dim != self.dimension:
+            raise InputError(f"{Path(folder) / LIBRARY_FILE} is damaged; index the videos again into another folder")
 
     def _others(self, model: str, dtype: str) -> str:
         """Say whose embeddings these are, as against those of another model."""

@@ -116,6 +116,8 @@ def test_another_model_is_refused() -> None:
     settings.check_model(tiny_model(), "films")
     with pytest.raises(UsageError, match=r"the embeddings of tiny in .*, not of other in .*; choose that model"):
         settings.check_model(tiny_model(seed=1, name="other"), "films")
+    with pytest.raises(InputError, match=r"films/library.json is damaged; index the videos again"):
+        replace(settings, dimension=3).check_model(tiny_model(), "films")
 
 
 def test_a_library_is_looked_at_without_torch() -> None:
