@@ -39,9 +39,7 @@ def clean_text(text: object, *, what: str, limit: int) -> str:
     if len(text) > limit:
         raise VocabularyError(f"{what} {text[:40]!r}... has {len(text)} characters; keep it under {limit + 1}")
     if match := _REFUSED.search(text):
-        raise VocabularyError(
-            f"{what} {text[:80]!r} has the control character U+{ord(match[0]):04X}; take it out of the file"
-        )
+        raise VocabularyError(f"{what} {text[:80]!r} has the control character U+{ord(match[0]):04X}; take it out")
     return text
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from olmv.errors import ModelError, UsageError
 from olmv.labels.templates import resolve
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
@@ -150,13 +151,23 @@ class Library(LibraryFiles):
             device: to load it on.
 
         Raises:
-            UsageError: it is another one.
-            ModelError: it cannot be loaded.
+            UsageError: it is another one; or the library's own is not where it was.
+            ModelError: the one that was named cannot be loaded.
         """
         if not isinstance(model, VideoModel):
             if self._loaded is not None and model is None:
                 return self._loaded
-            model = load_model(model or self.settings.model, device=device, dtype=self.settings.dtype)
+            own = self.settings
+            try:
+                model = load_model(model or own.model, device=device, dtype=own.dtype)
+            except ModelError as failure:
+                if model is not None:
+                    raise
+                raise UsageError(
+                    f"{self.folder} was made with {own.model}, which cannot be loaded here ({failure}); name where "
+                    "it is",
+                    option="model",
+                ) from None
         if model is not self._loaded:
             self.settings.check_model(model, self.folder)
             self._loaded = model

@@ -116,7 +116,7 @@ class LibrarySettings:
             document = _migrated(json.loads(path.read_text(encoding="utf-8")), folder)
             values = {**document["model"], **document["sampling"]}
             return cls(**{field.name: values[field.name] for field in fields(cls)})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{folder} is no library: it has no {LIBRARY_FILE}; make one with olmv index") from None
         except OSError as failure:
             raise InputError(f"cannot read {path}: {os_reason(failure)}") from failure
@@ -174,6 +174,10 @@ class LibrarySettings:
                 "another library",
                 option=("model", "dtype", "runtime"),
             )
+        if self.window_s is None and other.window_s is not None:  # else it would be told by the frames of a window
+            raise UsageError(
+                f"{folder} was made without a timeline; leave it out, or choose another library", option="timeline"
+            )
         for name, mine in asdict(self).items():
             theirs = getattr(other, name)
             if name not in ("model", "digest") and mine != theirs:
@@ -187,12 +191,15 @@ class LibrarySettings:
 
         Raises:
             UsageError: it is another one, or in another number format.
+            InputError: the file of the settings is damaged: its vectors have another length.
         """
         if digest_model(model) != self.digest:
             raise UsageError(
                 f"{folder} has {self._others(model.name, model.dtype_name)}; choose that model, or leave it out",
                 option=("model", "dtype", "runtime"),
             )
+        if model.embed_dim != self.dimension:
+            raise InputError(f"{Path(folder) / LIBRARY_FILE} is damaged; index the videos again into another folder")
 
     def _others(self, model: str, dtype: str) -> str:
         """Say whose embeddings these are, as against those of another model."""

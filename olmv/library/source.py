@@ -47,6 +47,12 @@ class StoredVideos:
         first = self.libraries[0]
         self.settings = first.settings
         for other in self.libraries[1:]:
+            if (first.settings.timeline is None) != (other.settings.timeline is None):
+                with_one, without = (other, first) if first.settings.timeline is None else (first, other)
+                raise UsageError(
+                    f"{with_one.folder} was made with a timeline and {without.folder} without one; take one after the "
+                    "other"
+                )
             first.settings.check_same(other.settings, first.folder)
         entries: dict[str, tuple[LibraryFiles, VideoEntry]] = {}
         for library in self.libraries:

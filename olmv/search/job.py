@@ -80,7 +80,7 @@ def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
 
         begun = time.monotonic()
         summary.groups = find_duplicates(library, job.query, advanced=listener.advanced)
-        summary.videos, summary.seconds = len(library), time.monotonic() - begun
+        summary.videos, summary.seconds = job.query.videos.count(library), time.monotonic() - begun
         for number, group in enumerate(summary.groups, start=1):
             listener.grouped(number, group)
     if job.output is not None:

@@ -106,6 +106,7 @@ def test_copies(search: Any) -> None:
         assert [line["group"] for line in csv.DictReader(file)] == ["1"] * len(copies)
     code, out, _ = search("--duplicates", "--threshold", "0.9996", "-o", "-")
     assert [json.loads(line)["similarity"] > 0.99 for line in out.splitlines()] == [True] * len(copies)
+    assert "no copies among 1 video," in search("--duplicates", "--path", "copy.mp4")[2]
     assert search("--duplicates", "dog")[2].startswith(
         "olmv: --duplicates compares the videos with each other; leave out TEXT"
     )
@@ -132,6 +133,7 @@ def test_an_empty_library(olmv: Any, here: Path, model: str) -> None:
         (["dog", "--path", "*.mov"], "matches '*.mov'; its paths look like "),
         (["dog", "--longer-than", "5", "--shorter-than", "4"], "swap the two (--longer-than, --shorter-than)"),
         (["dog", "--longer-than", "soon"], "'soon' is no time"),
+        (["--like", "."], ". is a folder; name an image or a video to compare with (--like)"),
         (["--like", "gone.png"], "no such file: gone.png; name an image or a video to compare with (--like)"),
         (["--like", "bad.mp4"], "cannot compare with bad.mp4: "),
         (["dog", "-o", "x.txt"], "x.txt is none of .jsonl, .csv; end it in one of them (--output)"),

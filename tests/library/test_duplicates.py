@@ -51,6 +51,15 @@ def test_groups(tmp_path: Path) -> None:
         library.duplicates(threshold=1)
 
 
+def test_a_cosine_is_never_above_one(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(20, DIMENSION))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    videos = {f"{place}-{copy}.mp4": vectors[[place]] for place in range(20) for copy in range(2)}
+    groups = vector_library(tmp_path / "library", videos).duplicates(threshold=0.999)
+    similarities = [copy.similarity for group in groups for copy in group.copies]
+    assert (len(similarities), max(similarities)) == (40, 1)  # half precision alone gives some 1.0003
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(1, 4), st.integers(1, 7))
 def test_blocks_do_not_matter(kinds: list[int], block: int, together: int) -> None:

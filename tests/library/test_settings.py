@@ -81,6 +81,9 @@ def test_a_damaged_description(tmp_path: Path, text: str) -> None:
 def test_no_library(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no library: it has no library.json; make one with olmv index"):
         LibrarySettings.read(tmp_path / "gone")
+    (tmp_path / "rows.jsonl").touch()
+    with pytest.raises(InputError, match=r"rows.jsonl is no library: it has no library.json"):
+        LibrarySettings.read(tmp_path / "rows.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_no_library(tmp_path: Path) -> None:
         ),
         ({"every_s": 1.0}, "was made with every_s 2.0, not 1.0; leave it out, or choose another library"),
         ({"sampling": "adaptive"}, "was made with sampling uniform, not adaptive"),
-        ({"window_s": 4.0, "step_s": 1.0}, "was made with window_s None, not 4.0"),
+        ({"frames": 1, "window_s": 4.0, "step_s": 1.0}, "was made without a timeline; leave it out, or choose another"),
     ],
 )
 def test_others_are_refused(change: dict[str, Any], message: str) -> None:
@@ -113,6 +116,8 @@ def test_another_model_is_refused() -> None:
     settings.check_model(tiny_model(), "films")
     with pytest.raises(UsageError, match=r"the embeddings of tiny in .*, not of other in .*; choose that model"):
         settings.check_model(tiny_model(seed=1, name="other"), "films")
+    with pytest.raises(InputError, match=r"films/library.json is damaged; index the videos again"):
+        replace(settings, dimension=3).check_model(tiny_model(), "films")
 
 
 def test_a_library_is_looked_at_without_torch() -> None:

@@ -119,6 +119,9 @@ def test_a_model_that_is_gone(tmp_path: Path) -> None:
     model = load_model(tmp_path / "model", dtype="float32")
     library = clip_library(tmp_path / "library", model, [str(write_clip(tmp_path / "a.mp4"))])
     shutil.move(tmp_path / "model", tmp_path / "moved")
+    with pytest.raises(UsageError, match=r"was made with .*model, which cannot be loaded here .*; name where it is"):
+        library.search("dog")
+    assert library.search("dog", model=tmp_path / "moved", threshold=0)
     stored = StoredVideos(library)
     with pytest.raises(UsageError, match=r"was made with .*model, which cannot be loaded here .*; name where it is"):
         stored.load_model(None, PlacementOptions())

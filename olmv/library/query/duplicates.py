@@ -151,7 +151,7 @@ def _copy(library: LibraryFiles, entry: VideoEntry, similarity: float) -> Copy:
         path=entry.path,
         duration_s=None if np.isnan(duration) else duration,
         probability=float(sigmoid(np.array(COPIES.slope * (similarity - COPIES.half)))),
-        similarity=similarity,
+        similarity=min(similarity, 1.0),  # of vectors in half precision it can be a bit more
         thumbnail=fragment.thumbnail(middle, half),
     )
 

@@ -119,6 +119,15 @@ class VideoFilter:
             )
         return masks
 
+    def count(self, library: Library) -> int:
+        """Return how many videos with windows pass; one that could not be read has none.
+
+        Raises:
+            InputError: as `masks`.
+        """
+        masks = self.masks(library)
+        return sum(len(spans.entries) for spans in library.spans) if masks is None else sum(int(m.sum()) for m in masks)
+
 
 def _matches(pattern: re.Pattern[str], entry: VideoEntry) -> bool:
     names = (entry.video, entry.path, entry.path.rpartition("/")[2])

@@ -101,6 +101,6 @@ def join_windows(library: LibraryFiles, passing: Passing, peak_s: Callable[[int,
             end_s=float(ends[places].max()),
             peak_s=time_s,
             probability=round_significant(float(passing.probability[best])),
-            similarity=float(passing.similarity[best]),
+            similarity=min(float(passing.similarity[best]), 1.0),  # of vectors in half precision it can be a bit more
             thumbnail=fragment.thumbnail(part, time_s),
         )

@@ -102,6 +102,8 @@ class SearchQuery:
         if self.top < 1:
             raise UsageError(f"top is {self.top}; ask for at least 1", option="top")
         self.videos.check()
+        if self.like is not None and Path(self.like).is_dir():
+            raise UsageError(f"{self.like} is a folder; name an image or a video to compare with", option="like")
         if self.like is not None and not Path(self.like).is_file():
             raise InputError(f"no such file: {self.like}; name an image or a video to compare with", option="like")
 
