@@ -132,11 +132,13 @@ class LibrarySettings:
         values = asdict(self)
         names = [field.name for field in fields(self)]
         about, sampling = names[: names.index("frames")], names[names.index("frames") :]
+        made = {name: values[name] for name in about}, {name: values[name] for name in sampling}
         document = {
             "format": FORMAT,
             "version": VERSION,
-            "model": {name: values[name] for name in about},
-            "sampling": {name: values[name] for name in sampling},
+            "model": made[0],
+            "sampling": made[1],
+            "sha256": sha256_json(made),
         }
         write_atomic(folder / LIBRARY_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
@@ -214,6 +216,8 @@ def _migrated(document: dict[str, Any], folder: str | Path) -> dict[str, Any]:
     version = int(document["version"])
     if version > VERSION:
         raise InputError(f"{folder} is a library of version {version}, made by a later olmv; upgrade olmv")
+    if "sha256" in document and document["sha256"] != sha256_json([document["model"], document["sampling"]]):
+        raise ValueError("it was changed by hand, or by the disk")
     while version < VERSION:
         document = MIGRATIONS[version](document)
         version += 1

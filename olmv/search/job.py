@@ -58,6 +58,10 @@ class SearchJob:
     report: Path | None = None
 
 
+VERIFIED_BYTES = 256 * 2**20
+"""A library up to this size is compared with its digests by each search: a quarter of a second."""
+
+
 def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
     """Do the job; everything that can be checked is checked before the model is loaded.
 
@@ -72,6 +76,8 @@ def run(job: SearchJob, listener: SearchListener) -> SearchSummary:
     _check_outputs(job)
     job.query.check()
     library = Library.open(job.library)
+    if sum(fragment.size for fragment in library.fragments) <= VERIFIED_BYTES:
+        library.verify()
     summary = SearchSummary()
     if isinstance(job.query, SearchQuery):
         _search(job, job.query, library, summary, listener)

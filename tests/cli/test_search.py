@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def test_moments_on_a_pipe(search: Any) -> None:
     assert len(lines) == 3
     assert all(len(line) == 3 and "-" in line[1] and 0 <= float(line[2]) <= 1 for line in lines)
     assert "3 moments in 6 videos" in err
+
+
+def test_a_byte_that_changed(olmv: Any, stored: Path, here: Path) -> None:
+    shutil.copytree(stored, "copy.olmv")
+    [rows_file] = Path("copy.olmv").glob("fragments/*/rows.arrow")
+    content = bytearray(rows_file.read_bytes())
+    content[len(content) // 2] ^= 1
+    rows_file.write_bytes(content)
+    code, out, err = olmv("search", "copy.olmv", "dog")
+    assert (code, out) == (2, "")
+    assert "rows.arrow is not as it was written (its digest differs)" in err
 
 
 def test_nothing_found_is_an_answer(search: Any) -> None:

@@ -57,7 +57,7 @@ def test_an_older_version_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file = tmp_path / "library.json"
     document = json.loads(file.read_text())
     document["sampling"]["seconds"] = document["sampling"].pop("every_s")
-    del document["sampling"]["max_frames"]
+    del document["sampling"]["max_frames"], document["sha256"]
     file.write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"library.json is damaged; index the videos again into another folder"):
         LibrarySettings.read(tmp_path)
@@ -74,6 +74,14 @@ def test_an_older_version_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "other", "version": 1}', "[" * 100_000])
 def test_a_damaged_description(tmp_path: Path, text: str) -> None:
     (tmp_path / "library.json").write_text(text)
+    with pytest.raises(InputError, match=r"library.json is damaged; index the videos again into another folder"):
+        LibrarySettings.read(tmp_path)
+
+
+def test_a_changed_description(tmp_path: Path) -> None:
+    SETTINGS.write(tmp_path)
+    file = tmp_path / "library.json"
+    file.write_text(file.read_text().replace('"frames": 8', '"frames": 9'))
     with pytest.raises(InputError, match=r"library.json is damaged; index the videos again into another folder"):
         LibrarySettings.read(tmp_path)
 

@@ -119,7 +119,7 @@ class VideoFilter:
             )
         return masks
 
-    def count(self, library: Library) -> int:
+    def count(self, library: LibraryFiles) -> int:
         """Return how many videos with windows pass; one that could not be read has none.
 
         Raises:
