@@ -146,6 +146,11 @@ def _existing(job: IndexJob) -> LibrarySettings | None:
 
 def _model(job: IndexJob, old: LibrarySettings | None, listener: JobListener) -> str:
     if old is not None and job.model is None:
+        folder = Path(old.model.removeprefix("local-dir:"))
+        if folder.is_absolute() and not folder.exists():
+            raise UsageError(
+                f"{job.output} was made with {old.model}, which is not there; name where it is", option="model"
+            )
         return old.model
     name, note = chosen_model(job.model)
     if note is not None:

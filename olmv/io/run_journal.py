@@ -249,4 +249,5 @@ def _change(name: str, before: Any, after: Any) -> str:
         return f"{name}: {len(before)} before, {len(after)} now"
     if isinstance(before, list | dict) or isinstance(after, list | dict):
         return f"{name} differ"
-    return f"{name}: {before} before, {after} now"
+    one, other = ("none" if value is None else value for value in (before, after))
+    return f"{name}: {one} before, {other} now"

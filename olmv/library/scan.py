@@ -5,6 +5,7 @@ product does, where turning windows into float32 first costs twice as much. Many
 piece, which is turned in the processor's cache. Each thread has pieces of its own, see `olmv.scoring.stored`.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,8 +31,9 @@ _SPARSE = 0.2
 _STEP = 131072
 """Windows whose pages are read at a time: 128 MB at a width of 512."""
 
-_KEPT_BYTES = 4 * 2**30
-"""Pages of so many vectors stay with the process, so that the next query need not ask for them."""
+_KEPT_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+"""Half of the memory: pages of so many vectors stay with the process, so that the next query need not ask for them. The
+system takes them back where it needs them."""
 
 _FEW_ROWS, _MANY_ROWS = 16384, 1024  # a piece: large enough that Python does not count; small enough for the cache
 

@@ -41,7 +41,9 @@ def input_kind(inputs: Sequence[str], *, labelled: bool) -> InputKind:
             )
         return "rows"
     if not labelled:
-        raise UsageError("name the labels that are looked for: a file, or dog, guitar, rain", option="labels")
+        table = next((item for item in inputs if Path(item).suffix.lower() in MANIFEST_EXTENSIONS), None)
+        no_rows = "" if libraries or table is None else f"{table} has no predictions to decide anew; "
+        raise UsageError(f"{no_rows}name the labels that are looked for: a file, or dog, guitar, rain", option="labels")
     return "libraries" if libraries else "files"
 
 

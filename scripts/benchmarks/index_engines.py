@@ -139,10 +139,9 @@ def _olmv(data: Data, scratch: Path, library: Library) -> Engine:
         masks = None if chosen is None else np.split(chosen, bounds[1:-1])
         parts = similarities(opened, torch.from_numpy(query)[None], masks=masks)
         cosines = np.concatenate([part[:, 0] for _, part in parts])
-        if chosen is not None:
-            cosines[~chosen] = -2
-        places = np.argpartition(cosines, -AGAIN)[-AGAIN:]
-        places = places[cosines[places] > -2]
+        places = np.arange(len(cosines)) if chosen is None else np.flatnonzero(chosen)
+        if len(places) > AGAIN:
+            places = places[np.argpartition(cosines[places], -AGAIN)[-AGAIN:]]
         owners = np.searchsorted(bounds, places, side="right") - 1
         rows = [opened.fragments[o].window_vectors[p - bounds[o]] for p, o in zip(places, owners, strict=True)]
         exact = np.stack(rows).astype(np.float32) @ query

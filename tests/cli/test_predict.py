@@ -119,7 +119,7 @@ def test_other_settings_are_refused_and_no_resume_starts_over(predict: Any) -> N
     code, _, err = predict("clips", *LABELS, "--frames", "4", "-o", "x.jsonl")
     assert code == 2
     assert err == (
-        "olmv: x.jsonl was made with other settings (frames: 8 before, 4 now; every: 2.0 before, None now); "
+        "olmv: x.jsonl was made with other settings (frames: 8 before, 4 now; every: 2.0 before, none now); "
         "start over, or choose another output (--no-resume, --output)\n"
     )
     assert predict("clips", *LABELS, "--frames", "4", "-o", "x.jsonl", "--no-resume")[0] == 0

@@ -130,7 +130,7 @@ def test_rows_of_files_and_of_a_library_stay_apart(olmv: Run, decoded: Decoded, 
     decoded(*LABELS)
     code, _, err = olmv("predict", library, *LABELS, "-o", "decoded.jsonl")
     assert code == 2
-    assert "decoded.jsonl was made with other settings (library: None before, " in err
+    assert "decoded.jsonl was made with other settings (library: none before, " in err
 
 
 def test_several_libraries(olmv: Run, library: str, timed_library: str, here: Path, model: str) -> None:

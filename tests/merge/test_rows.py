@@ -102,7 +102,7 @@ def test_an_output_that_is_something_else(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"end .*all.csv in .jsonl"):
         merge(tmp_path / "all.csv", one)
     shard = write(tmp_path / "d.jsonl", make_row("a.mp4", dog=0.5), shard="1/2")
-    with pytest.raises(UsageError, match="shard: 1/2 before, None now"):  # olmv merge part-*.jsonl
+    with pytest.raises(UsageError, match="shard: 1/2 before, none now"):  # olmv merge part-*.jsonl
         merge(shard, one)
 
 

@@ -65,6 +65,8 @@ class SearchView(ProgressView, SearchListener):
             say(f"{found if count else 'nothing found'} in {searched}, {summary.seconds:.1f} s")
             if isinstance(query, SearchQuery) and not count and summary.videos:
                 say(nothing_line(summary, query))
+            elif isinstance(query, SearchQuery) and not summary.videos and query.videos.shown:
+                say(f"no video of the library is of {', '.join(query.videos.shown)}")
         for path in summary.written:
             say(f"wrote {path}")
 
