@@ -72,6 +72,14 @@ def test_a_stopped_run_keeps_what_is_done(model: str) -> None:
     assert (summary.earlier, summary.ok) == (2, 1)
 
 
+def test_a_model_that_is_gone(model: str, tmp_path: Path) -> None:
+    index("clips/0.mp4", model=model)
+    (tmp_path / "model").rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match=r"library was made with .*/model, which is not there; name where it is"):
+        index("clips", model=None)
+    assert index("clips", model="elsewhere").ok == 2
+
+
 def test_the_model_is_found_from_elsewhere(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index("clips/0.mp4", model=model)
     assert LibrarySettings.read("library").model == str(tmp_path / "model")
