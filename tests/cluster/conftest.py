@@ -1,4 +1,4 @@
-"""A Ray of two cores, started once for all tests of the cluster."""
+"""A Ray of two cores, started once for all tests of the cluster, and ended after them: others count processes."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 from olmv.cluster.engine import RayEngine, RayOptions, guard
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _ray() -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     guard()
