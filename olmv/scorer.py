@@ -18,7 +18,7 @@ from olmv.scoring.options import FramePooling, ScoreOptions
 from olmv.scoring.probabilities import to_probabilities
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.scaling import Scaler
-from olmv.scoring.score import score_clips
+from olmv.scoring.score import score_ragged
 from olmv.scoring.segments import Segment, find_segments
 from olmv.scoring.windows import TimelineOptions, Windows, whole
 from olmv.video.decode import VideoFrames
@@ -250,23 +250,15 @@ class VideoScorer:
         self, embeddings: Sequence[VideoEmbedding], texts: TextBank | PromptedBank, together: int | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return similarity, logits and probabilities of W windows, each [W, C], on the CPU."""
-        parts: dict[int, tuple[Tensor, Tensor]] = {}
-        step = together or len(embeddings)
-        lengths = [embedding.rows.shape[0] if embedding.rows.ndim > 1 else 0 for embedding in embeddings]
-        for length in set(lengths):  # those of as many rows together
-            places = [place for place, own in enumerate(lengths) if own == length]
-            for some in (places[first : first + step] for first in range(0, len(places), step)):
-                filled = some if together is None else some + some[-1:] * (together - len(some))
-                similarity, logits = score_clips(
-                    self.model,
-                    [embeddings[place] for place in filled],
-                    texts,
-                    mode=self.options.mode,
-                    pooling=self.options.pooling,
-                    frame_pooling=self.frame_pooling,
-                )
-                parts.update(zip(some, zip(similarity.cpu(), logits.cpu(), strict=True), strict=False))
-        similarity, logits = (torch.stack([parts[place][i] for place in range(len(lengths))]) for i in (0, 1))
+        similarity, logits = score_ragged(
+            self.model,
+            embeddings,
+            texts,
+            mode=self.options.mode,
+            pooling=self.options.pooling,
+            frame_pooling=self.frame_pooling,
+            together=together,
+        )
         return similarity, logits, self._probabilities(logits)
 
     def _probabilities(self, logits: Tensor) -> Tensor:

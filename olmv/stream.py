@@ -15,7 +15,6 @@ from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.thresholds import Thresholds, leaves_for, thresholds_for
 from olmv.scoring.windows import TimelineOptions, Windows, clip_windows, shot_windows, whole
 from olmv.video.decode import VideoFrames
-from olmv.video.frames import Indices
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 from olmv.video_scores import PartScores, VideoScores
@@ -56,7 +55,7 @@ def embedded_parts(
         embedded = embed_windows(
             model,
             [video.tensor for video in good],
-            [_pixels(video, windows[_key(video)]) for video in good],
+            [[video.pixel_rows[moments] for moments in windows[_key(video)].moments] for video in good],
             batch_size=batch_size,
         )
         embeddings = dict(zip(windows, embedded, strict=True))
@@ -171,11 +170,6 @@ def windows_of(
     if decode.every_s is not None and count > model.default_frames:
         return clip_windows(count, model.default_frames)
     return whole(count)
-
-
-def _pixels(video: VideoFrames, windows: Windows) -> Sequence[Indices]:
-    """Return which pixels each window sees."""
-    return windows.moments if video.rows is None else [video.rows[moments] for moments in windows.moments]
 
 
 def _key(video: VideoFrames) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from olmv.caption.frame_captions import CaptionedVideo, caption_frames
 from olmv.caption.frame_labels import FrameLabels
 from olmv.caption.from_labels import LabelWords
 from olmv.caption.loading import default_batch, load_classifier, open_captioner
-from olmv.cluster.engine import RayEngine, blocks_of
+from olmv.cluster.engine import blocks_of
 from olmv.cluster.predict import RayPredictor
 from olmv.errors import VideoError
 from olmv.labels.vocabulary import Vocabulary
@@ -30,10 +30,6 @@ class RayCaptioner(RayPredictor):
         engine: open.
     """
 
-    def __init__(self, engine: RayEngine) -> None:
-        super().__init__(engine)
-        self._cluster = engine
-
     def frames(
         self,
         videos: Iterable[str],
@@ -52,12 +48,12 @@ class RayCaptioner(RayPredictor):
             "options": dict(options),
             "model": model,
             "placement": placement,
-            "decode": replace(decode, workers=self._cluster.workers),
+            "decode": replace(decode, workers=self._engine.workers),
             "vocabulary": vocabulary,
             "words": words,
         }
-        blocks = blocks_of(list(videos), actors=self._cluster.actors, most=_MOST)
-        for _, results in self._cluster.map(blocks, CaptionWorker, arguments):
+        blocks = blocks_of(list(videos), actors=self._engine.actors, most=_MOST)
+        for _, results in self._engine.map(blocks, CaptionWorker, arguments):
             yield from results
 
 

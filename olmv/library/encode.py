@@ -21,7 +21,7 @@ from olmv.scoring.bank import TextBank
 from olmv.scoring.windows import TimelineOptions, Windows, whole
 from olmv.stream import windows_of
 from olmv.video.decode import VideoFrames
-from olmv.video.frames import Floats, Indices
+from olmv.video.frames import Floats
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 
@@ -81,7 +81,9 @@ def library_parts(
                 model,
                 [video.tensor for video in good],
                 [
-                    [np.arange(len(video.tensor))] if by_frames else _pixels(video, layout)
+                    [np.arange(len(video.tensor))]
+                    if by_frames
+                    else [video.pixel_rows[moments] for moments in layout.moments]
                     for video, layout in zip(good, layouts, strict=True)
                 ],
                 batch_size=batch_size,
@@ -108,7 +110,7 @@ def _part(
     if by_frames:
         [embedding] = embeddings
         rows = embedding.rows.cpu()
-        row_of = np.arange(len(rows)) if video.rows is None else video.rows
+        row_of = video.pixel_rows
         vectors = torch.stack([normalize(rows[row_of[moments]].mean(0), dim=0) for moments in windows.moments])
         firsts = [(int(row_of[moments[0]]), int(row_of[moments[-1]]) + 1) for moments in windows.moments]
         bounds = np.array([(first, stop - first) for first, stop in firsts], np.int64).reshape(-1, 2)
@@ -225,7 +227,3 @@ _KINDS: dict[str, type] = {
     "background_mean": np.float32,
     "background_deviation": np.float32,
 }
-
-
-def _pixels(video: VideoFrames, windows: Windows) -> Sequence[Indices]:
-    return windows.moments if video.rows is None else [video.rows[moments] for moments in windows.moments]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from olmv.errors import ModelError, UsageError
 from olmv.labels.templates import resolve
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
@@ -15,7 +14,7 @@ from olmv.library.query.moments import Moment
 from olmv.library.query.queries import SearchQuery
 from olmv.library.query.score import ScoreBlock, score_windows
 from olmv.models.base import VideoModel
-from olmv.models.registry import load_model
+from olmv.placement import PlacementOptions
 from olmv.scoring.bank import TextBank
 from olmv.scoring.encode_bank import encode_bank
 from olmv.scoring.options import POOLINGS, Pooling, check_choice
@@ -157,17 +156,9 @@ class Library(LibraryFiles):
         if not isinstance(model, VideoModel):
             if self._loaded is not None and model is None:
                 return self._loaded
-            own = self.settings
-            try:
-                model = load_model(model or own.model, device=device, dtype=own.dtype)
-            except ModelError as failure:
-                if model is not None:
-                    raise
-                raise UsageError(
-                    f"{self.folder} was made with {own.model}, which cannot be loaded here ({failure}); name where "
-                    "it is",
-                    option="model",
-                ) from None
+            model = self.settings.load_model(
+                str(self.folder), None if model is None else str(model), PlacementOptions(device=device)
+            )
         if model is not self._loaded:
             self.settings.check_model(model, self.folder)
             self._loaded = model

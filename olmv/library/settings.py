@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from olmv.errors import InputError, OutputError, UsageError
+from olmv.errors import InputError, ModelError, OutputError, UsageError
 from olmv.io.atomic import check_writable, os_reason, write_atomic
 from olmv.io.digests import sha256_json
 from olmv.library import LIBRARY_FILE, is_library
+from olmv.placement import PlacementOptions
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.options import DecodeOptions, Sampling
 
@@ -187,6 +188,33 @@ class LibrarySettings:
                     f"{folder} was made with {name} {mine}, not {theirs}; leave it out, or choose another library",
                     option=name,
                 )
+
+    def load_model(
+        self, where: str, name: str | None = None, placement: PlacementOptions = PlacementOptions()
+    ) -> "VideoModel":
+        """Load the model that made the embeddings, in the numbers that it made them in; it is not checked yet.
+
+        Args:
+            where: the library, for messages.
+            name: where the model is now; None for where it was.
+            placement: where it runs; a dtype of `auto` is the library's.
+
+        Raises:
+            UsageError: the library's own model is not here.
+            ModelError: one that was named cannot be loaded.
+        """
+        from olmv.models.registry import load_model
+
+        dtype = self.dtype if placement.dtype == "auto" else placement.dtype
+        try:
+            return load_model(name or self.model, device=placement.device, dtype=dtype, runtime=placement.runtime)
+        except ModelError as failure:
+            if name not in (None, self.model):
+                raise
+            raise UsageError(
+                f"{where} was made with {self.model}, which cannot be loaded here ({failure}); name where it is",
+                option="model",
+            ) from None
 
     def check_model(self, model: "VideoModel", folder: str | Path) -> None:
         """Check that a model is the one whose embeddings the library in `folder` has.

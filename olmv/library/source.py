@@ -9,18 +9,19 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from olmv.errors import InputError, ModelError, NotAVideoError, UsageError
+from olmv.errors import InputError, NotAVideoError, UsageError
 from olmv.library.files import LibraryFiles, VideoEntry
-from olmv.library.fragment import Fragment, Halves
+from olmv.library.fragment import Fragment
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.placement import PlacementOptions
 from olmv.scorer import EmbeddedPart
 from olmv.scoring.windows import TimelineOptions, Windows, whole
 from olmv.stream import windows_of
 from olmv.video.decode import VideoFrames
+from olmv.video.frames import Indices
 from olmv.video.options import DecodeOptions
 
-__all__ = ["StoredVideos", "check_timeline", "stored_parts"]
+__all__ = ["StoredVideos", "check_timeline", "read_rows", "seen_rows"]
 
 
 class StoredVideos:
@@ -115,19 +116,7 @@ class StoredVideos:
             UsageError: another model or dtype, or windows that are not there; or the library's own model is not here.
             ModelError: a model that the user named cannot be loaded.
         """
-        from olmv.models.registry import load_model
-
-        own = self.settings
-        dtype = own.dtype if placement.dtype == "auto" else placement.dtype
-        try:
-            model = load_model(name or own.model, device=placement.device, dtype=dtype, runtime=placement.runtime)
-        except ModelError as failure:
-            if name not in (None, own.model):
-                raise
-            raise UsageError(
-                f"{self.where} was made with {own.model}, which cannot be loaded here ({failure}); name where it is",
-                option="model",
-            ) from None
+        model = self.settings.load_model(self.where, name, placement)
         self.check(model, timeline)
         return model
 
@@ -233,18 +222,6 @@ class StoredVideos:
                     yield _frames(library.fragments[entry.fragment], part, name, thumbnails=True)
 
 
-def stored_parts(
-    library: LibraryFiles,
-    videos: Iterable[str],
-    model: VideoModel,
-    decode: DecodeOptions,
-    *,
-    timeline: TimelineOptions | None = None,
-) -> Iterator[EmbeddedPart]:
-    """Yield every part of videos of one library; see `StoredVideos.parts`."""
-    yield from StoredVideos(library).parts(videos, model, decode, timeline=timeline)
-
-
 def _frames(fragment: Fragment, part: int, name: str, *, thumbnails: bool) -> VideoFrames:
     video = replace(fragment.records[part].frames, path=name)
     if thumbnails:
@@ -266,15 +243,34 @@ def _embedded(
     if video.error is not None:
         return EmbeddedPart(video, whole(0), (), record.encoded)
     windows = windows_of(video, model, decode, timeline)
-    rows = _read(fragment.row_vectors, int(fragment.row_bounds[part]), int(fragment.row_bounds[part + 1]), model)
-    if by_frames:
-        return EmbeddedPart(video, windows, _of_frames(rows, video, windows), record.encoded)
-    table = fragment.window_table
-    first, stop = fragment.window_bounds[part : part + 2]
-    begins = table.first_row[first:stop] - fragment.row_bounds[part]
-    bounds = zip(begins.tolist(), table.rows[first:stop].tolist(), strict=True)
-    embeddings = [_of_window(rows[begin : begin + count], model) for begin, count in bounds]
+    rows, one = read_rows(fragment, part, model), model.yields_video_embedding
+    seen = seen_rows(fragment, part, windows if by_frames else None)
+    embeddings = [VideoEmbedding(rows[own[0] if one else own]) for own in map(torch.from_numpy, seen)]
     return EmbeddedPart(video, windows, embeddings, record.encoded)
+
+
+def read_rows(fragment: Fragment, part: int, model: VideoModel) -> torch.Tensor:
+    """Read the rows [R, D] of a part, L2-normalised, float32, onto the model's device."""
+    first, stop = fragment.row_bounds[part : part + 2]
+    return normalize(
+        torch.from_numpy(np.asarray(fragment.row_vectors[first:stop], np.float32)).to(model.device), dim=-1
+    )
+
+
+def seen_rows(fragment: Fragment, part: int, windows: Windows | None) -> list[Indices]:
+    """Return which of the rows of a part each window sees.
+
+    Args:
+        fragment: that has it.
+        part: its place.
+        windows: over its moments, where there is a row for each frame; None for the windows that are kept.
+    """
+    if windows is not None:
+        row_of = fragment.record(part).frames.pixel_rows
+        return [row_of[moments] for moments in windows.moments]
+    table, (first, stop) = fragment.window_table, fragment.window_bounds[part : part + 2]
+    begins = (table.first_row[first:stop] - fragment.row_bounds[part]).tolist()
+    return [np.arange(begin, begin + own) for begin, own in zip(begins, table.rows[first:stop].tolist(), strict=True)]
 
 
 def check_timeline(library: LibraryFiles, timeline: TimelineOptions | None) -> None:
@@ -310,17 +306,3 @@ def check_timeline(library: LibraryFiles, timeline: TimelineOptions | None) -> N
             "model; leave window and step out",
             option=("window_s", "step_s"),
         )
-
-
-def _read(vectors: Halves, first: int, stop: int, model: VideoModel) -> torch.Tensor:
-    rows = torch.from_numpy(np.array(vectors[first:stop])).to(model.device).float()
-    return normalize(rows, dim=-1)
-
-
-def _of_frames(rows: torch.Tensor, video: VideoFrames, windows: Windows) -> list[VideoEmbedding]:
-    row_of = np.arange(len(rows)) if video.rows is None else video.rows
-    return [VideoEmbedding(rows[torch.from_numpy(row_of[moments])]) for moments in windows.moments]
-
-
-def _of_window(rows: torch.Tensor, model: VideoModel) -> VideoEmbedding:
-    return VideoEmbedding(rows[0] if getattr(model, "yields_video_embedding", False) else rows)

@@ -95,6 +95,11 @@ class VideoModel(nn.Module):
         return False
 
     @property
+    def yields_video_embedding(self) -> bool:
+        """Tell whether a video gets one embedding, so that no frame pooling is left to do."""
+        return False
+
+    @property
     def default_frames(self) -> int:
         """Return how many frames of a video to look at where nobody says."""
         return self.frames or DEFAULT_FRAMES

@@ -74,6 +74,11 @@ class VideoFrames:
     thumbnail_times_s: list[float] = field(default_factory=list)
 
     @property
+    def pixel_rows(self) -> Indices:
+        """Return [T] which of the pixels each time has."""
+        return np.arange(len(self.times_s)) if self.rows is None else self.rows
+
+    @property
     def tensor(self) -> "Tensor":
         """Return the pixels as a torch tensor, which shares their memory.
 

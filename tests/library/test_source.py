@@ -9,7 +9,7 @@ from olmv import Classifier
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.library.library import Library
-from olmv.library.source import stored_parts
+from olmv.library.source import StoredVideos
 from olmv.scoring.options import ScoreOptions
 from olmv.scoring.windows import TimelineOptions, sampled
 from olmv.stream import make_scorer, predictions
@@ -34,7 +34,7 @@ def test_as_decoding_gives(temporal: str, timeline: TimelineOptions | None, tmp_
     decoded = list(classifier.stream(paths, WORDS, decode=decode, score=ScoreOptions(), timeline=timeline))
     scorer = make_scorer(model, WORDS, library.settings.decode, ScoreOptions(), timeline=timeline)
     bank = classifier.text_bank(build_texts(WORDS, model.templates))
-    parts = stored_parts(library, paths, model, library.settings.decode, timeline=timeline)
+    parts = StoredVideos(library).parts(paths, model, library.settings.decode, timeline=timeline)
     stored = list(predictions(parts, scorer, bank))
     for expected, result in zip(decoded, stored, strict=True):
         assert (result.video, result.status, result.frames) == (expected.video, expected.status, expected.frames)

@@ -34,7 +34,7 @@ _BEST = 8  # windows of each
 _FEWEST = 32  # videos that are scored exactly even where none can pass, for the best there is
 
 # Logits between what the one vector of a window says and what its frames say. Where a frame counts by what it shows,
-# 99 of 100 windows that pass are within the larger one (measured with olmv-lite); else only numbers are rounded.
+# the larger one was chosen after a look at olmv-lite: few windows that pass are outside. Else only numbers are rounded.
 _SLACK, _SLACK_OF_FRAMES = 0.25, 4.0
 
 

@@ -1,6 +1,6 @@
 """Score windows of a library as a prediction scores them: from the rows of their frames, not from one vector."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby
 
@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from olmv.library.files import LibraryFiles
+from olmv.library.source import read_rows, seen_rows
 from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.scoring.bank import TextBank
-from olmv.scoring.score import score_clips
+from olmv.scoring.score import score_ragged
 from olmv.stream import windows_of
 
 __all__ = ["WindowScorer"]
@@ -51,13 +51,14 @@ class WindowScorer:
         logits = np.zeros_like(similarity)
         for first in range(0, len(windows), _TOGETHER):
             some = windows[first : first + _TOGETHER]
-            clips = list(self._clips(fragment, some))
-            lengths = [0 if clip.rows.ndim == 1 else len(clip.rows) for clip in clips]
-            for length in set(lengths):  # those of as many rows together
-                places = [place for place, own in enumerate(lengths) if own == length]
-                scored = self._scored([clips[place] for place in places], self._bank)
-                for target, values in zip((similarity, logits), scored, strict=True):
-                    target[np.array(places) + first] = values.double().cpu().numpy()
+            scored = score_ragged(
+                self._model,
+                list(self._clips(fragment, some)),
+                self._bank,
+                frame_pooling=self._model.frame_pooling,  # type: ignore[arg-type]
+            )
+            for target, values in zip((similarity, logits), scored, strict=True):
+                target[first : first + len(some)] = values.double().numpy()
         return similarity, logits
 
     def peak_s(self, fragment: int, window: int, vector: Tensor) -> float:
@@ -71,13 +72,9 @@ class WindowScorer:
         best = int((rows[seen[place]] @ vector.to(rows.device)).argmax())
         return float(own.record(part).frames.times_s[moments[place][best]])
 
-    def _scored(self, clips: Sequence[VideoEmbedding], bank: TextBank) -> tuple[Tensor, Tensor]:
-        pooling = self._model.frame_pooling
-        return score_clips(self._model, clips, bank, frame_pooling=pooling)  # type: ignore[arg-type]
-
     def _clips(self, place: int, windows: NDArray[np.int64]) -> Iterator[VideoEmbedding]:
         fragment = self._library.fragments[place]
-        one = getattr(self._model, "yields_video_embedding", False)
+        one = self._model.yields_video_embedding
         for part, own in groupby(windows.tolist(), key=lambda window: int(fragment.window_table.part[window])):
             rows, seen, _ = self._part(place, part)
             first = int(fragment.window_bounds[part])
@@ -88,17 +85,8 @@ class WindowScorer:
     def _read_part(self, place: int, part: int) -> tuple[Tensor, list[Tensor], list[NDArray[np.int64]]]:
         """Return the rows [R, D] of a part, L2-normalised; of each window which of them a prediction sees, and when."""
         fragment, settings = self._library.fragments[place], self._library.settings
-        begin, end = fragment.row_bounds[part : part + 2]
-        rows = torch.from_numpy(np.asarray(fragment.row_vectors[begin:end], np.float32)).to(self._model.device)
-        if settings.rows == "windows":
-            first, stop = fragment.window_bounds[part : part + 2]
-            begins = fragment.window_table.first_row[first:stop] - begin
-            counts = fragment.window_table.rows[first:stop]
-            bounds = zip(begins.tolist(), counts.tolist(), strict=True)
-            seen, moments = [torch.arange(own, own + count) for own, count in bounds], []
-        else:
-            video = fragment.record(part).frames
-            row_of = np.arange(len(video.times_s)) if video.rows is None else video.rows
-            moments = windows_of(video, self._model, settings.decode, settings.timeline).moments
-            seen = [torch.from_numpy(np.asarray(row_of[window], np.int64)) for window in moments]
-        return normalize(rows, dim=-1), seen, moments
+        windows = None
+        if settings.rows == "frames":
+            windows = windows_of(fragment.record(part).frames, self._model, settings.decode, settings.timeline)
+        seen = [torch.from_numpy(own) for own in seen_rows(fragment, part, windows)]
+        return read_rows(fragment, part, self._model), seen, [] if windows is None else windows.moments
