@@ -25,7 +25,7 @@ def test_every_public_name_is_there() -> None:
 
 def test_public_names_are_the_documented_ones() -> None:
     values = {"Vocabulary", "AttributeBook", "Thresholds", "TimelineOptions", "VideoPrediction"}
-    classes = {"Classifier", "Library"} | values
+    classes = {"Classifier", "Client", "Library"} | values
     functions = {"load_model", "push_to_hub", "read_frames", "save_pretrained"}
     assert set(olmv.__all__) == classes | functions | set(olmv.errors.__all__)
 
@@ -43,6 +43,7 @@ def test_unknown_name() -> None:
         "from olmv.cli import main; main(['--help'])",
         "from olmv.cli import main; main(['predict', '--help'])",
         "import olmv.predict.job, olmv.predict.page, olmv.datasets.manifests",
+        "import olmv; olmv.Client('http://127.0.0.1:1')",
     ],
 )
 def test_light_imports(code: str) -> None:
