@@ -43,12 +43,16 @@ def test_unknown_name() -> None:
         "from olmv.cli import main; main(['--help'])",
         "from olmv.cli import main; main(['predict', '--help'])",
         "import olmv.predict.job, olmv.predict.page, olmv.datasets.manifests",
-        "import olmv; olmv.Client('http://127.0.0.1:1')",
     ],
 )
 def test_light_imports(code: str) -> None:
     loaded = run_python(f"{code}; import sys; print('LOADED', *sys.modules)").rpartition("LOADED")[2].split()
     assert not set(HEAVY) & set(loaded)
+
+
+def test_a_client_loads_no_model_and_no_decoder() -> None:
+    code = "import olmv, sys; olmv.Client('http://127.0.0.1:1').predict([b'a'], ['dog']); print(*sys.modules)"
+    assert set(HEAVY) & set(run_python(code).split()) <= {"rich"}  # httpx has it for a command of its own
 
 
 def test_torchvision_and_open_clip_import_after_olmv() -> None:

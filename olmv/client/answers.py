@@ -15,6 +15,7 @@ from olmv.predictions import Failure, FrameCounts, VideoPrediction
 
 __all__ = [
     "JobEvent",
+    "JobStart",
     "ServerHealth",
     "ServerInfo",
     "ServerLabel",
@@ -106,6 +107,17 @@ class ServerMoment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class JobStart:
+    """A job that has begun.
+
+    Attributes:
+        id: by which the server knows it.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobEvent:
     """What is told of a job.
 
@@ -174,8 +186,9 @@ def _curve(name: str, document: Mapping[str, Any]) -> Curve | None:
     if not columns:
         return None
     count = len(next(iter(columns.values())))
-    starts = np.arange(count) * (float(document["end_s"]) / max(count, 1))
-    return Curve(name, tuple(columns), starts, np.stack([*columns.values()], axis=1).astype(np.float32) / 100)
+    starts = np.arange(count, dtype=np.float64) * (float(document["end_s"]) / max(count, 1))
+    probability = np.stack([*columns.values()], axis=1).astype(np.float32) / np.float32(100)
+    return Curve(name, tuple(columns), starts, probability)
 
 
 def failed_prediction(name: str, model: str, error: OlmvError) -> VideoPrediction:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.client.answers import (
+    JobStart,
     ServerHealth,
     ServerInfo,
     ServerLabel,
@@ -147,7 +148,7 @@ class Client:
         with ExitStack() as stack:
             sent = [sent_video(value, place, stack) for place, value in enumerate(separate(videos))]
             answer = self._transport.upload("/v1/predict", uploads_of(sent), document)
-        return ClientJob(self._transport, str(answer.get("id")), [video.name for video in sent])
+        return ClientJob(self._transport, value_of(JobStart, answer).id, [video.name for video in sent])
 
     def embed(
         self,

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -47,8 +47,9 @@ class Transport:
     ) -> None:
         address, _, fragment = url.strip().partition("#")
         try:
+            urlsplit(address)  # the stricter of the two
             parsed = httpx.URL(address)
-        except httpx.InvalidURL:
+        except (ValueError, httpx.InvalidURL):
             parsed = httpx.URL("")
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise UsageError("the server's address is none; write it as http://127.0.0.1:8080", option="server")
