@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CONFIDENCE", "LEAST", "Estimate", "Judged", "Quality", "effective_size", "measure"]
+from olmv.calibrate.objectives import Objective
+
+__all__ = ["CONFIDENCE", "LEAST", "Estimate", "Judged", "Quality", "effective_size", "measure", "suggest", "wilson"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -182,3 +184,38 @@ def _ratio(part: Estimate, other: Estimate) -> tuple[float, float]:
     bottom = other.low * (2 * other.value - other.low)
     high = (product + math.sqrt(max(0.0, root))) / bottom if bottom > 0 else math.inf
     return max(0.0, low), max(high, 0.0)
+
+
+def suggest(judged: Judged, objective: Objective) -> float | None:
+    """Return the threshold, a logit, that serves an objective best by plain weighted counts; None if too few tell.
+
+    Candidates lie midway between the scores of judged videos, with `LEAST` judged ones or more on either side.
+
+    Args:
+        judged: what is known.
+        objective: the best F-beta; the lowest threshold with the precision (or false discovery rate), the highest with
+            the recall that was asked for.
+    """
+    told = judged.sampled | judged.census
+    order = np.argsort(-judged.logit[told], kind="stable")
+    score, true = judged.logit[told][order], judged.verdict[told][order]
+    weight = np.where(judged.census[told], 1.0, 1 / judged.inclusion[told])[order]
+    cuts = np.flatnonzero(score[:-1] > score[1:]) + 1  # so many judged ones lie above
+    cuts = cuts[(cuts >= LEAST) & (len(score) - cuts >= LEAST)]
+    total = float((weight * true).sum())
+    if not len(cuts) or not total:
+        return None
+    threshold = (score[cuts - 1] + score[cuts]) / 2
+    positives = len(judged.logit) - np.searchsorted(np.sort(judged.logit), threshold, side="left")
+    hits = np.cumsum(weight * true)[cuts - 1]
+    # of those above, the weights need not sum to how many there are, which is known
+    share = hits / np.cumsum(weight)[cuts - 1]
+    if objective.kind == "f":
+        squared = objective.value**2
+        quality = (1 + squared) * share * positives / (squared * np.maximum(total, share * positives) + positives)
+        return float(threshold[int(quality.argmax())])
+    reached = hits / total >= objective.value if objective.kind == "recall" else share >= objective.least_precision
+    if not reached.any():
+        return None
+    places = np.flatnonzero(reached)
+    return float(threshold[places[0] if objective.kind == "recall" else places[-1]])

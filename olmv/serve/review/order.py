@@ -89,7 +89,7 @@ class ReviewOrder:
         """Return the probability [N] of being among those before the video `following`; None for the end: all 1."""
         if following is None:
             return np.ones(len(self.weight))
-        return np.minimum(1.0, self.weight / self.priority[following])
+        return np.asarray(np.minimum(1.0, self.weight / self.priority[following]))
 
 
 def _uniform(keys: Keys, salt: int) -> Floats:
