@@ -29,6 +29,8 @@ _PROTOCOL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # two letters at least: C
 _CAMERA = re.compile(r"/dev/video\d+")
 _MOST = 4096
 _EMBEDDED = ipaddress.ip_network("64:ff9b::/96")  # IPv4 behind a translator, RFC 6052
+_PUBLIC = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out
+_DOCUMENTATION = ipaddress.ip_network("3fff::/20")  # Python 3.11 takes it for public
 
 
 class LostSourceError(Exception):
@@ -126,4 +128,6 @@ def is_private(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_private(str(inner))
+        if ip not in _PUBLIC or ip in _DOCUMENTATION:
+            return True
     return not ip.is_global or ip.is_multicast
