@@ -138,6 +138,7 @@ class ReviewSession:
     def left(self, label: str) -> int:
         """Count the videos of a label that nobody has judged or passed over."""
         with self._lock:
+            self._record.read()
             right, wrong, skipped = self._record.state(label).counts()
             return len(self.source.videos) - right - wrong - skipped
 

@@ -47,10 +47,8 @@ def test_intervals_hold_as_often_as_they_say_and_unweighted_figures_would_mislea
         judged = reviewed(logit, truth, count, number=number)
         quality = measure(judged, threshold)
         above, seen = logit >= threshold, judged.sampled
-        naive += (
-            (truth & seen & above).sum() / (seen & above).sum(),
-            (truth & seen & above).sum() / (truth & seen).sum(),
-        )
+        hits = (truth & seen & above).sum()
+        naive += (hits / (seen & above).sum(), hits / (truth & seen).sum())
         if quality.precision is None or quality.recall is None:
             continue
         told += 1

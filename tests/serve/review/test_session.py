@@ -47,9 +47,8 @@ def test_a_page_is_not_given_what_it_has(tmp_path: Path) -> None:
     with session_in(tmp_path) as session:
         keys = session.source.keys
         first = [keys[item.place] for item in session.queue("dog", count=3)]
-        assert [keys[item.place] for item in session.queue("dog", count=2, without=[*first[:2], "gone.mp4"])][
-            0
-        ] == first[2]
+        more = session.queue("dog", count=2, without=[*first[:2], "gone.mp4"])
+        assert keys[more[0].place] == first[2]
 
 
 def test_undo_takes_back_ones_own_last_verdict_and_an_earlier_one_counts_again(tmp_path: Path) -> None:
@@ -145,7 +144,7 @@ def test_a_sample_ends_where_too_many_before_it_are_open(tmp_path: Path) -> None
 def test_two_servers_on_one_review_see_each_other(tmp_path: Path) -> None:
     with session_in(tmp_path) as one, session_in(tmp_path) as two:
         judge_next(one, 3, reviewer="ann")
-        assert two.left("dog") == 40 or two.summary("dog").right + two.summary("dog").wrong == 3
+        assert two.left("dog") == 37
         judge_next(two, 3, reviewer="bob")
         assert one.summary("dog") == two.summary("dog")
         assert one.truth() == two.truth()
@@ -174,7 +173,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
                 call("cat")
         with pytest.raises(InputError, match=r"'x.mp4' is none of the videos of this review; reload the page"):
             session.judge("x.mp4", "dog", True)
-        with pytest.raises(UsageError, match="the threshold of 'dog' is 1.5; give a number from 0 to 1"):
+        with pytest.raises(UsageError, match=r"the threshold of 'dog' is 1\.5; give a number from 0 to 1"):
             session.set_threshold("dog", 1.5)
         with pytest.raises(UsageError, match="the threshold of 'dog' is nan; give a number from 0 to 1"):
             session.quality("dog", float("nan"))

@@ -118,7 +118,7 @@ def test_a_file_that_is_no_review_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot make the review folder .*; name another one"):
+    with pytest.raises(OutputError, match=r"cannot make the review folder .*; name another one"):
         ReviewStore(tmp_path / "file" / "r", "one")
 
 
