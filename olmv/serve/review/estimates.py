@@ -69,7 +69,7 @@ class Quality:
 
     Attributes:
         positives: videos at or above the threshold.
-        precision, recall: with their intervals.
+        precision, recall: with their intervals; without positives there is no precision.
         f1: the estimate alone.
     """
 
@@ -91,7 +91,9 @@ def measure(judged: Judged, threshold: float) -> Quality:
     hits, misses = _total(judged, above), _total(judged, ~above)
     if hits is None:
         return Quality(positives, None, None, None)
-    precision = Estimate(*(min(1.0, part / positives) for part in (hits.value, hits.low, hits.high)))
+    precision = None
+    if positives:
+        precision = Estimate(hits.value / positives, hits.low / positives, min(1.0, hits.high / positives))
     recall = None if misses is None else _share(hits, misses)
     f1 = None
     if recall is not None and misses is not None:
