@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from olmv.serve.api.answers import errors
 from olmv.serve.api.review_schemas import (
     ConflictOut,
     EstimatesOut,
@@ -37,7 +38,7 @@ def review_router(session: ReviewSession) -> APIRouter:
     Args:
         session: the review; its owner closes it.
     """
-    router = APIRouter(prefix="/v1/review", tags=["review"])
+    router = APIRouter(prefix="/v1/review", tags=["review"], responses=errors())
 
     @router.get("")
     def review() -> ReviewOut:
