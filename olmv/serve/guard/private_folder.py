@@ -20,6 +20,8 @@ __all__ = ["PrivateFile", "PrivateFolder"]
 
 _PREFIX = "serve-"
 _LOCK = ".lock"
+SPARE = 64 * 2**20
+"""Bytes of the disk that are left to others."""
 
 
 class PrivateFile:
@@ -86,9 +88,9 @@ class PrivateFolder:
         """Make an empty file with a random name, for this user only; raises OSError where that cannot be."""
         return PrivateFile(self.path / secrets.token_hex(16))
 
-    def free_bytes(self) -> int:
-        """Return how much its disk can still take."""
-        return shutil.disk_usage(self.path).free
+    def room_bytes(self) -> int:
+        """Return how much more its disk may take, so that some is left to others; below 0 where too little is."""
+        return shutil.disk_usage(self.path).free - SPARE
 
     def close(self) -> None:
         """Remove the folder and all in it."""
