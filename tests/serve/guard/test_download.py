@@ -201,14 +201,10 @@ def test_private_addresses_are_refused(internet: Internet, folder: PrivateFolder
     literal = f"[{address}]" if ":" in address else address
     message = "not fetched: it leads to a private address; name one of the public internet"
     for host in ("inside.example", "mixed.example", *([] if "%" in address else [literal])):
-        refuses(internet, folder, never, 403, message, f"http://{host}/a.mp4")
-        refuses(
-            internet,
-            folder,
-            lambda handler, host=host: reply(handler, 302, Location=f"http://{host}:8080/"),
-            403,
-            message,
-        )
+        with pytest.raises(RefusedRequestError, match=message):
+            fetch(f"http://{host}/a.mp4", folder, LIMITS)
+    assert internet.reached == []
+    refuses(internet, folder, redirect("http://mixed.example:8080/"), 403, message)
     assert {address for address, _ in internet.reached} == {PUBLIC}
 
 
