@@ -203,9 +203,6 @@ def test_an_error_has_one_form() -> None:
     answer = error_answer(503, "the queue is full; try again in 5 s", headers={"Retry-After": "5"})
     assert answer.body == b'{"error":{"type":"busy","message":"the queue is full; try again in 5 s"}}'
     assert answer.headers["retry-after"] == "5"
-    assert (
-        RefusedRequestError(404, "no such job", kind="no_such_job")
-        .answer()
-        .body.startswith(b'{"error":{"type":"no_such_job"')
-    )
+    own = RefusedRequestError(404, "no such job; list them", kind="no_such_job").answer()
+    assert (own.status_code, own.body) == (404, b'{"error":{"type":"no_such_job","message":"no such job; list them"}}')
     assert (error_type(418), error_type(502)) == ("bad_request", "internal")
