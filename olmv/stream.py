@@ -19,7 +19,16 @@ from olmv.video.options import DecodeOptions
 from olmv.video.workers.loader import FrameLoader
 from olmv.video_scores import PartScores, VideoScores
 
-__all__ = ["PartStore", "embedded_parts", "first_parts", "make_scorer", "predictions", "scored_parts", "windows_of"]
+__all__ = [
+    "PartStore",
+    "embed_parts",
+    "embedded_parts",
+    "first_parts",
+    "make_scorer",
+    "predictions",
+    "scored_parts",
+    "windows_of",
+]
 
 
 class PartStore(Protocol):
@@ -50,19 +59,38 @@ def embedded_parts(
         batch_size: frames per forward pass.
     """
     for batch in loader.batches(batch_size):
-        good = [video for video in batch if video.pixels is not None]
-        windows = {_key(video): windows_of(video, model, decode, timeline) for video in good}
-        embedded = embed_windows(
+        yield from embed_parts([(video, decode, timeline) for video in batch], model, batch_size=batch_size)
+
+
+def embed_parts(
+    parts: Sequence[tuple[VideoFrames, DecodeOptions, TimelineOptions | None]], model: VideoModel, *, batch_size: int
+) -> Iterator[EmbeddedPart]:
+    """Yield parts of videos, embedded together, in order.
+
+    Args:
+        parts: with how each was decoded, and the windows over its moments (None: it is looked at as a whole).
+        model: that encodes.
+        batch_size: frames per forward pass.
+    """
+    good = [
+        (video, windows_of(video, model, decode, timeline))
+        for video, decode, timeline in parts
+        if video.pixels is not None
+    ]
+    embedded = iter(
+        embed_windows(
             model,
-            [video.tensor for video in good],
-            [[video.pixel_rows[moments] for moments in windows[_key(video)].moments] for video in good],
+            [video.tensor for video, _ in good],
+            [[video.pixel_rows[moments] for moments in windows.moments] for video, windows in good],
             batch_size=batch_size,
         )
-        embeddings = dict(zip(windows, embedded, strict=True))
-        for video in batch:
-            key = _key(video)
-            encoded = 0 if video.pixels is None else len(video.pixels)
-            yield EmbeddedPart(video, windows.get(key, whole(0)), embeddings.get(key, ()), encoded)
+    )
+    own = iter(good)
+    for video, *_ in parts:
+        if video.pixels is None:
+            yield EmbeddedPart(video, whole(0), (), 0)
+        else:
+            yield EmbeddedPart(video, next(own)[1], next(embedded), len(video.pixels))
 
 
 def predictions(
@@ -170,10 +198,6 @@ def windows_of(
     if decode.every_s is not None and count > model.default_frames:
         return clip_windows(count, model.default_frames)
     return whole(count)
-
-
-def _key(video: VideoFrames) -> tuple[int, int]:
-    return video.index, video.part
 
 
 def first_parts(store: PartStore, paths: Iterable[str]) -> dict[int, int]:

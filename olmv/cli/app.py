@@ -24,12 +24,13 @@ from olmv.cli import (
     merge,
     predict,
     search,
+    serve,
     train,
     watch,
 )
-from olmv.cli.fault import write_fault_report
 from olmv.cli.help import PanelGroup
 from olmv.cli.models import group as models
+from olmv.cli.views.fault import write_fault_report
 from olmv.cli.views.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.views.progress import drop_output, printable
 
@@ -92,6 +93,7 @@ predict.register(app)
 index.register(app)
 search.register(app)
 watch.register(app)
+serve.register(app)
 describe_labels.register(app)
 caption.register(app)
 train.register(app)

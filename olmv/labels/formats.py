@@ -21,7 +21,7 @@ from olmv.io.paths import read_text
 from olmv.labels.label import Label
 from olmv.labels.lists import WIDE_MARKS, parse_list
 
-__all__ = ["dump", "load"]
+__all__ = ["dump", "load", "parse"]
 
 _QUOTED = re.compile(r'("(?:[^"]|"")*")')
 COLUMNS = ("label", "aliases", "attributes", "threshold")
@@ -59,6 +59,24 @@ def load(source: str | Path) -> tuple[list[Label], list[str]]:
     if not labels:
         raise VocabularyError(f"{path} holds no labels; write one per line")
     return labels, notes
+
+
+def parse(text: str) -> list[Label]:
+    """Return the labels of a text of a stranger, which is never taken for the name of a file.
+
+    Args:
+        text: one label a line, as in a .txt file, or an inline list.
+
+    Raises:
+        VocabularyError: it is malformed, or there is no label.
+    """
+    lines = text.strip("\r\n")
+    if "\n" not in lines and "\r" not in lines:
+        return _inline(lines)
+    labels = _lines(text)
+    if not labels:
+        raise VocabularyError("the list of labels is empty; give at least one, as in 'dog, guitar, rain'")
+    return labels
 
 
 def dump(labels: Sequence[Label], suffix: str) -> str:

@@ -65,6 +65,15 @@ class Vocabulary(Sequence[Label]):
         labels, notes = formats.load(source)
         return cls(labels, notes=notes)
 
+    @classmethod
+    def parse(cls, text: str) -> "Vocabulary":
+        """Read labels that somebody typed: one a line, or an inline list; never the name of a file.
+
+        Raises:
+            VocabularyError: malformed, or without labels.
+        """
+        return cls(formats.parse(text))
+
     def save(self, path: str | Path) -> None:
         """Write a label file in the format of its ending; reading it back gives an equal vocabulary.
 

@@ -130,6 +130,16 @@ class WordNet:
             synset = self._synsets[number] = _parse(number, self._lines[number])
         return synset
 
+    def counts(self) -> dict[str, int]:
+        """Return how often each noun and verb was met in texts that people tagged, in its most usual sense."""
+        counts: dict[str, int] = {}
+        for line in self._lines:
+            lemmas, _, often, subject, _ = line.split("\t", 4)
+            if SUBJECTS[int(subject)][0] in "nv":
+                for lemma, count in zip(lemmas.split("|"), often.split(), strict=True):
+                    counts[lemma] = max(counts.get(lemma, 0), int(count))
+        return counts
+
     def senses(self, words: Sequence[str]) -> list[Sense]:
         """Return what the words can mean together: as a lemma however spaced and hyphened, then as a form of one.
 

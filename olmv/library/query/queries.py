@@ -30,7 +30,7 @@ from olmv.scoring.bank import TextBank
 from olmv.scoring.encode_bank import encode_bank, truncated_texts
 from olmv.video.workers.loader import FrameLoader
 
-__all__ = ["ALIKE", "Alike", "EncodedQuery", "SearchQuery", "encode_query"]
+__all__ = ["ALIKE", "Alike", "EncodedQuery", "LibraryWindow", "SearchQuery", "encode_query"]
 
 MAX_QUERY_CHARS = 10_000
 MOST_LIKE_WINDOWS = 8
@@ -57,6 +57,18 @@ third are of one action, from 0.7 to 0.75 half, above that nine in ten; of photo
 ten are of one thing from 0.6 on; of things that are not in a library, 1 of 100 has something as alike."""
 
 
+class LibraryWindow(NamedTuple):
+    """A window of the library that is searched.
+
+    Attributes:
+        video: by its name or path.
+        time_s: that the window has.
+    """
+
+    video: str
+    time_s: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchQuery:
     """What is looked for.
@@ -65,6 +77,7 @@ class SearchQuery:
         texts: all of them must be true of a moment.
         without: none of them may be.
         like: an image or a video that a moment must be like; None for none.
+        window: of the library itself, that a moment must be like; None for none.
         labels: what must be true of the video.
         videos: which are searched.
         threshold: the probability from which a moment passes.
@@ -75,6 +88,7 @@ class SearchQuery:
     texts: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     like: str | Path | None = None
+    window: LibraryWindow | None = None
     labels: tuple[LabelLimit, ...] = ()
     videos: VideoFilter = VideoFilter()
     threshold: float = 0.5
@@ -89,7 +103,7 @@ class SearchQuery:
             UsageError: there is nothing to look for, or a number is out of range.
             InputError: the file to compare with is not there.
         """
-        if not self.texts and self.like is None:
+        if not self.texts and self.like is None and self.window is None:
             beside = " beside what is to be left out" if self.without else ""
             raise UsageError(f"there is nothing to look for{beside}; give a text or a file", option="like")
         for what, texts in (("query", self.texts), ("text to leave out", self.without)):
@@ -115,7 +129,8 @@ class SearchQuery:
     @property
     def shown(self) -> str:
         """Return it in words."""
-        parts = [*self.texts, *(f"like {Path(file).name}" for file in [self.like] if file is not None)]
+        files = [self.like, None if self.window is None else self.window.video]
+        parts = [*self.texts, *(f"like {Path(file).name}" for file in files if file is not None)]
         words = " and ".join(parts)
         return words + (f", without {' or '.join(self.without)}" if self.without else "")
 
@@ -177,11 +192,13 @@ def encode_query(
     like = torch.zeros(0, library.settings.dimension)
     if query.like is not None:
         like = _vectors_of(query.like, library, model)
-        if str(library.settings.model) not in SHIPPED:
-            note(
-                f"how alike two videos must be was measured with other models than {model.name}; look at what is "
-                "found, and choose a threshold"
-            )
+    if query.window is not None:
+        like = torch.cat([like, _vector_at(query.window, library)])
+    if len(like) and str(library.settings.model) not in SHIPPED:
+        note(
+            f"how alike two videos must be was measured with other models than {model.name}; look at what is "
+            "found, and choose a threshold"
+        )
     return EncodedQuery(query, bank, like)
 
 
@@ -216,6 +233,22 @@ def _vectors_of(file: str | Path, library: LibraryFiles, model: VideoModel) -> T
     if not len(every):
         raise UsageError(f"cannot compare with {file}: no picture of it can be decoded; choose another", option="like")
     return torch.nn.functional.normalize(every, dim=-1)
+
+
+def _vector_at(window: LibraryWindow, library: LibraryFiles) -> Tensor:
+    """Return the vector [1, D] of the window of a video that has a time, or of the one nearest to it."""
+    entry = library.get(window.video)
+    if entry is None:
+        raise InputError(f"{window.video} is not in {library.folder}; choose one that is", option="like")
+    fragment = library.fragments[entry.fragment]
+    first, stop = fragment.window_bounds[[entry.first, entry.stop]].tolist()
+    if first == stop:
+        raise InputError(f"{window.video} has no window: it could not be decoded; choose another", option="like")
+    table = fragment.window_table
+    middle = (table.start_s[first:stop] + table.end_s[first:stop]) / 2
+    place = first + int(np.abs(middle - window.time_s).argmin())
+    vector = torch.from_numpy(np.asarray(fragment.window_vectors[place : place + 1], np.float32))
+    return torch.nn.functional.normalize(vector, dim=-1)
 
 
 def _language_note(text: str, model: str) -> str | None:

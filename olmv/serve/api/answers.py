@@ -1,0 +1,88 @@
+"""From errors to answers, and what every route of the API says of them in its description."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from olmv.errors import MissingDependencyError, OlmvError, UsageError
+from olmv.serve.api.schemas import ErrorAnswer, TooManyLabelsError
+from olmv.serve.engine import BusyError
+from olmv.serve.guard.answers import RefusedRequestError, error_answer, error_type
+
+__all__ = ["add_error_answers", "errors", "invalid"]
+
+log = logging.getLogger(__name__)
+
+_ABOUT = {
+    400: "The request is malformed.",
+    401: "The token is missing or wrong.",
+    403: "It is not allowed here.",
+    404: "There is no such thing.",
+    408: "The body came too slowly.",
+    409: "It is not possible now.",
+    413: "It is too large.",
+    415: "The body is neither JSON nor a form with files.",
+    422: "A value cannot be used; the message says which, and what mends it.",
+    503: "Too many videos wait; Retry-After says when to come again.",
+    507: "The disk is full.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of these errors, and of those that every route has."""
+    return {
+        status: {"model": ErrorAnswer, "description": _ABOUT[status]}
+        for status in sorted({400, 401, 403, 422, *statuses})
+    }
+
+
+def invalid(failure: ValidationError | RequestValidationError) -> str:
+    """Say in one line what is wrong with a document."""
+    first = failure.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    message = str(first["msg"]).removeprefix("Value error, ")
+    more = len(failure.errors()) - 1
+    rest = f" (and {more} more)" if more else ""
+    return f"{place}: {message}{rest}" if place else f"{message}{rest}"
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Let every error be answered in the one form of the API."""
+
+    async def refused(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, HTTPException)
+        if isinstance(failure, RefusedRequestError):
+            return failure.answer()
+        return error_answer(failure.status_code, str(failure.detail), headers=failure.headers)
+
+    async def malformed(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, ValidationError | RequestValidationError)
+        return error_answer(422, invalid(failure))
+
+    async def too_many(request: Request, failure: Exception) -> Response:
+        return error_answer(413, str(failure))
+
+    async def busy(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, BusyError)
+        return error_answer(503, str(failure), headers={"Retry-After": str(failure.retry_after_s)})
+
+    async def unusable(request: Request, failure: Exception) -> Response:
+        status = 422 if isinstance(failure, UsageError) else 409 if isinstance(failure, MissingDependencyError) else 500
+        return error_answer(status, str(failure), kind=type(failure).__name__)
+
+    async def fault(request: Request, failure: Exception) -> JSONResponse:
+        log.error("a request to %s failed", request.url.path, exc_info=failure)
+        return error_answer(500, "a fault of olmv; its log has more", kind=error_type(500))
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, malformed)
+    app.add_exception_handler(ValidationError, malformed)
+    app.add_exception_handler(TooManyLabelsError, too_many)
+    app.add_exception_handler(BusyError, busy)
+    app.add_exception_handler(OlmvError, unusable)
+    app.add_exception_handler(Exception, fault)

@@ -1,0 +1,172 @@
+"""`/v1/predict`, `/v1/jobs` and `/v1/clips`: videos in, predictions out, now or later."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from olmv.serve.api.answers import errors
+from olmv.serve.api.requests import is_form, read_json, received
+from olmv.serve.api.schemas import JobAnswer, JobStart, PredictAnswer, PredictOptions, PredictRequest
+from olmv.serve.clips import StoredClip
+from olmv.serve.guard.answers import RefusedRequestError
+from olmv.serve.guard.download import fetch
+from olmv.serve.jobs import Job
+from olmv.serve.service import Ask, Service
+
+__all__ = ["predict_routes"]
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "minItems": 1,
+                            "maxItems": 64,
+                            "description": "Videos or photos.",
+                        },
+                        "labels": {"type": "string", "description": "One a line, or with commas between them."},
+                        "options": {"type": "string", "description": "PredictOptions, as a JSON object."},
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+def predict_routes(service: Service) -> APIRouter:
+    """Return the routes that predict."""
+    router = APIRouter(tags=["predict"])
+
+    @router.post(
+        "/v1/predict",
+        summary="Tell which labels are true of videos",
+        response_model=PredictAnswer,
+        responses={
+            202: {"model": JobStart, "description": "A job has begun (`background`)."},
+            **errors(404, 408, 413, 415, 503, 507),
+        },
+        openapi_extra=_BODY,
+    )
+    async def predict(request: Request) -> Response:
+        service.engine.check_room(1)  # before a body is read for nothing
+        if is_form(request):
+            async with received(request, service.uploads, service.limits, PredictOptions) as (uploads, options):
+                ask = service.ask(options)
+                videos = [(file.path, file.name, partial(file.path.unlink, missing_ok=True)) for file in uploads.files]
+                job = service.start(videos, ask)
+            return await _answer(request, job, ask, options)
+        document = await read_json(request, PredictRequest)
+        ask = service.ask(document)
+        job = service.start(await _named(document), ask)
+        return await _answer(request, job, ask, document)
+
+    async def _named(document: PredictRequest) -> list[Any]:
+        videos: list[Any] = []
+        for name in document.paths:
+            videos.append((await asyncio.to_thread(service.root.resolve, name), name, lambda: None))
+        for clip_id in document.clips:
+            videos.append(_stored(clip_id))
+        try:
+            for url in document.urls:
+                limits = service.limits if service.options.allow_urls else None
+                download = await asyncio.to_thread(fetch, url, service.uploads, limits)
+                videos.append((download.path, download.name, partial(download.path.unlink, missing_ok=True)))
+        except BaseException:
+            for video in videos:
+                if not isinstance(video, StoredClip):
+                    video[2]()
+            raise
+        return videos
+
+    async def _answer(request: Request, job: Job, ask: Ask, options: PredictOptions) -> Response:
+        if options.background:
+            return JSONResponse({"id": job.id, "status": "queued", "url": f"/v1/jobs/{job.id}"}, 202)
+        if not await service.wait(job, request.is_disconnected):
+            return Response(status_code=499)
+        labels = list(ask.request.vocabulary.names)
+        return JSONResponse({"model": service.model.name, "labels": labels, "predictions": job.predictions})
+
+    def _stored(clip_id: str) -> StoredClip:
+        clip = service.stored(clip_id)
+        if clip is None:
+            raise RefusedRequestError(404, "this clip is not kept any more; send its file again")
+        return clip
+
+    def _job(job_id: str) -> Job:
+        job = service.jobs.get(job_id)
+        if job is None:
+            raise RefusedRequestError(404, "there is no such job; those that ended are kept for an hour")
+        return job
+
+    @router.get("/v1/jobs/{job_id}", summary="Tell how far a job is", responses=errors(404))
+    async def job_state(job_id: str) -> JobAnswer:
+        return JobAnswer(**_job(job_id).to_document())
+
+    @router.delete("/v1/jobs/{job_id}", summary="Give up a job", responses=errors(404))
+    async def cancel_job(job_id: str) -> JobAnswer:
+        job = _job(job_id)
+        job.cancel()
+        if job.running is not None:
+            await asyncio.wait({job.running})
+        return JobAnswer(**job.to_document())
+
+    @router.get(
+        "/v1/jobs/{job_id}/events",
+        summary="Follow a job",
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "description": "Server-sent events: `progress` of a video, its `prediction`, and `end`.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            **errors(404),
+        },
+    )
+    async def job_events(job_id: str, request: Request) -> StreamingResponse:
+        job = _job(job_id)
+        last = request.headers.get("last-event-id", "")
+        after = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else 0
+
+        async def lines() -> AsyncIterator[str]:
+            async for event in job.listen(after):
+                if event is None:
+                    yield ": still here\n\n"
+                else:
+                    number, kind, data = event
+                    yield f"id: {number}\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+    @router.get(
+        "/v1/clips/{clip_id}/pictures/{place}",
+        summary="Fetch a frame that was looked at",
+        response_class=Response,
+        responses={200: {"description": "A JPEG.", "content": {"image/jpeg": {}}}, **errors(404)},
+    )
+    async def clip_picture(clip_id: str, place: int) -> Response:
+        jpegs = [jpeg for part in _stored(clip_id).parts for jpeg in part.video.thumbnails]
+        if not 0 <= place < len(jpegs):
+            raise RefusedRequestError(404, f"this clip has {len(jpegs)} pictures; they are counted from 0")
+        return Response(jpegs[place], media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @router.delete("/v1/clips/{clip_id}", status_code=204, summary="Forget a video", responses=errors(404))
+    async def forget_clip(clip_id: str) -> Response:
+        if not service.clips.remove(clip_id):
+            raise RefusedRequestError(404, "this clip is not kept any more")
+        return Response(status_code=204)
+
+    return router

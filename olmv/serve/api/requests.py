@@ -1,0 +1,86 @@
+"""Read what a request sends: JSON, or a form with files and options beside them."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from olmv.serve.guard.answers import RefusedRequestError
+from olmv.serve.guard.limits import Limits
+from olmv.serve.guard.private_folder import PrivateFolder
+from olmv.serve.guard.uploads import Uploads, receive_uploads
+
+__all__ = ["is_form", "read_json", "received"]
+
+_Document = TypeVar("_Document", bound=BaseModel)
+_FORM = "multipart/form-data"
+
+
+def is_form(request: Request) -> bool:
+    """Tell whether files come with a request."""
+    return request.headers.get("content-type", "").lower().partition(";")[0].strip() == _FORM
+
+
+async def read_json(request: Request, kind: type[_Document]) -> _Document:
+    """Read the JSON body of a request.
+
+    Raises:
+        RefusedRequestError: it is no JSON.
+        ValidationError: it is none of this kind.
+    """
+    body = await request.body()
+    return kind.model_validate(_document(body, "the body"))
+
+
+def _options_of(uploads: Uploads, kind: type[_Document]) -> _Document:
+    """Read the options beside the files of a form: `options`, a JSON object, and `labels`, which win over its own."""
+    fields = uploads.fields
+    if not uploads.files:
+        raise RefusedRequestError(422, "there is no file; send at least one, in the field files")
+    for name in fields:
+        if name not in ("options", "labels"):
+            raise RefusedRequestError(422, f"there is no field {name[:40]!r}; give files, labels and options")
+    options = _document(fields.get("options", "{}").encode() or b"{}", "options")
+    if not isinstance(options, dict):
+        raise RefusedRequestError(422, 'options is no JSON object; write it as {"timeline": true}')
+    if (labels := fields.get("labels", "")).strip():
+        options["labels"] = labels
+    return kind.model_validate(options)
+
+
+@asynccontextmanager
+async def received(
+    request: Request, folder: PrivateFolder, limits: Limits, kind: type[_Document]
+) -> AsyncIterator[tuple[Uploads, _Document]]:
+    """Give the files and options of a form; where that fails, its files are removed.
+
+    Args:
+        request: its body must not have been read.
+        folder: where its files go.
+        limits: of bytes, files and fields.
+        kind: of its options.
+
+    Raises:
+        RefusedRequestError: it is no such form, has no file, or is too much.
+        ValidationError: options that there are not.
+    """
+    uploads = await receive_uploads(request, folder, limits)
+    try:
+        yield uploads, _options_of(uploads, kind)
+    except BaseException:
+        uploads.discard()
+        raise
+
+
+def _document(body: bytes, what: str) -> Any:
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise RefusedRequestError(422, f"{what} is no JSON; send an object") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)

@@ -1,0 +1,303 @@
+"""What the requests of the service share: the model, what was made of videos, the library, and what is counted."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import CancelledError as FutureCancelled
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from olmv.errors import OlmvError
+from olmv.labels.vocabulary import Vocabulary
+from olmv.models.base import VideoModel
+from olmv.pages.cards import card_of, curve_columns
+from olmv.predictions import Failure, FrameCounts, VideoPrediction
+from olmv.scoring.thresholds import Thresholds
+from olmv.scoring.windows import TimelineOptions, sampled
+from olmv.serve.clips import ClipStore, StoredClip
+from olmv.serve.engine import EmbedEngine, EmbedTask, GivenUpError
+from olmv.serve.figures import ServeFigures
+from olmv.serve.guard.limits import DEFAULT_LIMITS
+from olmv.serve.guard.private_folder import PrivateFolder
+from olmv.serve.guard.root import Root
+from olmv.serve.jobs import Job, JobTable
+from olmv.serve.options import ServeOptions
+from olmv.serve.scoring import ClipScorer, ScoreRequest
+from olmv.stream import make_scorer
+from olmv.video.options import DecodeOptions
+
+if TYPE_CHECKING:
+    from olmv.library.library import Library
+    from olmv.serve.api.schemas import PredictOptions
+
+__all__ = ["Ask", "Service"]
+
+log = logging.getLogger(__name__)
+
+_SCORERS = 2  # threads that score; each call is short, or encodes many new texts
+_MB = 2**20
+_GONE_S = 0.5  # between two looks at whether a client is there
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """What the videos of one request are asked.
+
+    Attributes:
+        request: the labels, and how they are scored.
+        decode, timeline: how the videos are looked at.
+        pictures: tell where the frames that were looked at can be fetched.
+    """
+
+    request: ScoreRequest
+    decode: DecodeOptions
+    timeline: TimelineOptions | None
+    pictures: bool
+
+
+class Service:
+    """One model and all that is asked of it. Its methods are called on the event loop.
+
+    Args:
+        model: loaded.
+        options: checked.
+        uploads: a private folder for files that clients send.
+        vocabulary: the server's own labels, or None.
+        thresholds: of these labels, or None.
+        threshold: one for all labels, or None.
+        library: that can be searched and reviewed, or None.
+        rows: a file of predictions that can be reviewed, or None.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        options: ServeOptions,
+        *,
+        uploads: PrivateFolder,
+        vocabulary: Vocabulary | None = None,
+        thresholds: Thresholds | None = None,
+        threshold: float | None = None,
+        library: "Library | None" = None,
+        rows: Path | None = None,
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.limits = replace(DEFAULT_LIMITS, upload_bytes=options.max_upload_mb * _MB)
+        self.root = Root(options.root)
+        self.uploads = uploads
+        self.vocabulary = vocabulary
+        self.thresholds = thresholds
+        self.threshold = threshold
+        self.library = library
+        self.rows = rows
+        self.engine = EmbedEngine(model, workers=options.workers, most=options.queue)
+        self.clips = ClipStore(options.clips_mb * _MB)
+        self.scorer = ClipScorer(model)
+        self.jobs = JobTable()
+        self.figures = ServeFigures(self.engine, self.clips)
+        self._pool = ThreadPoolExecutor(_SCORERS, thread_name_prefix="olmv-score")
+        self.library_lock = threading.Lock()
+
+    async def close(self) -> None:
+        """Give up all work, and end threads and processes."""
+        await self.jobs.close()
+        await asyncio.to_thread(self.engine.close)
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    async def in_thread(self, function: Any, *arguments: Any, **keywords: Any) -> Any:
+        """Run what takes a while beside the event loop; few at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *arguments, **keywords))
+
+    def ask(self, options: "PredictOptions") -> Ask:
+        """Make of the options of a request what its videos are asked.
+
+        Raises:
+            UsageError: labels or options that cannot be used.
+            TooManyLabelsError: more labels than one request may have.
+        """
+        timeline = TimelineOptions() if options.timeline else None
+        vocabulary = options.vocabulary(self.vocabulary)
+        own = options.labels is None
+        score = options.score
+        if own and score.threshold is None and not options.thresholds:
+            score = replace(score, threshold=self.threshold)
+        request = ScoreRequest(
+            vocabulary=vocabulary,
+            score=score,
+            thresholds=self.thresholds,
+            by_label=options.thresholds,
+            embeddings=options.embeddings,
+        )
+        decode = sampled(
+            DecodeOptions(sampling=options.sampling, timeout_s=self.options.timeout_s, thumbnails=True),
+            frames=options.frames,
+            every_s=options.every_s,
+            timeline=timeline,
+            model_frames=self.model.default_frames,
+        )
+        make_scorer(self.model, vocabulary, decode, score, thresholds=request.limits, timeline=timeline)  # checks
+        return Ask(request, decode, timeline, options.pictures)
+
+    def start(self, videos: "Sequence[tuple[Path, str, Any] | StoredClip]", ask: Ask) -> Job:
+        """Begin with the videos of a request.
+
+        Args:
+            videos: files as (path, name, what is called when the file is not needed any more), or stored ones.
+            ask: what they are asked.
+
+        Raises:
+            BusyError: too many videos wait.
+        """
+        job = Job(len(videos))
+        loop = asyncio.get_running_loop()
+        sources: list[EmbedTask | StoredClip] = []
+        for place, video in enumerate(videos):
+            if isinstance(video, StoredClip):
+                sources.append(video)
+                continue
+            path, name, finished = video
+
+            def advanced(done: int, total: int, place: int = place, name: str = name) -> None:
+                data = {"place": place, "video": name, "done": done, "total": total}
+                loop.call_soon_threadsafe(job.tell, "progress", data)
+
+            task = EmbedTask(path, name, ask.decode, ask.timeline, advanced=advanced, finished=finished)
+            sources.append(task)
+            job.tasks.append(task)
+        if job.tasks:
+            self.engine.submit(job.id, job.tasks)
+        self.jobs.add(job, partial(self._work, sources=sources, ask=ask))
+        return job
+
+    async def _work(self, job: Job, *, sources: "list[EmbedTask | StoredClip]", ask: Ask) -> None:
+        try:
+            # once, before so many videos want it at the same time
+            bank = asyncio.ensure_future(self.in_thread(self._encode_texts, job, ask))
+            try:
+                await asyncio.gather(
+                    *(self._one(job, place, source, ask, bank) for place, source in enumerate(sources))
+                )
+            finally:
+                bank.cancel()
+        except (asyncio.CancelledError, GivenUpError, FutureCancelled):
+            job.cancel_tasks()
+            job.finish("cancelled")
+        except Exception as failure:
+            log.exception("a job failed")
+            job.cancel_tasks()
+            job.failure = failure
+            job.finish("failed")
+        else:
+            job.finish("done")
+
+    def _encode_texts(self, job: Job, ask: Ask) -> None:
+        def progress(done: int, total: int) -> None:
+            if job.is_given_up:
+                raise GivenUpError
+
+        self.scorer.bank(ask.request.vocabulary, ask.request.score, progress=progress)
+
+    async def _one(
+        self, job: Job, place: int, source: "EmbedTask | StoredClip", ask: Ask, bank: "asyncio.Future[None]"
+    ) -> None:
+        name = source.name
+        try:
+            clip = source if isinstance(source, StoredClip) else await asyncio.wrap_future(source.future)
+            await asyncio.shield(bank)
+            prediction = (await self.in_thread(self.scorer.predict, [clip], ask.request))[0]
+        except OlmvError as failure:  # of the model, its memory, its numbers: the other videos go on
+            clip, prediction = None, _failed(name, self.model.name, failure)
+        if clip is not None and not clip.has_error and clip is not source:
+            self.clips.add(clip)
+        self.figures.count(prediction)
+        job.add(place, self.document(prediction, clip, ask))
+
+    def document(self, prediction: VideoPrediction, clip: StoredClip | None, ask: Ask) -> dict[str, Any]:
+        """Return a prediction as it is told: its row, and what a client can do with the video afterwards."""
+        row = prediction.to_row()
+        known = clip is not None and not clip.has_error
+        if ask.pictures:
+            pictures = [
+                (time, f"/v1/clips/{clip.id}/pictures/{place}")
+                for place, time in enumerate(prediction.thumbnail_times_s)
+                if clip is not None
+            ]
+            row = card_of(row, pictures=pictures, curve=prediction.curve)
+        elif prediction.curve is not None:
+            end_s = prediction.duration_s or float(prediction.curve.starts_s[-1])
+            names = [label.label for label in prediction.labels]
+            row["curve"] = {"end_s": end_s, "labels": curve_columns(prediction.curve, names, end_s)}
+        if prediction.embedding is not None:
+            row["embedding"] = [float(number) for number in prediction.embedding]
+        row["clip"] = clip.id if known and clip is not None else None
+        return row
+
+    async def wait(self, job: Job, is_gone: Callable[[], Awaitable[bool]]) -> bool:
+        """Wait for a job whose client waits, too.
+
+        Args:
+            job: nobody comes back for it.
+            is_gone: tells whether the client went away; its videos are given up then.
+
+        Returns:
+            Whether it is done; False where the client has gone.
+
+        Raises:
+            Exception: of olmv, where the job failed as a whole.
+        """
+        assert job.running is not None
+        try:
+            while not (await asyncio.wait({job.running}, timeout=_GONE_S))[0]:
+                if await is_gone():
+                    job.cancel()
+                    return False
+        except asyncio.CancelledError:
+            job.cancel()
+            raise
+        finally:
+            self.jobs.remove(job)
+        if job.failure is not None:
+            raise job.failure
+        return job.status == "done"
+
+    @property
+    def can_review(self) -> bool:
+        """Tell whether there is something to review: rows, or a library and labels."""
+        return self.rows is not None or (self.library is not None and self.vocabulary is not None)
+
+    def library_picture(self, video: str, time_s: float) -> bytes | None:
+        """Return the picture of a library's video nearest to a time, as JPEG; None where there is none."""
+        entry = None if self.library is None else self.library.get(video)
+        if entry is None or self.library is None:
+            return None
+        fragment = self.library.fragments[entry.fragment]
+        parts = range(entry.first, entry.stop)
+        spans = [fragment.records[part].frames.span_s for part in parts]
+        near = [max(begin - time_s, time_s - end, 0.0) for begin, end in spans]
+        order = sorted(parts, key=lambda part: near[part - entry.first])
+        return next((jpeg for part in order if (jpeg := fragment.thumbnail(part, time_s)) is not None), None)
+
+    def library_file(self, video: str) -> Path | None:
+        """Return the file of a library's video; None where it is none of them."""
+        entry = None if self.library is None else self.library.get(video)
+        return None if entry is None else Path(entry.path)
+
+    def stored(self, clip_id: str) -> StoredClip | None:
+        """Return what is kept of a video; None where it was forgotten."""
+        return self.clips.get(clip_id)
+
+
+def _failed(name: str, model: str, failure: OlmvError) -> VideoPrediction:
+    return VideoPrediction(
+        video=name,
+        status="error",
+        error=Failure(type(failure).__name__, str(failure)),
+        duration_s=None,
+        frames=FrameCounts(0),
+        model=model,
+    )
