@@ -80,8 +80,7 @@ class PrivateFolder:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as failure:
             raise OutputError(
-                f"{self._parent}: no folder for uploads can be made here ({os_reason(failure)}); choose another folder",
-                option="cache",
+                f"{self._parent}: no folder for uploads can be made here ({os_reason(failure)}); name another in OLMV_CACHE"
             ) from None
 
     def new_file(self) -> PrivateFile:

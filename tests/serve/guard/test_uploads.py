@@ -364,7 +364,7 @@ def test_only_folders_of_dead_servers_are_removed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"no folder for uploads can be made here \(.+\); choose another folder"):
+    with pytest.raises(OutputError, match=r"no folder for uploads can be made here \(.+\); name another in OLMV_CACHE"):
         PrivateFolder(tmp_path / "file")
 
 
