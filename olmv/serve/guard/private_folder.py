@@ -79,8 +79,9 @@ class PrivateFolder:
                 self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as failure:
+            reason = os_reason(failure)
             raise OutputError(
-                f"{self._parent}: no folder for uploads can be made here ({os_reason(failure)}); name another in OLMV_CACHE"
+                f"{self._parent}: no folder for uploads can be made here ({reason}); name another in OLMV_CACHE"
             ) from None
 
     def new_file(self) -> PrivateFile:

@@ -1,13 +1,13 @@
 """Bodies that are too large, too slow, compressed, or of a kind that nobody reads."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from olmv.serve.guard.answers import RefusedRequestError, error_answer, error_type
@@ -59,6 +59,11 @@ def test_a_length_that_is_no_number_is_refused() -> None:
             400,
             "the length of the body is no number; send it right",
         )
+
+
+def test_a_body_with_two_lengths_is_refused() -> None:
+    reply = post({**JSON, "Content-Length": "1", "Transfer-Encoding": "chunked"}, [b"x"])
+    assert (reply.status, reply.error["message"]) == (400, "the body has two lengths; send one")
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "identity, gzip", "deflate", "x"])
@@ -144,8 +149,13 @@ class Question(BaseModel):
     text: str
 
 
-def fast_api() -> FastAPI:
+def fast_api(*, has_middleware: bool) -> FastAPI:
     api = FastAPI()
+    if has_middleware:
+
+        @api.middleware("http")
+        async def passes(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+            return await call_next(request)
 
     @api.post("/v1/x")
     async def x(question: Question) -> dict[str, str]:
@@ -158,8 +168,12 @@ def fast_api() -> FastAPI:
     ("pieces", "status"),
     [([b'{"text": "a"}'], 200), ([b'{"text": "' + b"a" * 900, b"b" * 900, b'"}'], 413), ([b'{"text":', STALL], 408)],
 )
-def test_the_framework_does_not_make_another_answer_of_it(pieces: list[bytes], status: int) -> None:
-    reply = ask(BodyGuard(fast_api(), LIMITS), "POST", "/v1/x", {**JSON, "Transfer-Encoding": "chunked"}, pieces)
+@pytest.mark.parametrize("has_middleware", [False, True])
+def test_the_framework_does_not_make_another_answer_of_it(
+    pieces: list[bytes], status: int, has_middleware: bool
+) -> None:
+    app = BodyGuard(fast_api(has_middleware=has_middleware), LIMITS)
+    reply = ask(app, "POST", "/v1/x", {**JSON, "Transfer-Encoding": "chunked"}, pieces)
     assert reply.status == status
     if status != 200:
         assert reply.error["type"] in ("too_large", "timeout")
