@@ -13,13 +13,28 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from olmv.errors import OutputError
 from olmv.io.atomic import replacing_folder
 from olmv.pages.pictures import Pictures
 
-__all__ = ["PictureFolder", "check_picture_folder", "picture_folder", "remove_pictures", "writing_pictures"]
+__all__ = [
+    "AUTO_MOST",
+    "PictureFolder",
+    "ReportPictures",
+    "check_picture_folder",
+    "in_folder",
+    "picture_folder",
+    "remove_pictures",
+    "writing_pictures",
+]
+
+ReportPictures = Literal["auto", "file", "folder"]
+
+AUTO_MOST = 500
+"""Videos of a page that holds its pictures itself, unless it is asked for otherwise."""
 
 _MARK = "olmv.txt"
 
@@ -48,6 +63,11 @@ class PictureFolder:
         for name, jpeg in zip(names, pictures.jpegs, strict=True):
             (part / name).write_bytes(base64.b64decode(jpeg))
         return [f"{self._address}/{digest[:2]}/{name}" for name in names]
+
+
+def in_folder(report_pictures: ReportPictures, videos: int) -> bool:
+    """Tell whether the pictures of so many videos lie beside the page."""
+    return report_pictures == "folder" or (report_pictures == "auto" and videos > AUTO_MOST)
 
 
 def picture_folder(page: Path) -> Path:

@@ -14,20 +14,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from olmv.io.curves import Curve
 from olmv.pages.page import PARTS, asset, data_block, json_text, write_page
-from olmv.pages.picture_folder import PictureFolder, remove_pictures, writing_pictures
+from olmv.pages.picture_folder import PictureFolder, ReportPictures, in_folder, remove_pictures, writing_pictures
 from olmv.pages.pictures import Pictures
-from olmv.predict.page_data import LabelTable, detail_of, entry_of
+from olmv.predict.page_data import BARS_MOST, LabelTable, detail_of, entry_of
 
-__all__ = ["AUTO_MOST", "ReportInfo", "ReportPictures", "in_folder", "write_report"]
-
-ReportPictures = Literal["auto", "file", "folder"]
-
-AUTO_MOST = 500
-"""Videos of a page that holds its pictures itself, unless it is asked for otherwise."""
+__all__ = ["ReportInfo", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,7 @@ class ReportInfo:
         labels: the vocabulary, in its order.
         settings: what else the answers depend on, as name -> value.
         note: a sentence about the model that a reader must know, or None.
+        calibrated: the probabilities are not the model's own, and no thresholds file can be made of them.
         created: when; now by default.
     """
 
@@ -46,6 +42,7 @@ class ReportInfo:
     labels: list[str]
     settings: dict[str, str] = field(default_factory=dict)
     note: str | None = None
+    calibrated: bool = False
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -69,7 +66,7 @@ def write_report(
         pictures: gives a video's sampled frames, or None.
         curves: gives a video's probabilities over time, or None; asked for rows with `segments` only.
         report_pictures: "file" for pictures inside the page; "folder" for pictures in a folder beside it, `X_pictures`
-            for `X.html`, which is replaced whole; "auto" for a folder from more than `AUTO_MOST` videos on.
+            for `X.html`, which is replaced whole; "auto" for a folder where there are more than 500 videos.
 
     Raises:
         OutputError: the file or the folder cannot be written, the disk is full, or the name of the folder is taken.
@@ -96,11 +93,6 @@ def write_report(
         )
     if not apart:
         remove_pictures(path)
-
-
-def in_folder(report_pictures: ReportPictures, videos: int) -> bool:
-    """Tell whether the pictures of so many videos lie beside the page."""
-    return report_pictures == "folder" or (report_pictures == "auto" and videos > AUTO_MOST)
 
 
 @dataclass(frozen=True)
@@ -132,6 +124,8 @@ def _head(path: Path, info: ReportInfo, totals: _Totals, table: LabelTable) -> d
         "videos": totals.videos,
         "failed": totals.failed,
         "timed": totals.timed,
+        "most": BARS_MOST,
+        "calibrated": info.calibrated,
         **table.to_data(),
     }
 

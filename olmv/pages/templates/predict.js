@@ -3,12 +3,11 @@
 (() => {
   const { el } = olmv;
   const $ = (id) => document.getElementById(id);
-  const TILE = { width: 176, height: 216 };
+  const TILE = { width: 176, height: 206 };
   const CARD = 420; // a guess; each is measured
   const LABELS = 3; // of a tile
   const { head, names, lower, videos } = report;
   const search = $("search"), sort = $("sort"), positive = $("positive"), failed = $("failed");
-  report.most = 60;
   let hits = videos;
   let grid = null;
   let asList = false;

@@ -53,7 +53,7 @@ report.panel = ({ onLabel, onThreshold }) => {
   function tell() {
     const { positives, more } = counts[chosen];
     const all = head.scored[chosen];
-    const unknown = more ? ` At this threshold up to ${olmv.count(more, "more", "more")}: rows on this page have at most ${report.most} labels, their most probable.` : "";
+    const unknown = more ? ` At this threshold up to ${olmv.count(more, "more", "more")}: rows on this page have at most ${head.most} labels, their most probable.` : "";
     const spans = head.timed ? " Segments stay those of the run." : "";
     told.textContent = `true of ${positives.toLocaleString("en")} of ${olmv.count(all, "video")}.${unknown}${report.moved.has(chosen) ? spans : ""}`;
     const given = report.given(chosen);
