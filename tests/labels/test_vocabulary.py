@@ -270,7 +270,7 @@ def test_vocabulary_is_a_sequence_of_labels() -> None:
 def test_what_makes_no_vocabulary() -> None:
     with pytest.raises(VocabularyError, match="there are no labels; give at least one"):
         Vocabulary([])
-    with pytest.raises(VocabularyError, match=r"not one text; use Vocabulary\.load\('dog, cat'\)"):
+    with pytest.raises(VocabularyError, match=r"not one text; write \['dog, cat'\] for one label, or use Voc"):
         Vocabulary.from_names("dog, cat")
     with pytest.raises(VocabularyError, match="aliases of 'dog' must be a list of texts, not one text"):
         Label("dog", aliases="canine")  # type: ignore[arg-type]
