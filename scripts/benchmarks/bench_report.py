@@ -10,9 +10,9 @@ Figures, medians over runs, by where the pictures are:
     MODE/first_paint_s    from the request to the first paint (First Contentful Paint)
     MODE/usable_s         to the first tiles with what they say, filters at hand
     MODE/loaded_s         until all of the file has been read
-    MODE/scroll_fps       frames a second while a script scrolls by 3 windows a second for 6 s, once loaded; a screen has 60
+    MODE/scroll_fps       frames a second while a script scrolls by 3 windows a second for 6 s; a screen has 60
     MODE/slowest_frame_ms the longest of those frames
-    MODE/fling_fps        frames a second while it scrolls through all videos in 6 s: tiles fly by without their pictures
+    MODE/fling_fps        frames a second while it scrolls through all videos in 6 s: they fly by without pictures
     MODE/filter_ms        from a choice of a label to the next frame, all videos sorted by it
     MODE/slider_ms        from a threshold that is moved to the next frame
     MODE/tiles            tiles that are drawn, at most

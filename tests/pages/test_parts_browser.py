@@ -189,7 +189,8 @@ def test_bars_tell_verdicts_and_thresholds(parts: "Page") -> None:
         """(card) => {
           window.told = [];
           const tell = (...what) => window.told.push(what);
-          document.body.replaceChildren(olmv.bars(card, { onVerdict: tell, onThreshold: tell, verdicts: { dog: false } }));
+          const verdicts = { dog: false };
+          document.body.replaceChildren(olmv.bars(card, { onVerdict: tell, onThreshold: tell, verdicts }));
         }""",
         card_of(row),
     )
