@@ -172,8 +172,10 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
         probability, truth = scored.probability[rows], scored.truth[rows]
         if not truth.any():
             return np.full(truth.shape[1], np.nan)
-        parts = {"groups": None if groups is None else groups[rows], "known": None if known is None else known[rows]}
-        return fit_all(probability, truth, objective, min_support=least, confidence=each, **parts).threshold
+        whole = None if groups is None else groups[rows]
+        judged = None if known is None else known[rows]
+        fitted = fit_all(probability, truth, objective, min_support=least, confidence=each, groups=whole, known=judged)
+        return fitted.threshold
 
     crossed = cross_fit_rows(scored.probability, fold, thresholds_of)
     decided = np.isfinite(crossed) & np.isfinite(fit.threshold)
