@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
@@ -153,12 +153,13 @@ def value_of(kind: type[_T], document: Any) -> _T:
         raise _other() from None
 
 
-def prediction_of(row: Any, name: str) -> VideoPrediction:
+def prediction_of(row: Any, name: str, *, order: Sequence[str] = ()) -> VideoPrediction:
     """Make a prediction of a row as the server tells it.
 
     Args:
         row: the row; with `curve` and `embedding` where these were asked for.
         name: what the caller calls the video; the server knows the last part of it.
+        order: of the labels, where the server orders them for a page; else as they are.
 
     Raises:
         ServerError: it is no row.
@@ -168,9 +169,11 @@ def prediction_of(row: Any, name: str) -> VideoPrediction:
         sent = row["video"]
         if row["error"] is not None:
             row = {**row, "error": {**row["error"], "message": row["error"]["message"].replace(sent, name, 1)}}
-        prediction = VideoPrediction.from_row({**row, "video": name})
+        place = {label: number for number, label in enumerate(order)}
+        labels = sorted(row["labels"], key=lambda label: place.get(label["label"], 0))
+        prediction = VideoPrediction.from_row({**row, "video": name, "labels": labels})
         if isinstance(row.get("curve"), Mapping):
-            prediction = replace(prediction, curve=_curve(name, row["curve"]))
+            prediction = replace(prediction, curve=_curve(name, {"end_s": row.get("end_s"), **row["curve"]}))
         if row.get("embedding") is not None:
             from torch import tensor
 

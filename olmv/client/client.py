@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self, TypedDict, Unpack
 
@@ -104,6 +105,8 @@ class Client:
         self,
         videos: VideoInput | Iterable[VideoInput],
         labels: Vocabulary | Sequence[str] | None = None,
+        *,
+        thumbnails: bool = False,
         **options: Unpack[AskOptions],
     ) -> Iterator[VideoPrediction]:
         """Predict, one result per video, in order; several are on their way at a time, so that the server is busy.
@@ -115,13 +118,14 @@ class Client:
             videos: paths, `bytes` or open files (`rb`), or one of them, as `Classifier.predict` takes them; no arrays
                 nor images, which are no files.
             labels: a list of labels, or a vocabulary with their words and thresholds; None for the server's own.
+            thumbnails: also return the sampled frames as small JPEGs.
             options: see `AskOptions`.
 
         Raises:
             UsageError: a label, an option or an input that cannot be used; known here, it is raised by the call.
             ServerError: the server is not there, refuses, or stays busy.
         """
-        document = _options(labels, options)
+        document = {**_options(labels, options), **({"pictures": True} if thumbnails else {})}
         inputs = separate(videos)
         if isinstance(inputs, list | tuple):
             for place, value in enumerate(inputs):
@@ -280,8 +284,22 @@ class Client:
                 )
                 return failed_prediction(name, limits.model, too_large)
             answer = self._transport.upload("/v1/predict", uploads_of([video]), document)
-            rows = answer.get("predictions") or [None]
-            return prediction_of(rows[0], name)
+            row = next(iter(answer.get("predictions") or [None]))
+            if not document.get("pictures"):
+                return prediction_of(row, name)
+            prediction = prediction_of(row, name, order=[] if document.get("top_k") else answer.get("labels", []))
+            return self._with_pictures(prediction, row.get("pictures") or [])
+
+    def _with_pictures(self, prediction: VideoPrediction, pictures: Sequence[Mapping[str, Any]]) -> VideoPrediction:
+        """Fetch the frames that the server looked at, which it keeps for a while."""
+        there = []
+        for picture in pictures:
+            try:
+                there.append((float(picture["time_s"]), self._transport.read(str(picture["src"]))))
+            except ServerError:  # so many others came meanwhile that they were forgotten
+                break
+        times, jpegs = tuple(time for time, _ in there), tuple(jpeg for _, jpeg in there)
+        return replace(prediction, thumbnails=jpegs, thumbnail_times_s=times)
 
 
 def _options(labels: Vocabulary | Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
