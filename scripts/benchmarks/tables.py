@@ -27,6 +27,7 @@ from scripts.benchmarks.lab_tables import (
 )
 from scripts.benchmarks.md_table import markdown
 from scripts.benchmarks.predict_tables import parts_table, processes_table, runs_table
+from scripts.benchmarks.review_tables import review_table
 from scripts.benchmarks.scale_plan import (
     scale_assumed_table,
     scale_fill_table,
@@ -43,7 +44,13 @@ from scripts.benchmarks.timeline_tables import (
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = ("docs/benchmarks.md", "docs/scale.md", "docs/guides/own-videos.md", "olmv/models/olmv-lite/README.md")
+DOCUMENTS = (
+    "docs/benchmarks.md",
+    "docs/scale.md",
+    "docs/guides/own-videos.md",
+    "docs/guides/review.md",
+    "olmv/models/olmv-lite/README.md",
+)
 MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 # the sets of ../shared/real that are shown, and what they are
@@ -250,6 +257,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bench_index": index_table,
     "index_engines": index_engines_table,
     "index_retrieval": index_retrieval_table,
+    "review": review_table,
     "scale_assumed": scale_assumed_table,
     "scale_fill": scale_fill_table,
     "scale_index": scale_index_table,
