@@ -29,6 +29,7 @@ from olmv.cli.options import (
     ResumeOption,
     RuntimeOption,
     SamplingOption,
+    ServerOption,
     ShardOption,
     StepOption,
     TemplatesOption,
@@ -38,14 +39,17 @@ from olmv.cli.options import (
     WindowOption,
     WorkersOption,
     open_engine,
+    open_server,
     parse_shard,
 )
 from olmv.errors import UsageError
+from olmv.pages.picture_folder import ReportPictures
 from olmv.placement import PlacementOptions
 from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
+    from olmv.predict.engine import PredictEngine
     from olmv.scoring.windows import TimelineOptions
 
 EPILOG = """\b
@@ -89,6 +93,12 @@ def predict(
     report: Annotated[
         Path | None, typer.Option("--report", "-r", metavar="X.html", help="One HTML page to look at.")
     ] = None,
+    report_pictures: Annotated[
+        ReportPictures,
+        typer.Option(
+            help="The page's pictures inside it (file), in a folder beside it (folder), or there from 501 videos on.",
+        ),
+    ] = "auto",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="P", help="One threshold for all labels.")
     ] = None,
@@ -140,6 +150,7 @@ def predict(
     address: AddressOption = None,
     actors: ActorsOption = None,
     gpus_per_actor: GpusPerActorOption = None,
+    server: ServerOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Tell which of the labels are true of each video."""
@@ -175,16 +186,20 @@ def predict(
         output=None if to_stdout else output,
         wide=wide,
         report=report,
+        report_pictures=report_pictures,
         resume=resume,
         shard=parse_shard(shard),
     )
     to_file = job.output is not None or report is not None
     cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    if engine is not None and server is not None:
+        raise UsageError("--engine and --server say two places; leave out one of them")
     with (
         cluster as ray_engine,
+        open_server(server) as server_predictor,
         PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view,
     ):
-        predictor = None
+        predictor: PredictEngine | None = server_predictor
         if ray_engine is not None:
             from olmv.cluster.predict import RayPredictor
 
