@@ -106,8 +106,21 @@
       box.replaceChildren(...options.map((label, index) => el("li", { id: `${id}-${index}`, role: "option", "aria-selected": "false", dir: "auto" }, label)));
       box.hidden = !options.length;
       field.setAttribute("aria-expanded", String(options.length > 0));
+      place();
       choose(-1);
     };
+    /** Put the suggestions beside the field, where there is more room; a box that scrolls would cut them off. */
+    const place = () => {
+      const { left, top, bottom, width } = field.getBoundingClientRect();
+      const above = innerHeight - bottom < box.offsetHeight + 8 && top > innerHeight - bottom;
+      box.style.left = `${left}px`;
+      box.style.width = `${width}px`;
+      box.style.maxHeight = `${(above ? top : innerHeight - bottom) - 10}px`;
+      box.style.top = above ? "auto" : `${bottom + 2}px`;
+      box.style.bottom = above ? `${innerHeight - top + 2}px` : "auto";
+    };
+    addEventListener("scroll", () => box.hidden || place(), { passive: true, capture: true });
+    addEventListener("resize", () => box.hidden || place(), { passive: true });
     const ask = async () => {
       asking?.abort();
       const mine = (asking = new AbortController());
@@ -121,6 +134,8 @@
       }
     };
 
+    // the server reads its words when it is asked for the first time
+    field.addEventListener("focus", () => suggest("a", new AbortController().signal).catch(() => {}), { once: true });
     field.addEventListener("input", () => {
       if (/[,\n]/.test(field.value)) {
         const parts = field.value.split(/[,\n]/);

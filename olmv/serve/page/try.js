@@ -78,6 +78,17 @@
     each.addEventListener("toggle", () => drawSliders());
     const timed = el("input", { type: "checkbox", id: "timed", change: () => (drawBar(), changed()) });
     const explained = el("input", { type: "checkbox", id: "explained", change: () => changed() });
+    const settings = el(
+      "details",
+      { class: "settings" },
+      el("summary", {}, "Threshold, time, reasons"),
+      el("h2", {}, "Threshold ", back),
+      slider,
+      each,
+      el("h2", {}, "Also tell"),
+      el("p", { class: "option" }, timed, el("label", { for: "timed" }, "when each label is true")),
+      el("p", { class: "option" }, explained, el("label", { for: "explained" }, "what carried it")),
+    );
     const panel = el(
       "aside",
       { class: "panel", "aria-label": "what is asked" },
@@ -86,13 +97,13 @@
       wrong,
       examples,
       el("p", { class: "facts links" }, reset, none),
-      el("h2", {}, "Threshold ", back),
-      slider,
-      each,
-      el("h2", {}, "Also tell"),
-      el("p", { class: "option" }, timed, el("label", { for: "timed" }, "when each label is true")),
-      el("p", { class: "option" }, explained, el("label", { for: "explained" }, "which words and frames carried it")),
+      settings,
     );
+    // beside the results there is room for all of it; above them, on a phone, it would be in their way
+    const beside = matchMedia("(min-width: 60rem)");
+    const fit = () => (settings.open = beside.matches);
+    beside.addEventListener("change", fit);
+    fit();
 
     function drawLabels() {
       const labels = chips.labels();
