@@ -1,13 +1,10 @@
 """What the service counts, for Prometheus."""
 
-from typing import TYPE_CHECKING
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from olmv.predictions import VideoPrediction
-
-if TYPE_CHECKING:
-    from olmv.serve.service import Service
+from olmv.serve.clips import ClipStore
+from olmv.serve.engine import EmbedEngine
 
 __all__ = ["ServeFigures"]
 
@@ -18,10 +15,11 @@ class ServeFigures:
     """Counts requests and videos, and tells how full the service is.
 
     Args:
-        service: whose queue and memory are told.
+        engine: whose queue is told.
+        clips: whose memory is told.
     """
 
-    def __init__(self, service: "Service") -> None:
+    def __init__(self, engine: EmbedEngine, clips: ClipStore) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "olmv_requests", "Requests that were answered.", ["method", "route", "status"], registry=self._registry
@@ -31,9 +29,9 @@ class ServeFigures:
         )
         self._videos = Counter("olmv_videos", "Videos that were predicted.", ["status"], registry=self._registry)
         for name, about, value in (
-            ("olmv_queue_videos", "Videos that wait or are at work.", lambda: service.engine.count),
-            ("olmv_clips_bytes", "Memory of what is kept of videos.", lambda: service.clips.nbytes),
-            ("olmv_clips", "Videos whose labels can be changed.", lambda: len(service.clips)),
+            ("olmv_queue_videos", "Videos that wait or are at work.", lambda: engine.count),
+            ("olmv_clips_bytes", "Memory of what is kept of videos.", lambda: clips.nbytes),
+            ("olmv_clips", "Videos whose labels can be changed.", lambda: len(clips)),
         ):
             Gauge(name, about, registry=self._registry).set_function(value)
 

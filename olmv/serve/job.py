@@ -1,7 +1,9 @@
 """Run `olmv serve`: load the model, open what is served, and answer until it is told to stop."""
 
 import asyncio
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +47,8 @@ def run(job: ServeJob, listener: ServeListener) -> None:
     with _bound(options.host, options.port) as listening, open_service(job, listener) as service:
         port = int(listening.getsockname()[1])
         listener.ready(page_address(options.host, port, token))
-        asyncio.run(_serve(service, listening, host=options.host, token=token))
+        with _cleaned_up():
+            asyncio.run(_serve(service, listening, host=options.host, token=token))
 
 
 @contextmanager
@@ -133,6 +136,19 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
                 f"cannot listen on {host}:{port}: {failure.strerror or failure}; choose another port", option="port"
             ) from None
         yield listening
+
+
+@contextmanager
+def _cleaned_up() -> Iterator[None]:
+    """Let what is behind the server be closed after SIGTERM, which uvicorn sends itself again at its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _serve(service: "Service", listening: socket.socket, *, host: str, token: str | None) -> None:

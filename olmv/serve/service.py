@@ -99,7 +99,7 @@ class Service:
         self.clips = ClipStore(options.clips_mb * _MB)
         self.scorer = ClipScorer(model)
         self.jobs = JobTable()
-        self.figures = ServeFigures(self)
+        self.figures = ServeFigures(self.engine, self.clips)
         self._pool = ThreadPoolExecutor(_SCORERS, thread_name_prefix="olmv-score")
         self.library_lock = threading.Lock()
 

@@ -105,8 +105,6 @@ class PredictOptions(_Model):
             words = Vocabulary.parse(self.labels)
         else:
             words = Vocabulary([Label(name) for name in self.labels])
-            if not len(words):
-                raise VocabularyError("the list of labels is empty; name some, as in 'dog, guitar, rain'")
         if self.attributes:
             words = words.with_attributes(AttributeBook(self.attributes))
         if len(words) > MOST_LABELS:

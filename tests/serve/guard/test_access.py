@@ -20,7 +20,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def log_in(app: ASGIApp, token: object, headers: Mapping[str, str] = {}, **scope: object) -> Reply:  # noqa: B006
+def log_in(app: ASGIApp, token: object, headers: Mapping[str, str] = {}, **scope: object) -> Reply:
     body = json.dumps({"token": token}).encode()
     return ask(app, "POST", "/v1/session", {"Content-Type": "application/json", **headers}, body, **scope)
 

@@ -1,0 +1,193 @@
+"""`/v1/predict`, jobs and clips, over HTTP."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from olmv import Classifier
+from olmv.models.base import VideoModel
+from olmv.serve.options import ServeOptions
+from tests.support.server import RunningServer, running_server
+
+LABELS = ["dog", "guitar", "rain"]
+
+
+def _send(http: httpx.Client, path: Path, **fields: str) -> httpx.Response:
+    with path.open("rb") as file:
+        return http.post("/v1/predict", files={"files": (path.name, file)}, data=fields)
+
+
+def test_a_file_gets_what_the_classifier_gives(http: httpx.Client, clips: Path, served_model: VideoModel) -> None:
+    answer = _send(http, clips / "a.mp4", labels="dog, guitar, rain")
+    assert answer.status_code == 200
+    document = answer.json()
+    assert document["labels"] == LABELS
+    [row] = document["predictions"]
+    [expected] = Classifier(served_model).predict([clips / "a.mp4"], LABELS, workers=0)
+    clip = row.pop("clip")
+    assert clip
+    assert row == {**expected.to_row(), "video": "a.mp4"}
+
+
+def test_uploads_are_removed(http: httpx.Client, clips: Path, server: RunningServer) -> None:
+    assert _send(http, clips / "a.mp4").status_code == 200
+    assert _send(http, clips / "notes.txt").status_code == 200
+    assert [file.name for file in server.service.uploads.path.iterdir()] == [".lock"]
+
+
+def test_labels_of_a_clip_can_be_changed(http: httpx.Client, clips: Path, served_model: VideoModel) -> None:
+    clip = _send(http, clips / "a.mp4").json()["predictions"][0]["clip"]
+    [row] = http.post("/v1/predict", json={"clips": [clip], "labels": ["snow", "cat"], "threshold": 0.1}).json()[
+        "predictions"
+    ]
+    [expected] = Classifier(served_model).predict([clips / "a.mp4"], ["snow", "cat"], threshold=0.1, workers=0)
+    assert row["labels"] == expected.to_row()["labels"]
+    assert http.delete(f"/v1/clips/{clip}").status_code == 204
+    gone = http.post("/v1/predict", json={"clips": [clip]})
+    assert gone.status_code == 404
+    assert "send its file again" in gone.json()["error"]["message"]
+    assert http.delete(f"/v1/clips/{clip}").status_code == 404
+
+
+def test_paths_come_in_the_order_of_the_request(http: httpx.Client, clips: Path) -> None:
+    names = ["b.mp4", "notes.txt", str(clips / "a.mp4")]
+    answer = http.post("/v1/predict", json={"paths": names})
+    assert [row["video"] for row in answer.json()["predictions"]] == names
+    failed = answer.json()["predictions"][1]
+    assert failed["error"]["type"] == "NotAVideoError"
+    assert failed["clip"] is None
+    assert str(clips) not in failed["error"]["message"]
+
+
+def test_thresholds_of_the_request_win(http: httpx.Client, clips: Path) -> None:
+    body = {"paths": ["a.mp4"], "thresholds": {"dog": 0.0, "guitar": 1.0}}
+    labels = http.post("/v1/predict", json=body).json()["predictions"][0]["labels"]
+    assert [(label["threshold"], label["positive"]) for label in labels[:2]] == [(0.0, True), (1.0, False)]
+
+
+def test_a_timeline_has_segments_and_a_curve(http: httpx.Client, clips: Path) -> None:
+    body = {"paths": ["a.mp4"], "timeline": True, "thresholds": {"dog": 0.0}, "embeddings": True}
+    row = http.post("/v1/predict", json=body).json()["predictions"][0]
+    assert [segment["label"] for segment in row["segments"]].count("dog") == 1
+    assert set(row["curve"]["labels"]) == set(LABELS)
+    assert sum(number**2 for number in row["embedding"]) == pytest.approx(1, abs=1e-4)
+
+
+def test_pictures_are_the_frames_that_were_looked_at(http: httpx.Client, clips: Path) -> None:
+    card = http.post("/v1/predict", json={"paths": ["a.mp4"], "pictures": True, "explain": True}).json()["predictions"][
+        0
+    ]
+    assert card["frames"]["decoded"] == len(card["pictures"])
+    assert card["explanations"]
+    picture = http.get(card["pictures"][1]["src"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert picture.content.startswith(b"\xff\xd8")
+    beyond = http.get(card["pictures"][1]["src"].rsplit("/", 1)[0] + "/99")
+    assert beyond.status_code == 404
+    assert "counted from 0" in beyond.json()["error"]["message"]
+
+
+def _events(http: httpx.Client, url: str, **headers: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with http.stream("GET", f"{url}/events", headers=headers) as stream:
+        kind = ""
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                yield kind, json.loads(line.removeprefix("data: "))
+
+
+def test_a_job_is_followed_to_its_end(http: httpx.Client) -> None:
+    started = http.post("/v1/predict", json={"paths": ["a.mp4", "b.mp4"], "background": True})
+    assert started.status_code == 202
+    events = list(_events(http, started.json()["url"]))
+    assert [kind for kind, _ in events].count("progress") == 2
+    told = {data["place"]: data["prediction"]["video"] for kind, data in events if kind == "prediction"}
+    assert told == {0: "a.mp4", 1: "b.mp4"}
+    assert events[-1] == ("end", {"status": "done"})
+    state = http.get(started.json()["url"]).json()
+    assert (state["status"], state["done"], state["total"]) == ("done", 2, 2)
+    assert [row["video"] for row in state["predictions"]] == ["a.mp4", "b.mp4"]
+    late = list(_events(http, started.json()["url"], **{"last-event-id": "4"}))
+    assert [kind for kind, _ in late] == ["end"]
+
+
+def test_jobs_that_there_are_not(http: httpx.Client) -> None:
+    for method, url in (("GET", "/v1/jobs/x"), ("DELETE", "/v1/jobs/x"), ("GET", "/v1/jobs/x/events")):
+        answer = http.request(method, url)
+        assert answer.status_code == 404
+        assert "no such job" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"paths": ["a.mp4"], "labels": ""}, 422, "the list of labels is empty"),
+        ({"paths": ["a.mp4"], "labels": []}, 422, "there are no labels"),
+        ({"paths": ["a.mp4"], "labels": ["a\x00b"]}, 422, "control character"),
+        ({"paths": ["a.mp4"], "labels": [f"label {number}" for number in range(100_000)]}, 413, "100,000 labels"),
+        ({"paths": ["a.mp4"], "labels": ["a"], "attributes": {"a": ["b" * 1001]}}, 422, "1000"),
+        ({"paths": ["../a.mp4"]}, 404, "no such file is served"),
+        ({"paths": ["a.mp4"], "threshold": 2}, 422, "threshold"),
+        ({"paths": ["a.mp4"], "frames": 4, "every_s": 1}, 422, "leave out frames"),
+        ({"paths": ["a.mp4"], "color": "red"}, 422, "color"),
+        ({"paths": []}, 422, "there are 0 videos"),
+        ({"paths": ["a.mp4"] * 65}, 422, "64"),
+        ({"urls": ["http://example.org/a.mp4"]}, 403, ""),
+        ({"clips": ["nobody"]}, 404, "send its file again"),
+        ([1, 2], 422, ""),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_line(http: httpx.Client, body: Any, status: int, message: str) -> None:
+    answer = http.post("/v1/predict", json=body)
+    assert answer.status_code == status
+    told = answer.json()["error"]["message"]
+    assert message in told
+    assert "\n" not in told
+
+
+def test_bad_forms(http: httpx.Client, clips: Path) -> None:
+    assert "no field 'colour'" in _send(http, clips / "a.mp4", colour="red").json()["error"]["message"]
+    assert "options is no JSON" in _send(http, clips / "a.mp4", options="{").json()["error"]["message"]
+    assert "no JSON object" in _send(http, clips / "a.mp4", options="[]").json()["error"]["message"]
+    none = http.post("/v1/predict", data={"labels": "a"}, files={"x": (None, "y")})
+    assert none.status_code == 422
+    text = http.post("/v1/predict", content=b"x", headers={"content-type": "application/json"})
+    assert "no JSON" in text.json()["error"]["message"]
+
+
+def test_a_full_queue_says_when_to_come_again(http: httpx.Client) -> None:
+    answer = http.post("/v1/predict", json={"paths": ["a.mp4"] * 9})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.json()["error"]["type"] == "busy"
+
+
+def test_a_client_that_goes_away_frees_its_work(
+    served_model: VideoModel, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+
+    def wait(*_: Any) -> Any:
+        held.wait(20)
+        return iter(())
+
+    with running_server(served_model, tmp_path, options=ServeOptions(workers=1, root=clips)) as running:
+        engine = running.service.engine
+        monkeypatch.setattr(engine, "_videos", wait)
+        with httpx.Client(base_url=running.url) as http:
+            with pytest.raises(httpx.ReadTimeout):
+                http.post("/v1/predict", json={"paths": ["a.mp4", "b.mp4"]}, timeout=0.2)
+            until = time.monotonic() + 20
+            while engine._waiting or not all(task.given_up.is_set() for task in engine._active):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            job = http.post("/v1/predict", json={"paths": ["a.mp4"], "background": True}, timeout=5).json()
+            assert http.delete(job["url"]).json()["status"] == "cancelled"
+        held.set()
