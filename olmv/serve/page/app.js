@@ -32,12 +32,36 @@
     }
     document.title = `olmv · ${page}`;
     for (const video of document.querySelectorAll("section[hidden] video")) video.pause();
-    if (started) pages[page]?.show?.(text);
+    if (!started) return;
+    for (const each of PAGES) if (each !== page) pages[each]?.hide?.();
+    pages[page]?.show?.(text);
   };
 
-  const lazy = (draw) => {
+  /** Load the review, which most who open the page do not need. */
+  const loadReview = async () => {
+    document.head.append(olmv.el("link", { rel: "stylesheet", href: "/assets/review.css" }));
+    for (const name of ["review_side.js", "review.js"]) {
+      await new Promise((resolve, reject) => {
+        const script = document.createElement("script");
+        script.src = `/assets/${name}`;
+        script.onload = resolve;
+        script.onerror = reject;
+        document.head.append(script);
+      });
+    }
+  };
+
+  /** The review is drawn whenever it is gone to, and ends when it is left: it listens to keys, and looks at the server. */
+  const reviewPage = () => {
     let page = null;
-    return { show: (text) => (page ||= draw() || {}).show?.(text) };
+    return {
+      show: () => (page ||= olmv.reviewPage(at("review"), api)),
+      hide: () => {
+        page?.destroy();
+        page = null;
+        at("review").replaceChildren();
+      },
+    };
   };
 
   const about = (info) => {
@@ -58,12 +82,14 @@
     }
     about(info);
     if (info.library) shown.add("search");
-    if (info.review && olmv.review) shown.add("review");
-    for (const name of PAGES) document.querySelector(`nav [data-page="${name}"]`).hidden = !shown.has(name);
-    document.querySelector("nav").hidden = shown.size < 2;
     const tried = olmv.tryPage(at("try"), api, info);
     if (info.library) pages.search = olmv.searchPage(at("search"), api, info, tried.addLabel);
-    pages.review = lazy(() => olmv.review?.(at("review"), api));
+    if (info.review) {
+      await loadReview().then(() => shown.add("review"), () => {});
+      pages.review = reviewPage();
+    }
+    for (const name of PAGES) document.querySelector(`nav [data-page="${name}"]`).hidden = !shown.has(name);
+    document.querySelector("nav").hidden = shown.size < 2;
     started = true;
     await route();
   };

@@ -46,7 +46,7 @@
         ),
       );
       if (labels.length > shown.length) {
-        chips.push(el("li", {}, el("button", { type: "button", class: "more", click: () => ((all = true), draw()) }, `${olmv.count(labels.length - shown.length, "more", "more")}`)));
+        chips.push(el("li", {}, el("button", { type: "button", class: "chip-more", click: () => ((all = true), draw()) }, `${olmv.count(labels.length - shown.length, "more", "more")}`)));
       }
       list.replaceChildren(...chips);
       list.hidden = !labels.length;
