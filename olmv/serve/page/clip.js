@@ -123,6 +123,7 @@
 
     const take = (prediction, of) => {
       card = prediction;
+      if (source.file) Object.assign(card, { video: name, name, folder: "" }); // forms cannot carry every name as it is
       version = of;
       forgotten = false;
       enter("done");

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
@@ -27,8 +27,15 @@ FOOTAGE = Path(olmv.__file__).parent / "data" / "footage"
 class Visit(Protocol):
     """Opens pages of a server and closes them after the test."""
 
-    def __call__(self, address: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False) -> "Page":
-        """Open a page in a browser of its own: own storage, own cookies."""
+    def __call__(self, address: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, **context: Any) -> "Page":
+        """Open a page in a browser of its own: own storage, own cookies.
+
+        Args:
+            address: what to open.
+            size: of the window, in pixels.
+            dark: ask for dark colours.
+            context: what else `Browser.new_context` takes.
+        """
 
 
 @pytest.fixture
@@ -37,9 +44,10 @@ def visit(browser: "Browser") -> Iterator[Visit]:
     contexts = []
     faults: list[str] = []
 
-    def open_(address: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False) -> "Page":
+    def open_(address: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, **more: Any) -> "Page":
         viewport = {"width": size[0], "height": size[1]}
-        context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light", locale="en")
+        scheme = "dark" if dark else "light"
+        context = browser.new_context(**{"viewport": viewport, "color_scheme": scheme, "locale": "en", **more})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
@@ -50,7 +58,9 @@ def visit(browser: "Browser") -> Iterator[Visit]:
             "console",
             lambda message: (
                 faults.append(message.text)
-                if message.type == "error" and "Failed to load resource" not in message.text
+                if message.type == "error"
+                and "Failed to load resource" not in message.text
+                and "assets/review" not in message.text
                 else None
             ),
         )

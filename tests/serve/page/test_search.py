@@ -50,9 +50,9 @@ def test_moments_are_found_played_and_looked_around(visit: Visit, site: RunningS
     page.get_by_label("path or name").press("Enter")
     expect(page.get_by_text("The nearest has")).to_be_visible()
     expect(page.locator(".below-cut .moment")).to_contain_text("sea_at_sunset.mp4")
-    page.locator("#search-labels").fill("sea>>1")
+    page.locator("#search-labels").fill("sea")
     page.locator("#search-labels").press("Enter")
-    expect(page.get_by_role("alert").filter(has_text="sea>>1")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="sea")).to_be_visible()
     expect(page).to_have_url(re.compile("path=sea"))
 
 
@@ -65,14 +65,14 @@ def test_a_query_becomes_a_label(visit: Visit, site: RunningServer) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_in_the_way_of_anybody(visit: Visit, site: RunningServer, dark: bool) -> None:
-    page = visit(site.url, size=PHONE if dark else (1280, 800), dark=dark)
+    page = visit(
+        site.url, size=PHONE if dark else (1280, 800), dark=dark, bypass_csp=True
+    )  # axe-core styles its own elements
     page.locator(".settings").evaluate("box => { box.open = true; }")
     page.get_by_text("of each label").click()
     assert axe_findings(page) == []
     page.get_by_label("when each label is true").check()
-    page.locator("#files").set_input_files(
-        [FOOTAGE / "cat_then_coffee.mp4", {"name": "x.mp4", "mimeType": "", "buffer": b"x"}]
-    )
+    page.locator("#files").set_input_files([FOOTAGE / "cat_then_coffee.mp4", FOOTAGE / "SOURCES.md"])
     expect(page.locator(".film")).to_be_visible()
     expect(page.locator(".failed")).to_be_visible()
     page.get_by_label("add to labels").fill("ca")

@@ -1,6 +1,5 @@
 """The page, Try: real clips, real answers, in a browser."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +142,7 @@ def test_texts_of_strangers_are_shown_as_they_are(visit: Visit, site: RunningSer
     bad = _card(page, "a page.html")
     expect(bad).to_have_class(re.compile("failed"))
     expect(bad.locator("a")).to_have_count(0)  # it would be opened as a page of this server
-    expect(page.locator(".bar-of-results")).to_contain_text("2 videos · 1 with a label · 1 failed" if False else "1 failed")
+    expect(page.locator(".bar-of-results")).to_contain_text("1 failed")
 
 
 def test_rows_can_be_taken_away(visit: Visit, site: RunningServer, tmp_path: Path) -> None:
@@ -162,7 +161,7 @@ def test_rows_can_be_taken_away(visit: Visit, site: RunningServer, tmp_path: Pat
     assert [row["video"] for row in rows] == [row["video"] for row in flat] == [name, "empty.mp4"]
     assert rows[0]["labels"] == flat[0]["labels"]
     assert rows[0]["explanations"]
-    assert set(rows[0]) == {*json.loads('["video","status","error","duration_s","frames","model","labels"]'), "explanations"}
+    assert not {"curve", "pictures", "clip"} & set(rows[0])  # those are the page's
     page.get_by_role("button", name="Clear all").click()
     expect(page.locator(".item")).to_have_count(0)
     expect(page.get_by_text("Drop videos or photos here")).to_be_visible()
