@@ -4,6 +4,7 @@
   const { el } = olmv;
   const PLAYED = /^(video|audio)\/|^image\/(jpeg|png|webp|gif|avif|bmp)$/; // nothing that could be a page
   const DRAWN = 200; // labels of a card
+  const [FEW, MANY] = [6, 12]; // labels in sight: all of a few, else those that are true and some more
 
   const megabytes = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`);
 
@@ -70,6 +71,8 @@
       const before = element.querySelector("video.player");
       const open = element.querySelector("details.more")?.open;
       const shown = card.labels.length > DRAWN ? { ...card, labels: card.labels.slice(0, DRAWN), left_out: card.labels.length - DRAWN } : card;
+      const sure = card.labels.filter((label) => label.positive).length;
+      const inSight = card.labels.length <= FEW ? FEW : Math.min(Math.max(sure + 2, 4), MANY);
       const video = address && card.status === "ok" && !card.photo && !source.file.type.startsWith("image/");
       const actions = el(
         "span",
@@ -78,7 +81,7 @@
         forgotten || card.status !== "ok" ? button("Send again", "send again", clip.send) : null,
         drop(),
       );
-      const article = olmv.card(shown, { heading: "h3", player: address, actions, onThreshold: (label, value) => board.onThreshold(label, value, clip) });
+      const article = olmv.card(shown, { heading: "h3", player: address, actions, shown: inSight, onThreshold: (label, value) => board.onThreshold(label, value, clip) });
       if (forgotten) {
         article.classList.add("stale");
         article.querySelector("header").after(el("p", { class: "note" }, "The server does not keep this video any more; these are the labels of before. Send it again for the new ones."));

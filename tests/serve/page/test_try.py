@@ -1,5 +1,6 @@
 """The page, Try: real clips, real answers, in a browser."""
 
+import base64
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,10 +174,12 @@ def test_without_labels_videos_wait_for_the_first(visit: Visit, site: RunningSer
     page.evaluate(
         """([name, text]) => {
           const transfer = new DataTransfer();
-          transfer.items.add(new File([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], name, { type: "video/mp4" }));
-          for (const kind of ["dragenter", "drop"]) document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          transfer.items.add(new File([bytes], name, { type: "video/mp4" }));
+          const how = { dataTransfer: transfer, bubbles: true, cancelable: true };
+          for (const kind of ["dragenter", "drop"]) document.body.dispatchEvent(new DragEvent(kind, how));
         }""",
-        [SEA.name, _base64(SEA)],
+        [SEA.name, base64.b64encode(SEA.read_bytes()).decode("ascii")],
     )
     card = _card(page, SEA.name)
     expect(card).to_contain_text("waits for labels")
@@ -249,9 +252,3 @@ def test_what_is_too_large_is_not_sent(visit: Visit, site: RunningServer) -> Non
     _send(page, SEA)
     expect(_card(page, SEA.name)).to_contain_text("are more than this server takes, 1 kB")
     assert asked == []
-
-
-def _base64(path: Path) -> str:
-    import base64
-
-    return base64.b64encode(path.read_bytes()).decode("ascii")
