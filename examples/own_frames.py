@@ -1,12 +1,14 @@
-"""Frames of your own: labels for a numpy array, without any file.
+"""Frames of your own: labels for numpy arrays and pictures, without any file.
 
     python examples/own_frames.py
 
 The frames may come from a camera, a simulator or another decoder; here they are made of numbers.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-import torch
+from PIL import Image
 
 import olmv
 
@@ -20,15 +22,19 @@ def stripes(frames: int = 8, side: int = 128) -> np.ndarray:
     return np.broadcast_to(colours[place][:, None], (frames, side, side, 3))
 
 
+def inputs() -> Iterator[np.ndarray | Image.Image | list[Image.Image]]:
+    """A clip, a photo, and a clip whose frames are pictures: a generator is read as far as needed."""
+    yield stripes()
+    yield Image.new("RGB", (128, 128), (40, 80, 220))
+    yield [Image.fromarray(frame) for frame in stripes(frames=16)]
+
+
 def main() -> None:
-    """Print the labels, most alike first."""
-    classifier = olmv.Classifier.from_pretrained("olmv-mini")
-    pixels = torch.from_numpy(stripes().copy()).permute(0, 3, 1, 2)  # uint8 [T, 3, H, W], of any size
-    embedding = classifier.embed_video(pixels)
-    # a similarity is a cosine: good for ranking, no probability
-    similarities = {label: classifier.similarity(embedding, label) for label in LABELS}
-    for label, similarity in sorted(similarities.items(), key=lambda item: -item[1]):
-        print(f"{similarity:6.3f} {label}")
+    """Print the most probable labels of each."""
+    with olmv.Classifier.from_pretrained("olmv-mini") as classifier:
+        for prediction in classifier.predict(inputs(), LABELS, top_k=2):
+            best = ", ".join(f"{label.label} {label.probability:.3f}" for label in prediction.labels)
+            print(f"{prediction.video:12} {best}")
 
 
 if __name__ == "__main__":

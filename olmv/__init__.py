@@ -16,6 +16,7 @@ from olmv.errors import *  # noqa: F403  # every error is a public name
 
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
+    from olmv.client.client import Client
     from olmv.labels.attributes import AttributeBook
     from olmv.labels.vocabulary import Vocabulary
     from olmv.library.library import Library
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AttributeBook",
     "Classifier",
+    "Client",
     "Library",
     "Thresholds",
     "TimelineOptions",
@@ -47,6 +49,7 @@ __all__ += errors.__all__
 _LAZY = {
     "AttributeBook": "olmv.labels.attributes",
     "Classifier": "olmv.classifier",
+    "Client": "olmv.client.client",
     "Library": "olmv.library.library",
     "Thresholds": "olmv.scoring.thresholds",
     "TimelineOptions": "olmv.scoring.windows",

@@ -27,6 +27,7 @@ from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.thresholds import Thresholds
 from olmv.scoring.windows import TimelineOptions, sampled
 from olmv.stream import PartStore, embedded_parts, first_parts, make_scorer, predictions
+from olmv.video.inputs import PreparedInput, VideoInput, prepared, separate
 from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
@@ -133,7 +134,7 @@ class Classifier:
 
     def predict(
         self,
-        paths: str | Path | Iterable[str | Path] | LibraryFiles,
+        paths: VideoInput | Iterable[VideoInput] | LibraryFiles,
         vocabulary: Vocabulary | Sequence[str],
         *,
         attributes: AttributeBook | None = None,
@@ -145,6 +146,7 @@ class Classifier:
         every_s: float | None = None,
         max_frames: int | None = None,
         timeline: TimelineOptions | bool = False,
+        fps: float | None = None,
         sampling: Sampling | None = None,
         pooling: Pooling = "mean",
         frame_pooling: FramePooling | None = None,
@@ -158,12 +160,15 @@ class Classifier:
         timeout_s: float = 60.0,
         text_progress: Callable[[int, int], None] | None = None,
     ) -> Iterator[VideoPrediction]:
-        """Predict, one result per path, in order; a bad file is a result with `status == "error"`.
+        """Predict, one result per input, in order; a bad file is a result with `status == "error"`.
 
         Args:
-            paths: video files, or one of them; or a library, whose videos are not decoded again. It says itself how
-                they were sampled.
-            vocabulary: the labels, or only their names.
+            paths: the inputs, or one of them. Each is a path; `bytes` or an open file (`rb`, read from where it stands)
+                that hold a video or a photo; frames, uint8 [T, H, W, 3] in RGB (numpy or torch); a PIL image, which is
+                a photo; or a list of PIL images in the list of inputs, which are the frames of one clip. A generator is
+                read just ahead, in another thread. Or a library, whose videos are not decoded again; it says itself
+                how they were sampled. What has no name of its own is called by its place, as `<array 0>`.
+            vocabulary: the labels, or only their names, in a list.
             attributes: what the labels look like; added to what the vocabulary says.
             mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
             thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
@@ -175,6 +180,8 @@ class Classifier:
             max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
             timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`. True for the
                 default windows.
+            fps: frames per second of arrays and lists of images. None: their `duration_s` is None, `frames` of them
+                are looked at however many they are, `times_s` are their numbers; `every_s` and `timeline` need it.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`; None for `uniform`.
             pooling: over a label's texts: `mean`, `max`, `topk` or `softmax`.
             frame_pooling: over frames, if the model leaves any: `mean`, `max`, `softmax`, or `logits` (Open-VCLIP's
@@ -185,24 +192,25 @@ class Classifier:
             decoder: `auto`, `pyav`, `decord` or `torchcodec`.
             workers: decoding processes; None for one per core, 0 to decode in this process.
             batch_size: frames per forward pass; None for 64 on a GPU and 16 on a CPU.
-            thumbnails: also return the sampled frames as small JPEGs.
-            embeddings: also return that of each video.
+            thumbnails, embeddings: also return the sampled frames as small JPEGs, and the embedding of each video.
             timeout_s: seconds that one file may take to decode.
             text_progress: called with (done, all) while texts are encoded.
 
         Raises:
-            UsageError: an option is out of range, the model is made for another number of frames, or a library is of
-                another model or sampling, is empty or was changed. Raised by the call itself, not by the first step.
+            UsageError: an option is out of range, the labels are one text, an input is nothing that can be looked at
+                (another type or shape, a closed file), the model is made for another number of frames, or a library is
+                of another model or sampling, is empty or was changed. Raised by the call itself, not by the first step,
+                but for inputs that are in no list.
         """
         for name, value in (("frames", frames), ("batch size", batch_size)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
         check_choice("sampling", sampling or "uniform", SAMPLINGS)
         times = (TimelineOptions() if timeline else None) if isinstance(timeline, bool) else timeline
-        stored = None
-        if isinstance(paths, LibraryFiles):
-            stored = StoredVideos(paths)
-            paths, times = stored.names, (stored.settings.timeline or times) if timeline is True else times
+        stored = StoredVideos(paths) if isinstance(paths, LibraryFiles) else None
+        inputs: Iterable[PreparedInput] = ()
+        if stored is not None:
+            inputs, times = stored.names, (stored.settings.timeline or times) if timeline is True else times
             decode = stored.decode_options(
                 frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
             )
@@ -221,9 +229,10 @@ class Classifier:
                 timeline=times,
                 model_frames=self.model.default_frames,
             )
+            inputs = prepared(separate(paths), fps=fps, timed=times is not None or every_s is not None)
         return self.stream(
-            paths,
-            _as_vocabulary(vocabulary, attributes),
+            inputs,
+            Vocabulary.of(vocabulary, attributes),
             decode=decode,
             timeline=times,
             stored=stored,
@@ -244,7 +253,7 @@ class Classifier:
 
     def stream(
         self,
-        paths: str | Path | Iterable[str | Path],
+        paths: str | Path | Iterable[PreparedInput],
         vocabulary: Vocabulary,
         *,
         decode: DecodeOptions,
@@ -266,14 +275,15 @@ class Classifier:
         closed if it does so in another way than asked for. `store` has what was done of videos before, and takes every
         part that is done; `advanced` is told of them (done, all). `stored` has these videos; `decode` is its own then.
         """
-        names = _names(paths)
+        paths = [paths] if isinstance(paths, str | Path) else paths
+        names = [str(path) for path in paths] if store is not None or stored is not None else []
         if stored is not None:
             stored.check(self.model, timeline)
         elif loader is None or not loader.serves(self.model.preprocess, decode):
             if loader is not None:
                 loader.close()
             loader = FrameLoader(
-                names,
+                names or paths,
                 preprocess=self.model.preprocess,
                 options=decode,
                 fork_server=self._fork_server,
@@ -333,18 +343,8 @@ class Classifier:
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None
     ) -> list[tuple[str, str, int]]:
         """Return texts longer than the model reads: (label, text, number of tokens). Their ends are cut off."""
-        words = _as_vocabulary(vocabulary, None)
-        return truncated_texts(self.model, build_texts(words, templates or self.model.templates))
+        return truncated_texts(self.model, build_texts(Vocabulary.of(vocabulary), templates or self.model.templates))
 
     def embed_clips(self, pixels: Sequence[Tensor], *, batch_size: int | None = None) -> list[VideoEmbedding]:
         """Return the embeddings of several clips; see `olmv.models.embed.embed_clips`."""
         return embed_clips(self.model, pixels, batch_size=batch_size)
-
-
-def _names(paths: str | Path | Iterable[str | Path]) -> list[str]:
-    return [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
-
-
-def _as_vocabulary(vocabulary: Vocabulary | Sequence[str], attributes: AttributeBook | None) -> Vocabulary:
-    words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_names(vocabulary)
-    return words.with_attributes(attributes) if attributes is not None else words

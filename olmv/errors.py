@@ -11,6 +11,7 @@
      ├── MissingDependencyError     an optional package is not installed (exit code 2)
      ├── LLMUnavailableError        no language model answers (exit code 2; 1 if some work was done)
      ├── CaptionerUnavailableError  the captioning model cannot be loaded (exit code 2)
+     ├── ServerError                a server of olmv serve is not there, or refuses (exit code 2)
      ├── TrainingError              a training run cannot go on (exit code 2); its last good checkpoint is kept
      └── VideoError                 one video cannot be read; costs one row, never the run
           ├── NotAVideoError        not a video or photo, or in a format that is not read
@@ -41,6 +42,7 @@ __all__ = [
     "OlmvError",
     "OutputError",
     "ProgramFaultError",
+    "ServerError",
     "TrainingError",
     "UsageError",
     "VideoError",
@@ -101,6 +103,10 @@ class LLMUnavailableError(OlmvError):
 
 class CaptionerUnavailableError(OlmvError):
     """The captioning model cannot be loaded."""
+
+
+class ServerError(OlmvError):
+    """A server of `olmv serve` is not there, refuses, or answers something else."""
 
 
 class TrainingError(OlmvError):

@@ -238,6 +238,8 @@ def test_a_wrong_option_is_refused_by_the_call(
 def test_labels_must_be_a_list(classifier: Classifier) -> None:
     with pytest.raises(VocabularyError, match="a list of labels is needed, not one text"):
         classifier.predict([], "dog, guitar")
+    with pytest.raises(VocabularyError, match=r"write \['dog'\] for one label"):
+        classifier.truncated_texts("dog")
     with pytest.raises(VocabularyError, match="there are no labels"):
         classifier.predict([], [])
 

@@ -25,7 +25,7 @@ def test_every_public_name_is_there() -> None:
 
 def test_public_names_are_the_documented_ones() -> None:
     values = {"Vocabulary", "AttributeBook", "Thresholds", "TimelineOptions", "VideoPrediction"}
-    classes = {"Classifier", "Library"} | values
+    classes = {"Classifier", "Client", "Library"} | values
     functions = {"load_model", "push_to_hub", "read_frames", "save_pretrained"}
     assert set(olmv.__all__) == classes | functions | set(olmv.errors.__all__)
 
@@ -48,6 +48,11 @@ def test_unknown_name() -> None:
 def test_light_imports(code: str) -> None:
     loaded = run_python(f"{code}; import sys; print('LOADED', *sys.modules)").rpartition("LOADED")[2].split()
     assert not set(HEAVY) & set(loaded)
+
+
+def test_a_client_loads_no_model_and_no_decoder() -> None:
+    code = "import olmv, sys; olmv.Client('http://127.0.0.1:1').predict([b'a'], ['dog']); print(*sys.modules)"
+    assert set(HEAVY) & set(run_python(code).split()) <= {"rich"}  # httpx has it for a command of its own
 
 
 def test_torchvision_and_open_clip_import_after_olmv() -> None:

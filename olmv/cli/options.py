@@ -1,6 +1,8 @@
 """Options that several commands share: each is declared here once, with its help."""
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,6 +18,7 @@ from olmv.video.options import Decoder, Sampling
 if TYPE_CHECKING:
     from olmv.cluster.engine import RayEngine
     from olmv.datasets.shards import Shard
+    from olmv.predict.engine import ServerPredictor
 
 __all__ = [
     "ActorsOption",
@@ -41,6 +44,7 @@ __all__ = [
     "RetriesOption",
     "RuntimeOption",
     "SamplingOption",
+    "ServerOption",
     "ShardOption",
     "StepOption",
     "TemplatesOption",
@@ -50,6 +54,7 @@ __all__ = [
     "WindowOption",
     "WorkersOption",
     "open_engine",
+    "open_server",
     "parse_shard",
     "parse_time",
 ]
@@ -98,6 +103,25 @@ def open_engine(
 
     options = RayOptions(address=address, actors=actors, gpus_per_actor=gpus_per_actor)
     return RayEngine(options, workers=workers)
+
+
+@contextmanager
+def open_server(url: str | None) -> "Iterator[ServerPredictor | None]":
+    """Give what asks a server; None without `--server`.
+
+    Raises:
+        UsageError: the address is none, or has a token in it.
+    """
+    if url is None:
+        yield None
+        return
+    if "#" in url:
+        raise UsageError("the address shows its token to ps; leave out what follows #, and set OLMV_SERVER_TOKEN")
+    from olmv.client.client import Client
+    from olmv.predict.engine import ServerPredictor
+
+    with Client(url, os.environ.get("OLMV_SERVER_TOKEN") or os.environ.get("OLMV_TOKEN")) as client:
+        yield ServerPredictor(client)
 
 
 InputsArgument = Annotated[
@@ -292,6 +316,16 @@ GpusPerActorOption = Annotated[
         min=0,
         metavar="N",
         help="May be a part of one, 0.5.  [default: 1 where there are any]",
+        show_default=False,
+        rich_help_panel=CLUSTER,
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Ask an olmv serve, with the token of OLMV_SERVER_TOKEN, in place of a model here.",
         show_default=False,
         rich_help_panel=CLUSTER,
     ),

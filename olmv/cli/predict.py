@@ -29,6 +29,7 @@ from olmv.cli.options import (
     ResumeOption,
     RuntimeOption,
     SamplingOption,
+    ServerOption,
     ShardOption,
     StepOption,
     TemplatesOption,
@@ -38,6 +39,7 @@ from olmv.cli.options import (
     WindowOption,
     WorkersOption,
     open_engine,
+    open_server,
     parse_shard,
 )
 from olmv.errors import UsageError
@@ -47,6 +49,7 @@ from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
+    from olmv.predict.engine import PredictEngine
     from olmv.scoring.windows import TimelineOptions
 
 EPILOG = """\b
@@ -147,6 +150,7 @@ def predict(
     address: AddressOption = None,
     actors: ActorsOption = None,
     gpus_per_actor: GpusPerActorOption = None,
+    server: ServerOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Tell which of the labels are true of each video."""
@@ -188,11 +192,14 @@ def predict(
     )
     to_file = job.output is not None or report is not None
     cluster = open_engine(engine, address=address, actors=actors, gpus_per_actor=gpus_per_actor, workers=workers)
+    if engine is not None and server is not None:
+        raise UsageError("--engine and --server say two places; leave out one of them")
     with (
         cluster as ray_engine,
+        open_server(server) as server_predictor,
         PredictView(quiet=quiet, to_file=to_file, explain=explain, json_rows=to_stdout) as view,
     ):
-        predictor = None
+        predictor: PredictEngine | None = server_predictor
         if ray_engine is not None:
             from olmv.cluster.predict import RayPredictor
 

@@ -7,12 +7,14 @@ from typing import Any
 from olmv.classifier import Classifier
 from olmv.cluster.decoding import ActorDecoding
 from olmv.cluster.engine import RayEngine, blocks_of
-from olmv.devices import Placement
 from olmv.errors import VideoError
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.default import chosen_model
 from olmv.models.registry import model_info
 from olmv.placement import PlacementOptions
+from olmv.predict.engine import NamedModel, Place
+from olmv.predict.options import PredictJob
 from olmv.predictions import VideoPrediction
 from olmv.scoring.options import ScoreOptions
 from olmv.scoring.thresholds import Thresholds
@@ -35,10 +37,16 @@ class RayPredictor:
 
     def __init__(self, engine: RayEngine) -> None:
         self._engine = engine
+        self.served: NamedModel | None = None
 
-    def placement(self, options: PlacementOptions) -> Placement:
-        """Choose device and dtype as an actor would."""
-        return self._engine.placement(options)
+    def choose_model(self, job: PredictJob) -> tuple[str, str | None]:
+        """Return the model that is chosen without a cluster, too."""
+        return chosen_model(job.model)
+
+    def place(self, options: PlacementOptions) -> Place:
+        """Choose device, dtype and runtime as an actor would."""
+        place = self._engine.placement(options)
+        return place.device.type, place.dtype_name, place.runtime
 
     def stream(
         self,

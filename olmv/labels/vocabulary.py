@@ -27,7 +27,11 @@ class Vocabulary(Sequence[Label]):
 
     def __init__(self, labels: Iterable[Label | str], *, notes: Iterable[str] = ()) -> None:
         if isinstance(labels, str):
-            raise VocabularyError(f"a list of labels is needed, not one text; use Vocabulary.load({labels[:40]!r})")
+            text = labels[:40]
+            raise VocabularyError(
+                f"a list of labels is needed, not one text; write [{text!r}] for one label, or use "
+                f"Vocabulary.load({text!r}) for a file, or names with commas between"
+            )
         first: dict[str, Label] = {}
         dropped: list[str] = []
         for item in labels:
@@ -52,6 +56,18 @@ class Vocabulary(Sequence[Label]):
             VocabularyError: as the class.
         """
         return cls(names)
+
+    @classmethod
+    def of(
+        cls, labels: "Vocabulary | Iterable[str]", attributes: Mapping[str, Sequence[str]] | None = None
+    ) -> "Vocabulary":
+        """Return labels, or what is given as only their names, with the attributes of a book, if there is one.
+
+        Raises:
+            VocabularyError: as the class.
+        """
+        words = labels if isinstance(labels, Vocabulary) else cls.from_names(labels)
+        return words if attributes is None else words.with_attributes(attributes)
 
     @classmethod
     def load(cls, source: str | Path) -> "Vocabulary":

@@ -134,8 +134,8 @@ class Library(LibraryFiles):
             UsageError: another model, or an option that does not exist. Raised by the call itself.
         """
         check_choice("pooling", pooling, POOLINGS)
+        words = Vocabulary.of(vocabulary)
         loaded = self.model(model)
-        words = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary.from_names(vocabulary)
         texts = build_texts(words, templates or loaded.templates)
         own = texts.templates == resolve(loaded.templates)
         bank = encode_bank(loaded, texts, mode="single-label" if own else "multi-label", progress=progress)

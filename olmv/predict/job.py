@@ -47,7 +47,8 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
     """
     kind = input_kind(job.inputs, labelled=job.labels is not None)
     if engine is not None and kind != "files":
-        raise UsageError("libraries and rows are quick here: leave out the engine", option="engine")
+        what = "engine" if engine.served is None else "server"
+        raise UsageError(f"libraries and rows are quick here: leave out the {what}", option=what)
     if kind == "rows":
         from olmv.predict.from_rows import decide_rows
 
@@ -63,7 +64,8 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
     stored = None
     if kind == "libraries":
         stored, job = open_stored(job)
-    model, note = chosen_model(job.model)
+    model, note = chosen_model(job.model) if engine is None else engine.choose_model(job)
+    served = None if engine is None else engine.served
     if note is not None:
         listener.note(note)
     sampling = job.sampling or job.decode.sampling
@@ -79,7 +81,9 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
         unless = stored is not None or engine is not None or _earlier(job, outputs)
         ahead = stack.enter_context(decode_ahead(model, videos, complete, unless=unless))
         if stored is None:
-            job = replace(job, decode=complete(_frames(model, job)))
+            job = replace(
+                job, decode=complete(_frames(model, job) if served is None else job.frames or DecodeOptions.frames)
+            )
         settings = settings_of(job, model, vocabulary, thresholds, stored, engine)
         if thresholds is not None:
             for note in settings.notes_on(thresholds):
@@ -93,12 +97,14 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
         if stored is not None:
             stored.verify(todo)
         classifier = None
-        if (todo and engine is None) or outputs.shows_pictures:
+        if served is None and ((todo and engine is None) or outputs.shows_pictures):
             classifier = load_classifier(job, model, vocabulary, listener, stored)
         if journal is not None:
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
-        parts = outputs.open_parts(stack, settings, pictures, resume=job.resume) if job.timeline is not None else None
+        parts = None
+        if job.timeline is not None and served is None:
+            parts = outputs.open_parts(stack, settings, pictures, resume=job.resume)
         if todo and (engine is not None or classifier is not None):
             if ahead is not None and todo != videos:
                 ahead.close()
@@ -122,8 +128,9 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
             if classifier is not None and pictures is not None:
                 fetch_missing_pictures(journal, pictures, classifier, job.decode, stored)
             outputs.write_table(journal, vocabulary, pictures)
-            if classifier is not None and pictures is not None:
-                outputs.write_page(journal, pictures, classifier.model, settings)
+            shown = served if classifier is None else classifier.model
+            if shown is not None and pictures is not None:
+                outputs.write_page(journal, pictures, shown, settings)
                 pictures.discard()
             summary.written = outputs.written
     return summary

@@ -7,6 +7,7 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import drawings_note
+from olmv.placement import PlacementOptions
 from olmv.predict.options import PredictJob, PredictListener
 from olmv.predict.settings import PredictSettings
 from olmv.video.options import MAX_FRAMES, DecodeOptions
@@ -14,7 +15,7 @@ from olmv.video.options import MAX_FRAMES, DecodeOptions
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
-    from olmv.predict.engine import PredictEngine
+    from olmv.predict.engine import Place, PredictEngine
     from olmv.scoring.thresholds import Thresholds
 
 __all__ = ["load_classifier", "load_words", "open_stored", "settings_of"]
@@ -79,12 +80,14 @@ def settings_of(
     engine: "PredictEngine | None" = None,
 ) -> PredictSettings:
     """Say what the rows of a job depend on; its number of frames is resolved."""
-    from olmv.models.registry import folder_of, placement_for
     from olmv.scoring.thresholds import leaves_for, thresholds_for
 
-    place = job.placement
-    placement = placement_for(place.device, place.dtype, place.runtime) if engine is None else engine.placement(place)
-    folder = folder_of(model) if model.startswith("hf:") else None
+    device, dtype, runtime = _place(job.placement) if engine is None else engine.place(job.placement)
+    folder = None
+    if model.startswith("hf:") and (engine is None or engine.served is None):
+        from olmv.models.registry import folder_of
+
+        folder = folder_of(model)
     score = job.score
     limits = thresholds_for(vocabulary, thresholds=thresholds, threshold=score.threshold)
     fitted = None if job.timeline is None else thresholds
@@ -109,12 +112,19 @@ def settings_of(
         top_k=score.top_k,
         explain=score.explain,
         decoder=job.decode.decoder,
-        device=placement.device.type,
-        dtype=placement.dtype_name,
-        runtime=placement.runtime,
+        device=device,
+        dtype=dtype,
+        runtime=runtime,
         shard=None if job.shard is None else str(job.shard),
         library=None if stored is None else stored.settings.digest_of_settings()[:16],
     )
+
+
+def _place(options: PlacementOptions) -> "Place":
+    from olmv.models.registry import placement_for
+
+    placement = placement_for(options.device, options.dtype, options.runtime)
+    return placement.device.type, placement.dtype_name, placement.runtime
 
 
 def load_classifier(

@@ -25,7 +25,7 @@ from olmv.video.options import DecodeOptions
 if TYPE_CHECKING:
     from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
-    from olmv.models.base import VideoModel
+    from olmv.predict.engine import NamedModel
 
 __all__ = ["Outputs", "fetch_missing_pictures"]
 
@@ -157,7 +157,7 @@ class Outputs:
         self.written.append(output)
 
     def write_page(
-        self, journal: RunJournal, pictures: PictureStore, model: "VideoModel", settings: PredictSettings
+        self, journal: RunJournal, pictures: PictureStore, model: "NamedModel", settings: PredictSettings
     ) -> None:
         """Write the page of all rows."""
         if self._report is None or self.first is None:

@@ -17,6 +17,7 @@ from olmv.video.frame_plan import FramePlan
 from olmv.video.frames import Floats, Indices, Pixels, VideoInfo
 from olmv.video.options import DecodeOptions
 from olmv.video.part_shots import PartShots, ShotWatch
+from olmv.video.readers.memory import MemoryVideo
 from olmv.video.readers.open import open_reader
 from olmv.video.readers.video_reader import VideoReader
 from olmv.video.sampling import small_luma
@@ -43,9 +44,9 @@ class VideoFrames:
         part, parts: which part of how many the file is decoded in, see `olmv.video.frame_plan`.
         pixels: [U, 3, S, S] uint8, or float32 from 0 to 255; None on failure.
         rows: [T] which of `pixels` each time has; None where each has its own, T = U.
-        times_s: [T] presentation times; of a timeline, its moments.
+        times_s: [T] presentation times; of a timeline, its moments; of frames without a rate, their numbers.
         span_s: when the part begins and ends.
-        info: facts about the file; None on failure.
+        info: facts about the file; None on failure, and of frames in memory whose rate nobody knows.
         requested, decoded, corrupt: frames asked for; T; how many picked frames were damaged or unreadable.
         widest_gap_s: of the whole file, the longest time in which no sampled frame is shown.
         capped: the limit on frames made it wider than was asked for.
@@ -93,7 +94,7 @@ class VideoFrames:
 
 
 def decode_video(
-    path: str,
+    path: str | MemoryVideo,
     preprocess: Preprocess,
     options: DecodeOptions = DecodeOptions(),
     *,
@@ -105,7 +106,7 @@ def decode_video(
     """Open, sample, decode and resize one file, or a part of it; only one full-size frame is held at a time.
 
     Args:
-        path: the file.
+        path: the file, or frames in memory.
         preprocess: the model's input.
         options: what to do with the file; its workers and limits are the loader's business.
         index: goes into the result.
@@ -118,7 +119,7 @@ def decode_video(
         VideoError: the file cannot be read, none of its picked frames can be decoded, or it has no such part. Of a
             file in several parts, one that cannot be decoded is returned with its error: the others may be sound.
     """
-    if is_cloud(path):
+    if isinstance(path, str) and is_cloud(path):
         with fetched(path) as local:
             return _decode_copy(path, local, preprocess, options, index=index, part=part, pick=pick, resize=resize)
     with open_reader(path, decoder=options.decoder) as reader:
@@ -142,18 +143,18 @@ def decode_video(
                 raise error
         return VideoFrames(
             index=index,
-            path=path,
+            path=str(path),
             part=part,
             parts=plan.parts,
             pixels=np.concatenate(clip.pixels) if clip.pixels else None,
             rows=np.array(clip.rows, np.int64) if options.timeline else None,
             times_s=np.array(clip.times_s),
             span_s=(plan.edges_s[part], plan.edges_s[part + 1]),
-            info=reader.info,
+            info=reader.info if reader.is_timed else None,
             requested=plan.requested_of(part),
             decoded=len(clip.times_s),
             corrupt=clip.corrupt,
-            widest_gap_s=plan.widest_gap_s,
+            widest_gap_s=plan.widest_gap_s if reader.is_timed else None,
             capped=plan.capped,
             shots=clip.shots,
             error=error,
@@ -168,9 +169,14 @@ def _decode_copy(address: str, local: str, preprocess: Preprocess, options: Deco
         video = decode_video(local, preprocess, options, **rest)
     except VideoError as error:
         raise type(error)(str(error).replace(local, address)) from None
-    problem = None if video.error is None else type(video.error)(str(video.error).replace(local, address))
-    info = None if video.info is None else replace(video.info, path=address)
-    return replace(video, path=address, info=info, error=problem)
+    return renamed(video, local, address)
+
+
+def renamed(video: VideoFrames, local: str, name: str) -> VideoFrames:
+    """Tell of a copy at `local` by the name of what it is a copy of."""
+    problem = None if video.error is None else type(video.error)(str(video.error).replace(local, name))
+    info = None if video.info is None else replace(video.info, path=name)
+    return replace(video, path=name, info=info, error=problem)
 
 
 def _shown(indices: Indices, step: int) -> set[int]:

@@ -61,12 +61,13 @@ class FramePlan:
         if options.timeline and options.every_s is not None:
             return cls._of_timeline(reader, options.every_s)
         count, capped = options.frames, False
-        if options.every_s is not None:
-            count = max(count, math.ceil(reader.end_s / options.every_s - CLOCK_S))
+        every_s = options.every_s if reader.is_timed else None
+        if every_s is not None:
+            count = max(count, math.ceil(reader.end_s / every_s - CLOCK_S))
             most = count if options.max_frames is None else options.max_frames
             capped, count = count > most, min(count, most)
         indices = pick_indices(reader, frames=count, sampling=options.sampling)
-        return cls.of_indices(reader, indices, requested=count, capped=capped, parted=options.every_s is not None)
+        return cls.of_indices(reader, indices, requested=count, capped=capped, parted=every_s is not None)
 
     @classmethod
     def of_indices(

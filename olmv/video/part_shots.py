@@ -54,9 +54,9 @@ class ShotWatch:
         self._signatures: list[Pixels] = []
 
     def take_frame(self, time_s: float, frame: Any) -> None:
-        """Take a frame as PyAV has it."""
+        """Take a frame as a reader's `tap` has it."""
         if self._is_new(time_s):
-            self._add(time_s, signature(frame))
+            self._add(time_s, signature_of_pixels(frame) if isinstance(frame, np.ndarray) else signature(frame))
 
     def take_pixels(self, time_s: float, pixels: Pixels) -> None:
         """Take a picture [H, W, 3] uint8 of a reader that shows no other frames."""

@@ -9,7 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRINTS = {
     "predict": r"penguin_in_the_snow\.mp4\n  \* \w+ +0\.9",
-    "own_frames": r"^ ?0\.\d+ striped background",
+    "own_frames": r"<array 0> +striped background 0\.9.*\n<image 1> +blue background 0\.9.*\n<images 2> +striped",
     "attribute_book": r"chordophone +name alone 0\.\d+ +with the book 0\.[89]",
     "calibrate": r"34 thresholds.*\nat 0\.5: .*\ncalibrated: .*dog",
     "finetune": r"says: .*guitar",

@@ -26,7 +26,7 @@ from olmv.video.pictures.pixels import MAX_PIXELS, decode, open_image, quiet, rg
 from olmv.video.readers.orientation import IDENTITY, Orientation
 from olmv.video.readers.video_reader import VideoReader
 
-__all__ = ["PictureReader"]
+__all__ = ["PictureReader", "exif_orientation"]
 
 LUMA_SIZE = (32, 18)  # width, height
 # Of an animation the canvas, what was there before and the next picture are held at the same time.
@@ -124,7 +124,7 @@ class PictureReader(VideoReader):
             whole = decode(image)
             if self._kind == "tiff":
                 self._size = image.size  # turned by Pillow
-            self._orientation = _orientation(image.getexif)
+            self._orientation = exif_orientation(image.getexif)
             return self._shown(image), whole
 
     def _shown(self, image: Image.Image) -> Pixels:
@@ -162,7 +162,7 @@ class PictureReader(VideoReader):
         if not self._animation.pieces or min(self._size) < 1:
             raise DecodeError(f"{self._path}: has no picture in it; copy or download it again")
         if exif := self._animation.exif:
-            self._orientation = _orientation(lambda: _read_exif(exif))
+            self._orientation = exif_orientation(lambda: _read_exif(exif))
         largest = max((piece.box[2:] for piece in self._animation.pieces), key=math.prod)
         for size in (self._size, largest):
             self._check_pixels(*size, most=MAX_CANVAS_PIXELS, remedy="convert it to MP4 (H.264)")
@@ -200,7 +200,7 @@ class PictureReader(VideoReader):
             ) from None
 
 
-def _orientation(read: Callable[[], Image.Exif]) -> Orientation:
+def exif_orientation(read: Callable[[], Image.Exif]) -> Orientation:
     """Tell how EXIF wants a picture turned; EXIF that cannot be read wants nothing."""
     try:
         return Orientation.of_exif(read().get(TAG_ORIENTATION))

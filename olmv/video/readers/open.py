@@ -9,6 +9,7 @@ from olmv.errors import MissingDependencyError, UsageError
 from olmv.video.frames import Frames, Indices, PickedFrame, collect
 from olmv.video.options import DECODERS, check_sampling
 from olmv.video.pictures.formats import picture_format
+from olmv.video.readers.memory import MemoryReader, MemoryVideo
 from olmv.video.readers.video_reader import VideoReader
 from olmv.video.sampling import adaptive, changes, dense, keyframes, uniform
 
@@ -53,11 +54,11 @@ def check_decoder(decoder: str) -> None:
         )
 
 
-def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads: int = 1) -> VideoReader:
+def open_reader(path: str | os.PathLike[str] | MemoryVideo, *, decoder: str = "auto", threads: int = 1) -> VideoReader:
     """Open one video or picture. `auto` is PyAV: the only one that reads every video olmv promises to read.
 
     Args:
-        path: the file; what it holds decides what reads it, whatever its name says.
+        path: the file; what it holds decides what reads it, whatever its name says. Or frames in memory.
         decoder: one of `DECODERS`; pictures are read with Pillow whichever it is.
         threads: decoding threads.
 
@@ -66,6 +67,8 @@ def open_reader(path: str | os.PathLike[str], *, decoder: str = "auto", threads:
         VideoError: the file cannot be read; any of its kinds.
     """
     check_decoder(decoder)
+    if isinstance(path, MemoryVideo):
+        return MemoryReader(path)
     kind = picture_format(path)
     if kind is not None:
         from olmv.video.pictures.reader import PictureReader

@@ -17,13 +17,16 @@ class VideoReader(ABC):
         timestamps_s: [N] presentation times of the displayable frames, rising from 0.
         keyframes: [K] indices into `timestamps_s` of the frames that decode on their own.
         end_s: when the last frame stops being shown.
-        tap: called with (time, frame) for every frame that the decoder hands out on the way, as PyAV has it, those
-            that nobody asked for included; readers that see only what is asked for do not call it.
+        is_timed: its times are of a clock; those of frames in memory without a rate count frames.
+        tap: called with (time, frame) for every frame that the decoder hands out on the way, as PyAV has it or as
+            [H, W, 3] of memory, those that nobody asked for included; readers that see only what is asked for do not
+            call it.
     """
 
     timestamps_s: Floats
     keyframes: Indices
     end_s: float
+    is_timed: bool = True
     tap: "Callable[[float, Any], None] | None" = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

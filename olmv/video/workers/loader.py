@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Self
 
 from olmv.errors import UsageError
-from olmv.video.decode import VideoFrames, decode_video
+from olmv.video.decode import VideoFrames, decode_video, renamed
+from olmv.video.inputs import PreparedInput, SpooledFile
 from olmv.video.options import DecodeOptions, usable_cores
+from olmv.video.readers.memory import MemoryVideo
 from olmv.video.readers.open import check_decoder
 from olmv.video.transforms import Preprocess
 from olmv.video.workers.fork_server import ForkServer
@@ -36,7 +38,8 @@ class FrameLoader:
     decodes again (if `paths` can be iterated again).
 
     Args:
-        paths: the files, or one; may be a generator, which is read only as far as needed.
+        paths: the files, or one; may be a generator, which is read only as far as needed. What is no path comes from
+            `olmv.video.inputs.prepared`.
         preprocess: the model's input; resizing happens in the workers.
         options: frames, sampling, decoder, workers and limits.
         prefetch: results that may wait for the caller; None takes what 32 MB hold, between 1 + workers and 64.
@@ -54,7 +57,7 @@ class FrameLoader:
 
     def __init__(
         self,
-        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        paths: PreparedInput | Iterable[PreparedInput],
         *,
         preprocess: Preprocess,
         options: DecodeOptions = DecodeOptions(),
@@ -73,7 +76,7 @@ class FrameLoader:
         if prefetch is not None and prefetch < 1:
             raise ValueError(f"prefetch is {prefetch}; use at least 1")
         # a text is one path, no list of its characters
-        self._paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+        self._paths = [paths] if isinstance(paths, str | os.PathLike | MemoryVideo | SpooledFile) else paths
         self._task = Task(decode, preprocess, options)
         self._workers = usable_cores() if options.workers is None else options.workers
         self._prefetch = _affordable(preprocess, options, self._workers) if prefetch is None else prefetch
@@ -147,13 +150,21 @@ class FrameLoader:
         return pool
 
     def _in_this_process(self) -> Iterator[VideoFrames]:
-        for index, path in enumerate(self._paths):
+        for index, source in enumerate(self._paths):
+            spooled = source if isinstance(source, SpooledFile) else None
+            path = source.path if isinstance(source, SpooledFile) else source
+            path = path if isinstance(path, MemoryVideo) else os.fspath(path)
             part, parts = self._first_parts.get(index, 0), 0
-            while not parts or part < parts:
-                result = attempt(self._task, index, os.fspath(path), part)
-                parts = parts or max(result.parts, part + 1)
-                yield replace(result, part=part, parts=parts)
-                part += 1
+            try:
+                while not parts or part < parts:
+                    result = attempt(self._task, index, path, part)
+                    result = renamed(result, spooled.path, spooled.name) if spooled else result
+                    parts = parts or max(result.parts, part + 1)
+                    yield replace(result, part=part, parts=parts)
+                    part += 1
+            finally:
+                if spooled:
+                    spooled.release()
 
     def close(self) -> None:
         """End the workers, or leave shared ones. Also happens at the end of a pass, on `break`, and on Ctrl-C."""

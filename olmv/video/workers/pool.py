@@ -11,14 +11,18 @@ from heapq import heapify, heappop, heappush
 from multiprocessing.connection import Connection, wait
 
 from olmv.errors import DecodeTimeoutError, VideoError, WorkerCrashedError
-from olmv.video.decode import VideoFrames, failed
+from olmv.video.decode import VideoFrames, failed, renamed
+from olmv.video.inputs import PreparedInput, SpooledFile
+from olmv.video.readers.memory import MemoryVideo
 from olmv.video.workers.fork_server import ForkServer, Worker
-from olmv.video.workers.task import Task, over_memory, receive_result
+from olmv.video.workers.task import Task, attempt, over_memory, receive_result
 
 __all__ = ["WorkerPool"]
 
 Key = tuple[int, int]
 """Place among the paths, part of the file."""
+
+Source = str | SpooledFile | MemoryVideo
 
 
 @dataclass
@@ -27,8 +31,12 @@ class _Slot:
 
     worker: Worker
     key: Key
-    path: str
+    source: str | SpooledFile
     deadline: float
+
+    @property
+    def name(self) -> str:
+        return str(self.source)
 
 
 class WorkerPool:
@@ -36,11 +44,12 @@ class WorkerPool:
 
     A thread feeds the workers and collects, so they never wait for the caller's computing;
     `_lock` guards the results, everything else belongs to that thread. The first result of a file tells in how many
-    parts it comes; the later ones go before any other file. A file whose decoding hangs or crashes ends there."""
+    parts it comes; the later ones go before any other file. A file whose decoding hangs or crashes ends there. Frames
+    that are in memory already are sampled and resized by the thread itself."""
 
     def __init__(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Iterable[PreparedInput],
         fork_server: ForkServer,
         *,
         workers: int,
@@ -68,7 +77,8 @@ class WorkerPool:
         self._done: dict[Key, VideoFrames] = {}
         self._begun = 0  # files of which a part was handed to workers
         self._waiting: Counter[int] = Counter()  # handed to workers, not to the caller: parts by file
-        self._later: list[tuple[Key, str]] = []  # a heap: parts of files that have begun
+        self._spooled: dict[int, SpooledFile] = {}  # of files that have begun
+        self._later: list[tuple[Key, Source]] = []  # a heap: parts of files that have begun
         self._parts: dict[int, int] = {}  # of files that have begun, as far as known
         self._next: Key = (0, first_parts.get(0, 0))  # what the caller gets next
         self._exhausted = False
@@ -141,6 +151,8 @@ class WorkerPool:
                 self._failure = failure
                 self._lock.notify_all()
         finally:
+            for index in [*self._spooled]:
+                self._spooled.pop(index).release()
             if self._keep:
                 for slot in self._busy.values():  # given up half-way: what comes of it nobody waits for
                     slot.worker.stop()
@@ -151,7 +163,7 @@ class WorkerPool:
 
     def _feed(self) -> None:
         """Give a file, or a later part of one, to every free worker, as far as results may wait."""
-        while len(self._busy) < self._workers:
+        while len(self._busy) < self._workers and not self._closed:
             with self._lock:
                 job = self._later[0] if self._later else None
                 # parts that are soon asked for may come in even if results of other files take all the room
@@ -163,7 +175,11 @@ class WorkerPool:
                     self._waiting[job[0][0]] += 1
             if job is None and (self._exhausted or (job := self._begin_file()) is None):
                 return
-            self._dispatch(*job)
+            key, source = job
+            if isinstance(source, MemoryVideo):
+                self._take(key, source, attempt(self._task, key[0], source, key[1]))
+            else:
+                self._dispatch(key, source)
 
     def _is_full(self) -> bool:
         if self._waiting.total() >= self._prefetch:
@@ -174,19 +190,24 @@ class WorkerPool:
             result.pixels.nbytes for result in self._done.values() if result.pixels is not None
         )
 
-    def _begin_file(self) -> tuple[Key, str] | None:
-        path = next(self._paths, None)
+    def _begin_file(self) -> tuple[Key, Source] | None:
+        source = next(self._paths, None)
         with self._lock:
-            if path is None:
+            if source is None:
                 self._exhausted = True
                 self._lock.notify_all()
                 return None
             index = self._begun
             self._begun += 1
             self._waiting[index] += 1
-        return (index, self._first_parts.get(index, 0)), os.fspath(path)
+        if isinstance(source, SpooledFile):
+            self._spooled[index] = source
+        elif not isinstance(source, MemoryVideo):
+            source = os.fspath(source)
+        return (index, self._first_parts.get(index, 0)), source
 
-    def _dispatch(self, key: Key, path: str) -> None:
+    def _dispatch(self, key: Key, source: str | SpooledFile) -> None:
+        path = source.path if isinstance(source, SpooledFile) else source
         while True:
             worker = self._fork_server.take()
             try:
@@ -194,7 +215,7 @@ class WorkerPool:
                 break
             except OSError:
                 worker.stop()  # died while idle: no file is to blame
-        self._busy[worker.connection] = _Slot(worker, key, path, time.monotonic() + self._task.options.timeout_s)
+        self._busy[worker.connection] = _Slot(worker, key, source, time.monotonic() + self._task.options.timeout_s)
 
     def _collect(self) -> None:
         """Wait for a result, for the caller to take one, or for the next deadline."""
@@ -211,7 +232,7 @@ class WorkerPool:
             del self._busy[slot.worker.connection]
             slot.worker.stop()
             limit = f"{self._task.options.timeout_s:g} s"
-            what = f"{slot.path}: {self._part_of(slot.key)}"
+            what = f"{slot.name}: {self._part_of(slot.key)}"
             error = DecodeTimeoutError(f"{what}not decoded within {limit}; raise the time limit if the file is sound")
             self._fail(slot, error)
 
@@ -220,21 +241,28 @@ class WorkerPool:
             result, fatal = receive_result(slot.worker.connection)
         except (EOFError, OSError):
             code = slot.worker.stop()
-            self._fail(slot, WorkerCrashedError(f"{slot.path}: {self._part_of(slot.key)}{self._cause(code)}"))
+            self._fail(slot, WorkerCrashedError(f"{slot.name}: {self._part_of(slot.key)}{self._cause(code)}"))
             return
+        if isinstance(slot.source, SpooledFile):
+            result = renamed(result, slot.source.path, slot.name)
         if fatal:
             slot.worker.stop()
-            self._fail(slot, result.error or WorkerCrashedError(f"{slot.path}: {self._cause(None)}"))
+            self._fail(slot, result.error or WorkerCrashedError(f"{slot.name}: {self._cause(None)}"))
             return
         self._fork_server.give_back(slot.worker)
-        index, part = slot.key
+        self._take(slot.key, slot.source, result)
+
+    def _take(self, key: Key, source: Source, result: VideoFrames) -> None:
+        """Keep what was decoded for the caller; the first result of a file tells which parts follow."""
+        index, part = key
         with self._lock:
             if self._next[0] <= index and index not in self._parts:
                 self._parts[index] = max(result.parts, part + 1)
                 for later in range(part + 1, result.parts):
-                    heappush(self._later, ((index, later), slot.path))
+                    heappush(self._later, ((index, later), source))
             parts = self._parts.get(index, part + 1)
-        self._finish(replace(result, index=index, path=slot.path, part=part, parts=parts))
+        self._finish(replace(result, index=index, path=str(source), part=part, parts=parts))
+        self._release(index)
 
     def _part_of(self, key: Key) -> str:
         parts = self._parts.get(key[0], 1)
@@ -250,8 +278,17 @@ class WorkerPool:
             for key in [key for key in self._done if key[0] == index and key[1] > part]:
                 del self._done[key]
                 self._waiting[index] -= 1
-        result = failed(index, slot.path, error, requested=self._task.options.frames)
+        result = failed(index, slot.name, error, requested=self._task.options.frames)
         self._finish(replace(result, part=part, parts=part + 1))
+        self._release(index)
+
+    def _release(self, index: int) -> None:
+        """Delete the copy of a file of which nothing is decoded any more, nor will be."""
+        if index not in self._spooled:
+            return
+        busy = any(slot.key[0] == index for slot in self._busy.values())
+        if not busy and not any(key[0] == index for key, _ in self._later):
+            self._spooled.pop(index).release()
 
     def _cause(self, code: int | None) -> str:
         if code == 2:

@@ -13,6 +13,7 @@ from olmv import errors
 from olmv.errors import DecodeError, ProgramFaultError, VideoError, WorkerCrashedError
 from olmv.video.decode import VideoFrames, failed
 from olmv.video.options import DecodeOptions
+from olmv.video.readers.memory import MemoryVideo
 from olmv.video.transforms import ModelPixels, Preprocess
 from olmv.video.workers.fork_server import limit_memory, used_memory_kb
 
@@ -40,17 +41,17 @@ class Task:
             prepare()
 
 
-def attempt(task: Task, index: int, path: str, part: int = 0) -> VideoFrames:
+def attempt(task: Task, index: int, path: str | MemoryVideo, part: int = 0) -> VideoFrames:
     """Do the task with one path, or a later part of it, with every failure but MemoryError turned into a row."""
     try:
         which = {"part": part} if part else {}
-        return replace(task.decode(path, task.preprocess, task.options, **which), index=index, path=path)
+        return replace(task.decode(path, task.preprocess, task.options, **which), index=index, path=str(path))
     except VideoError as error:
-        return failed(index, path, error, requested=task.options.frames)
+        return failed(index, str(path), error, requested=task.options.frames)
     except MemoryError:
         raise
     except Exception as error:  # a bug must not cost the run; what is wrong with a file, the readers say themselves
-        return failed(index, path, _fault(path, error), requested=task.options.frames)
+        return failed(index, str(path), _fault(str(path), error), requested=task.options.frames)
 
 
 def _fault(path: str, error: Exception) -> ProgramFaultError:

@@ -1,1 +1,0 @@
-"""Ask a server of `olmv serve` over HTTP."""
