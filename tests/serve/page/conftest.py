@@ -58,9 +58,7 @@ def visit(browser: "Browser") -> Iterator[Visit]:
             "console",
             lambda message: (
                 faults.append(message.text)
-                if message.type == "error"
-                and "Failed to load resource" not in message.text
-                and "assets/review" not in message.text
+                if message.type == "error" and "Failed to load resource" not in message.text
                 else None
             ),
         )
