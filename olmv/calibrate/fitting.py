@@ -60,6 +60,7 @@ def fit_all(
     min_support: int = 10,
     confidence: float | None = None,
     groups: Ints | None = None,
+    known: Bools | None = None,
 ) -> Fit:
     """Fit a threshold for every label; with `confidence`, promise every label or refuse it.
 
@@ -74,6 +75,8 @@ def fit_all(
         min_support: with `confidence` the number of positives that a promise needs counts instead.
         confidence: of each label's own promise, see `label_confidence`; None for the best fit, without a promise.
         groups: [N], the number of each video's group, for promises; a best fit looks at all videos.
+        known: [N, C], the pairs that were judged, all true ones among them; None for all. A label that no video was
+            judged for is refused.
 
     Raises:
         UsageError: nothing is true of any video, or something is promised that cannot be.
@@ -89,10 +92,14 @@ def fit_all(
     small = support < max(min_support, 1)
     pooled = float("nan")
     if confidence is None and small.any():
-        pooled = fit_shared(probability, truth, objective)
+        pooled = fit_shared(probability, truth, objective, known)
     for label in range(count):
-        scores, true = probability[:, label], truth[:, label]
-        if confidence is not None:
+        rows = slice(None) if known is None else known[:, label]
+        scores, true = probability[rows, label], truth[rows, label]
+        if not len(scores):
+            sources.append("refused")
+            refusals[label] = "no video was judged for it"
+        elif confidence is not None:
             promise = promise_threshold(scores, true, objective, confidence, groups)
             sources.append("refused" if promise.threshold is None else "label")
             if promise.threshold is None:

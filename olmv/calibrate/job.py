@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.calibrate import events
-from olmv.calibrate.crossfit import cross_fit, cross_fit_rows, stratified_folds
+from olmv.calibrate.crossfit import cross_fit_rows, stratified_folds
 from olmv.calibrate.document import entries_of, provenance, words_of
 from olmv.calibrate.fitting import Fit, fit_all
 from olmv.calibrate.guarantee import Scope, check_guarantee, label_confidence, positives_needed
@@ -20,6 +20,7 @@ from olmv.calibrate.options import CalibrateJob, CalibrateSummary
 from olmv.calibrate.scaling_fit import KINDS, Kind, fit_scalings
 from olmv.calibrate.unlabelled import prevalence_threshold, read_prevalence
 from olmv.datasets.groups import group_numbers
+from olmv.datasets.judged import check_complete
 from olmv.errors import UsageError
 from olmv.io.atomic import check_writable
 from olmv.io.packages import require
@@ -145,13 +146,21 @@ def _objective(job: CalibrateJob) -> Objective:
 
 def _fitted(job: CalibrateJob) -> CalibrateSummary:
     loaded = load(job.predictions, job.truth, allow_unknown=job.allow_unknown)
-    scored, objective = loaded.scored, _objective(job)
+    scored, objective, known = loaded.scored, _objective(job), loaded.scored.known
+    if job.guarantee is not None:
+        check_complete(known, "a guarantee")
     groups = group_numbers(scored.groups)
     fold = stratified_folds(scored.truth, job.folds, groups=groups)
     scope: Scope = "all" if job.guarantee_scope == "all" else "each"
     each = None if job.guarantee is None else label_confidence(job.guarantee, scope, len(scored.labels))
     fit = fit_all(
-        scored.probability, scored.truth, objective, min_support=job.min_support, confidence=each, groups=groups
+        scored.probability,
+        scored.truth,
+        objective,
+        min_support=job.min_support,
+        confidence=each,
+        groups=groups,
+        known=known,
     )
     refused = {scored.labels[index]: why for index, why in fit.refusals.items()}
     if each is not None and len(refused) == len(scored.labels):
@@ -163,11 +172,13 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
         probability, truth = scored.probability[rows], scored.truth[rows]
         if not truth.any():
             return np.full(truth.shape[1], np.nan)
-        whole = None if groups is None else groups[rows]
-        return fit_all(probability, truth, objective, min_support=least, confidence=each, groups=whole).threshold
+        parts = {"groups": None if groups is None else groups[rows], "known": None if known is None else known[rows]}
+        return fit_all(probability, truth, objective, min_support=least, confidence=each, **parts).threshold
 
     crossed = cross_fit_rows(scored.probability, fold, thresholds_of)
     decided = np.isfinite(crossed) & np.isfinite(fit.threshold)
+    if known is not None:
+        decided &= known
     scalings, calibration = _scalings(job, loaded, fold, least)
     after = decision_figures(scored.probability >= crossed, scored.truth, decided)
     promise = None
@@ -211,13 +222,18 @@ def _scalings(
     job: CalibrateJob, loaded: Loaded, fold: NDArray[np.int64], least: int
 ) -> tuple[list[Platt | Isotonic | None], tuple[CalibrationFigures, CalibrationFigures] | None]:
     """Fit one scaling a label, and measure the probabilities before and, cross-fitted, after."""
-    probability, truth = loaded.scored.probability, loaded.scored.truth
+    probability, truth, known = loaded.scored.probability, loaded.scored.truth, loaded.scored.known
     if job.scaling is None:
         return [None] * truth.shape[1], None
     kind: Kind = "isotonic" if job.scaling == "isotonic" else "platt"
-    scaled = cross_fit(probability, truth, fold, lambda p, t: Scaler(fit_scalings(p, t, kind, min_support=least)))
-    scalings = fit_scalings(probability, truth, kind, min_support=job.min_support)
-    return scalings, (calibration_figures(probability, truth), calibration_figures(scaled, truth))
+
+    def scaler_of(rows: Bools) -> Scaler:
+        judged = None if known is None else known[rows]
+        return Scaler(fit_scalings(probability[rows], truth[rows], kind, min_support=least, known=judged))
+
+    scaled = cross_fit_rows(probability, fold, scaler_of)
+    scalings = fit_scalings(probability, truth, kind, min_support=job.min_support, known=known)
+    return scalings, (calibration_figures(probability, truth, known), calibration_figures(scaled, truth, known))
 
 
 def _unlabelled(job: CalibrateJob) -> CalibrateSummary:
@@ -269,6 +285,11 @@ def _notes(
 ) -> list[str]:
     labels, truth = loaded.scored.labels, loaded.scored.truth
     notes = list(loaded.notes)
+    if (known := loaded.scored.known) is not None:
+        notes.append(
+            f"{int((~known).sum())} of {known.size} pairs of video and label were not judged and are left out; if the "
+            "videos were picked by their scores, as a review does, take its own thresholds, which allow for that"
+        )
     if not loaded.scored.groups:
         notes += near_duplicate_note(loaded.scored.logit)
 
@@ -290,7 +311,9 @@ def _notes(
     tell([index for index, good in enumerate(fit.reached) if not good], f"cannot reach {objective.name} even here")
     unit = "groups" if loaded.scored.groups else "videos"
     needed = "" if confidence is None else f" (it takes {positives_needed(objective, confidence)} {unit} or more)"
-    tell(list(fit.refusals), f"without a promise{needed} get no threshold")
+    judged = [index for index in fit.refusals if loaded.scored.known is None or loaded.scored.known[:, index].any()]
+    tell(judged, f"without a promise{needed} get no threshold")
+    tell([index for index in fit.refusals if index not in judged], "judged for no video get no threshold")
     if job.scaling is not None:
         unscaled = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
         tell(unscaled, "whose probability does not rise with the truth keep it as it is")

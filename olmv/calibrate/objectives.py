@@ -171,7 +171,7 @@ def _at_least(share: Floats, target: float) -> Bools:
     return share >= target - 1e-12
 
 
-def fit_shared(probability: Floats, truth: Bools, objective: Objective) -> float:
+def fit_shared(probability: Floats, truth: Bools, objective: Objective, known: Bools | None = None) -> float:
     """Find the one threshold for all labels that serves the objective best.
 
     f-beta: the mean over the labels that have a positive is highest; taken over all pairs instead, rare labels that the
@@ -180,9 +180,11 @@ def fit_shared(probability: Floats, truth: Bools, objective: Objective) -> float
     Args:
         probability: [N, C], 0..1.
         truth: [N, C], at least one of them true.
+        known: [N, C], the pairs that were judged, all true ones among them; None for all.
     """
+    known = np.ones_like(truth) if known is None else known
     if objective.kind != "f":
-        return fit_threshold(probability.ravel(), truth.ravel(), objective).threshold
+        return fit_threshold(probability[known], truth[known], objective).threshold
     # lowered to anything but the score of a positive, a threshold only adds wrong videos
     cuts = np.unique(probability[truth])
     if len(cuts) > MOST_CUTS:
@@ -190,7 +192,7 @@ def fit_shared(probability: Floats, truth: Bools, objective: Objective) -> float
     squared, labels = objective.value**2, np.flatnonzero(truth.any(axis=0))
     total = np.zeros(len(cuts))
     for label in labels:
-        scores, positive = np.sort(probability[:, label]), np.sort(probability[truth[:, label], label])
+        scores, positive = (np.sort(probability[rows[:, label], label]) for rows in (known, truth))
         predicted = len(scores) - np.searchsorted(scores, cuts)
         hits = len(positive) - np.searchsorted(positive, cuts)
         total += (1 + squared) * hits / (squared * len(positive) + predicted)

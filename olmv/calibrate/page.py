@@ -28,7 +28,7 @@ def write_calibration_page(path: Path, summary: "CalibrateSummary") -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    style = asset("predict.css") + asset("calibrate.css")
+    style = asset("tokens.css") + asset("parts.css") + asset("calibrate.css")
     rows = _rows(summary)
     write_page(
         path,

@@ -22,7 +22,7 @@ _TILT = 0.002
 
 
 def fit_scalings(
-    probability: Floats, truth: Bools, kind: Kind, *, min_support: int = 10
+    probability: Floats, truth: Bools, kind: Kind, *, min_support: int = 10, known: Bools | None = None
 ) -> list[Platt | Isotonic | None]:
     """Fit one scaling a label; labels with fewer than `min_support` positives or negatives share one of all pairs.
 
@@ -31,15 +31,19 @@ def fit_scalings(
         truth: [N, C].
         kind: "platt" or "isotonic".
         min_support: at least 1 is meant.
+        known: [N, C], the pairs that were judged, all true ones among them; None for all.
 
     Returns:
         None for a label whose probability does not rise with how often it is true: it keeps its probability.
     """
     support = truth.sum(axis=0)
-    small = np.minimum(support, len(truth) - support) < max(min_support, 1)
-    pooled = fit_scaling(probability.ravel(), truth.ravel(), kind) if small.any() else None
+    known = np.ones_like(truth) if known is None else known
+    small = np.minimum(support, known.sum(axis=0) - support) < max(min_support, 1)
+    pooled = fit_scaling(probability[known], truth[known], kind) if small.any() else None
     return [
-        pooled if small[label] else fit_scaling(probability[:, label], truth[:, label], kind)
+        pooled
+        if small[label]
+        else fit_scaling(probability[known[:, label], label], truth[known[:, label], label], kind)
         for label in range(truth.shape[1])
     ]
 

@@ -43,6 +43,7 @@ from olmv.cli.options import (
     parse_shard,
 )
 from olmv.errors import UsageError
+from olmv.pages.picture_folder import ReportPictures
 from olmv.placement import PlacementOptions
 from olmv.scoring.options import ScoreOptions
 from olmv.video.options import DecodeOptions
@@ -92,6 +93,12 @@ def predict(
     report: Annotated[
         Path | None, typer.Option("--report", "-r", metavar="X.html", help="One HTML page to look at.")
     ] = None,
+    report_pictures: Annotated[
+        ReportPictures,
+        typer.Option(
+            help="The page's pictures inside it (file), in a folder beside it (folder), or there from 501 videos on.",
+        ),
+    ] = "auto",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="P", help="One threshold for all labels.")
     ] = None,
@@ -179,6 +186,7 @@ def predict(
         output=None if to_stdout else output,
         wide=wide,
         report=report,
+        report_pictures=report_pictures,
         resume=resume,
         shard=parse_shard(shard),
     )

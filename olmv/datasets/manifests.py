@@ -48,6 +48,8 @@ class ManifestRow:
         group: what it shares with other videos, such as a source, a camera or a day; "" where its cell is empty, None
             where the manifest has no such column.
         number: where it stands in its file, for messages: the line of csv and jsonl, the row of parquet.
+        absent: what was judged not to be true of it, and then labels in neither were not judged; None where all labels
+            were, so that what is not told to be true is not.
     """
 
     video: str
@@ -56,6 +58,7 @@ class ManifestRow:
     split: str | None = None
     group: str | None = None
     number: int | None = field(default=None, compare=False)
+    absent: tuple[str, ...] | None = None
 
 
 def expand_inputs(
@@ -105,7 +108,8 @@ def read_manifest(
     """
     path = Path(path)
     raw = list(raw_rows(path))
-    texts = (row["labels"] for _, row in raw if isinstance(row, dict) and isinstance(row.get("labels"), str))
+    dicts = [row for _, row in raw if isinstance(row, dict)]
+    texts = (row[name] for row in dicts for name in ("labels", "absent") if isinstance(row.get(name), str))
     lists = LabelLists(texts, labels)
     rows = [_manifest_row(path, number, row, lists) for number, row in raw]
     if not rows:
@@ -136,18 +140,33 @@ def join_rows(rows: Sequence[ManifestRow]) -> tuple[list[ManifestRow], int]:
 
     Returns:
         The rows, and how many were joined to an earlier one.
+
+    Raises:
+        InputError: one row says that a label is true of a video, another that it is not.
     """
     labels: dict[tuple[str, str | None], dict[str, None]] = {}
+    absent: dict[tuple[str, str | None], dict[str, None] | None] = {}
     for row in rows:
         if row.labels is not None:
             labels.setdefault(_clip(row), {}).update(dict.fromkeys(row.labels))
+            so_far = absent.setdefault(_clip(row), {})
+            # one row that tells of all labels tells of all
+            absent[_clip(row)] = None if so_far is None or row.absent is None else so_far | dict.fromkeys(row.absent)
+    for row in rows:
+        if both := labels.get(_clip(row), {}).keys() & set(row.absent or ()):
+            raise InputError(f"{row.video} is told both to have {min(both)!r} and not to; correct one of its rows")
     joined: dict[tuple[str, str | None, str | None], ManifestRow] = {}
     captioned = {_clip(row) for row in rows if row.caption is not None}
     for row in rows:
         if row.caption is None and _clip(row) in captioned:
             continue  # its labels are with the caption
-        names = labels.get(_clip(row))
-        joined.setdefault((*_clip(row), row.caption), replace(row, labels=None if names is None else tuple(names)))
+        names, others = labels.get(_clip(row)), absent.get(_clip(row))
+        whole = replace(
+            row,
+            labels=None if names is None else tuple(names),
+            absent=None if others is None else tuple(others),
+        )
+        joined.setdefault((*_clip(row), row.caption), whole)
     return list(joined.values()), len(rows) - len(joined)
 
 
@@ -291,13 +310,18 @@ def row_video(manifest: Path, number: int, row: Any) -> str:
 
 
 def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> ManifestRow:
+    video, absent = row_video(manifest, number, row), None
+    if is_prediction(row):
+        labels = positive_labels(row, f"{manifest} row {number}")
+    else:
+        labels = _labels(manifest, number, row, "labels", lists)
+        absent = _labels(manifest, number, row, "absent", lists)
+    if absent is not None:
+        labels = labels or ()
     return ManifestRow(
-        video=row_video(manifest, number, row),
-        labels=(
-            positive_labels(row, f"{manifest} row {number}")
-            if is_prediction(row)
-            else _labels(manifest, number, row.get("labels"), lists)
-        ),
+        video=video,
+        labels=labels,
+        absent=absent,
         caption=_text(row.get("caption")),
         split=_text(row.get("split")),
         group=group_name(row["group"], f"{manifest} row {number}") if "group" in row else None,
@@ -305,7 +329,8 @@ def _manifest_row(manifest: Path, number: int, row: Any, lists: LabelLists) -> M
     )
 
 
-def _labels(manifest: Path, number: int, value: Any, lists: LabelLists) -> tuple[str, ...] | None:
+def _labels(manifest: Path, number: int, row: Any, column: str, lists: LabelLists) -> tuple[str, ...] | None:
+    value = row.get(column)
     if value is None:
         return None
     if isinstance(value, str):
@@ -314,7 +339,7 @@ def _labels(manifest: Path, number: int, value: Any, lists: LabelLists) -> tuple
         except AmbiguousLabelsError as ambiguous:
             raise InputError(f"{manifest} row {number}: {ambiguous}") from None
     if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-        raise InputError(f"{manifest} row {number} has bad 'labels'; write a list, or 'dog;rain' in csv")
+        raise InputError(f"{manifest} row {number} has bad {column!r}; write a list, or 'dog;rain' in csv")
     return tuple(label.strip() for label in value if label.strip())
 
 

@@ -14,7 +14,7 @@ from olmv.errors import InputError
 __all__ = ["MAX_CHARS", "MAX_VALUES", "parquet_columns", "parquet_rows"]
 
 # the last three: of rows that olmv predict wrote
-COLUMNS = ("video", "labels", "caption", "split", "group", "status", "label", "positive")
+COLUMNS = ("video", "labels", "absent", "caption", "split", "group", "status", "label", "positive")
 MAX_VALUES = 50_000_000
 """Rows, or labels of all rows together."""
 MAX_CHARS = 131_072  # of one value; Python's csv reader has the same limit

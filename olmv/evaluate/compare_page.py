@@ -74,7 +74,7 @@ def write_comparison_page(path: Path, comparison: Comparison) -> None:
     write_page(
         path,
         "compare.html.j2",
-        style=asset("predict.css") + asset("evaluate.css"),
+        style=asset("tokens.css") + asset("parts.css") + asset("evaluate.css"),
         script=asset("evaluate.js"),
         comparison=comparison,
         sides=sides,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from olmv.datasets.benchmarks.multilabel_sets import seen_and_unseen
 from olmv.datasets.benchmarks.registry import Benchmark, Split
+from olmv.datasets.judged import check_complete
 from olmv.evaluate.joined import Joined, Scored, join, read_predictions
 from olmv.scoring.logits import logit_of, sigmoid
 
@@ -33,10 +34,12 @@ def benchmark_of(
         The benchmark, scores [N, 1, C], a row for every video, and the joined arrays.
 
     Raises:
-        InputError, UsageError: as `read_predictions` and `join`; an unseen label that was not predicted.
+        InputError, UsageError: as `read_predictions` and `join`; an unseen label that was not predicted; a truth with
+            pairs that nobody has judged.
     """
     joined = join(read_predictions(predictions), truth, allow_unknown=allow_unknown)
     scored = joined.scored
+    check_complete(scored.known, "an evaluation")
     benchmark = Benchmark(
         name="predictions",
         kind="multi-label",

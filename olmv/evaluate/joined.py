@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.datasets.groups import group_note, groups_of
+from olmv.datasets.judged import judged_pairs
 from olmv.datasets.manifests import ManifestRow, join_rows, misnamed_group_note, read_manifest
 from olmv.errors import InputError
 from olmv.io.path_matching import match_paths
@@ -32,6 +33,7 @@ class Scored:
         model: its name.
         notes: what a reader of the figures should know about the videos, one line each.
         groups: the name of each video's group, "" for none; () where the truth has no groups.
+        known: [N, C], False where nobody has judged whether the label is true of the video; None where all is known.
     """
 
     videos: tuple[str, ...]
@@ -43,6 +45,7 @@ class Scored:
     model: str
     notes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    known: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
     label_lists = [row.labels or () for _, row in labelled]
     groups = groups_of(((row.video, row.group) for row in truth), [row.video for _, row in labelled])
     true, unknown = _truth_matrix(lookup, label_lists, allow_unknown=allow_unknown)
+    known = judged_pairs([row for _, row in labelled], lookup)
     everything = len(indices) == scored_count  # then the arrays need no copy
     matched = set(matches)
     if by_name:
@@ -122,6 +126,7 @@ def join(predictions: Predictions, truth: Sequence[ManifestRow] | str | Path, *,
             model=predictions.model,
             notes=tuple(notes),
             groups=groups,
+            known=known,
         ),
         without_prediction=tuple(row.video for index, row in enumerate(rows) if index not in matched),
         without_truth=tuple(videos[index] for index in range(scored_count) if matches[index] is None),

@@ -129,7 +129,7 @@ def write_result_page(folder: str | Path, result: Result, table: Sequence[Mappin
     write_page(
         index,
         "evaluate.html.j2",
-        style=asset("predict.css") + asset("evaluate.css"),
+        style=asset("tokens.css") + asset("parts.css") + asset("evaluate.css"),
         script=asset("evaluate.js"),
         result=result,
         created=moment(result.created),

@@ -65,18 +65,22 @@ class CalibrationSums:
     Args:
         probability: [N, C], 0..1, N and C at least 1.
         truth: [N, C].
+        known: [N, C], the pairs that count, all true ones among them; None for all.
     """
 
-    def __init__(self, probability: Floats, truth: Bools) -> None:
+    def __init__(self, probability: Floats, truth: Bools, known: Bools | None = None) -> None:
         self._truth = truth
-        self._squared = ((probability - truth) ** 2).sum(axis=1)
+        self._known = np.ones((len(truth), 1), dtype=bool) if known is None else known
+        self._squared = ((probability - truth) ** 2 * self._known).sum(axis=1)
         # 16 cells a video: the lowest bin is two, up to EASY and above it
         cells = np.where(probability > EASY, _bins(probability) + 1, 0)
         places = (cells + (BINS + 1) * np.arange(len(truth))[:, None]).ravel()
         shape = (len(truth), BINS + 1)
         count, expected, true = (
-            np.bincount(places, weights=weights, minlength=len(truth) * (BINS + 1)).reshape(shape)
-            for weights in (None, probability.ravel(), truth.ravel())
+            np.bincount(places, weights=(values * self._known).ravel(), minlength=len(truth) * (BINS + 1)).reshape(
+                shape
+            )
+            for values in (np.ones(truth.shape, dtype=bool), probability, truth)
         )
         self._cells = np.concatenate([count, expected - true], axis=1).astype(np.float64)  # [N, 32]
 
@@ -89,8 +93,8 @@ class CalibrationSums:
         )
         gaps = np.abs(gap_of_bins)
         means = np.divide(gaps, count_of_bins, out=np.zeros_like(gaps), where=count_of_bins > 0)
-        support, videos = weights @ self._truth, weights.sum(axis=1)
-        reference = (support - support**2 / np.maximum(videos, 1)[:, None]).sum(axis=1)
+        support, videos = weights @ self._truth, weights @ self._known
+        reference = (support - support**2 / np.maximum(videos, 1)).sum(axis=1)
         return {
             "ece": _share(gaps.sum(axis=1), count.sum(axis=1)),
             "ece_above": _share(np.abs(gap[:, 1:]).sum(axis=1), count[:, 1:].sum(axis=1)),
@@ -99,9 +103,13 @@ class CalibrationSums:
         }
 
 
-def calibration_figures(probability: Floats, truth: Bools) -> CalibrationFigures:
-    """Measure probabilities [N, C], 0..1, against the truth [N, C], N and C at least 1."""
-    figures = CalibrationSums(probability, truth).figures(np.ones((1, len(truth)), dtype=np.int64))
+def calibration_figures(probability: Floats, truth: Bools, known: Bools | None = None) -> CalibrationFigures:
+    """Measure probabilities [N, C], 0..1, against the truth [N, C], N and C at least 1.
+
+    Args:
+        probability, truth, known: as `CalibrationSums` takes them.
+    """
+    figures = CalibrationSums(probability, truth, known).figures(np.ones((1, len(truth)), dtype=np.int64))
     return CalibrationFigures(**{name: float(values[0]) for name, values in figures.items()})
 
 

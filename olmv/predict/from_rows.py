@@ -6,7 +6,7 @@ are made of the logits first.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -107,7 +107,7 @@ def decide_rows(job: PredictJob, listener: PredictListener) -> PredictSummary:
                 outputs.written.append(curves)
             outputs.write_table(journal, vocabulary, None)
             if job.report is not None:
-                _write_page(job.report, journal, curves, rows, vocabulary)
+                _write_page(job.report, journal, curves, decisions, rows)
                 outputs.written.append(job.report)
             summary.written = outputs.written
     return summary
@@ -128,6 +128,7 @@ def _check_options(job: PredictJob) -> None:
         "templates": score.templates,
         "explain": score.explain,
         "shard": job.shard,
+        "report_pictures": job.report_pictures != "auto",
     }
     for name, value in asked.items():
         if value:
@@ -335,13 +336,12 @@ def _journal(output: Path, settings: Mapping[str, Any], *, resume: bool) -> RunJ
     return RunJournal(output, settings, resume=resume and not again, check=check_row)
 
 
-def _write_page(path: Path, journal: RunJournal, curves: Path | None, rows: _Rows, vocabulary: Vocabulary) -> None:
+def _write_page(path: Path, journal: RunJournal, curves: Path | None, decisions: _Decisions, rows: _Rows) -> None:
     info = ReportInfo(
         model=rows.model,
-        labels=list(vocabulary.names),
+        labels=list(rows.vocabulary().names),
         settings={"mode": str(rows.settings.get("mode", "as in the rows")), "decided from": rows.path.name},
+        calibrated=bool(decisions.settings["scalings"]),
     )
-    if curves is None:
-        write_report(path, journal.rows, info=info)
-    else:
-        write_report(path, journal.rows, info=info, curves=CurveFile(curves).get)
+    curve_of: Callable[[str], Curve | None] = (lambda video: None) if curves is None else CurveFile(curves).get
+    write_report(path, journal.rows, info=info, report_pictures="file", curves=curve_of)  # rows have no pictures

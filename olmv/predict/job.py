@@ -53,7 +53,13 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
         from olmv.predict.from_rows import decide_rows
 
         return decide_rows(job, listener)
-    outputs = Outputs(job.output, job.report, wide=job.wide, timeline=job.timeline is not None)
+    outputs = Outputs(
+        job.output,
+        job.report,
+        wide=job.wide,
+        timeline=job.timeline is not None,
+        report_pictures=job.report_pictures,
+    )
     outputs.check()
     stored = None
     if kind == "libraries":

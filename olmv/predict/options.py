@@ -6,6 +6,7 @@ from pathlib import Path
 
 from olmv.datasets.shards import Shard
 from olmv.labels.vocabulary import Vocabulary
+from olmv.pages.picture_folder import ReportPictures
 from olmv.placement import PlacementOptions
 from olmv.predictions import VideoPrediction
 from olmv.progress import JobListener
@@ -43,6 +44,8 @@ class PredictJob:
         output: the file of rows, or None.
         wide: a row a video and a column a label.
         report: an HTML page, or None.
+        report_pictures: "file" for its pictures inside it, "folder" beside it, "auto" for a folder where there are many
+            videos.
         resume: go on from the rows of an earlier run; False starts over.
         shard: which part of the inputs; None for all.
     """
@@ -62,6 +65,7 @@ class PredictJob:
     output: Path | None = None
     wide: bool = False
     report: Path | None = None
+    report_pictures: ReportPictures = "auto"
     resume: bool = True
     shard: Shard | None = None
 

@@ -13,6 +13,7 @@ from olmv.io.prediction_rows import check_format, write_rows
 from olmv.io.run_journal import RunJournal
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import model_note
+from olmv.pages.picture_folder import ReportPictures, check_picture_folder, in_folder
 from olmv.pages.pictures import Pictures, PictureStore
 from olmv.predict.page import ReportInfo, write_report
 from olmv.predict.part_journal import PartJournal
@@ -36,6 +37,7 @@ class Outputs:
         output: rows as .jsonl, .csv, .parquet or .xlsx, or of a timeline segments, see `olmv.predict.segment_files`;
             None for none.
         report: an HTML page; None for none.
+        report_pictures: where its pictures are, see `olmv.predict.page.write_report`.
         wide: the table has a row a video and a column a label.
         timeline: rows have segments.
 
@@ -43,8 +45,17 @@ class Outputs:
         written: the files that are there by now.
     """
 
-    def __init__(self, output: Path | None, report: Path | None, *, wide: bool, timeline: bool = False) -> None:
+    def __init__(
+        self,
+        output: Path | None,
+        report: Path | None,
+        *,
+        wide: bool,
+        timeline: bool = False,
+        report_pictures: ReportPictures = "auto",
+    ) -> None:
         self._output, self._report, self._wide, self._timeline = output, report, wide, timeline
+        self._report_pictures: ReportPictures = report_pictures
         self.written: list[Path] = []
 
     @property
@@ -56,7 +67,7 @@ class Outputs:
         """Check names and folders before anything is done.
 
         Raises:
-            UsageError: a format that there is not, or a wide table without a file.
+            UsageError: a format that there is not, a wide table without a file, or pictures without a page.
             OutputError: a file cannot be written.
         """
         if self._wide and self._output is None:
@@ -70,6 +81,8 @@ class Outputs:
                 raise UsageError(f"{self._output} is for segments; ask for a timeline", option="timeline")
             check_format(self._output)
             check_writable(self._output)
+        if self._report is None and self._report_pictures != "auto":
+            raise UsageError("these are pictures of a page; name a report", option="report_pictures")
         if self._report is not None:
             if self._report.suffix.lower() not in (".html", ".htm"):
                 raise UsageError(f"the report is an HTML file; end {self._report} in .html")
@@ -80,10 +93,12 @@ class Outputs:
 
         Raises:
             UsageError: a format that there is not, or one that holds a single video.
-            OutputError: a file cannot be written.
+            OutputError: a file cannot be written, or something else has the name of the page's folder.
         """
         if self._output is not None and self._writes_segments:
             check_segments_output(self._output, videos)
+        if self._report is not None and in_folder(self._report_pictures, len(videos)):
+            check_picture_folder(self._report)
 
     @property
     def _writes_segments(self) -> bool:
@@ -163,11 +178,19 @@ class Outputs:
                 "frame pooling": settings.frame_pooling or model.frame_pooling,
             },
             note=model_note(model.name),
+            calibrated=bool(settings.scalings),
         )
         curves: Callable[[str], Curve | None] = lambda video: None  # noqa: E731
         if self._timeline and (path := curves_path(self.first)).exists():
             curves = CurveFile(path).get
-        write_report(self._report, journal.rows, pictures=pictures.get, curves=curves, info=info)
+        write_report(
+            self._report,
+            journal.rows,
+            pictures=pictures.get,
+            curves=curves,
+            info=info,
+            report_pictures=self._report_pictures,
+        )
         self.written.append(self._report)
 
 

@@ -177,10 +177,14 @@ class Thresholds(Mapping[str, float]):
         Raises:
             OutputError: it cannot be written there.
         """
+        write_atomic(path, self.to_json())
+
+    def to_json(self) -> str:
+        """Return the content of the file that `save` writes."""
         labels = {label: entry.model_dump(mode="json", exclude_none=True) for label, entry in self._labels.items()}
         about = self.provenance.model_dump(mode="json", exclude_none=True)
         document = {"format": FORMAT, "model": self.model, **about, "labels": labels}
-        write_atomic(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+        return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
 
     def entry(self, label: str) -> LabelThreshold:
         """Return the threshold of a label and how it was found.

@@ -43,7 +43,7 @@ def write_search_page(
     write_page(
         path,
         "search.html.j2",
-        style=asset("predict.css") + asset("search.css"),
+        style=asset("tokens.css") + asset("parts.css") + asset("search.css"),
         script=asset("search.js"),
         media=True,
         query=query,

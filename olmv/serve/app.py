@@ -14,6 +14,7 @@ import olmv
 from olmv.serve.api.answers import add_error_answers, errors
 from olmv.serve.api.ask import ask_routes
 from olmv.serve.api.predict import predict_routes
+from olmv.serve.api.review import review_router
 from olmv.serve.api.schemas import EmbedOptions, EmbedRequest, PredictOptions, PredictRequest
 from olmv.serve.guard.answers import RefusedRequestError, error_answer
 from olmv.serve.guard.layers import guarded
@@ -54,7 +55,9 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
     app.include_router(_state_routes(service))
     app.include_router(predict_routes(service))
     app.include_router(ask_routes(service))
-    app.include_router(media_routes(service, service.library_file))
+    app.include_router(media_routes(service))
+    if service.review is not None:
+        app.include_router(review_router(service.review))
     app.include_router(page_routes())
     add_error_answers(app)
     _count_answers(app, service)

@@ -20,20 +20,22 @@ from queue import Empty, SimpleQueue
 
 import torch
 
-from olmv.errors import VideoError
+from olmv.errors import DecodeTimeoutError, VideoError
 from olmv.models.base import VideoModel
 from olmv.models.embed import default_batch_size
 from olmv.scorer import EmbeddedPart
 from olmv.scoring.windows import TimelineOptions
 from olmv.serve.clips import StoredClip, without_pixels
 from olmv.stream import embed_parts
-from olmv.video.decode import VideoFrames
+from olmv.video.decode import VideoFrames, failed
 from olmv.video.options import DecodeOptions, usable_cores
 from olmv.video.workers.loader import FrameLoader, start_workers
 
 __all__ = ["BusyError", "EmbedEngine", "EmbedTask"]
 
 _PARTS_AHEAD = 2  # of each decoder, that wait for the encoder
+_LONGEST = 20
+"""So many times as long as a part of it may a whole video take, so that few long ones do not hold up all others."""
 _FIRST_GUESS_S = 1.0  # that a video takes, before any was done
 
 
@@ -77,7 +79,8 @@ class EmbedTask:
         self.given_up.set()
         self.future.cancel()
         if (loader := self.loader) is not None:
-            loader.close()
+            # it waits for the process to end, which who gives up need not
+            threading.Thread(target=loader.close, daemon=True).start()
 
 
 class EmbedEngine:
@@ -230,11 +233,17 @@ class EmbedEngine:
         task.future.set_result(StoredClip(task.name, parts, task.decode, task.timeline))
 
     def _videos(self, task: EmbedTask, loader: FrameLoader) -> Iterator[VideoFrames]:
+        begun, limit_s = time.monotonic(), task.decode.timeout_s * _LONGEST
         for video in loader:
             if task.given_up.is_set():
                 return
             if video.error is not None:  # a client knows the file by another name, and should not learn ours
                 video = replace(video, error=renamed(video.error, str(task.path), task.name))
+            elif video.part + 1 < video.parts and time.monotonic() - begun > limit_s:
+                message = f"{task.name}: it takes longer than {limit_s:g} s in all; send a shorter video"
+                late = failed(0, task.name, DecodeTimeoutError(message), requested=task.decode.frames)
+                yield replace(late, part=video.part, parts=video.part + 1)
+                return
             yield video
 
     def _encode_all(self) -> None:

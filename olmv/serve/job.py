@@ -5,7 +5,8 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
     library, rows = _source(job)
     from olmv.models.registry import load_model
     from olmv.serve.guard.private_folder import PrivateFolder
+    from olmv.serve.reviewing import review_library, review_rows
     from olmv.serve.service import Service
 
     place = job.placement
@@ -78,7 +80,22 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
     if thresholds is not None and vocabulary is not None:
         for note in thresholds.notes_for(vocabulary, model=model.name):
             listener.note(note)
-    with PrivateFolder(cache_dir() / "uploads") as uploads:
+    with ExitStack() as stack:
+        uploads = stack.enter_context(PrivateFolder(cache_dir() / "uploads"))
+        review = None
+        if rows is not None:
+            review = stack.enter_context(review_rows(rows))
+        elif library is not None and vocabulary is not None and len(library):
+            review = stack.enter_context(
+                review_library(
+                    library,
+                    model,
+                    vocabulary,
+                    thresholds=thresholds,
+                    threshold=job.threshold,
+                    advanced=partial(listener.advanced, stage="videos of the library"),
+                )
+            )
         yield Service(
             model,
             job.options,
@@ -87,7 +104,7 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
             thresholds=thresholds,
             threshold=job.threshold,
             library=library,
-            rows=rows,
+            review=review,
         )
 
 

@@ -1,9 +1,9 @@
 """Files of the library or of the rows that the page plays, and pictures of them."""
 
 import mimetypes
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
@@ -13,7 +13,7 @@ from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.service import Service
 from olmv.video.cloud import is_cloud
 
-__all__ = ["is_served", "media_routes", "media_type"]
+__all__ = ["is_served", "media_address", "media_routes", "media_type", "picture_address"]
 
 _PLAYED = ("video/", "image/", "audio/")
 Video = Annotated[str, Query(min_length=1, max_length=4096, examples=["clips/a.mp4"])]
@@ -25,19 +25,24 @@ def is_served(path: str) -> bool:
     return not is_cloud(path) and Path(path).is_file()
 
 
+def media_address(video: str) -> str:
+    """Return where the page plays a video."""
+    return f"/v1/media?video={quote(video, safe='', errors='surrogateescape')}"
+
+
+def picture_address(video: str, time_s: float) -> str:
+    """Return where the page finds the picture of a library's video nearest to a time."""
+    return f"/v1/picture?video={quote(video, safe='', errors='surrogateescape')}&time_s={time_s:.3f}"
+
+
 def media_type(name: str) -> str:
     """Return the kind of a file by its name; nothing that a browser would run."""
     kind = mimetypes.guess_type(name)[0] or ""
     return kind if kind.startswith(_PLAYED) and kind not in _NEVER else "application/octet-stream"
 
 
-def media_routes(service: Service, known: Callable[[str], Path | None]) -> APIRouter:
-    """Return the routes that give files and pictures.
-
-    Args:
-        service: whose library has pictures.
-        known: gives the file of a video by its name; None where it is not one of the service's.
-    """
+def media_routes(service: Service) -> APIRouter:
+    """Return the routes that give files and pictures of the service's library and rows."""
     router = APIRouter(tags=["media"])
 
     @router.get(
@@ -52,7 +57,7 @@ def media_routes(service: Service, known: Callable[[str], Path | None]) -> APIRo
         },
     )
     def media(video: Video) -> FileResponse:
-        path = known(video)
+        path = service.file_of(video)
         if path is None or not path.is_file():
             raise RefusedRequestError(404, "there is no such video here, or its file is gone")
         return FileResponse(

@@ -33,6 +33,7 @@ from olmv.video.options import DecodeOptions
 if TYPE_CHECKING:
     from olmv.library.library import Library
     from olmv.serve.api.schemas import PredictOptions
+    from olmv.serve.review.session import ReviewSession
 
 __all__ = ["Ask", "Service"]
 
@@ -70,7 +71,7 @@ class Service:
         thresholds: of these labels, or None.
         threshold: one for all labels, or None.
         library: that can be searched and reviewed, or None.
-        rows: a file of predictions that can be reviewed, or None.
+        review: of the library or of rows, or None; its owner closes it.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Service:
         thresholds: Thresholds | None = None,
         threshold: float | None = None,
         library: "Library | None" = None,
-        rows: Path | None = None,
+        review: "ReviewSession | None" = None,
     ) -> None:
         self.model = model
         self.options = options
@@ -94,7 +95,7 @@ class Service:
         self.thresholds = thresholds
         self.threshold = threshold
         self.library = library
-        self.rows = rows
+        self.review = review
         self.engine = EmbedEngine(model, workers=options.workers, most=options.queue)
         self.clips = ClipStore(options.clips_mb * _MB)
         self.scorer = ClipScorer(model)
@@ -265,11 +266,6 @@ class Service:
             raise job.failure
         return job.status == "done"
 
-    @property
-    def can_review(self) -> bool:
-        """Tell whether there is something to review: rows, or a library and labels."""
-        return self.rows is not None or (self.library is not None and self.vocabulary is not None)
-
     def library_picture(self, video: str, time_s: float) -> bytes | None:
         """Return the picture of a library's video nearest to a time, as JPEG; None where there is none."""
         entry = None if self.library is None else self.library.get(video)
@@ -282,10 +278,13 @@ class Service:
         order = sorted(parts, key=lambda part: near[part - entry.first])
         return next((jpeg for part in order if (jpeg := fragment.thumbnail(part, time_s)) is not None), None)
 
-    def library_file(self, video: str) -> Path | None:
-        """Return the file of a library's video; None where it is none of them."""
-        entry = None if self.library is None else self.library.get(video)
-        return None if entry is None else Path(entry.path)
+    def file_of(self, video: str) -> Path | None:
+        """Return the file of a video of the library or of the rows; None where it is none of them."""
+        if self.library is not None and (entry := self.library.get(video)) is not None:
+            return Path(entry.path)
+        if self.review is not None and (place := self.review.source.places.get(video)) is not None:
+            return Path(self.review.source.videos[place])
+        return None
 
     def stored(self, clip_id: str) -> StoredClip | None:
         """Return what is kept of a video; None where it was forgotten."""

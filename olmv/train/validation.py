@@ -10,6 +10,7 @@ from olmv.metrics.ranked import average_precision
 from olmv.metrics.single_label import top_k_accuracy
 from olmv.scoring.bank import TextBank
 from olmv.train.data.features import Clips, on_device
+from olmv.train.losses import UNKNOWN
 from olmv.train.trainable import Output, Trainable
 
 __all__ = ["Scores", "macro_map", "score_videos", "top1"]
@@ -20,7 +21,7 @@ class Scores:
     """The logits and the truth of all videos of a source that could be read.
 
     Attributes:
-        logits: [N, C] float32.
+        logits: [N, C] float32; of pairs that nobody judged `UNKNOWN`, below all others: they are in no figure.
         targets: [N, C] 0 or 1.
         failed: videos left out.
     """
@@ -50,7 +51,9 @@ def score_videos(
             continue
         mask = None if bool(batch.mask.all()) else batch.mask.to(device)
         output = Output(*trainable(on_device(batch.pixels, device), mask, bank))
-        logits.append(output.logits.float().cpu())
+        known = None if batch.known is None else batch.known.cpu()
+        scores = output.logits.float().cpu()
+        logits.append(scores if known is None else scores.masked_fill(~known, UNKNOWN))
         targets.append(batch.targets.cpu())
     trainable.train(training)
     if not logits:

@@ -317,3 +317,14 @@ def test_saved_files_are_plain(tmp_path: Path) -> None:
             "threshold": "",
         }
     assert json.loads((tmp_path / "l.json").read_text("utf-8"))[1] == {"label": "no"}
+
+
+def test_what_somebody_typed_is_never_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text("secret", encoding="utf-8")
+    assert Vocabulary.parse(str(file)).names == (str(file),)
+    assert Vocabulary.parse("dog, guitar").names == ("dog", "guitar")
+    assert Vocabulary.parse("a dog, barking\nguitar\n").names == ("a dog, barking", "guitar")
+    for text in ("", " ", "\n\n", "# nothing\n# here"):
+        with pytest.raises(VocabularyError, match="list of labels is empty"):
+            Vocabulary.parse(text)

@@ -9,7 +9,7 @@ import pytest
 from olmv import Classifier, Library
 from olmv.errors import InputError, UsageError, VocabularyError
 from olmv.library.query.find import find_moments
-from olmv.library.query.queries import ALIKE, SearchQuery
+from olmv.library.query.queries import ALIKE, LibraryWindow, SearchQuery
 from olmv.models.clip.model import VideoCLIP
 from olmv.scoring.windows import TimelineOptions
 from tests.support.libraries import clip_library, vector_library
@@ -113,6 +113,23 @@ def test_a_video_is_like_itself(library: Library, model: VideoCLIP, paths: list[
     both = library.search("dog", like=paths[2], threshold=0, model=model)
     assert all(moment.probability <= 1 for moment in both)
     assert len(both) == COUNT
+
+
+def test_a_window_of_the_library_is_like_itself(library: Library, model: VideoCLIP, paths: list[str]) -> None:
+    query = SearchQuery(window=LibraryWindow(paths[2], 0.1), threshold=0.5, top=1)
+    [moment] = find_moments(library, query, model).moments
+    assert moment.video == paths[2]
+    assert moment.similarity == pytest.approx(1, abs=2e-3)
+    assert query.shown == f"like {Path(paths[2]).name}"
+    with pytest.raises(InputError, match=r"nobody.mp4 is not in .*; choose one that is"):
+        find_moments(library, SearchQuery(window=LibraryWindow("nobody.mp4", 0)), model)
+
+
+def test_a_window_of_a_video_that_has_none(tmp_path: Path, paths: list[str], model: VideoCLIP) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    library = clip_library(tmp_path / "library", model, [str(tmp_path / "bad.mp4"), paths[0]])
+    with pytest.raises(InputError, match=r"bad.mp4 has no window: it could not be decoded; choose another"):
+        find_moments(library, SearchQuery(window=LibraryWindow(str(tmp_path / "bad.mp4"), 0)), model)
 
 
 def test_a_photo_as_the_query(tmp_path: Path, paths: list[str], model: VideoCLIP) -> None:

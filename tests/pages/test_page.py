@@ -22,7 +22,7 @@ def test_of_olmv_mini_the_reader_is_warned() -> None:
 
 def test_a_template_of_another_package_finds_the_page(tmp_path: Path) -> None:
     """And without a script there is none."""
-    assert asset("predict.css") == (resources.files("olmv.pages") / "templates" / "predict.css").read_text()
+    assert asset("search.css") == (resources.files("olmv.pages") / "templates" / "search.css").read_text()
     path = tmp_path / "x.html"
     write_page(path, "page.html.j2", style="p { color: red }")
     text = path.read_text()

@@ -8,9 +8,12 @@ import pytest
 
 from olmv.models.base import VideoModel
 from olmv.serve.options import ServeOptions
+from tests.support.browser import browser, open_page
 from tests.support.samples import write_clip
 from tests.support.server import RunningServer, running_server
 from tests.support.tiny import tiny_model
+
+__all__ = ["browser", "clips", "http", "open_page", "served_model", "server"]
 
 
 @pytest.fixture(scope="session")

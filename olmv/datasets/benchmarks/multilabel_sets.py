@@ -9,6 +9,7 @@ from pathlib import Path
 from olmv.datasets.benchmarks.trees import Finder, ListFiles, Tree, count, csv_rows, read_json, read_lines, some
 from olmv.datasets.benchmarks.types import Benchmark, BenchmarkOptions, Split
 from olmv.datasets.groups import group_note, groups_of
+from olmv.datasets.judged import check_complete, judged_pairs
 from olmv.datasets.manifests import join_rows, misnamed_group_note, read_manifest
 from olmv.errors import InputError
 from olmv.labels.lookup import LabelLookup, check_known, first_spellings
@@ -130,7 +131,7 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
 
     Raises:
         InputError: a bad manifest, no such split, no labelled rows, or none of the labels, or too few, are in the
-            vocabulary; a video with two groups.
+            vocabulary; a video with two groups; pairs of video and label that nobody has judged.
     """
     notes: list[str] = []
     rows = read_manifest(path, labels=None if options.labels is None else options.labels.names, note=notes.append)
@@ -149,6 +150,7 @@ def manifest(name: str, path: Path, options: BenchmarkOptions) -> Benchmark:
         raise InputError(f"{path} has no rows with labels; add a 'labels' column")
     labels = every if options.labels is None else options.labels.names
     lookup = LabelLookup(labels)
+    check_complete(judged_pairs([row for row in joined if row.labels is not None], lookup), "an evaluation")
     places_of = {video: [(name, lookup.find(name)) for name in names] for video, names in names_of.items()}
     unknown = Counter(name for names in places_of.values() for name, place in names if place is None)
     times = sum(map(len, places_of.values()))

@@ -113,7 +113,7 @@ var olmv = {};
   Returns the dialog. Options: `label` for those who listen, `class`, `onClose`. */
   olmv.dialog = (content, { label, class: kind = "", onClose } = {}) => {
     const close = olmv.el("button", { type: "button", class: "close", "aria-label": "close", title: "close (Esc)", click: () => dialog.close() }, "×");
-    const dialog = olmv.el("dialog", { class: `window ${kind}`, "aria-label": label }, close, content);
+    const dialog = olmv.el("dialog", { class: `window ${kind}`, "aria-label": label, tabindex: -1, autofocus: true }, close, content);
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) dialog.close(); // beside it
     });

@@ -26,6 +26,7 @@ _ABOUT = {
     408: "The body came too slowly.",
     409: "It is not possible now.",
     413: "It is too large.",
+    414: "The address is too long.",
     415: "The body is neither JSON nor a form with files.",
     422: "A value cannot be used; the message says which, and what mends it.",
     503: "Too many videos wait; Retry-After says when to come again.",
@@ -37,7 +38,7 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of these errors, and of those that every route has."""
     return {
         status: {"model": ErrorAnswer, "description": _ABOUT[status]}
-        for status in sorted({400, 401, 403, 422, *statuses})
+        for status in sorted({400, 401, 403, 414, 422, *statuses})
     }
 
 

@@ -5,7 +5,6 @@ import time
 from functools import partial
 from pathlib import PurePath
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -33,7 +32,7 @@ from olmv.serve.api.schemas import (
     SuggestAnswer,
 )
 from olmv.serve.guard.answers import RefusedRequestError
-from olmv.serve.media import is_served
+from olmv.serve.media import is_served, media_address, picture_address
 from olmv.serve.service import Service
 from olmv.serve.suggestions import Suggestions
 
@@ -61,7 +60,7 @@ def ask_routes(service: Service) -> APIRouter:
             ],
             library=None if library is None else library.folder.name,
             videos=None if library is None else len(library),
-            review=service.can_review,
+            review=service.review is not None,
             allow_urls=service.options.allow_urls,
             root=service.root.path is not None,
             max_upload_mb=service.options.max_upload_mb,
@@ -174,10 +173,9 @@ def ask_routes(service: Service) -> APIRouter:
 def _moment(moment: Moment) -> MomentAnswer:
     row = moment.to_row()
     del row["path"]  # where a file lies is the server's business
-    address = f"video={quote(moment.video, safe='')}"
     return MomentAnswer(
         **row,
         name=PurePath(moment.video).name,
-        picture="" if moment.thumbnail is None else f"/v1/picture?{address}&time_s={moment.peak_s:.3f}",
-        player=f"/v1/media?{address}" if is_served(moment.path) else "",
+        picture="" if moment.thumbnail is None else picture_address(moment.path, moment.peak_s),
+        player=media_address(moment.path) if is_served(moment.path) else "",
     )

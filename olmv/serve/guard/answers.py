@@ -49,6 +49,9 @@ class RefusedRequestError(HTTPException):
         self.message = message
         self.kind = kind or error_type(status)
 
+    def __str__(self) -> str:
+        return self.message
+
     def answer(self) -> JSONResponse:
         """Return what the client is sent."""
         return error_answer(self.status_code, self.message, kind=self.kind, headers=self.headers)

@@ -123,6 +123,9 @@ def _check_head(scope: Scope, limits: Limits) -> int:
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
         raise RefusedRequestError(400, "the length of the body is no number; send it right")
+    if "content-length" in headers and "transfer-encoding" in headers:
+        # a proxy in front may go by the other one, and take a part of this body for the next request
+        raise RefusedRequestError(400, "the body has two lengths; send one", headers={"Connection": "close"})
     has_body = int(length[:20]) > 0 or "transfer-encoding" in headers
     if not has_body:
         return 0

@@ -20,7 +20,7 @@ from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.limits import Limits
 from olmv.serve.guard.multipart import Upload, display_name
 from olmv.serve.guard.private_folder import PrivateFile, PrivateFolder
-from olmv.serve.guard.uploads import disk_refusal
+from olmv.serve.guard.uploads import check_room, disk_refusal
 from olmv.watch.http_stream import request_headers, request_target
 from olmv.watch.sources import check_url, is_private
 
@@ -158,11 +158,15 @@ def _connect(parts: SplitResult, deadline: _Deadline, limits: Limits) -> http.cl
 
 def _public_addresses(host: str, port: int) -> list[str]:
     """Resolve a name, and refuse it where any of its addresses is not of the public internet."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    addresses = _resolve(host, port)
     if not addresses or any(is_private(address) for address in addresses):
         raise _forbidden("it leads to a private address")
     return addresses
+
+
+def _resolve(host: str, port: int) -> list[str]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _reach(addresses: list[str], port: int, deadline: _Deadline) -> socket.socket:
@@ -206,14 +210,13 @@ def _save(
         raise _failed("the server compresses it, though it was not asked to")
     if (response.length or 0) > limits.upload_bytes:
         raise _too_large(limits)
-    if (response.length or 0) > folder.free_bytes():
-        raise RefusedRequestError(507, "the disk of this service is full; tell who runs it to make room")
     try:
+        check_room(folder, response.length or 0)
         file = folder.new_file()
     except OSError as failure:
         raise disk_refusal(failure) from None
     try:
-        _copy(response, file, limits, deadline)
+        _copy(response, file, folder, limits, deadline)
     except BaseException:
         file.remove()
         raise
@@ -221,7 +224,9 @@ def _save(
     return Upload(name, file.path, file.size)
 
 
-def _copy(response: http.client.HTTPResponse, file: PrivateFile, limits: Limits, deadline: _Deadline) -> None:
+def _copy(
+    response: http.client.HTTPResponse, file: PrivateFile, folder: PrivateFolder, limits: Limits, deadline: _Deadline
+) -> None:
     while True:
         with _told():
             piece = response.read1(_PIECE)
@@ -231,6 +236,7 @@ def _copy(response: http.client.HTTPResponse, file: PrivateFile, limits: Limits,
         if file.size + len(piece) > limits.upload_bytes:
             raise _too_large(limits)
         try:
+            check_room(folder, len(piece))
             file.write(piece)
         except OSError as failure:
             raise disk_refusal(failure) from None

@@ -20,6 +20,8 @@ __all__ = ["PrivateFile", "PrivateFolder"]
 
 _PREFIX = "serve-"
 _LOCK = ".lock"
+SPARE = 64 * 2**20
+"""Bytes of the disk that are left to others."""
 
 
 class PrivateFile:
@@ -77,18 +79,18 @@ class PrivateFolder:
                 self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as failure:
+            reason = os_reason(failure)
             raise OutputError(
-                f"{self._parent}: no folder for uploads can be made here ({os_reason(failure)}); choose another folder",
-                option="cache",
+                f"{self._parent}: no folder for uploads can be made here ({reason}); name another in OLMV_CACHE"
             ) from None
 
     def new_file(self) -> PrivateFile:
         """Make an empty file with a random name, for this user only; raises OSError where that cannot be."""
         return PrivateFile(self.path / secrets.token_hex(16))
 
-    def free_bytes(self) -> int:
-        """Return how much its disk can still take."""
-        return shutil.disk_usage(self.path).free
+    def room_bytes(self) -> int:
+        """Return how much more its disk may take, so that some is left to others; below 0 where too little is."""
+        return shutil.disk_usage(self.path).free - SPARE
 
     def close(self) -> None:
         """Remove the folder and all in it."""

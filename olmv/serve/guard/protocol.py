@@ -49,8 +49,10 @@ class GuardedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._head_timer = _cancelled(self._head_timer)
-        self._write_timer = _cancelled(self._write_timer)
+        _cancel(self._head_timer)
+        self._head_timer = None
+        _cancel(self._write_timer)
+        self._write_timer = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -72,7 +74,8 @@ class GuardedProtocol(H11Protocol):
 
     def resume_writing(self) -> None:
         """The client reads."""
-        self._write_timer = _cancelled(self._write_timer)
+        _cancel(self._write_timer)
+        self._write_timer = None
         super().resume_writing()
 
     def is_idle(self) -> bool:
@@ -105,7 +108,8 @@ class GuardedProtocol(H11Protocol):
         theirs, ours = self.conn.their_state, self.conn.our_state
         is_owing = theirs is h11.IDLE or (theirs is h11.SEND_BODY and ours in (h11.DONE, h11.MUST_CLOSE))
         if not is_owing or self.transport.is_closing():
-            self._head_timer = _cancelled(self._head_timer)
+            _cancel(self._head_timer)
+            self._head_timer = None
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self.limits.head_s, self._head_missing)
 
@@ -151,6 +155,6 @@ def guarded_config(app: ASGIApp, *, host: str, port: int, limits: Limits = DEFAU
     )
 
 
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()

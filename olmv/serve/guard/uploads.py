@@ -13,12 +13,10 @@ from olmv.serve.guard.limits import DEFAULT_LIMITS, Limits
 from olmv.serve.guard.multipart import FormReader, Upload
 from olmv.serve.guard.private_folder import PrivateFolder
 
-__all__ = ["Uploads", "disk_refusal", "receive_uploads"]
+__all__ = ["Uploads", "check_room", "disk_refusal", "receive_uploads"]
 
 _AT_ONCE = 2**20
 """Bytes that are gathered before a thread writes them."""
-_SPARE = 64 * 2**20
-"""Bytes of the disk that uploads leave to others."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -66,7 +64,7 @@ async def receive_uploads(request: Request, folder: PrivateFolder, limits: Limit
     reader = FormReader(options.get(b"boundary", b""), folder, limits)
     length = request.headers.get("content-length", "")
     try:
-        _check_disk(folder, int(length[:20]) if length.isascii() and length.isdigit() else 0)
+        check_room(folder, int(length[:20]) if length.isascii() and length.isdigit() else 0)
         await _read(request, reader, folder, limits)
         reader.finish()
     except OSError as failure:
@@ -80,7 +78,7 @@ async def receive_uploads(request: Request, folder: PrivateFolder, limits: Limit
 
 async def _read(request: Request, reader: FormReader, folder: PrivateFolder, limits: Limits) -> None:
     def store() -> None:
-        _check_disk(folder, len(waiting))
+        check_room(folder, len(waiting))
         reader.write(bytes(waiting))
 
     waiting, size = bytearray(), 0
@@ -96,21 +94,15 @@ async def _read(request: Request, reader: FormReader, folder: PrivateFolder, lim
         await to_thread.run_sync(store)
 
 
-def _check_disk(folder: PrivateFolder, size: int) -> None:
-    if size > folder.free_bytes() - _SPARE:
-        raise _disk_full()
+def check_room(folder: PrivateFolder, size: int) -> None:
+    """Raise OSError where the disk has no room for this many bytes more."""
+    if size > folder.room_bytes():
+        raise OSError(errno.ENOSPC, "no room")
 
 
 def disk_refusal(failure: OSError) -> RefusedRequestError:
     """Return what a client is told where the disk did not take its file; the reason is for it, the path is not."""
-    if failure.errno in _FULL:
-        return _disk_full()
-    return RefusedRequestError(500, "the file cannot be stored here; tell who runs this service")
-
-
-def _disk_full() -> RefusedRequestError:
-    return RefusedRequestError(
-        507,
-        "the disk of this service is full; send less, or tell who runs it to make room",
-        headers={"Connection": "close"},
-    )
+    if failure.errno not in _FULL:
+        return RefusedRequestError(500, "the file cannot be stored here; tell who runs this service")
+    message = "the disk of this service is full; send less, or tell who runs it to make room"
+    return RefusedRequestError(507, message, headers={"Connection": "close"})

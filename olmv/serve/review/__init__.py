@@ -1,1 +1,1 @@
-"""Review: a queue of what is nearest to its threshold, verdicts in SQLite, and what they say of the labels."""
+"""Review: a queue around the threshold, verdicts in SQLite, and what they say of precision and recall."""

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from olmv.datasets.judged import judged_pairs
 from olmv.datasets.manifests import ManifestRow, join_rows, read_manifest
 from olmv.errors import InputError, OutputError, UsageError
 from olmv.io.atomic import check_writable
@@ -34,7 +36,8 @@ class ManifestDataset(VideoDataset):
     """Video files with labels, captions, or both.
 
     Rows for one video are joined, one label each or several. A row that has neither a label nor a caption, but whose
-    labels are told to be none, shows that no label is true; beside a caption, no label means that none is known.
+    labels are told to be none, shows that no label is true; beside a caption, no label means that none is known. Rows
+    that say what is absent leave the labels in neither list unknown: these pairs teach nothing.
 
     Args:
         source: a csv, jsonl or parquet manifest, or rows (see `olmv.datasets.hub_rows.hf_rows`).
@@ -97,7 +100,11 @@ class ManifestDataset(VideoDataset):
         if joined:
             notes.append(f"{joined} rows are for a video met before; their labels were put together")
         self._targets = self._indices(notes)
-        if empty := sum(row.labels == () and not row.caption for row in self._rows):
+        self._known = judged_pairs(self._rows, LabelLookup(self.labels))
+        if self._known is not None:
+            unknown = int((~self._known).sum())
+            notes.append(f"{unknown} of {self._known.size} pairs of video and label were not judged and teach nothing")
+        if empty := sum(row.labels == () and row.absent is None and not row.caption for row in self._rows):
             notes.append(f"{empty} videos have an empty list of labels: none is true of them")
         notes += self._label_notes(split)
         self.notes = tuple(f"{self._name}: {note}" for note in notes)
@@ -117,6 +124,9 @@ class ManifestDataset(VideoDataset):
 
     def video(self, index: int) -> str:
         return self._rows[index].video
+
+    def known(self, indices: Sequence[int]) -> Tensor | None:
+        return None if self._known is None else torch.from_numpy(self._known[list(indices)])
 
     def load(self, index: int, epoch: int) -> Sample:
         return self._sample(index, self._reader(self._task(index, epoch), self._preprocess, self._options).tensor)
@@ -196,7 +206,7 @@ class ManifestDataset(VideoDataset):
 
 
 def _tells_labels(row: ManifestRow) -> bool:
-    return bool(row.labels) or (row.labels is not None and not row.caption)
+    return bool(row.labels) or row.absent is not None or (row.labels is not None and not row.caption)
 
 
 def _names(rows: Sequence[ManifestRow]) -> tuple[str, ...]:

@@ -50,7 +50,12 @@ class ReplayDataset(VideoDataset):
         return self._parts[number].video(inner)
 
     def known(self, indices: Sequence[int]) -> Tensor:
-        return self._known[[self._clips[index][0] for index in indices]]
+        clips = [self._clips[index] for index in indices]
+        known = self._known[[number for number, _ in clips]]
+        for row, (number, inner) in enumerate(clips):
+            if (of_part := self._parts[number].known([inner])) is not None:
+                known[row, list(self._columns[number])] = of_part[0]
+        return known
 
     def load(self, index: int, epoch: int) -> Sample:
         number, inner = self._clips[index]

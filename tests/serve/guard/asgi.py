@@ -46,6 +46,8 @@ def ask(
     pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
     if isinstance(body, bytes) and body and "content-length" not in {name.lower() for name, _ in pairs}:
         pairs.append(("content-length", str(len(body))))
+    if not isinstance(body, bytes) and not {"content-length", "transfer-encoding"} & {n.lower() for n, _ in pairs}:
+        pairs.append(("transfer-encoding", "chunked"))
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0"},

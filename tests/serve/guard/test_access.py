@@ -1,7 +1,9 @@
 """Who may ask: tokens, cookies, names and sites."""
 
+import asyncio
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message
@@ -20,7 +22,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def log_in(app: ASGIApp, token: object, headers: Mapping[str, str] = {}, **scope: object) -> Reply:
+def log_in(app: ASGIApp, token: object, headers: Mapping[str, str] = {}, **scope: Any) -> Reply:
     body = json.dumps({"token": token}).encode()
     return ask(app, "POST", "/v1/session", {"Content-Type": "application/json", **headers}, body, **scope)
 
@@ -270,8 +272,6 @@ def test_websockets_are_hung_up_and_the_lifespan_passes() -> None:
         app = guarded(echo, token=TOKEN, hosts=None)
         await app({"type": "websocket", "path": "/", "headers": []}, receive, send)
         await app({"type": "lifespan"}, receive, send)
-
-    import asyncio
 
     asyncio.run(run())
     assert sent == [{"type": "websocket.close", "code": 1008}]

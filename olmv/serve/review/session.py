@@ -1,0 +1,346 @@
+"""One review while a server runs: verdicts in, the queue, figures and files out."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from olmv.calibrate.objectives import Objective
+from olmv.errors import UsageError
+from olmv.scoring.logits import logit_of, sigmoid
+from olmv.scoring.thresholds import Thresholds
+from olmv.serve.review.estimates import Quality, measure, suggest
+from olmv.serve.review.export import thresholds_of, truth_csv
+from olmv.serve.review.files import ReviewFiles
+from olmv.serve.review.label_state import FALSE, TRUE
+from olmv.serve.review.leases import LEASE_S, Leases
+from olmv.serve.review.record import Record
+from olmv.serve.review.source import ReviewSource
+from olmv.serve.review.store import Entry, ReviewStore
+
+__all__ = ["LEASE_S", "QueueItem", "ReviewSession", "Summary"]
+
+_EXPORT_S = 1.0
+
+
+@dataclass(frozen=True)
+class QueueItem:
+    """A video that waits for a verdict on a label.
+
+    Attributes:
+        place: of the video in the source.
+        order: the number that a verdict on it in this order carries.
+        verdict: the one it has by now, if it was judged.
+    """
+
+    place: int
+    label: str
+    probability: float
+    threshold: float
+    order: int | None
+    verdict: bool | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a page shows of a label.
+
+    Attributes:
+        threshold, anchor: probabilities; anchor is None before the label's review began.
+        positives: videos at or above the threshold, of `total`.
+        right, wrong, skipped: videos judged true, judged false, and passed over.
+        conflicts: videos on which reviewers disagree; the last verdict counts.
+        quality: precision and recall at the threshold.
+    """
+
+    label: str
+    threshold: float
+    anchor: float | None
+    total: int
+    right: int
+    wrong: int
+    skipped: int
+    conflicts: int
+    quality: Quality
+
+
+class ReviewSession:
+    """A review of a source, kept in a folder; safe to use from several threads.
+
+    Args:
+        source: what is reviewed.
+        folder: where its log and its files are; made where it is missing.
+        clock: seconds that only rise, for how long a video is held for a reviewer.
+        export_s: how long after a change the files are written.
+
+    Raises:
+        InputError, OutputError: as `ReviewStore`.
+    """
+
+    def __init__(
+        self,
+        source: ReviewSource,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        export_s: float = _EXPORT_S,
+    ) -> None:
+        self.source, self.folder = source, folder
+        self._store = ReviewStore(folder, source.digest)
+        self._record = Record(source, self._store)
+        self._leases = Leases(clock)
+        self._lock = threading.RLock()
+        self._qualities: dict[tuple[str, float], tuple[int, Quality]] = {}
+        self._closed = False
+        self.files = ReviewFiles(folder, lambda: (self.truth(), self.thresholds()), delay_s=export_s)
+        try:
+            self._record.read()
+            if self._record.last:  # a server that was killed may have left the files behind the log
+                self.files.write()
+        except BaseException:
+            self._store.close()
+            raise
+
+    def queue(self, label: str, *, reviewer: str = "", count: int = 20, without: Sequence[str] = ()) -> list[QueueItem]:
+        """Hold the next videos of a label for a reviewer, in the order of `olmv.serve.review.order`.
+
+        The first call begins the label's review: its order stays around the threshold that it has then.
+
+        Args:
+            label: one of the source.
+            reviewer: a name; others are asked about other videos for `LEASE_S` seconds.
+            count: how many at most.
+            without: keys of videos that are not wanted, such as those that a page has already.
+
+        Raises:
+            InputError: no such label.
+            OutputError: the log cannot be written.
+        """
+        with self._lock:
+            self._record.read()
+            state = self._record.state(label)
+            if state.order is None:
+                anchor = float(logit_of(np.array(state.threshold)))
+                self._store.begin(Entry("order", label, reviewer, value=anchor))
+                self._record.read()
+            held = self._leases.held(label, reviewer)
+            held |= {place for key in without if (place := self.source.places.get(key)) is not None}
+            items: list[QueueItem] = []
+            for place in islice(state.open_places(reviewer, held), count):
+                self._leases.give(label, place, reviewer)
+                items.append(self._item(label, place))
+            return items
+
+    def left(self, label: str) -> int:
+        """Count the videos of a label that nobody has judged or passed over."""
+        with self._lock:
+            self._record.read()
+            right, wrong, skipped = self._record.state(label).counts()
+            return len(self.source.videos) - right - wrong - skipped
+
+    def judge(
+        self, video: str, label: str, verdict: bool | None, *, reviewer: str = "", order: int | None = None
+    ) -> Entry:
+        """Keep a verdict; when this returns, it is on the disk.
+
+        Args:
+            video: its key.
+            label: one of the source.
+            verdict: whether the label is true of the video; None for "cannot tell".
+            reviewer: who says so.
+            order: the number of the queue item it answers; None for a video that was come upon elsewhere.
+
+        Raises:
+            InputError: no such video or label.
+            OutputError: the log cannot be written; the verdict is not kept.
+        """
+        with self._lock:
+            self._record.state(label)
+            place = self._record.place(video)
+            (entry,) = self._store.add(Entry("verdict", label, reviewer, video, verdict, order))
+            self._leases.take(label, place)
+            self._changed()
+            return entry
+
+    def undo(self, reviewer: str = "") -> QueueItem | None:
+        """Take back a reviewer's last verdict and return what it was on; None where there is nothing to undo.
+
+        Raises:
+            OutputError: the log cannot be written.
+        """
+        with self._lock:
+            self._record.read()
+            mine = [entry for entry in self._record.verdicts.values() if entry.reviewer == reviewer]
+            if not mine:
+                return None
+            last = max(mine, key=lambda entry: entry.id)
+            self._store.add(Entry("undo", last.label, reviewer, last.video, last.verdict, last.id))
+            self._changed()
+            place = self._record.place(last.video or "")
+            self._leases.give(last.label, place, reviewer)
+            return self._item(last.label, place)
+
+    def set_threshold(self, label: str, threshold: float, *, reviewer: str = "") -> None:
+        """Keep another threshold of a label, a probability; its order of review stays as it is.
+
+        Raises:
+            InputError: no such label.
+            UsageError: not a number from 0 to 1.
+            OutputError: the log cannot be written.
+        """
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"the threshold of {label!r} is {threshold}; give a number from 0 to 1")
+        with self._lock:
+            self._record.state(label)
+            self._store.add(Entry("threshold", label, reviewer, value=float(threshold)))
+            self._changed()
+
+    def order_anew(self, label: str, *, reviewer: str = "") -> None:
+        """Order a label's videos around its present threshold; what was judged so far counts for itself alone.
+
+        Raises:
+            InputError: no such label.
+            OutputError: the log cannot be written.
+        """
+        with self._lock:
+            self._record.read()
+            anchor = float(logit_of(np.array(self._record.state(label).threshold)))
+            self._store.add(Entry("order", label, reviewer, value=anchor))
+            self._leases.forget(label)
+            self._changed()
+
+    def summary(self, label: str) -> Summary:
+        """Return what a page shows of a label.
+
+        Raises:
+            InputError: no such label.
+        """
+        with self._lock:
+            self._record.read()
+            state = self._record.state(label)
+            right, wrong, skipped = state.counts()
+            return Summary(
+                label=label,
+                threshold=state.threshold,
+                anchor=None if state.order is None else float(sigmoid(np.array(state.order.anchor))),
+                total=len(self.source.videos),
+                right=right,
+                wrong=wrong,
+                skipped=skipped,
+                conflicts=len(state.conflicts()),
+                quality=self.quality(label, state.threshold),
+            )
+
+    def quality(self, label: str, threshold: float) -> Quality:
+        """Measure the decisions of a label at a threshold, a probability; see `olmv.serve.review.estimates`.
+
+        Raises:
+            InputError: no such label.
+            UsageError: not a number from 0 to 1.
+        """
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"the threshold of {label!r} is {threshold}; give a number from 0 to 1")
+        with self._lock:
+            state = self._record.state(label)
+            version, quality = self._qualities.get((label, threshold), (-1, None))
+            if quality is None or version != state.version:
+                quality = measure(state.judged(), float(logit_of(np.array(threshold))))
+                if len(self._qualities) > 2000:  # a threshold that is dragged has many values
+                    self._qualities.clear()
+                self._qualities[label, threshold] = state.version, quality
+            return quality
+
+    def suggestion(self, label: str, objective: str = "f1") -> float | None:
+        """Return the threshold, a probability, that serves the objective best; None where too little was reviewed.
+
+        Raises:
+            InputError: no such label.
+            UsageError: no such objective, or one of events over time.
+        """
+        parsed = Objective.parse(objective)
+        if parsed.kind == "events":
+            raise UsageError(f"{parsed.name} is about events over time, a review about whole videos; give f1")
+        with self._lock:
+            logit = suggest(self._record.state(label).judged(), parsed)
+        return None if logit is None else float(sigmoid(np.array(logit)))
+
+    def conflicts(self, label: str) -> list[tuple[QueueItem, list[Entry]]]:
+        """Return the videos on which reviewers disagree, each with everybody's last verdict; the last of all counts.
+
+        Raises:
+            InputError: no such label.
+        """
+        with self._lock:
+            self._record.read()
+            state = self._record.state(label)
+            return [(self._item(label, place), state.words(place)) for place in sorted(state.conflicts())]
+
+    def reviewers(self) -> set[str]:
+        """Return who has given verdicts that were not undone."""
+        with self._lock:
+            self._record.read()
+            return {entry.reviewer for entry in self._record.verdicts.values()}
+
+    def truth(self) -> str:
+        """Return `truth.csv`: of every video with a verdict the labels that are true of it, and those that are not."""
+        with self._lock:
+            self._record.read()
+            labels = [label for label in self.source.labels if label in self._record.states]
+            state = np.stack([self._record.states[label].state for label in labels]) if labels else np.zeros((0, 0))
+            rows = []
+            for place in np.flatnonzero(((state == TRUE) | (state == FALSE)).any(axis=0)).tolist():
+                true, false = (
+                    [label for label, kind in zip(labels, state[:, place], strict=True) if kind == wanted]
+                    for wanted in (TRUE, FALSE)
+                )
+                rows.append((self.source.videos[place], true, false))
+        return truth_csv(rows, self.folder)
+
+    def thresholds(self) -> Thresholds:
+        """Return what `thresholds.json` holds."""
+        with self._lock:
+            self._record.read()
+            present = dict(zip(self.source.labels, self.source.threshold.tolist(), strict=True))
+            judged = {}
+            for label, state in self._record.states.items():
+                present[label] = state.threshold
+                right, wrong, _ = state.counts()
+                if right + wrong:
+                    judged[label] = right, self.quality(label, state.threshold)
+        return thresholds_of(self.source, present, judged)
+
+    def close(self) -> None:
+        """Write what waits to be written, and close the log."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self.files.close()  # not under the lock, which its thread may wait for
+        self._store.close()
+
+    def __enter__(self) -> "ReviewSession":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _changed(self) -> None:
+        self._record.read()
+        self.files.changed()
+
+    def _item(self, label: str, place: int) -> QueueItem:
+        state = self._record.state(label)
+        probability = float(self.source.probability[place, self.source.columns[label]])
+        kind = int(state.state[place])
+        return QueueItem(
+            place=place,
+            label=label,
+            probability=probability,
+            threshold=state.threshold,
+            order=None if state.order is None else state.order.number,
+            verdict=None if kind not in (TRUE, FALSE) else kind == TRUE,
+        )
