@@ -234,7 +234,8 @@ def test_every_variable_and_volume_is_known() -> None:
     text = (REPO / "compose.yaml").read_text("utf-8")
     assert environment_names(text) <= known_names()
     assert {"OLMV_TOKEN", "OLMV_MODEL"} <= environment_names(text)
-    named, folders = set(), {}
+    named: set[str] = set()
+    folders: dict[str, set[str]] = {}
     for name, service in document["services"].items():
         for volume in service["volumes"]:
             source, folder = re.fullmatch(r"(\$\{.+\}|[^:]+):(/[^:]*)(?::ro)?", volume).groups()  # type: ignore[union-attr]
