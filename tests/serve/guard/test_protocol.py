@@ -1,12 +1,15 @@
 """Connections of real clients that take their time, on a real server with short limits."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
@@ -121,6 +124,47 @@ def test_what_is_no_request_is_refused(port: int, data: bytes, status: int, mess
     with Client(port) as client:
         client.send(data)
         assert error_of(client.read()) == (status, message)
+
+
+PIECES = [
+    b"GET",
+    b"POST",
+    b" ",
+    b"/",
+    b"/v1/x",
+    b" HTTP/1.1",
+    b" HTTP/1.0",
+    b"\r\n",
+    b"\n",
+    b"Host: x",
+    b"Content-Length: ",
+    b"5",
+    b"-1",
+    b"Transfer-Encoding: chunked",
+    b"Content-Type: application/json",
+    b"Expect: 100-continue",
+    b"Upgrade: h2c",
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"\r\n\r\n",
+    b"0\r\n\r\n",
+    b"\0",
+    b"\xff",
+    b"x" * 5000,
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=20), is_valid_first=st.booleans())
+def test_whatever_is_sent_ends_and_harms_nobody(port: int, pieces: list[bytes], is_valid_first: bool) -> None:
+    with Client(port) as client, suppress(OSError):
+        client.send((GET if is_valid_first else b"") + b"".join(pieces))
+        client.socket.shutdown(socket.SHUT_WR)
+        answer = client.read()
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 ")
+    with Client(port) as client:
+        client.send(GET)
+        assert client.read_answer()[0] == 200
 
 
 def test_a_long_head_that_comes_at_once_is_refused_too(port: int) -> None:
