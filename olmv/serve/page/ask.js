@@ -39,7 +39,8 @@
       const labels = chips.labels();
       const moved = common !== null || thresholds.size > 0;
       const limited = moved ? labels.map((label) => [label, threshold(label)]).filter(([, value]) => value !== undefined) : [];
-      const described = isOwn(labels) ? [] : info.labels.filter((label) => label.attributes.length && labels.includes(label.name));
+      const asked = new Set(labels);
+      const described = isOwn(labels) ? [] : info.labels.filter((label) => label.attributes.length && asked.has(label.name));
       return {
         labels: isOwn(labels) ? null : labels, // null: with all that the server knows of its own
         attributes: Object.fromEntries(described.map((label) => [label.name, label.attributes])),

@@ -12,6 +12,7 @@ from olmv.models.base import VideoModel
 from olmv.models.registry import load_model
 from olmv.scoring.windows import TimelineOptions
 from olmv.serve.options import ServeOptions
+from tests.serve.review.sources import made_source, session_in
 from tests.support.browser import DESKTOP, browser
 from tests.support.libraries import clip_library
 from tests.support.server import RunningServer, running_server
@@ -86,7 +87,11 @@ def films(lite: VideoModel, tmp_path_factory: pytest.TempPathFactory) -> Library
 
 @pytest.fixture(scope="module")
 def site(lite: VideoModel, films: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with all that there is: its own labels, a library, a review."""
+    uploads, labels = tmp_path_factory.mktemp("uploads"), "cat, coffee, guitar"
     options = ServeOptions(workers=2)
-    uploads = tmp_path_factory.mktemp("uploads")
-    with running_server(lite, uploads, options=options, labels="cat, coffee, guitar", library=films) as running:
+    with (
+        session_in(tmp_path_factory.mktemp("review"), made_source(20, ("dog", "rain"))) as review,
+        running_server(lite, uploads, options=options, labels=labels, library=films, review=review) as running,
+    ):
         yield running

@@ -239,16 +239,21 @@ def test_busy_lost_given_up_and_too_large(visit: Visit, site: RunningServer) -> 
     expect(other).to_contain_text("was given up")
 
 
-def test_what_is_too_large_is_not_sent(visit: Visit, site: RunningServer) -> None:
+def test_what_the_server_does_not_take(visit: Visit, site: RunningServer) -> None:
     page = visit("about:blank")
 
-    def small(route: "Route") -> None:
+    def changed(route: "Route") -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "max_upload_mb": 0.001})
+        route.fulfill(response=answer, json={**answer.json(), "max_upload_mb": 0.001, "allow_urls": True})
 
-    page.route("**/v1/labels", small)
+    page.route("**/v1/labels", changed)
     page.goto(site.url)
     asked = _predictions(page)
     _send(page, SEA)
     expect(_card(page, SEA.name)).to_contain_text("are more than this server takes, 1 kB")
     assert asked == []
+    page.get_by_label("address of a video").fill("http://127.0.0.1/a.mp4")
+    with page.expect_request("**/v1/predict") as request:
+        page.get_by_role("button", name="Fetch").click()
+    assert request.value.post_data_json["urls"] == ["http://127.0.0.1/a.mp4"]
+    expect(_card(page, "http://127.0.0.1/a.mp4").locator(".error")).to_be_visible()
