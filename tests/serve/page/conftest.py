@@ -42,6 +42,9 @@ class Visit(Protocol):
 @pytest.fixture
 def visit(browser: "Browser") -> Iterator[Visit]:
     """Open pages; at the end the test fails if a script of one failed, its policy stopped something, or it asked."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=20_000)  # a clip is decoded and encoded meanwhile, beside other tests
     contexts = []
     faults: list[str] = []
 
@@ -51,7 +54,7 @@ def visit(browser: "Browser") -> Iterator[Visit]:
         context = browser.new_context(**{"viewport": viewport, "color_scheme": scheme, "locale": "en", **more})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
         # that the server refused something is what some tests are about
