@@ -39,7 +39,8 @@
       const labels = chips.labels();
       const moved = common !== null || thresholds.size > 0;
       const limited = moved ? labels.map((label) => [label, threshold(label)]).filter(([, value]) => value !== undefined) : [];
-      const described = isOwn(labels) ? [] : info.labels.filter((label) => label.attributes.length && labels.includes(label.name));
+      const asked = new Set(labels);
+      const described = isOwn(labels) ? [] : info.labels.filter((label) => label.attributes.length && asked.has(label.name));
       return {
         labels: isOwn(labels) ? null : labels, // null: with all that the server knows of its own
         attributes: Object.fromEntries(described.map((label) => [label.name, label.attributes])),
@@ -66,7 +67,10 @@
     const reset = el("button", { type: "button", class: "link", click: () => chips.set(own) }, "the server’s own");
     const none = el("button", { type: "button", class: "link", click: () => (chips.set([]), chips.field.focus()) }, "remove all");
     const examples = el("p", { class: "examples" }, "For example: ", EXAMPLES.map((label) => [el("button", { type: "button", class: "example", click: () => chips.add([label]) }, label), " "]));
-    const slider = olmv.threshold({ label: "all labels", value: 0.5, onInput: (value) => moveAll(value) });
+    const kinds = new Set(limits.values());
+    const usual = kinds.size === 1 ? [...kinds][0] : 0.5;
+    const differ = el("p", { class: "facts", hidden: kinds.size < 2 }, "Each label has its own, until this is moved.");
+    const slider = olmv.threshold({ label: "all labels", value: usual, onInput: (value) => moveAll(value) });
     const back = el("button", { type: "button", class: "link", hidden: true, click: () => forgetThresholds() }, "reset");
     const sliders = el("div", { class: "sliders" });
     const each = el("details", {}, el("summary", {}, "of each label"), sliders);
@@ -79,6 +83,7 @@
       el("summary", {}, "Threshold, time, reasons"),
       el("h2", {}, "Threshold ", back),
       slider,
+      differ,
       each,
       el("h2", {}, "Also tell"),
       el("p", { class: "option" }, timed, el("label", { for: "timed" }, "when each label is true")),
@@ -127,12 +132,14 @@
       thresholds.clear();
       drawSliders();
       back.hidden = false;
+      differ.hidden = true;
       onThresholds();
     }
     function forgetThresholds() {
       common = null;
       thresholds.clear();
-      slider.set(0.5);
+      slider.set(usual);
+      differ.hidden = kinds.size < 2;
       drawSliders();
       back.hidden = true;
       onChange();

@@ -132,8 +132,14 @@
       enter("done");
     };
 
-    const send = (request, signal) => {
+    const send = async (request, signal) => {
       if (source.url) return api.post("/v1/predict", { ...request, urls: [source.url] }, { signal });
+      try {
+        await source.file.slice(0, 1).arrayBuffer();
+      } catch {
+        // an upload would only say that it failed
+        throw new olmv.Refusal(422, "the file cannot be read; it was moved or changed: choose it again");
+      }
       const form = new FormData();
       form.append("options", JSON.stringify(request)); // before the files: what is wrong is seen early
       form.append("files", source.file, name);

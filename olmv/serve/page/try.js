@@ -48,11 +48,11 @@
     /* asking anew */
     function changed() {
       version += 1;
+      asking?.abort();
       settle();
     }
     function settle() {
       clearTimeout(settled);
-      asking?.abort();
       settled = setTimeout(askAnew, SETTLE_MS);
     }
     const ask = async (some, signal, of) => {
@@ -71,10 +71,15 @@
         return (await ask(some.slice(0, half), signal, of)) + (await ask(some.slice(half), signal, of));
       }
     };
+    const outdated = () => [...clips].filter((clip) => clip.state === "done" && clip.card.clip && !clip.forgotten && clip.version !== version);
+    let running = -1; // the version that is asked just now
     async function askAnew() {
       const of = version;
-      const stale = [...clips].filter((clip) => clip.state === "done" && clip.card.clip && !clip.forgotten && clip.version !== of);
+      const stale = outdated();
+      if (running === of) return; // what came meanwhile is asked after it
+      results.removeAttribute("aria-busy");
       if (!stale.length || !panel.labels().length) return;
+      running = of;
       const { signal } = (asking = new AbortController());
       const begun = performance.now();
       results.setAttribute("aria-busy", "true");
@@ -85,11 +90,13 @@
         panel.fail("");
         if (answered) tell(`${olmv.count(answered, "video")} answered anew in ${seconds(performance.now() - begun)}, without ${answered === 1 ? "its file" : "their files"}`);
       } catch (failure) {
-        if (failure.name === "AbortError") return;
-        panel.fail(failure.message);
+        if (failure.name !== "AbortError") panel.fail(failure.message);
+        return;
       } finally {
+        if (running === of) running = -1;
         if (of === version) results.removeAttribute("aria-busy");
       }
+      if (outdated().length) settle();
     }
     const seconds = (milliseconds) => (milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`);
 
@@ -196,8 +203,9 @@
       const other = done.filter((clip) => clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
       again.hidden = !other.length;
       if (other.length) {
-        const word = other.length === 1 ? "1 video was" : `${other.length} videos were`;
-        again.replaceChildren(`${word} looked at ${panel.timeline() ? "as a whole" : "over time"}. `, el("button", { type: "button", class: "button", click: () => other.forEach((clip) => clip.send()) }, "Look again"));
+        const was = other.length === 1 ? "1 video was" : `${other.length} videos were`;
+        const must = other.length === 1 ? "it must" : "they must";
+        again.replaceChildren(panel.timeline() ? `${was} looked at as a whole; for when labels are true ${must} be looked at again. ` : `${was} looked at over time. `, el("button", { type: "button", class: "button", click: () => other.forEach((clip) => clip.send()) }, "Look again"));
       }
     }
     function save(kind) {

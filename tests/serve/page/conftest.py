@@ -12,6 +12,7 @@ from olmv.models.base import VideoModel
 from olmv.models.registry import load_model
 from olmv.scoring.windows import TimelineOptions
 from olmv.serve.options import ServeOptions
+from tests.serve.review.sources import made_source, session_in
 from tests.support.browser import DESKTOP, browser
 from tests.support.libraries import clip_library
 from tests.support.server import RunningServer, running_server
@@ -41,6 +42,9 @@ class Visit(Protocol):
 @pytest.fixture
 def visit(browser: "Browser") -> Iterator[Visit]:
     """Open pages; at the end the test fails if a script of one failed, its policy stopped something, or it asked."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=20_000)  # a clip is decoded and encoded meanwhile, beside other tests
     contexts = []
     faults: list[str] = []
 
@@ -50,7 +54,7 @@ def visit(browser: "Browser") -> Iterator[Visit]:
         context = browser.new_context(**{"viewport": viewport, "color_scheme": scheme, "locale": "en", **more})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
         # that the server refused something is what some tests are about
@@ -86,7 +90,11 @@ def films(lite: VideoModel, tmp_path_factory: pytest.TempPathFactory) -> Library
 
 @pytest.fixture(scope="module")
 def site(lite: VideoModel, films: Library, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server with all that there is: its own labels, a library, a review."""
+    uploads, labels = tmp_path_factory.mktemp("uploads"), "cat, coffee, guitar"
     options = ServeOptions(workers=2)
-    uploads = tmp_path_factory.mktemp("uploads")
-    with running_server(lite, uploads, options=options, labels="cat, coffee, guitar", library=films) as running:
+    with (
+        session_in(tmp_path_factory.mktemp("review"), made_source(20, ("dog", "rain"))) as review,
+        running_server(lite, uploads, options=options, labels=labels, library=films, review=review) as running,
+    ):
         yield running

@@ -63,6 +63,15 @@ def test_a_query_becomes_a_label(visit: Visit, site: RunningServer) -> None:
     expect(page.locator(".chip bdi")).to_have_text(["cat", "coffee", "guitar", "a rocket"])
 
 
+def test_the_review_is_there_while_it_is_looked_at(visit: Visit, site: RunningServer) -> None:
+    page = visit(f"{site.url}/#review")
+    expect(page.get_by_text("Threshold of dog")).to_be_visible()
+    page.get_by_role("link", name="Try").click()
+    expect(page.locator("#review")).to_be_empty()  # it would listen to keys
+    page.get_by_role("link", name="Review").click()
+    expect(page.get_by_text("Threshold of dog")).to_be_visible()
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_in_the_way_of_anybody(visit: Visit, site: RunningServer, dark: bool) -> None:
     page = visit(

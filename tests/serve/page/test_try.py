@@ -32,12 +32,13 @@ def _bar(card: "Locator", label: str) -> "Locator":
     return card.locator(f'.bar[data-label="{label}"]')
 
 
-def _send(page: "Page", *files: Path | dict[str, Any]) -> None:
+def _send(page: "Page", *files: Path) -> None:
     page.locator("#files").set_input_files(list(files))
 
 
-def _file(name: str, content: bytes, kind: str = "video/mp4") -> dict[str, Any]:
-    return {"name": name, "mimeType": kind, "buffer": content}
+def _file(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def _type(page: "Page", label: str) -> None:
@@ -130,12 +131,12 @@ def test_over_time_a_click_seeks_and_new_labels_leave_the_player(visit: Visit, s
     expect(page.locator(".item")).to_have_count(0)
 
 
-def test_texts_of_strangers_are_shown_as_they_are(visit: Visit, site: RunningServer) -> None:
+def test_texts_of_strangers_are_shown_as_they_are(visit: Visit, site: RunningServer, tmp_path: Path) -> None:
     page = visit(site.url)
     markup = "<img src=x onerror=alert(1)>"
     name = f"{markup}.mp4"
     _type(page, markup)
-    _send(page, _file(name, SEA.read_bytes()), _file("a page.html", b"<script>alert(2)</script>", "text/html"))
+    _send(page, _file(tmp_path / name, SEA.read_bytes()), _file(tmp_path / "a page.html", b"<script>alert(2)</script>"))
     card = _card(page, name)
     expect(card.get_by_role("heading")).to_have_text(name)
     expect(card.locator(".bar .label").filter(has_text=markup)).to_have_count(1)
@@ -150,7 +151,7 @@ def test_rows_can_be_taken_away(visit: Visit, site: RunningServer, tmp_path: Pat
     page = visit(site.url)
     page.get_by_label("what carried it").check()
     name = '=1+1 "a", b.mp4'
-    _send(page, _file(name, CAT.read_bytes()), _file("empty.mp4", b"\0" * 64))
+    _send(page, _file(tmp_path / name, CAT.read_bytes()), _file(tmp_path / "empty.mp4", b"\0" * 64))
     expect(page.locator(".bar-of-results")).to_contain_text("1 with a label · 1 failed")
     files = []
     for kind in ("jsonl", "csv"):
@@ -239,16 +240,23 @@ def test_busy_lost_given_up_and_too_large(visit: Visit, site: RunningServer) -> 
     expect(other).to_contain_text("was given up")
 
 
-def test_what_is_too_large_is_not_sent(visit: Visit, site: RunningServer) -> None:
+def test_what_the_server_does_not_take(visit: Visit, site: RunningServer) -> None:
     page = visit("about:blank")
 
-    def small(route: "Route") -> None:
+    def changed(route: "Route") -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "max_upload_mb": 0.001})
+        route.fulfill(response=answer, json={**answer.json(), "max_upload_mb": 0.001, "allow_urls": True})
 
-    page.route("**/v1/labels", small)
+    page.route("**/v1/labels", changed)
     page.goto(site.url)
     asked = _predictions(page)
     _send(page, SEA)
     expect(_card(page, SEA.name)).to_contain_text("are more than this server takes, 1 kB")
     assert asked == []
+    page.get_by_label("address of a video").fill("http://127.0.0.1/a.mp4")
+    with page.expect_request("**/v1/predict") as request:
+        page.get_by_role("button", name="Fetch").click()
+    body = request.value.post_data_json
+    assert body is not None
+    assert body["urls"] == ["http://127.0.0.1/a.mp4"]
+    expect(_card(page, "http://127.0.0.1/a.mp4").locator(".error")).to_be_visible()
