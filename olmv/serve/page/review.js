@@ -128,7 +128,7 @@
     const ahead = new Map(); // video -> what is drawn of it; of the one in sight and the next
     const seen = (item) => {
       for (const video of ahead.keys()) if (!items.slice(0, 2).some((each) => each.video === video)) ahead.delete(video);
-      if (!ahead.has(item.video)) ahead.set(item.video, olmv.shown(item));
+      if (!ahead.has(item.video)) ahead.set(item.video, olmv.shown(item, api));
       return ahead.get(item.video);
     };
     const play = (video) => {
