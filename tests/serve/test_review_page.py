@@ -197,7 +197,8 @@ def test_what_cannot_be_shown_is_named(session: ReviewSession, address: str, ope
     page = open_page(address)
     page.evaluate("""() => {
       const fetched = window.fetch;
-      window.fetch = (path, more) => (/frames/.test(path) ? Promise.reject(new Error("it is gone")) : fetched(path, more));
+      const gone = () => Promise.reject(new Error("it is gone"));
+      window.fetch = (path, more) => (/frames/.test(path) ? gone() : fetched(path, more));
     }""")
     page.locator(".review-label", has_text="rain").click()
     page.wait_for_selector(".review-seen >> text=there are no frames of it (it is gone). Skip it, or look at the file")

@@ -52,10 +52,9 @@ class Summary:
 
     Attributes:
         threshold, anchor: probabilities; anchor is None before the label's review began.
-        positives: videos at or above the threshold, of `total`.
         right, wrong, skipped: videos judged true, judged false, and passed over.
         conflicts: videos on which reviewers disagree; the last verdict counts.
-        quality: precision and recall at the threshold.
+        quality: positives of `total` videos, and precision and recall, at the threshold.
     """
 
     label: str
@@ -79,8 +78,7 @@ class ReviewSession:
         export_s: how long after a change the files are written.
 
     Attributes:
-        files: what is exported.
-        frames: of videos that a page cannot play.
+        files, frames: what is exported; pictures of videos that a page cannot play.
 
     Raises:
         InputError, OutputError: as `ReviewStore`.
