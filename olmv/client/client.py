@@ -34,7 +34,7 @@ from olmv.video.options import Sampling
 
 __all__ = ["AskOptions", "Client"]
 
-IN_FLIGHT = 4
+IN_FLIGHT = 8
 """Requests at a time: enough that the server always has a next video to decode, and several to encode together."""
 
 

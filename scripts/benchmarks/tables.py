@@ -34,6 +34,7 @@ from scripts.benchmarks.scale_plan import (
     scale_index_table,
     scale_query_table,
 )
+from scripts.benchmarks.serve_tables import fuzz_table, serve_table
 from scripts.benchmarks.timeline_tables import (
     timeline_costs_table,
     timeline_labels_table,
@@ -261,6 +262,8 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "scale_fill": scale_fill_table,
     "scale_index": scale_index_table,
     "scale_query": scale_query_table,
+    "bench_serve": serve_table,
+    "fuzz_api": fuzz_table,
 }
 # marks that show a part of a file of another name
 FILES = {
