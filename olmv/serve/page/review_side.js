@@ -51,8 +51,7 @@
   /** Write a share with its interval. */
   const shareOf = (figure) => {
     if (!figure) return el("span", { class: "facts" }, "not yet: judge more videos");
-    const whole = (share) => `${Math.round(100 * share)}`;
-    return [el("b", {}, olmv.percent(figure.value)), el("span", { class: "facts" }, ` ${whole(figure.low)}–${whole(figure.high)}%`)];
+    return [el("b", {}, olmv.percent(figure.value)), el("span", { class: "facts" }, ` ${olmv.percent(figure.low)} to ${olmv.percent(figure.high)}`)];
   };
 
   /** Draw the panel into `side`. `host` tells of the page: `chosen()` and `label(name)` (the chosen one by default),
