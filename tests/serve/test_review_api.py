@@ -153,3 +153,17 @@ def test_frames_of_a_video(tmp_path: Path) -> None:
     assert "text.mp4" in bad.json()["error"]["message"]
     assert unknown.status_code == 422
     assert "'/etc/passwd' is none of the videos of this review" in unknown.json()["error"]["message"]
+
+
+def test_a_verdict_that_cannot_be_kept_is_told(client: TestClient, session: ReviewSession) -> None:
+    pages = session._store._connection.execute("PRAGMA page_count").fetchone()[0]
+    session._store._connection.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # SQLite then says what it says of a full disk
+    statuses = set()
+    for key in session.source.keys:
+        answer = client.post("/v1/review/verdicts", json={"video": key, "label": "dog", "verdict": True})
+        statuses.add(answer.status_code)
+    assert statuses == {200, 507}
+    assert "the disk is full; make room, earlier verdicts are kept" in answer.json()["error"]["message"]
+    session._store._connection.execute("PRAGMA max_page_count = 100000")

@@ -43,7 +43,7 @@ def review_router(session: ReviewSession) -> APIRouter:
     Args:
         session: the review; its owner closes it.
     """
-    router = APIRouter(prefix="/v1/review", tags=["review"], responses=errors())
+    router = APIRouter(prefix="/v1/review", tags=["review"], responses=errors(507))
 
     @router.get("")
     def review() -> ReviewOut:
