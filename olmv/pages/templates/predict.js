@@ -6,6 +6,7 @@
   const TILE = { width: 176, height: 206 };
   const CARD = 420; // a guess; each is measured
   const LABELS = 3; // of a tile
+  const PRINTED = 200; // videos, at most
   const { head, names, lower, videos } = report;
   const search = $("search"), sort = $("sort"), positive = $("positive"), failed = $("failed");
   let hits = videos;
@@ -241,6 +242,16 @@
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("tiles").addEventListener("click", () => show(false));
   $("cards").addEventListener("click", () => show(true));
+
+  // on paper there is no window to scroll in
+  let paper = null;
+  window.addEventListener("beforeprint", () => {
+    const rest = hits.length - PRINTED;
+    paper = el("div", { class: "paper" }, hits.slice(0, PRINTED).map((video) => olmv.card(report.card(video))), rest > 0 ? el("p", {}, `${olmv.count(rest, "video")} more: filter what is printed`) : null);
+    $("videos").after(paper);
+  });
+  window.addEventListener("afterprint", () => paper && paper.remove());
+
   filter();
   show(videos.length > 0 && videos.length <= 12);
 
