@@ -13,6 +13,7 @@
   let grid = null;
   let asList = false;
   let opened = null;
+  let asked = new Set(); // places of labels that the search names
 
   const chosen = () => panel.chosen();
   const chosenName = () => (chosen() === null ? undefined : names[chosen()]);
@@ -54,6 +55,7 @@
 
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean).map((text) => ({ text, places: new Set(lower.flatMap((name, place) => (name.includes(text) ? [place] : []))) }));
+    asked = new Set(words.flatMap((word) => [...word.places]));
     hits = videos.filter((video) => matches(video, words));
     const by = sort.value;
     if (by === "name") hits.sort((a, b) => (a.search < b.search ? -1 : a.search > b.search ? 1 : a.order - b.order));
@@ -73,6 +75,7 @@
   function shownOf(card) {
     const own = card.labels.find((label) => label.place === chosen());
     const others = card.labels.filter((label) => label !== own && label.positive);
+    others.sort((a, b) => asked.has(b.place) - asked.has(a.place)); // stable: by probability otherwise
     const rows = own ? [own, ...others] : others;
     return rows.length ? rows : card.labels.slice(0, 1);
   }
@@ -259,7 +262,7 @@
   const READ_MS = 300;
   const reread = () => {
     if (document.readyState === "loading") setTimeout(reread, READ_MS);
-    if (!document.querySelector("#videos .blank, #videos .waiting")) return;
+    if (!document.querySelector("#videos .tile:not(.failed) .blank")) return;
     if (!opened) grid.refresh();
   };
   if (document.readyState === "loading") {
