@@ -105,7 +105,9 @@ def test_only_tiles_in_sight_are_drawn(open_page: OpenPage, tmp_path: Path) -> N
     assert page.locator(".tile").count() < 80
     drawn = names(page)
     assert drawn == sorted(drawn)  # in their order also for those who go by key
-    page.wait_for_function("() => [...document.querySelectorAll('.tile img')].every((image) => image.naturalWidth === 160)")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.tile img')].every((image) => image.naturalWidth === 160)"
+    )
 
 
 def test_cards_of_any_height_lie_below_each_other(open_page: OpenPage, rows: list[Row], tmp_path: Path) -> None:
