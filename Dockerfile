@@ -2,7 +2,7 @@
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
-# PyTorch without CUDA, which takes 5 GB less. Set to "" where the usual index has such a build, as on ARM.
+# PyTorch without CUDA, which takes gigabytes less. Set to "" where the usual index has such a build, as on ARM.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
@@ -12,7 +12,7 @@ COPY constraints.txt ./
 RUN pip install -c constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
 # what olmv needs, before its source, which changes more often
 COPY pyproject.toml ./
-RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *project["optional-dependencies"]["serve"], sep="\n")' > requirements.txt \
+RUN python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["serve"], *extras["openai"], sep="\n")' > requirements.txt \
     && pip install -c constraints.txt -r requirements.txt \
     && python -c 'import torch; assert torch.version.cuda is None, "a CUDA build of torch came; set TORCH_INDEX"'
 COPY README.md LICENSE ./

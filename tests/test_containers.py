@@ -176,7 +176,9 @@ def test_all_that_the_wheel_takes_is_copied(name: str) -> None:
     steps = instructions((REPO / name).read_text("utf-8"))
     copied = {source for step, rest in steps if step == "COPY" for source in rest.split()[:-1]}
     assert needed <= copied
-    assert "serve" in project["project"]["optional-dependencies"]
+    for extra in ("serve", "openai"):  # the second for the vLLM beside it
+        assert f'extras["{extra}"]' in (REPO / name).read_text("utf-8")
+        assert extra in project["project"]["optional-dependencies"]
 
 
 def test_nothing_else_is_sent_to_the_builder() -> None:
@@ -259,3 +261,28 @@ def test_hadolint_finds_no_fault() -> None:
         pytest.skip("hadolint is not installed")
     done = subprocess.run([hadolint, *DOCKERFILES], cwd=REPO, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("builder", ["podman", "docker", None])
+def test_images_are_built_where_a_builder_can_get_their_base(builder: str | None, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for name in ("podman", "buildah", "docker"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >> {log}\n[ "$1" != pull ] || [ {name} = {builder} ]\n')
+        program.chmod(0o755)
+    script = REPO / "scripts" / "tools" / "check_containers"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run([script], env=environment, capture_output=True, text=True, check=True)
+    calls = log.read_text().splitlines()
+    built = [call for call in calls if " build " in call]
+    runs = [call for call in calls if " run " in call]
+    assert calls[0] == "podman pull docker.io/library/python:3.11-slim-bookworm"
+    if builder is None:
+        assert (built, runs) == ([], [])
+        assert "not built: no builder here can get the base image" in done.stdout
+        return
+    kind = "" if builder == "docker" else "--format docker "
+    assert built == [f"{builder} build {kind}-f Dockerfile -t olmv:{olmv.__version__} ."]
+    assert len(runs) == 1
+    assert "--read-only --cap-drop ALL" in runs[0]
+    assert done.stdout.endswith(f"built with {builder}\n")

@@ -172,8 +172,10 @@ def _fitted(job: CalibrateJob) -> CalibrateSummary:
         probability, truth = scored.probability[rows], scored.truth[rows]
         if not truth.any():
             return np.full(truth.shape[1], np.nan)
-        parts = {"groups": None if groups is None else groups[rows], "known": None if known is None else known[rows]}
-        return fit_all(probability, truth, objective, min_support=least, confidence=each, **parts).threshold
+        whole = None if groups is None else groups[rows]
+        judged = None if known is None else known[rows]
+        fitted = fit_all(probability, truth, objective, min_support=least, confidence=each, groups=whole, known=judged)
+        return fitted.threshold
 
     crossed = cross_fit_rows(scored.probability, fold, thresholds_of)
     decided = np.isfinite(crossed) & np.isfinite(fit.threshold)
@@ -299,7 +301,9 @@ def _notes(
             notes.append(f"{len(indices)} {noun} {what}: {some([labels[index] for index in indices])}")
 
     alarms = fit.false_alarms[np.isfinite(fit.false_alarms)]
-    tell(np.flatnonzero(~truth.any(axis=0)).tolist(), "true of no video")
+    never: list[int] = np.flatnonzero(~truth.any(axis=0)).tolist()
+    unjudged: set[int] = set() if known is None else set(np.flatnonzero(~known.any(axis=0)).tolist())
+    tell([index for index in never if index not in unjudged], "true of no video")
     if len(alarms):
         notes.append(
             "the thresholds of labels that are true of no video lie above their scores here; that lets at most "
@@ -311,9 +315,8 @@ def _notes(
     tell([index for index, good in enumerate(fit.reached) if not good], f"cannot reach {objective.name} even here")
     unit = "groups" if loaded.scored.groups else "videos"
     needed = "" if confidence is None else f" (it takes {positives_needed(objective, confidence)} {unit} or more)"
-    judged = [index for index in fit.refusals if loaded.scored.known is None or loaded.scored.known[:, index].any()]
-    tell(judged, f"without a promise{needed} get no threshold")
-    tell([index for index in fit.refusals if index not in judged], "judged for no video get no threshold")
+    tell([index for index in fit.refusals if index not in unjudged], f"without a promise{needed} get no threshold")
+    tell(sorted(unjudged), "judged for no video get no threshold")
     if job.scaling is not None:
         unscaled = [index for index, scaling in enumerate(scalings) if scaling is None and index not in fit.refusals]
         tell(unscaled, "whose probability does not rise with the truth keep it as it is")

@@ -36,7 +36,7 @@ def write_page(
     style: str,
     script: str = "",
     media: bool = False,
-    pictures: bool = False,
+    picture_files: bool = False,
     **context: Any,
 ) -> None:
     """Write a page, streamed, replacing the file in one step.
@@ -47,7 +47,7 @@ def write_page(
         style: the whole style sheet; `asset("tokens.css")` has the colours, `asset("parts.css")` the body.
         script: the whole script.
         media: the page may play video files from where it lies; also those that a page from disk reaches.
-        pictures: the page may show picture files from where it lies, besides those inside it.
+        picture_files: the page may show picture files from where it lies, besides those inside it.
         context: what the template names; `version` is olmv's.
 
     Raises:
@@ -57,7 +57,7 @@ def write_page(
 
     loader = PackageLoader("olmv.pages", "templates")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    policy = _policy(style, script, media=media, pictures=pictures)
+    policy = _policy(style, script, media=media, picture_files=picture_files)
     stream = environment.get_template(template).generate(
         version=olmv.__version__, style=style, script=script, policy=policy, **context
     )
@@ -96,9 +96,9 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _policy(style: str, script: str, *, media: bool, pictures: bool) -> str:
+def _policy(style: str, script: str, *, media: bool, picture_files: bool) -> str:
     # 'self' is also the folder of a page that was opened from the disk; `file:` would reach shares of other machines
-    seen = "data: 'self'" if pictures else "data:"
+    seen = "data: 'self'" if picture_files else "data:"
     played = "media-src 'self'; " if media else ""
     return (
         f"default-src 'none'; img-src {seen}; {played}style-src '{_hash(style)}'; "

@@ -83,7 +83,7 @@ def write_report(
             style="".join(map(asset, ("tokens.css", "parts.css", "predict.css"))),
             script="".join(map(asset, (*PARTS, "predict_data.js", "predict_labels.js", "predict.js"))),
             media=True,
-            pictures=apart,
+            picture_files=apart,
             info=info,
             totals=totals,
             labels=len(info.labels),

@@ -30,8 +30,8 @@ import httpx
 import psutil
 
 from olmv import Classifier
-from scripts.benchmarks.common import report
 from scripts.benchmarks.predict_corpus import Parts, make_corpus
+from scripts.benchmarks.results import Figure, show, write
 
 CLIPS: Parts = {
     "small": (12, 320, 240, 10, 250),
@@ -204,7 +204,10 @@ def main() -> None:
         figures |= _loaded("bad", url, mixed, len(mixed), clients, root, figures["ideal/clips_s"])
         clip = httpx.post(f"{url}/v1/predict", files={"files": files[0]}, timeout=60).json()["predictions"][0]["clip"]
         figures |= relabel(url, clip, calls=20 if arguments.quick else 100)
-    report(figures, {"model": MODEL, "cores": psutil.cpu_count() or 0}, arguments.json, "olmv serve")
+    rows = [Figure(name, value, None, None, requests) for name, value in figures.items()]
+    show(rows, "olmv serve")
+    if arguments.json is not None:
+        write(arguments.json, rows, {"model": MODEL, "cores": psutil.cpu_count() or 0, "clients": clients})
 
 
 def _loaded(

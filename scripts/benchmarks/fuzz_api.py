@@ -18,7 +18,7 @@ import olmv
 from olmv.labels.vocabulary import Vocabulary
 from olmv.serve.options import ServeOptions
 from olmv.serve.reviewing import review_library
-from scripts.benchmarks.common import report
+from scripts.benchmarks.results import Figure, show, write
 from tests.support.libraries import clip_library
 from tests.support.server import running_server
 from tests.support.tiny import tiny_model
@@ -29,11 +29,13 @@ _EXPECTED = ("503", "507")  # busy, and a full disk
 OPERATIONS = 25  # about; each has as many cases
 
 
-def fuzz(url: str, *, examples: int, seed: int) -> tuple[int, int, str]:
-    """Run schemathesis; return how many cases it made, how many failed, and all that it wrote."""
+def fuzz(
+    url: str, *, examples: int, seed: int, phases: str = "examples,coverage,fuzzing,stateful"
+) -> tuple[int, int, str]:
+    """Run schemathesis; return how many cases it made, how many kinds of failures, and all that it wrote."""
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
-        *("run", f"{url}/openapi.json", "--max-examples", str(examples), "--checks", CHECKS),
+        *("run", f"{url}/openapi.json", "--max-examples", str(examples), "--checks", CHECKS, "--phases", phases),
         *("--seed", str(seed), "--request-timeout", "120", "--continue-on-failure"),
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +79,10 @@ def main() -> None:
             faults = sum(int(count) for status, count in counts if status.startswith("5") and status not in _EXPECTED)
             answers = sum(int(count) for _, count in counts)
     figures = {"cases": made, "answers": answers, "failures": failed, "faults": faults}
-    report(figures, {"seed": arguments.seed, "checks": CHECKS}, arguments.json, "schemathesis against the service")
+    rows = [Figure(name, value, None, None, made) for name, value in figures.items()]
+    show(rows, "schemathesis against the service")
+    if arguments.json is not None:
+        write(arguments.json, rows, {"checks": CHECKS}, seed=arguments.seed)
     raise SystemExit(1 if failed or faults else 0)
 
 

@@ -27,12 +27,14 @@ from scripts.benchmarks.lab_tables import (
 )
 from scripts.benchmarks.md_table import markdown
 from scripts.benchmarks.predict_tables import parts_table, processes_table, runs_table
+from scripts.benchmarks.review_tables import review_table
 from scripts.benchmarks.scale_plan import (
     scale_assumed_table,
     scale_fill_table,
     scale_index_table,
     scale_query_table,
 )
+from scripts.benchmarks.serve_tables import fuzz_table, serve_table
 from scripts.benchmarks.timeline_tables import (
     timeline_costs_table,
     timeline_labels_table,
@@ -42,7 +44,13 @@ from scripts.benchmarks.timeline_tables import (
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
-DOCUMENTS = ("docs/benchmarks.md", "docs/scale.md", "docs/guides/own-videos.md", "olmv/models/olmv-lite/README.md")
+DOCUMENTS = (
+    "docs/benchmarks.md",
+    "docs/scale.md",
+    "docs/guides/own-videos.md",
+    "docs/guides/review.md",
+    "olmv/models/olmv-lite/README.md",
+)
 MARKED = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 # the sets of ../shared/real that are shown, and what they are
@@ -249,10 +257,13 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bench_index": index_table,
     "index_engines": index_engines_table,
     "index_retrieval": index_retrieval_table,
+    "review": review_table,
     "scale_assumed": scale_assumed_table,
     "scale_fill": scale_fill_table,
     "scale_index": scale_index_table,
     "scale_query": scale_query_table,
+    "bench_serve": serve_table,
+    "fuzz_api": fuzz_table,
 }
 # marks that show a part of a file of another name
 FILES = {

@@ -169,6 +169,15 @@ def test_a_full_queue_says_when_to_come_again(http: httpx.Client) -> None:
     assert answer.json()["error"]["type"] == "busy"
 
 
+def test_a_full_queue_does_not_hold_up_other_labels(
+    http: httpx.Client, clips: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = _send(http, clips / "a.mp4").json()["predictions"][0]["clip"]
+    monkeypatch.setattr(server.service.engine, "most", 0)
+    assert http.post("/v1/predict", json={"clips": [clip], "labels": ["snow"]}).status_code == 200
+    assert http.post("/v1/predict", json={"clips": [clip], "paths": ["a.mp4"]}).status_code == 503
+
+
 def test_a_client_that_goes_away_frees_its_work(
     served_model: VideoModel, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

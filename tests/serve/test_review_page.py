@@ -211,3 +211,14 @@ def test_everybody_can_use_it(address: str, open_page: OpenPage, dark: bool) -> 
     assert axe_findings(page) == []
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_frames_stand_in_for_a_file_that_no_browser_plays(
+    session: ReviewSession, address: str, open_page: OpenPage
+) -> None:
+    object.__setattr__(session.source, "media", lambda video: {**picture_of(video), "player": "/boot.js"})
+    page = open_page(address)
+    for _ in range(2):  # the second one was tried while the first was looked at
+        page.wait_for_selector(".review-seen >> text=this browser cannot play the file")
+        assert page.locator(".review-seen .frames img").count() == 2
+        press(page, "j")

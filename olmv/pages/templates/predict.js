@@ -83,8 +83,10 @@
     if (typeof time !== "number") return card.pictures[card.pictures.length >> 1];
     return card.pictures.reduce((best, picture) => (Math.abs(picture.time_s - time) < Math.abs(best.time_s - time) ? picture : best));
   }
-  function tile(index) {
+  const nameOf = (video) => video.video.slice(video.video.lastIndexOf("/") + 1);
+  function tile(index, hasty) {
     const video = hits[index];
+    if (hasty) return el("span", { class: "tile" }, el("span", { class: "blank" }), el("span", { class: "tile-name" }, el("bdi", {}, nameOf(video))));
     const card = report.card(video);
     const rows = shownOf(card);
     const picture = pictureOf(card, rows[0] && rows[0].positive ? rows[0] : null);
@@ -114,7 +116,10 @@
     if (!report.judge(video, label, verdict)) olmv.announce("this browser keeps nothing for this page: save truth.csv before you close it");
     panel.files();
   }
-  const wholeCard = (index) => olmv.card(report.card(hits[index]), optionsOf(hits[index]));
+  function wholeCard(index, hasty) {
+    const video = hits[index];
+    return hasty ? el("article", { class: "video hasty" }, el("h2", {}, el("bdi", {}, nameOf(video)))) : olmv.card(report.card(video), optionsOf(video));
+  }
 
   /** Open one video over the page. */
   function open(index) {

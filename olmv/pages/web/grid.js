@@ -3,6 +3,8 @@
 (() => {
   const { el } = olmv;
   const MARGIN = 600; // pixels beyond the window that are drawn too
+  const HASTE = 5; // windows a second: nobody sees pictures that fly by like that
+  const REST_MS = 120; // without a scroll, until what was drawn in haste is drawn well
 
   /** Draw a card whole: name, facts, error, pictures or the film, labels.
   Options: those of `bars` and `film`; `heading`, the tag of its name ("h2"); `actions`, elements beside the name. */
@@ -46,7 +48,8 @@
   /** Show a long list of which only the part in sight is drawn. The window scrolls it, or the nearest box that does.
   `count` items; `height` of one in pixels; `width`, the least of one, for several in a row (as wide as the container);
   `gap` between them; `measured` where heights differ, and `height` is a guess: then there is one column;
-  `render(index)` makes the inside of an item, an element or text.
+  `render(index, hasty)` makes the inside of an item, an element or text; `hasty` while the list flies by: leave out what
+  is slow, such as pictures, it is asked for again as soon as the list rests.
   Returns {update(count), refresh(), scrollTo(index), item(index), destroy(), element}; `refresh` draws what is in sight
   again, `item` is the element of an item that is drawn. */
   olmv.grid = (container, { count, height, width = Infinity, gap = 8, measured = false, render }) => {
@@ -58,6 +61,9 @@
     let inside = 0; // width of the list
     let heights = null; // of rows, where they are measured
     let offsets = null;
+    const hasty = new Set(); // items that were drawn so
+    let seen = null; // where the window was, and when
+    let rest = 0;
 
     const rows = () => Math.ceil(count / columns);
     const tops = () => {
@@ -92,17 +98,38 @@
       item.style.transform = `translate(${(index % columns) * cell}px, ${top(row)}px)`;
       item.style.width = `${cell - gap}px`;
       if (!measured) item.style.height = `${height}px`;
+      else item.style.height = hasty.has(index) ? `${heights[index]}px` : "";
     };
-    const make = (index) => {
-      const item = el("li", { "aria-setsize": count, "aria-posinset": index + 1, dataset: { index } }, render(index));
+    const make = (index, fast) => {
+      const item = el("li", { "aria-setsize": count, "aria-posinset": index + 1, dataset: { index } }, render(index, fast));
+      if (fast) hasty.add(index);
       items.set(index, item);
       return item;
+    };
+    /** Tell whether the list flies by; then what is drawn now is drawn again when it rests. */
+    const flies = ({ from, to }) => {
+      const now = performance.now();
+      const fast = seen !== null && Math.abs(from - seen.from) / (to - from) > (HASTE * Math.max(16, now - seen.now)) / 1000;
+      seen = { from, now };
+      return fast;
+    };
+    const settle = () => {
+      for (const index of hasty) {
+        hasty.delete(index);
+        const item = items.get(index);
+        if (!item) continue;
+        item.replaceChildren(render(index, false));
+        put(index, item);
+      }
+      seen = null;
+      draw();
     };
     const measure = () => {
       let above = 0; // by how much what is above the window has grown
       let changed = false;
       const { from } = sight();
       for (const [index, item] of items) {
+        if (hasty.has(index)) continue;
         const now = item.offsetHeight;
         if (!now || Math.abs(now - heights[index]) < 0.5) continue;
         if (top(index) + heights[index] < from) above += now - heights[index];
@@ -118,16 +145,23 @@
     const draw = () => {
       if (!list.isConnected) return;
       const { from, to } = sight();
-      const first = Math.max(0, rowAt(Math.max(0, from - MARGIN))) * columns;
-      const stop = Math.min(count, (rowAt(Math.max(0, to + MARGIN)) + 1) * columns);
+      const fast = flies({ from, to });
+      const margin = fast ? 0 : MARGIN;
+      const first = Math.max(0, rowAt(Math.max(0, from - margin))) * columns;
+      const stop = Math.min(count, (rowAt(Math.max(0, to + margin)) + 1) * columns);
+      if (fast || hasty.size) {
+        clearTimeout(rest);
+        rest = setTimeout(settle, REST_MS);
+      }
       for (const [index, item] of items) {
         if ((index >= first && index < stop) || (index < count && item.contains(document.activeElement))) continue;
         item.remove();
         items.delete(index);
+        hasty.delete(index);
       }
       for (let index = stop - 1; index >= first; index -= 1) {
         if (items.has(index)) continue;
-        const item = make(index);
+        const item = make(index, fast);
         put(index, item);
         // in their order, for those who go from one to the next by key
         const next = items.get(index + 1);
@@ -150,6 +184,8 @@
     const clear = () => {
       for (const item of items.values()) item.remove();
       items.clear();
+      hasty.clear();
+      seen = null;
     };
     const soon = olmv.soon(draw);
     (scroller || window).addEventListener("scroll", soon, { passive: true });
@@ -175,6 +211,7 @@
       scrollTo: (index) => {
         const { from } = sight();
         (scroller || window).scrollBy(0, top(Math.floor(index / columns)) - from - 80);
+        seen = null;
         draw();
         return items.get(index);
       },
@@ -182,6 +219,7 @@
       destroy: () => {
         (scroller || window).removeEventListener("scroll", soon);
         window.removeEventListener("resize", soon);
+        clearTimeout(rest);
         sizes.disconnect();
         if (watcher) watcher.disconnect();
         list.remove();

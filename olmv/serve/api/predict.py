@@ -62,14 +62,16 @@ def predict_routes(service: Service) -> APIRouter:
         openapi_extra=_BODY,
     )
     async def predict(request: Request) -> Response:
-        service.engine.check_room(1)  # before a body is read for nothing
         if is_form(request):
+            service.engine.check_room(1)  # before a body is read for nothing
             async with received(request, service.uploads, service.limits, PredictOptions) as (uploads, options):
                 ask = service.ask(options)
                 videos = [(file.path, file.name, partial(file.path.unlink, missing_ok=True)) for file in uploads.files]
                 job = service.start(videos, ask)
             return await _answer(request, job, ask, options)
         document = await read_json(request, PredictRequest)
+        if document.paths or document.urls:
+            service.engine.check_room(1)  # before anything is fetched; what is kept needs no room
         ask = service.ask(document)
         job = service.start(await _named(document), ask)
         return await _answer(request, job, ask, document)

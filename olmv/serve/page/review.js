@@ -125,6 +125,16 @@
     });
 
     /* the video in sight */
+    const ahead = new Map(); // video -> what is drawn of it; of the one in sight and the next
+    const seen = (item) => {
+      for (const video of ahead.keys()) if (!items.slice(0, 2).some((each) => each.video === video)) ahead.delete(video);
+      if (!ahead.has(item.video)) ahead.set(item.video, olmv.shown(item));
+      return ahead.get(item.video);
+    };
+    const play = (video) => {
+      if (!video || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+      video.play().catch(() => {}); // then its button does
+    };
     const drawItem = () => {
       const item = items[0];
       if (!item) {
@@ -143,13 +153,14 @@
       const button = (verdict, word, key, kind) => el("button", { type: "button", class: `button ${kind}`, "aria-keyshortcuts": key, click: () => judge(verdict) }, `${word} `, el("kbd", {}, key));
       seat.replaceChildren(
         el("header", {}, el("h2", { title: item.video }, el("span", { class: "folder" }, item.folder ? `${item.folder}/` : ""), el("bdi", {}, item.name))),
-        el("div", { class: "review-seen" }, olmv.shown(item)),
+        el("div", { class: "review-seen" }, seen(item)),
         el("p", { class: "review-question" }, "Is it ", el("b", { dir: "auto" }, item.label), "? ", el("span", { class: "facts" }, `the model says ${olmv.percent(item.probability)}`)),
         el("div", { class: "review-track" }, olmv.track(item.probability, labelOf(chosen).threshold)),
         el("div", { class: "controls review-buttons" }, button(true, "Right", "y", "says-right"), button(false, "Wrong", "n", "says-wrong"), button(null, "Skip", "j", "says-nothing"), el("button", { type: "button", class: "button", "aria-keyshortcuts": "u", click: undo }, "Undo ", el("kbd", {}, "u"))),
         el("output", { class: "review-left" }, unsent ? `${olmv.count(unsent, "verdict")} on the way` : `${olmv.count(left, "video")} left`),
       );
-      for (const ahead of items.slice(1)) for (const picture of ahead.pictures || []) new Image().src = olmv.address(picture.src);
+      play(seat.querySelector("video"));
+      if (items.length > 1) seen(items[1]); // is loaded meanwhile
     };
     const drawWaiting = () => seat.replaceChildren(el("p", { class: "facts", role: "status" }, "the next video is on its way…"));
     const tellLeft = () => {

@@ -14,7 +14,7 @@
     return all.toString();
   };
 
-  /** Draw what can be seen of a video: it plays, or its frames are there, or only its name. */
+  /** Draw what can be seen of a video: it can be played, its frames are there, or only its name. */
   olmv.shown = (item) => {
     const card = { name: item.name, photo: false, pictures: item.pictures || [], end_s: item.end_s || 0.1 };
     const frames = card.pictures.length ? olmv.frames(card) : null;
@@ -22,12 +22,11 @@
     const address = olmv.address(item.player);
     if (!address) return frames || nothing;
     if (PHOTO.test(item.name)) return el("img", { class: "seen", src: address, alt: `photo ${item.name}` });
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const video = el("video", { class: "seen", src: address, controls: true, loop: true, autoplay: !still, preload: "auto", "aria-label": item.name });
+    const video = el("video", { class: "seen", src: address, controls: true, loop: true, preload: "auto", "aria-label": item.name });
     video.muted = true; // else it may not begin by itself
     video.addEventListener("error", () => video.replaceWith(frames ? el("p", { class: "facts" }, "this browser cannot play the file; these frames are from it") : nothing), { once: true });
     if (item.start_s) video.addEventListener("loadedmetadata", () => (video.currentTime = item.start_s), { once: true });
-    return [video, frames];
+    return el("div", {}, video, frames); // a box: the video may fail before it is on the page
   };
 
   /** Write a share with its interval. */

@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 
 import jsonschema
@@ -9,6 +10,7 @@ from olmv.errors import UsageError
 from olmv.io.prediction_rows import write_rows
 from olmv.scoring.thresholds import Thresholds
 from olmv.serve.review.export import THRESHOLDS, TRUTH, label_cell
+from olmv.serve.review.files import ReviewFiles
 from olmv.serve.review.source import ReviewSource, review_folder
 from tests.serve.review.sources import made_source, session_in
 from tests.serve.review.test_session import judge_next
@@ -135,3 +137,25 @@ def test_calibrated_probabilities_are_refused(tmp_path: Path) -> None:
 def test_nothing_to_review_is_refused() -> None:
     with pytest.raises(UsageError, match="films has no scores to review; give one with videos and labels"):
         made_source(0)
+
+
+def test_many_changes_are_written_once_a_moment_later(tmp_path: Path) -> None:
+    written = threading.Event()
+    calls = []
+
+    def contents() -> tuple[str, Thresholds]:
+        calls.append(threading.current_thread())
+        written.set()
+        return "video,labels,absent\r\n", Thresholds({"dog": 0.5})
+
+    files = ReviewFiles(tmp_path, contents, delay_s=0.05)
+    for _ in range(20):
+        files.changed()
+    assert written.wait(10)
+    files.close()
+    assert len(calls) == 1
+    assert calls[0] is not threading.current_thread()
+    assert (tmp_path / TRUTH).exists()
+    files.changed()
+    files.close()  # does not wait for the moment
+    assert len(calls) == 2

@@ -160,6 +160,7 @@ def test_figures_appear_once_enough_was_reviewed(tmp_path: Path) -> None:
         assert quality.recall is not None
         suggestion = session.suggestion("dog")
         assert suggestion == pytest.approx(0.4, abs=0.1)  # what the verdicts were made of
+        assert suggestion is not None
         better = session.quality("dog", suggestion)
         assert better.f1 is not None
         assert quality.f1 is not None

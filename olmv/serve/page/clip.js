@@ -1,0 +1,238 @@
+/* One video of the page: sent, waited for, answered, and asked anew. */
+"use strict";
+(() => {
+  const { el } = olmv;
+  const PLAYED = /^(video|audio)\/|^image\/(jpeg|png|webp|gif|avif|bmp)$/; // nothing that could be a page
+  const DRAWN = 200; // labels of a card
+  const [FEW, MANY] = [6, 12]; // labels in sight: all of a few, else those that are true and some more
+
+  const megabytes = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`);
+
+  /** Make an item of the list. `source` is {file} or {url}; `board` has {api, lines, request(), threshold(label),
+  version(), onThreshold(label, value), changed(clip), remove(clip), mostBytes}. */
+  olmv.clip = (source, board) => {
+    const { api } = board;
+    const name = source.file ? source.file.name : source.url;
+    const element = el("li", { class: "item" });
+    const address = source.file && PLAYED.test(source.file.type) ? URL.createObjectURL(source.file) : "";
+    let state = "waiting"; // sending, working, done, failed, stopped
+    let card = null;
+    let version = -1; // of the labels that the card answers
+    let timeline = false; // that it was asked for when it was sent
+    let forgotten = false;
+    let stop = null;
+    let job = null;
+    let bar = null;
+    let words = null;
+
+    const button = (text, label, click) => el("button", { type: "button", class: "button small", "aria-label": `${label} ${name}`, click }, text);
+    const drop = () => button("Remove", "remove", () => board.remove(clip));
+
+    const enter = (next) => {
+      state = next;
+      draw();
+      board.changed(clip);
+    };
+
+    const told = (text, share = null) => {
+      if (!words) return;
+      words.textContent = text;
+      if (share === null) bar.removeAttribute("value");
+      else bar.value = share;
+    };
+
+    function draw() {
+      bar = words = null;
+      if (state === "done") drawCard();
+      else if (state === "failed" || state === "stopped") drawFailure();
+      else drawProgress();
+    }
+
+    function drawProgress() {
+      words = el("span", { class: "facts" });
+      bar = el("progress", { max: 1, "aria-label": `progress of ${name}` });
+      element.replaceChildren(el("article", { class: "video moving" }, el("h3", {}, el("bdi", { title: name }, name)), words, button("Cancel", "cancel", clip.cancel), bar));
+      if (state === "waiting") told(board.request().labels?.length === 0 ? "waits for labels" : "waits for its turn", 0);
+    }
+
+    let failure = null;
+    function drawFailure() {
+      element.replaceChildren(
+        el(
+          "article",
+          { class: "video failed" },
+          el("header", {}, el("h3", {}, el("bdi", { title: name }, name)), el("span", { class: "actions" }, button("Send again", "send again", clip.send), drop())),
+          el("p", { class: state === "failed" ? "error" : "facts" }, state === "failed" ? failure.message : "was given up"),
+        ),
+      );
+    }
+
+    function drawCard() {
+      const before = element.querySelector("video.player");
+      const open = element.querySelector("details.more")?.open;
+      const shown = card.labels.length > DRAWN ? { ...card, labels: card.labels.slice(0, DRAWN), left_out: card.labels.length - DRAWN } : card;
+      const sure = card.labels.filter((label) => label.positive).length;
+      const inSight = card.labels.length <= FEW ? FEW : Math.min(Math.max(sure + 2, 4), MANY);
+      const video = address && card.status === "ok" && !card.photo && !source.file.type.startsWith("image/");
+      const actions = el(
+        "span",
+        { class: "actions" },
+        video ? button("Play", "play", play) : null,
+        forgotten || card.status !== "ok" ? button("Send again", "send again", clip.send) : null,
+        drop(),
+      );
+      const article = olmv.card(shown, { heading: "h3", player: address, actions, shown: inSight, onThreshold: (label, value) => board.onThreshold(label, value, clip) });
+      if (forgotten) {
+        article.classList.add("stale");
+        article.querySelector("header").after(el("p", { class: "note" }, "The server does not keep this video any more; these are the labels of before. Send it again for the new ones."));
+      }
+      element.replaceChildren(article);
+      if (open) element.querySelector("details.more")?.setAttribute("open", "");
+      if (before && before.isConnected === false) resume(before);
+    }
+
+    /** Let a player go on where the one before was: a new answer must not end what is looked at. */
+    function resume(before) {
+      const { currentTime, paused } = before;
+      before.pause();
+      const player = start(currentTime);
+      if (player && paused) player.addEventListener("playing", () => player.pause(), { once: true });
+    }
+
+    function play() {
+      const player = element.querySelector("video.player") || start(0);
+      if (player?.paused && player.readyState) player.play();
+      player?.focus();
+    }
+
+    function start(time) {
+      const film = element.querySelector(".film.timed");
+      if (film) return film.jump(time) ? film.querySelector("video.player") : null;
+      const player = el("video", { class: "player", controls: true, src: address, "aria-label": name });
+      player.addEventListener("error", () => player.replaceWith(el("p", { class: "facts unplayable", role: "status" }, "this browser cannot play the file; what is shown are the frames that were looked at")), { once: true });
+      player.currentTime = time;
+      player.play().catch(() => {});
+      element.querySelector("header").after(player);
+      return player;
+    }
+
+    /** Move the card to the thresholds of the page, where they alone decide; one over time needs the server. */
+    const decide = () => {
+      for (const label of card.labels) {
+        label.threshold = board.threshold(label.label) ?? label.threshold;
+        label.positive = label.probability >= label.threshold;
+      }
+    };
+
+    const take = (prediction, of) => {
+      card = prediction;
+      if (source.file) Object.assign(card, { video: name, name, folder: "" }); // forms cannot carry every name as it is
+      version = of;
+      forgotten = false;
+      enter("done");
+    };
+
+    const send = (request, signal) => {
+      if (source.url) return api.post("/v1/predict", { ...request, urls: [source.url] }, { signal });
+      const form = new FormData();
+      form.append("options", JSON.stringify(request)); // before the files: what is wrong is seen early
+      form.append("files", source.file, name);
+      const onProgress = (sent, all) => told(sent < all ? `${megabytes(sent)} of ${megabytes(all)} sent` : "is sent; waits for its turn", all ? sent / all : 0);
+      return api.upload(form, { onProgress, signal });
+    };
+
+    const run = async (signal) => {
+      if (source.file && source.file.size > board.mostBytes) {
+        throw new olmv.Refusal(413, `${megabytes(source.file.size)} are more than this server takes, ${megabytes(board.mostBytes)}; send a smaller copy, or ask who runs it to raise --max-upload`);
+      }
+      if (source.file && !source.file.size) throw new olmv.Refusal(422, "the file is empty, or it is a folder");
+      const waits = (refusal, seconds) => told(`${refusal.status === 0 ? "the server cannot be reached" : "the server is busy"}; goes on in ${seconds} s`, 0);
+      let of;
+      const begun = await board.lines.upload(() => {
+        enter("sending");
+        told(source.url ? "is fetched" : "is sent", source.url ? null : 0);
+        return api.patient(() => {
+          const request = board.request(); // the labels of now, not of when it was dropped
+          of = board.version();
+          timeline = request.timeline;
+          return send({ ...request, background: true }, signal);
+        }, waits, signal);
+      }, signal);
+      job = begun.id;
+      enter("working");
+      told("waits for its turn");
+      const status = await board.lines.follow(job, {
+        signal,
+        onProgress: ({ done, total }) => told(total > 1 ? `is looked at, ${done} of ${total} parts` : "is looked at", total > 1 ? done / total : null),
+        onPrediction: ({ prediction }) => take(prediction, of),
+      });
+      job = null;
+      if (state !== "done") throw new olmv.Refusal(500, status === "cancelled" ? "it was given up by the server; send it again" : "the server could not look at it; its log has more");
+    };
+
+    const clip = {
+      element,
+      name,
+      get card() {
+        return card;
+      },
+      get state() {
+        return state;
+      },
+      get version() {
+        return version;
+      },
+      get timeline() {
+        return timeline;
+      },
+      get forgotten() {
+        return forgotten;
+      },
+      draw,
+      take,
+      /** Send the file, and wait for what is told of it. */
+      send: async () => {
+        stop?.abort();
+        const mine = (stop = new AbortController());
+        enter("waiting");
+        try {
+          await run(mine.signal);
+        } catch (reason) {
+          if (mine !== stop) return; // it was sent again meanwhile
+          failure = reason;
+          if (!(reason instanceof olmv.Refusal) && reason.name !== "AbortError") throw reason;
+          enter(reason.name === "AbortError" ? "stopped" : "failed");
+        }
+      },
+      cancel: () => {
+        if (job) api.delete(`/v1/jobs/${encodeURIComponent(job)}`).catch(() => {});
+        job = null;
+        if (stop) stop.abort();
+        if (state === "waiting" && !stop) enter("stopped");
+      },
+      /** Show other thresholds; tell whether that is all that is needed. */
+      decide: () => {
+        if (state !== "done" || card.status !== "ok" || card.segments) return false;
+        decide();
+        return true;
+      },
+      forget: (of) => {
+        version = of;
+        forgotten = true;
+        draw();
+        board.changed(clip);
+      },
+      /** Give up, here and on the server. */
+      dispose: () => {
+        const mine = stop;
+        stop = null; // nobody is told of it any more
+        mine?.abort();
+        if (job) api.delete(`/v1/jobs/${encodeURIComponent(job)}`).catch(() => {});
+        if (card?.clip && !forgotten) api.delete(`/v1/clips/${encodeURIComponent(card.clip)}`).catch(() => {});
+        if (address) URL.revokeObjectURL(address);
+        element.remove();
+      },
+    };
+    return clip;
+  };
+})();

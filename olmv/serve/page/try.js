@@ -1,0 +1,246 @@
+/* Try: videos dropped on the page, labels beside them that can be changed afterwards. */
+"use strict";
+(() => {
+  const { el } = olmv;
+  const SETTLE_MS = 250; // after the last change of a label or threshold
+  const AT_ONCE = 64; // videos that one request may name
+
+  /** Draw the page into `container`. `info` is the answer of /v1/labels. Returns {addLabel(text)}. */
+  olmv.tryPage = (container, api, info) => {
+    const clips = new Set();
+    let version = 0; // of what is asked
+    let asking = null;
+    let settled = 0;
+
+    const panel = olmv.askPanel({
+      api,
+      info,
+      onChange: () => {
+        drawBar();
+        changed();
+      },
+      onThresholds: () => decide(),
+      onLabels: () => {
+        changed();
+        sendWaiting();
+      },
+    });
+
+    /* thresholds: a card without a timeline is decided here, the others by the server */
+    const drawn = new Set();
+    const drawSoon = olmv.soon(() => {
+      for (const clip of drawn) clip.draw();
+      drawn.clear();
+      count();
+    });
+    let held = null; // the card whose mark is dragged: it must stay as it is
+    function decide() {
+      let asked = false;
+      for (const clip of clips) {
+        if (clip.state !== "done") continue;
+        if (clip.decide()) clip !== held && drawn.add(clip);
+        else if (clip.card.segments) asked = true;
+      }
+      drawSoon();
+      if (asked) changed();
+    }
+
+    /* asking anew */
+    function changed() {
+      version += 1;
+      settle();
+    }
+    function settle() {
+      clearTimeout(settled);
+      asking?.abort();
+      settled = setTimeout(askAnew, SETTLE_MS);
+    }
+    const ask = async (some, signal, of) => {
+      try {
+        const { predictions } = await api.patient(() => api.post("/v1/predict", { ...panel.request(), clips: some.map((clip) => clip.card.clip) }, { signal }), (failure, seconds) => tell(`${failure.message}; goes on in ${seconds} s`), signal);
+        if (!signal.aborted) some.forEach((clip, place) => clips.has(clip) && clip.take(predictions[place], of));
+        return some.length;
+      } catch (failure) {
+        if (failure.status !== 404) throw failure;
+        if (some.length === 1) {
+          some[0].forget(of);
+          return 0;
+        }
+        // one of them was forgotten, and it is not told which
+        const half = Math.ceil(some.length / 2);
+        return (await ask(some.slice(0, half), signal, of)) + (await ask(some.slice(half), signal, of));
+      }
+    };
+    async function askAnew() {
+      const of = version;
+      const stale = [...clips].filter((clip) => clip.state === "done" && clip.card.clip && !clip.forgotten && clip.version !== of);
+      if (!stale.length || !panel.labels().length) return;
+      const { signal } = (asking = new AbortController());
+      const begun = performance.now();
+      results.setAttribute("aria-busy", "true");
+      try {
+        let answered = 0;
+        for (let place = 0; place < stale.length; place += AT_ONCE) answered += await ask(stale.slice(place, place + AT_ONCE), signal, of);
+        if (signal.aborted) return;
+        panel.fail("");
+        if (answered) tell(`${olmv.count(answered, "video")} answered anew in ${seconds(performance.now() - begun)}, without ${answered === 1 ? "its file" : "their files"}`);
+      } catch (failure) {
+        if (failure.name === "AbortError") return;
+        panel.fail(failure.message);
+      } finally {
+        if (of === version) results.removeAttribute("aria-busy");
+      }
+    }
+    const seconds = (milliseconds) => (milliseconds < 950 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`);
+
+    /* videos */
+    const board = {
+      api,
+      lines: olmv.lines(api),
+      mostBytes: info.max_upload_mb * 2 ** 20,
+      request: panel.request,
+      threshold: panel.threshold,
+      version: () => version,
+      onThreshold: (label, value, clip) => {
+        held = clip;
+        panel.move(label, value);
+        held = null;
+      },
+      changed: (clip) => {
+        if (!clips.has(clip)) return;
+        drawBar();
+        if (clip.state === "done" && clip.version !== version && !clip.forgotten) settle(); // labels were changed on its way
+      },
+      remove: (clip) => {
+        const next = clip.element.nextElementSibling || clip.element.previousElementSibling;
+        clips.delete(clip);
+        clip.dispose();
+        (next?.querySelector("button") || chooser).focus();
+        olmv.announce(`${clip.name} removed`);
+        drawBar();
+      },
+    };
+    const begin = (sources) => {
+      panel.commit();
+      const fresh = sources.map((source) => olmv.clip(source, board));
+      for (const clip of fresh) {
+        clips.add(clip);
+        clip.draw();
+        results.append(clip.element);
+      }
+      if (fresh.length) olmv.announce(`${olmv.count(fresh.length, "video")} added`);
+      drawBar();
+      sendWaiting();
+      if (fresh.length && !panel.labels().length) panel.focus();
+    };
+    const started = new WeakSet();
+    function sendWaiting() {
+      if (!panel.labels().length) return;
+      for (const clip of clips) {
+        if (started.has(clip)) continue;
+        started.add(clip);
+        clip.send();
+      }
+    }
+
+    const chooser = el("button", { type: "button", class: "button main", click: () => file.click() }, "Choose files");
+    const folder = el("button", { type: "button", class: "button", click: () => folderFile.click() }, "Choose a folder");
+    const onFiles = (event) => {
+      begin(olmv.chosenFiles(event.target.files).map((each) => ({ file: each })));
+      event.target.value = ""; // the same file can be chosen again
+    };
+    const file = el("input", { type: "file", id: "files", multiple: true, accept: "video/*,image/*,.mkv,.avi,.ts,.m2ts", hidden: true, "aria-label": "videos or photos", change: onFiles });
+    const folderFile = el("input", { type: "file", webkitdirectory: true, hidden: true, "aria-label": "a folder", change: onFiles });
+    const url = el("input", { type: "url", class: "field", required: true, placeholder: "https://…", "aria-label": "address of a video" });
+    const fetchForm = el("form", { class: "controls fetch" }, url, el("button", { class: "button" }, "Fetch"));
+    fetchForm.addEventListener("submit", (event) => {
+      event.preventDefault();
+      begin([{ url: url.value.trim() }]);
+      url.value = "";
+    });
+    const zone = el(
+      "div",
+      { class: "zone" },
+      el("p", { class: "invite" }, "Drop videos or photos here"),
+      el("p", { class: "facts teach" }, "Each is sent once. Labels and thresholds can be changed afterwards: the answer comes at once, from what the model has seen."),
+      el("div", { class: "controls" }, chooser, folder, file, folderFile, info.allow_urls ? fetchForm : null),
+    );
+    const summary = el("span", { class: "facts", role: "status" });
+    const told = el("span", { class: "facts told", role: "status" });
+    const jsonl = el("button", { type: "button", class: "button", click: () => save("jsonl") }, "Save .jsonl");
+    const csv = el("button", { type: "button", class: "button", click: () => save("csv") }, "Save .csv");
+    const clear = el("button", { type: "button", class: "button", click: () => removeAll() }, "Clear all");
+    const bar = el("div", { class: "bar-of-results controls", hidden: true }, summary, told, el("span", { class: "ends controls" }, jsonl, csv, clear));
+    const again = el("p", { class: "note", hidden: true });
+    const results = el("ul", { class: "results", "aria-label": "results" });
+    container.append(panel.element, el("div", { class: "work" }, zone, bar, again, results));
+
+    function tell(text) {
+      told.textContent = text;
+    }
+    function count() {
+      const all = [...clips];
+      const done = all.filter((clip) => clip.state === "done");
+      const moving = all.filter((clip) => ["waiting", "sending", "working"].includes(clip.state)).length;
+      const failed = all.filter((clip) => clip.state === "failed" || clip.card?.status === "error").length;
+      const positive = done.filter((clip) => clip.card.labels.some((label) => label.positive)).length;
+      const parts = [olmv.count(all.length, "video"), moving ? `${moving} on the way` : `${positive} with a label`, failed ? `${failed} failed` : ""].filter(Boolean);
+      if (summary.textContent !== parts.join(" · ")) summary.textContent = parts.join(" · ");
+      return { done, moving };
+    }
+    function drawBar() {
+      const { done } = count();
+      bar.hidden = !clips.size;
+      zone.classList.toggle("small", clips.size > 0);
+      jsonl.disabled = csv.disabled = !done.length;
+      const other = done.filter((clip) => clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
+      again.hidden = !other.length;
+      if (other.length) {
+        const word = other.length === 1 ? "1 video was" : `${other.length} videos were`;
+        again.replaceChildren(`${word} looked at ${panel.timeline() ? "as a whole" : "over time"}. `, el("button", { type: "button", class: "button", click: () => other.forEach((clip) => clip.send()) }, "Look again"));
+      }
+    }
+    function save(kind) {
+      const cards = [...clips].map((clip) => clip.state === "done" && !clip.forgotten && clip.card).filter(Boolean);
+      if (kind === "csv") olmv.download("predictions.csv", olmv.asCsv(cards), "text/csv");
+      else olmv.download("predictions.jsonl", olmv.asJsonLines(cards), "application/x-ndjson");
+    }
+    function removeAll() {
+      for (const clip of clips) clip.dispose();
+      clips.clear();
+      tell("");
+      drawBar();
+      chooser.focus();
+      olmv.announce("all removed");
+    }
+
+    /* the whole page takes what is dropped */
+    let over = 0;
+    const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+    const show = () => document.body.classList.toggle("dropping", over > 0);
+    addEventListener("dragenter", (event) => {
+      if (!carriesFiles(event)) return;
+      over += 1;
+      show();
+    });
+    addEventListener("dragleave", (event) => {
+      if (!carriesFiles(event)) return;
+      over = Math.max(0, over - 1);
+      show();
+    });
+    addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
+    addEventListener("drop", async (event) => {
+      if (!carriesFiles(event)) return;
+      event.preventDefault();
+      over = 0;
+      show();
+      if (container.hidden) location.hash = "#try";
+      begin((await olmv.droppedFiles(event.dataTransfer)).map((each) => ({ file: each })));
+    });
+    addEventListener("beforeunload", (event) => {
+      if (count().moving) event.preventDefault(); // uploads would be lost
+    });
+
+    return { addLabel: (text) => panel.add([text]) };
+  };
+})();
