@@ -34,7 +34,10 @@ Everything rejects with an `olmv.Refusal`: `message` for whoever looks, `status`
     return new olmv.Refusal(status, error.message, { type: error.type, retryAfter: Number(retry) || 0 });
   };
 
-  let listeners = [];
+  /** Say why it is waited, and how long. */
+  olmv.waiting = (failure, seconds) => `${failure.status === 0 ? "the server cannot be reached" : "the server is busy"}; goes on in ${seconds} s`;
+
+  const listeners = [];
   const reached = (yes) => listeners.forEach((listener) => listener(yes));
   const unreached = () => {
     reached(false);

@@ -152,7 +152,7 @@
         throw new olmv.Refusal(413, `${megabytes(source.file.size)} are more than this server takes, ${megabytes(board.mostBytes)}; send a smaller copy, or ask who runs it to raise --max-upload`);
       }
       if (source.file && !source.file.size) throw new olmv.Refusal(422, "the file is empty, or it is a folder");
-      const waits = (refusal, seconds) => told(`${refusal.status === 0 ? "the server cannot be reached" : "the server is busy"}; goes on in ${seconds} s`, 0);
+      const waits = (refusal, seconds) => told(olmv.waiting(refusal, seconds), 0);
       let of;
       const begun = await board.lines.upload(() => {
         enter("sending");

@@ -150,7 +150,7 @@
       status.textContent = "searching …";
       container.setAttribute("aria-busy", "true");
       try {
-        const answer = await api.patient(() => api.post("/v1/search", JSON.parse(wanted), { signal }), (failure, seconds) => (status.textContent = `${failure.message}; goes on in ${seconds} s`), signal);
+        const answer = await api.patient(() => api.post("/v1/search", JSON.parse(wanted), { signal }), (failure, seconds) => (status.textContent = olmv.waiting(failure, seconds)), signal);
         if (signal.aborted) return;
         asked = wanted;
         draw(answer);

@@ -57,7 +57,7 @@
     }
     const ask = async (some, signal, of) => {
       try {
-        const { predictions } = await api.patient(() => api.post("/v1/predict", { ...panel.request(), clips: some.map((clip) => clip.card.clip) }, { signal }), (failure, seconds) => tell(`${failure.message}; goes on in ${seconds} s`), signal);
+        const { predictions } = await api.patient(() => api.post("/v1/predict", { ...panel.request(), clips: some.map((clip) => clip.card.clip) }, { signal }), (failure, seconds) => tell(olmv.waiting(failure, seconds)), signal);
         if (!signal.aborted) some.forEach((clip, place) => clips.has(clip) && clip.take(predictions[place], of));
         return some.length;
       } catch (failure) {
@@ -88,9 +88,11 @@
         for (let place = 0; place < stale.length; place += AT_ONCE) answered += await ask(stale.slice(place, place + AT_ONCE), signal, of);
         if (signal.aborted) return;
         panel.fail("");
-        if (answered) tell(`${olmv.count(answered, "video")} answered anew in ${seconds(performance.now() - begun)}, without ${answered === 1 ? "its file" : "their files"}`);
+        tell(answered && `${olmv.count(answered, "video")} answered anew in ${seconds(performance.now() - begun)}, without ${answered === 1 ? "its file" : "their files"}`, true);
       } catch (failure) {
-        if (failure.name !== "AbortError") panel.fail(failure.message);
+        if (failure.name === "AbortError") return;
+        tell("");
+        panel.fail(failure.message);
         return;
       } finally {
         if (running === of) running = -1;
@@ -182,8 +184,9 @@
     const results = el("ul", { class: "results", "aria-label": "results" });
     container.append(panel.element, el("div", { class: "work" }, zone, bar, again, results));
 
-    function tell(text) {
-      told.textContent = text;
+    function tell(text, good = false) {
+      told.textContent = text || "";
+      told.classList.toggle("good", good);
     }
     function count() {
       const all = [...clips];
@@ -201,12 +204,14 @@
       zone.classList.toggle("small", clips.size > 0);
       jsonl.disabled = csv.disabled = !done.length;
       const other = done.filter((clip) => clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
-      again.hidden = !other.length;
-      if (other.length) {
-        const was = other.length === 1 ? "1 video was" : `${other.length} videos were`;
-        const must = other.length === 1 ? "it must" : "they must";
-        again.replaceChildren(panel.timeline() ? `${was} looked at as a whole; for when labels are true ${must} be looked at again. ` : `${was} looked at over time. `, el("button", { type: "button", class: "button", click: () => other.forEach((clip) => clip.send()) }, "Look again"));
-      }
+      const gone = done.filter((clip) => clip.forgotten);
+      const were = (some) => (some.length === 1 ? "1 video was" : `${some.length} videos were`);
+      const parts = [];
+      if (gone.length) parts.push(`${were(gone)} forgotten by the server.`);
+      if (other.length) parts.push(`${were(other)} looked at ${panel.timeline() ? "as a whole, not over time." : "over time."}`);
+      again.hidden = !parts.length;
+      const all = new Set([...gone, ...other]);
+      again.replaceChildren(`${parts.join(" ")} `, el("button", { type: "button", class: "button", click: () => all.forEach((clip) => clip.send()) }, all.size > 1 ? "Send them again" : "Send it again"));
     }
     function save(kind) {
       const cards = [...clips].map((clip) => clip.state === "done" && !clip.forgotten && clip.card).filter(Boolean);

@@ -109,7 +109,7 @@ def test_over_time_a_click_seeks_and_new_labels_leave_the_player(visit: Visit, s
     card = _card(page, CAT.name)
     expect(card.locator(".bar")).to_have_count(3)
     page.get_by_label("when each label is true").check()
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Send it again").click()
     lane = card.locator('.film .bar[data-label="coffee"] .heat')
     box = lane.bounding_box()
     assert box is not None
@@ -201,7 +201,7 @@ def test_what_the_server_forgot_can_be_sent_again(visit: Visit, site: RunningSer
     _type(page, "a cup")
     expect(card).to_contain_text("does not keep this video any more")
     expect(_bar(other, "a cup")).to_be_visible()
-    card.get_by_role("button", name="send again").click()
+    page.get_by_role("button", name="Send it again").click()
     expect(_bar(card, "a cup")).to_be_visible()
     expect(card).not_to_contain_text("does not keep")
 
