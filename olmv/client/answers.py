@@ -1,12 +1,9 @@
 """What a server answers, as values: predictions, its labels, moments of its library, events of a job."""
 
-import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar
-
-import numpy as np
 
 from olmv.errors import OlmvError, ServerError
 from olmv.io.curves import Curve
@@ -157,7 +154,7 @@ def prediction_of(row: Any, name: str, *, order: Sequence[str] = ()) -> VideoPre
     """Make a prediction of a row as the server tells it.
 
     Args:
-        row: the row; with `curve` and `embedding` where these were asked for.
+        row: the row; with `cells` and `embedding` where these were asked for.
         name: what the caller calls the video; the server knows the last part of it.
         order: of the labels, where the server orders them for a page; else as they are.
 
@@ -172,8 +169,8 @@ def prediction_of(row: Any, name: str, *, order: Sequence[str] = ()) -> VideoPre
         place = {label: number for number, label in enumerate(order)}
         labels = sorted(row["labels"], key=lambda label: place.get(label["label"], 0))
         prediction = VideoPrediction.from_row({**row, "video": name, "labels": labels})
-        if isinstance(row.get("curve"), Mapping):
-            prediction = replace(prediction, curve=_curve(name, {"end_s": row.get("end_s"), **row["curve"]}))
+        if row.get("cells") is not None:
+            prediction = replace(prediction, curve=Curve.from_document(name, row["cells"]))
         if row.get("embedding") is not None:
             from torch import tensor
 
@@ -181,17 +178,6 @@ def prediction_of(row: Any, name: str, *, order: Sequence[str] = ()) -> VideoPre
     except (OlmvError, KeyError, TypeError, ValueError, AttributeError, binascii.Error):
         raise _other() from None
     return prediction
-
-
-def _curve(name: str, document: Mapping[str, Any]) -> Curve | None:
-    """Read a curve in columns of equal time, each the base64 of a byte, per cent."""
-    columns = {label: np.frombuffer(base64.b64decode(text), np.uint8) for label, text in document["labels"].items()}
-    if not columns:
-        return None
-    count = len(next(iter(columns.values())))
-    starts = np.arange(count, dtype=np.float64) * (float(document["end_s"]) / max(count, 1))
-    probability = np.stack([*columns.values()], axis=1).astype(np.float32) / np.float32(100)
-    return Curve(name, tuple(columns), starts, probability)
 
 
 def failed_prediction(name: str, model: str, error: OlmvError) -> VideoPrediction:

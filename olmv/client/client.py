@@ -112,7 +112,7 @@ class Client:
         """Predict, one result per video, in order; several are on their way at a time, so that the server is busy.
 
         A busy server is asked again when it says. A file that cannot be read, is too large or is no video is a result
-        with `status == "error"`. The curve of a timeline comes in 400 columns, to the per cent.
+        with `status == "error"`.
 
         Args:
             videos: paths, `bytes` or open files (`rb`), or one of them, as `Classifier.predict` takes them; no arrays
@@ -317,6 +317,8 @@ def _options(labels: Vocabulary | Sequence[str] | None, options: Mapping[str, An
     if unknown := sorted(set(options) - set(AskOptions.__annotations__)):
         raise UsageError(f"there is no option {unknown[0]!r}; there are {', '.join(AskOptions.__annotations__)}")
     document = _given(**options)
+    if document.get("timeline"):
+        document["curve"] = True
     if labels is None:
         return document
     words = Vocabulary.of(labels)

@@ -6,7 +6,8 @@
 Cells of a video follow each other without a gap: one ends where the next begins, the last with the video.
 """
 
-from collections.abc import Iterable, Iterator
+import base64
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,30 @@ class Curve:
     labels: tuple[str, ...]
     starts_s: NDArray[np.float64]
     probability: NDArray[np.float32]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON has it: `starts_s` and, by label, the base64 of little-endian float64 and float32."""
+        columns = np.ascontiguousarray(self.probability.T, "<f4")
+        return {
+            "starts_s": _packed(np.ascontiguousarray(self.starts_s, "<f8")),
+            "labels": {label: _packed(column) for label, column in zip(self.labels, columns, strict=True)},
+        }
+
+    @classmethod
+    def from_document(cls, video: str, document: Mapping[str, Any]) -> "Curve":
+        """Read what `to_document` returned.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        starts = np.frombuffer(base64.b64decode(document["starts_s"], validate=True), "<f8")
+        columns = [np.frombuffer(base64.b64decode(text, validate=True), "<f4") for text in document["labels"].values()]
+        probability = np.stack([*columns, starts.astype(np.float32)])[:-1].T  # of as many cells, all of them
+        return cls(video, tuple(document["labels"]), starts.astype(np.float64), np.ascontiguousarray(probability))
+
+
+def _packed(array: NDArray[Any]) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")
 
 
 def curves_path(rows: Path) -> Path:

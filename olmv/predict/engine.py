@@ -14,6 +14,7 @@ from olmv.scoring.options import ScoreOptions
 from olmv.scoring.windows import TimelineOptions
 from olmv.video.cloud import is_cloud
 from olmv.video.options import DecodeOptions
+from olmv.video_scores import PartScores
 
 if TYPE_CHECKING:
     from olmv.scoring.thresholds import Thresholds
@@ -136,9 +137,10 @@ class ServerPredictor:
         score: ScoreOptions,
         thresholds: "Thresholds | None" = None,
         timeline: TimelineOptions | None = None,
+        store: "PartStore | None" = None,
         **others: Any,
     ) -> Iterator[VideoPrediction]:
-        """Yield the prediction of every video, in order.
+        """Yield the prediction of every video, in order; `store` takes the curve of each before.
 
         Raises:
             UsageError: a video that is not on this machine, or what the server refuses.
@@ -163,7 +165,24 @@ class ServerPredictor:
             "templates": score.templates,
             "explain": score.explain,
         }
-        return self._client.predict(list(videos), vocabulary, thumbnails=decode.thumbnails, **options)
+        predictions = self._client.predict(list(videos), vocabulary, thumbnails=decode.thumbnails, **options)
+        return predictions if store is None else _stored(predictions, store)
+
+
+def _stored(predictions: Iterator[VideoPrediction], store: "PartStore") -> Iterator[VideoPrediction]:
+    """Keep the curve of each video as that of its only part, from which the file of curves is written."""
+    for prediction in predictions:
+        if (curve := prediction.curve) is not None:
+            part = PartScores(
+                frames=prediction.frames,
+                duration_s=prediction.duration_s,
+                starts_s=curve.starts_s,
+                curve=curve.probability,
+                thumbnails=prediction.thumbnails,
+                thumbnail_times_s=prediction.thumbnail_times_s,
+            )
+            store.add(prediction.video, part)
+        yield prediction
 
 
 _TIMES = ("window_s", "step_s", "join_s", "least_s")

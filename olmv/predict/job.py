@@ -104,7 +104,7 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
             journal.begin()
         pictures = outputs.open_pictures(stack, resume=job.resume)
         parts = None
-        if job.timeline is not None and served is None:
+        if job.timeline is not None:
             parts = outputs.open_parts(stack, settings, pictures, resume=job.resume)
         if todo and (engine is not None or classifier is not None):
             if ahead is not None and todo != videos:

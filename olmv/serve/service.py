@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from olmv.errors import OlmvError
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
-from olmv.pages.cards import card_of, curve_columns
+from olmv.pages.cards import card_of
 from olmv.predictions import Failure, FrameCounts, VideoPrediction
 from olmv.scoring.thresholds import Thresholds
 from olmv.scoring.windows import TimelineOptions, sampled
@@ -52,12 +52,14 @@ class Ask:
         request: the labels, and how they are scored.
         decode, timeline: how the videos are looked at.
         pictures: tell where the frames that were looked at can be fetched.
+        curve: also tell the probabilities over time.
     """
 
     request: ScoreRequest
     decode: DecodeOptions
     timeline: TimelineOptions | None
     pictures: bool
+    curve: bool
 
 
 class Service:
@@ -142,7 +144,7 @@ class Service:
             model_frames=self.model.default_frames,
         )
         make_scorer(self.model, vocabulary, decode, score, thresholds=request.limits, timeline=timeline)  # checks
-        return Ask(request, decode, timeline, options.pictures)
+        return Ask(request, decode, timeline, options.pictures, options.curve)
 
     def start(self, videos: "Sequence[tuple[Path, str, Any] | StoredClip]", ask: Ask) -> Job:
         """Begin with the videos of a request.
@@ -229,10 +231,8 @@ class Service:
                 if clip is not None
             ]
             row = card_of(row, pictures=pictures, curve=prediction.curve)
-        elif prediction.curve is not None:
-            end_s = prediction.duration_s or float(prediction.curve.starts_s[-1])
-            names = [label.label for label in prediction.labels]
-            row["curve"] = {"end_s": end_s, "labels": curve_columns(prediction.curve, names, end_s)}
+        if ask.curve and prediction.curve is not None:
+            row["cells"] = prediction.curve.to_document()
         if prediction.embedding is not None:
             row["embedding"] = [float(number) for number in prediction.embedding]
         row["clip"] = clip.id if known and clip is not None else None

@@ -167,7 +167,7 @@ def test_what_the_caller_did_wrong_is_of_the_class_that_the_server_names() -> No
 
 
 @pytest.mark.parametrize(
-    "row", [None, {}, {**row_of("a"), "labels": 3}, {**row_of("a"), "curve": {"end_s": 1, "labels": {"a": "§"}}}]
+    "row", [None, {}, {**row_of("a"), "labels": 3}, {**row_of("a"), "cells": {"starts_s": "", "labels": {"a": "§"}}}]
 )
 def test_a_row_that_is_none(row: Any) -> None:
     with pytest.raises(ServerError, match="something else than olmv serve does"):

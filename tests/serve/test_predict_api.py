@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from olmv import Classifier
+from olmv.io.curves import Curve
 from olmv.models.base import VideoModel
 from olmv.serve.options import ServeOptions
 from tests.support.server import RunningServer, running_server
@@ -71,11 +73,15 @@ def test_thresholds_of_the_request_win(http: httpx.Client, clips: Path) -> None:
     assert [(label["threshold"], label["positive"]) for label in labels[:2]] == [(0.0, True), (1.0, False)]
 
 
-def test_a_timeline_has_segments_and_a_curve(http: httpx.Client, clips: Path) -> None:
-    body = {"paths": ["a.mp4"], "timeline": True, "thresholds": {"dog": 0.0}, "embeddings": True}
+def test_a_timeline_has_segments_and_a_curve(http: httpx.Client, clips: Path, served_model: VideoModel) -> None:
+    body = {"paths": ["a.mp4"], "timeline": True, "thresholds": {"dog": 0.0}, "embeddings": True, "curve": True}
     row = http.post("/v1/predict", json=body).json()["predictions"][0]
     assert [segment["label"] for segment in row["segments"]].count("dog") == 1
-    assert set(row["curve"]["labels"]) == set(LABELS)
+    [expected] = Classifier(served_model).predict([clips / "a.mp4"], LABELS, timeline=True, workers=0)
+    curve = Curve.from_document("a.mp4", row["cells"])
+    assert expected.curve is not None
+    assert (curve.labels, curve.starts_s.tolist()) == (tuple(LABELS), expected.curve.starts_s.tolist())
+    np.testing.assert_allclose(curve.probability, expected.curve.probability, atol=1e-6)
     assert sum(number**2 for number in row["embedding"]) == pytest.approx(1, abs=1e-4)
 
 

@@ -80,6 +80,11 @@ class PredictOptions(_Model):
     every_s: float | None = Field(None, ge=0.01, le=3600, description="A frame each so many seconds.")
     sampling: Sampling = "uniform"
     timeline: bool = Field(False, description="Also tell when each label is true.")
+    curve: bool = Field(
+        False,
+        description="With a timeline: also give `cells`, the probabilities over time: `starts_s` and, by label, the "
+        "base64 of little-endian float64 and float32.",
+    )
     pooling: Pooling = "mean"
     frame_pooling: FramePooling | None = None
     templates: str | list[Text] | None = Field(None, description="A set by name, or sentences with {} for the label.")
