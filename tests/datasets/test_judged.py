@@ -171,6 +171,8 @@ class TestCalibrate:
         expected = run(CalibrateJob(alone, tmp_path / "few" / "t.json", truth=complete, scaling="platt"))
         assert summary.thresholds.entry("dog").threshold == expected.thresholds.entry("dog").threshold
         assert summary.thresholds.entry("dog").scaling == expected.thresholds.entry("dog").scaling
+        assert summary.after is not None
+        assert summary.after.decided.tolist() == [judged.sum(), 0]
         assert summary.calibration is not None
         assert expected.calibration is not None
         assert vars(summary.calibration[0]) == pytest.approx(vars(expected.calibration[0]))

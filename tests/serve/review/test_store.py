@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,21 @@ def test_of_two_servers_that_begin_one_order_counts(tmp_path: Path) -> None:
         two.begin(Entry("order", "dog", "bob", value=0.7))
         two.begin(Entry("order", "rain", "bob", value=0.7))
         assert [(entry.label, entry.value) for entry in one.since(0)] == [("dog", 0.5), ("rain", 0.7)]
+
+
+def test_servers_that_begin_many_orders_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    stores = [ReviewStore(tmp_path, "d") for _ in range(2)]
+    labels = [f"label {number}" for number in range(150)]
+
+    def begin(store: ReviewStore) -> None:
+        for label in labels:
+            store.begin(Entry("order", label, "", value=0.0))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(begin, stores))  # raises what was raised
+    assert sorted(entry.label for entry in stores[0].since(0)) == sorted(labels)
+    for store in stores:
+        store.close()
 
 
 def test_processes_at_once_lose_nothing(tmp_path: Path) -> None:
