@@ -1,6 +1,6 @@
 """What is known of one label in a review: its order, the verdicts that count, and what follows from them."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from olmv.serve.review.estimates import Judged
 from olmv.serve.review.order import ReviewOrder
 from olmv.serve.review.store import Entry
 
-__all__ = ["FALSE", "OPEN", "SKIPPED", "TRUE", "LabelState"]
+__all__ = ["FALSE", "OPEN", "SKIPPED", "TRUE", "LabelState", "verdict_of"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -19,6 +19,13 @@ Ints = NDArray[np.int64]
 OPEN, TRUE, FALSE, SKIPPED = 0, 1, 2, 3
 
 _GAPS = 50  # videos that others hold or gave back may be open before the last one that counts as sampled
+
+
+def verdict_of(entries: Iterable[Entry]) -> bool | None:
+    """Return the verdict that counts on a pair: the last of all reviewers' own last words; None for none, or skips."""
+    last = {entry.reviewer: entry for entry in entries}
+    told = [entry for entry in last.values() if entry.verdict is not None]
+    return max(told, key=lambda entry: entry.id).verdict if told else None
 
 
 @dataclass(eq=False)
@@ -65,12 +72,11 @@ class LabelState:
     def _decide(self, place: int) -> None:
         self.version += 1
         entries = self._entries[place]
-        last = {entry.reviewer: entry for entry in entries}  # each reviewer's own last word
-        told = [entry for entry in last.values() if entry.verdict is not None]
-        if told:
-            self.state[place] = TRUE if max(told, key=lambda entry: entry.id).verdict else FALSE
+        verdict = verdict_of(entries)
+        if verdict is not None:
+            self.state[place] = TRUE if verdict else FALSE
         else:
-            self.state[place] = SKIPPED if last else OPEN
+            self.state[place] = SKIPPED if entries else OPEN
         number = None if self.order is None else self.order.number
         self._ordered[place] = number is not None and any(entry.place == number for entry in entries)
 

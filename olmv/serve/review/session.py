@@ -93,7 +93,7 @@ class ReviewSession:
         export_s: float = _EXPORT_S,
     ) -> None:
         self.source, self.folder = source, folder
-        self._store = ReviewStore(folder, source.digest)
+        self._store = ReviewStore(folder)
         self._record = Record(source, self._store)
         self._leases = Leases(clock)
         self._lock = threading.RLock()
@@ -129,7 +129,7 @@ class ReviewSession:
             state = self._record.state(label)
             if state.order is None:
                 anchor = float(logit_of(np.array(state.threshold)))
-                self._store.begin(Entry("order", label, reviewer, value=anchor))
+                self._store.begin(Entry("order", label, reviewer, value=anchor, basis=self.source.basis(label)))
                 self._record.read()
             held = self._leases.held(label, reviewer)
             held |= {place for key in without if (place := self.source.places.get(key)) is not None}
@@ -178,7 +178,7 @@ class ReviewSession:
         """
         with self._lock:
             self._record.read()
-            mine = [entry for entry in self._record.verdicts.values() if entry.reviewer == reviewer]
+            mine = [entry for entry in self._record.served() if entry.reviewer == reviewer]
             if not mine:
                 return None
             last = max(mine, key=lambda entry: entry.id)
@@ -200,7 +200,8 @@ class ReviewSession:
             raise UsageError(f"the threshold of {label!r} is {threshold}; give a number from 0 to 1")
         with self._lock:
             self._record.state(label)
-            self._store.add(Entry("threshold", label, reviewer, value=float(threshold)))
+            model = self.source.loaded.scored.model
+            self._store.add(Entry("threshold", label, reviewer, value=float(threshold), basis=model))
             self._changed()
 
     def order_anew(self, label: str, *, reviewer: str = "") -> None:
@@ -213,7 +214,7 @@ class ReviewSession:
         with self._lock:
             self._record.read()
             anchor = float(logit_of(np.array(self._record.state(label).threshold)))
-            self._store.add(Entry("order", label, reviewer, value=anchor))
+            self._store.add(Entry("order", label, reviewer, value=anchor, basis=self.source.basis(label)))
             self._leases.forget(label)
             self._changed()
 
@@ -289,19 +290,13 @@ class ReviewSession:
             return {entry.reviewer for entry in self._record.verdicts.values()}
 
     def truth(self) -> str:
-        """Return `truth.csv`: of every video with a verdict the labels that are true of it, and those that are not."""
+        """Return `truth.csv`: of every video with a verdict the labels that are true of it, and those that are not.
+
+        Verdicts on labels and videos that are not served now are in it, too.
+        """
         with self._lock:
             self._record.read()
-            labels = [label for label in self.source.labels if label in self._record.states]
-            state = np.stack([self._record.states[label].state for label in labels]) if labels else np.zeros((0, 0))
-            rows = []
-            for place in np.flatnonzero(((state == TRUE) | (state == FALSE)).any(axis=0)).tolist():
-                true, false = (
-                    [label for label, kind in zip(labels, state[:, place], strict=True) if kind == wanted]
-                    for wanted in (TRUE, FALSE)
-                )
-                rows.append((self.source.videos[place], true, false))
-        return truth_csv(rows, self.folder)
+            return truth_csv(self._record.truth(), self.folder)
 
     def thresholds(self) -> Thresholds:
         """Return what `thresholds.json` holds."""

@@ -54,6 +54,7 @@ class ReviewSource:
     loaded: Loaded = field(repr=False)
     media: MediaOf = no_media
     _histograms: dict[str, list[int]] = field(default_factory=dict, repr=False, compare=False)
+    _bases: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of_predictions(cls, path: Path, *, media: MediaOf = no_media) -> "ReviewSource":
@@ -175,14 +176,25 @@ class ReviewSource:
         counts: list[int] = (len(scores) - places).tolist()
         return counts
 
+    def basis(self, label: str) -> str:
+        """Return the SHA-256 of a label's scores, to six digits, in whatever order the videos stand.
+
+        Raises:
+            InputError: no such label.
+        """
+        if label not in self._bases:
+            digest = hashlib.sha256(self._sorted_keys)
+            digest.update(np.round(self.probability[self._order, self.column(label)], 6).astype("<f4").tobytes())
+            self._bases[label] = digest.hexdigest()
+        return self._bases[label]
+
     @cached_property
-    def digest(self) -> str:
-        """Return the SHA-256 of what is reviewed: videos, labels and scores, to six digits."""
-        digest = hashlib.sha256()
-        for text in (self.loaded.scored.model, *self.labels, "", *self.videos):
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-        digest.update(np.round(self.probability, 6).astype("<f4").tobytes())
-        return digest.hexdigest()
+    def _order(self) -> NDArray[np.int64]:
+        return np.array(sorted(range(len(self.keys)), key=self.keys.__getitem__), np.int64)
+
+    @cached_property
+    def _sorted_keys(self) -> bytes:
+        return "\0".join(self.keys[place] for place in self._order.tolist()).encode("utf-8", "surrogatepass")
 
 
 def review_folder(source: Path) -> Path:

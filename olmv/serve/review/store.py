@@ -34,11 +34,12 @@ CREATE TABLE IF NOT EXISTS log (
     verdict INTEGER,
     place INTEGER,
     value REAL,
+    basis TEXT,
     reviewer TEXT NOT NULL,
     at TEXT NOT NULL
 );
 """
-_FIELDS = "kind, label, video, verdict, place, value, reviewer, at"
+_FIELDS = "kind, label, video, verdict, place, value, basis, reviewer, at"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Entry:
         verdict: True, False, or None for "cannot tell" (skipped).
         place: of a verdict the number of the order it was given in, None for out of order; of an undo the verdict's id.
         value: of an order its anchor, a logit; of a threshold the probability.
+        basis: what it goes by: an order the digest of the label's scores, a threshold the name of their model.
         at: ISO 8601, UTC.
         id: rises in the order of the log; 0 before it is in there.
     """
@@ -65,6 +67,7 @@ class Entry:
     verdict: bool | None = None
     place: int | None = None
     value: float | None = None
+    basis: str | None = None
     at: str = ""
     id: int = 0
 
@@ -74,21 +77,20 @@ class ReviewStore:
 
     Args:
         folder: of the review; made where it is missing.
-        digest: of what is reviewed.
 
     Raises:
-        InputError: the folder holds a review of something else, of another version, or a file that is no review.
+        InputError: the folder holds a review of another version, or a file that is no review.
         OutputError: it cannot be written there.
     """
 
-    def __init__(self, folder: Path, digest: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as failure:
             raise OutputError(
-                f"cannot make the review folder {folder}: {failure.strerror}; name another one", option="review"
+                f"cannot make the review folder {folder}: {failure.strerror}; it lies beside what is served"
             ) from None
         with self._failures():
             self._connection = sqlite3.connect(
@@ -99,31 +101,24 @@ class ReviewStore:
                 # where the file system has no WAL, its older journal stays, which is as safe and slower
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")
-                self._begin(digest)
+                self._begin()
         except BaseException:
             self._connection.close()
             raise
 
-    def _begin(self, digest: str) -> None:
+    def _begin(self) -> None:
         with self._writing():
             for statement in _TABLES.split(";\n"):
                 self._connection.execute(statement)
             about = dict(self._connection.execute("SELECT name, value FROM about").fetchall())
             if not about:
-                ours = {"schema": _SCHEMA, "digest": digest, "created": _now()}
+                ours = {"schema": _SCHEMA, "created": _now()}
                 self._connection.executemany("INSERT INTO about VALUES (?, ?)", ours.items())
                 return
         if about.get("schema") != _SCHEMA:
             raise InputError(
                 f"{self.path} is a review of schema {about.get('schema')}, this olmv reads {_SCHEMA}; "
-                "update olmv, or name another review folder",
-                option="review",
-            )
-        if about.get("digest") != digest:
-            raise InputError(
-                f"{self.path} is a review of other videos, labels or scores; name another review folder, its verdicts "
-                "stay in its truth.csv",
-                option="review",
+                "update olmv, or move it away"
             )
 
     def add(self, *entries: Entry) -> list[Entry]:
@@ -136,20 +131,20 @@ class ReviewStore:
             return [self._insert(entry) for entry in entries]
 
     def begin(self, order: Entry) -> None:
-        """Append the first order of a label, unless it has one: two servers at once begin the same.
+        """Append the first order of a label's scores, unless they have one: two servers at once begin the same.
 
         Raises:
             OutputError: as `add`.
         """
         with self._failures(), self._lock, self._writing():
-            begun = "SELECT 1 FROM log WHERE kind = 'order' AND label = ? LIMIT 1"
-            if self._connection.execute(begun, (order.label,)).fetchone() is None:
+            begun = "SELECT 1 FROM log WHERE kind = 'order' AND label = ? AND basis = ? LIMIT 1"
+            if self._connection.execute(begun, (order.label, order.basis)).fetchone() is None:
                 self._insert(order)
 
     def _insert(self, entry: Entry) -> Entry:
         e = replace(entry, at=_now())
-        values = (e.kind, e.label, e.video, e.verdict, e.place, e.value, e.reviewer, e.at)
-        cursor = self._connection.execute(f"INSERT INTO log ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        values = (e.kind, e.label, e.video, e.verdict, e.place, e.value, e.basis, e.reviewer, e.at)
+        cursor = self._connection.execute(f"INSERT INTO log ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         return replace(e, id=int(cursor.lastrowid or 0))
 
     def since(self, last: int) -> list[Entry]:
@@ -183,10 +178,7 @@ class ReviewStore:
         except sqlite3.Error as failure:
             code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
             if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                raise InputError(
-                    f"{self.path} is no review, or is damaged; move it away or name another review folder",
-                    option="review",
-                ) from None
+                raise InputError(f"{self.path} is no review, or is damaged; move it away") from None
             fixes = {
                 sqlite3.SQLITE_FULL: "the disk is full; make room, earlier verdicts are kept",
                 sqlite3.SQLITE_BUSY: "another program has it locked; try again",
@@ -194,11 +186,11 @@ class ReviewStore:
                 sqlite3.SQLITE_READONLY: "permission denied; choose a folder that you may write to",
             }
             why = fixes.get(code, f"{reason(failure)}; check the disk, earlier verdicts are kept")
-            raise OutputError(f"cannot write {self.path}: {why}", option="review") from None
+            raise OutputError(f"cannot write {self.path}: {why}") from None
 
 
 def _entry(row: tuple[object, ...]) -> Entry:
-    number, kind, label, video, verdict, place, value, reviewer, at = row
+    number, kind, label, video, verdict, place, value, basis, reviewer, at = row
     return Entry(
         kind=kind,  # type: ignore[arg-type]  # as it was written
         label=str(label),
@@ -207,6 +199,7 @@ def _entry(row: tuple[object, ...]) -> Entry:
         verdict=None if verdict is None else bool(verdict),
         place=None if place is None else int(str(place)),
         value=None if value is None else float(str(value)),
+        basis=None if basis is None else str(basis),
         at=str(at),
         id=int(str(number)),
     )

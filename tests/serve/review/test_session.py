@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,48 @@ def test_a_large_source_is_reviewed_too(tmp_path: Path) -> None:
         probability = source.probability[[source.places[video] for video in videos], 0]
         assert np.median(np.abs(probability - 0.5)) < 0.3
         assert session.left("dog") == 99_970
+
+
+def test_a_review_goes_on_with_other_labels_and_videos(tmp_path: Path) -> None:
+    with session_in(tmp_path, made_source(labels=("dog", "rain"))) as session:
+        judged = judge_next(session, 12)
+        session.judge("clips/001.mp4", "rain", True, reviewer="ann")
+        session.set_threshold("dog", 0.3)
+        before = session.summary("dog")
+    with session_in(tmp_path, made_source(labels=("dog",))) as session:
+        assert session.summary("dog").right == before.right
+        assert session.undo("ann") is not None  # the last on a label that is served
+        assert "rain" in session.truth()
+    with session_in(tmp_path, made_source(labels=("snow", "rain"))) as session:
+        assert session.summary("snow").right + session.summary("snow").wrong == 0
+        assert session.summary("rain").right == 1
+        assert {line.split("/")[-1].split(",")[0] for line in session.truth().splitlines()[1:]} == {
+            "001.mp4",
+            *(video.removeprefix("clips/") for video in judged[:-1]),
+        }
+
+
+def test_of_other_scores_there_is_another_order_and_what_was_judged_counts_for_itself(tmp_path: Path) -> None:
+    with session_in(tmp_path, made_source(400)) as session:
+        judge_next(session, 60)
+        judged = session._record.state("dog").judged()
+        assert (judged.sampled.sum(), judged.census.sum()) == (60, 0)
+    with session_in(tmp_path, made_source(400, seed=1)) as session:
+        judged = session._record.state("dog").judged()
+        assert (judged.sampled.sum(), judged.census.sum()) == (0, 60)
+        (item,) = session.queue("dog", count=1)
+        assert item.order == 62
+    with session_in(tmp_path, made_source(400)) as session:  # the scores of before: so is the order
+        judged = session._record.state("dog").judged()
+        assert (judged.sampled.sum(), judged.census.sum()) == (60, 0)
+
+
+def test_thresholds_are_of_a_model(tmp_path: Path) -> None:
+    with session_in(tmp_path) as session:
+        session.set_threshold("dog", 0.3)
+    with session_in(tmp_path) as session:
+        assert session.summary("dog").threshold == 0.3
+    source = made_source()
+    scored = replace(source.loaded.scored, model="another")
+    with session_in(tmp_path, replace(source, loaded=replace(source.loaded, scored=scored))) as session:
+        assert session.summary("dog").threshold == 0.5

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from olmv.serve.review.store import Entry, ReviewStore
 folder, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-store = ReviewStore(folder, "digest")
+store = ReviewStore(folder)
 for number in range(count):
     (entry,) = store.add(Entry("verdict", "dog", name, f"{number}.mp4", number % 2 == 0))
     print(entry.id, number, flush=True)
@@ -35,42 +35,43 @@ def writer(folder: Path, name: str, count: int) -> "subprocess.Popen[str]":
 
 def test_entries_come_back_as_they_were_added(tmp_path: Path) -> None:
     entries = (
-        Entry("order", "dog", "ann", value=-1.5),
+        Entry("order", "dog", "ann", value=-1.5, basis="scores"),
         Entry("verdict", "dog", "ann", "a.mp4", True, 1),
         Entry("verdict", "dog", "ann", "b.mp4", None),
         Entry("undo", "dog", "ann", "b.mp4", None, 3),
         Entry("threshold", "dog", "", value=0.25),
     )
-    with contextlib.closing(ReviewStore(tmp_path / "r", "digest")) as store:
+    with contextlib.closing(ReviewStore(tmp_path / "r")) as store:
         added = store.add(*entries)
         assert [entry.id for entry in added] == [1, 2, 3, 4, 5]
         assert store.since(0) == added
-    with contextlib.closing(ReviewStore(tmp_path / "r", "digest")) as store:
+    with contextlib.closing(ReviewStore(tmp_path / "r")) as store:
         assert store.since(0) == added
         assert [entry.kind for entry in store.since(3)] == ["undo", "threshold"]
 
 
 def test_it_is_written_ahead_and_synced_at_every_commit(tmp_path: Path) -> None:
-    with contextlib.closing(ReviewStore(tmp_path, "digest")) as store:
+    with contextlib.closing(ReviewStore(tmp_path)) as store:
         assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_of_two_servers_that_begin_one_order_counts(tmp_path: Path) -> None:
-    with contextlib.closing(ReviewStore(tmp_path, "d")) as one, contextlib.closing(ReviewStore(tmp_path, "d")) as two:
-        one.begin(Entry("order", "dog", "ann", value=0.5))
-        two.begin(Entry("order", "dog", "bob", value=0.7))
-        two.begin(Entry("order", "rain", "bob", value=0.7))
-        assert [(entry.label, entry.value) for entry in one.since(0)] == [("dog", 0.5), ("rain", 0.7)]
+    with contextlib.closing(ReviewStore(tmp_path)) as one, contextlib.closing(ReviewStore(tmp_path)) as two:
+        one.begin(Entry("order", "dog", "ann", value=0.5, basis="scores"))
+        two.begin(Entry("order", "dog", "bob", value=0.7, basis="scores"))
+        two.begin(Entry("order", "rain", "bob", value=0.7, basis="scores"))
+        two.begin(Entry("order", "dog", "bob", value=0.9, basis="other scores"))
+        assert [(entry.label, entry.value) for entry in one.since(0)] == [("dog", 0.5), ("rain", 0.7), ("dog", 0.9)]
 
 
 def test_servers_that_begin_many_orders_at_once_wait_for_each_other(tmp_path: Path) -> None:
-    stores = [ReviewStore(tmp_path, "d") for _ in range(2)]
+    stores = [ReviewStore(tmp_path) for _ in range(2)]
     labels = [f"label {number}" for number in range(150)]
 
     def begin(store: ReviewStore) -> None:
         for label in labels:
-            store.begin(Entry("order", label, "", value=0.0))
+            store.begin(Entry("order", label, "", value=0.0, basis="scores"))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(begin, stores))  # raises what was raised
@@ -86,7 +87,7 @@ def test_processes_at_once_lose_nothing(tmp_path: Path) -> None:
         name: process.communicate(timeout=60)[0].split("\n")[:-1]
         for name, process in zip(names, processes, strict=True)
     }
-    with contextlib.closing(ReviewStore(tmp_path, "digest")) as store:
+    with contextlib.closing(ReviewStore(tmp_path)) as store:
         entries = store.since(0)
     assert [entry.id for entry in entries] == list(range(1, 181))
     for name in names:
@@ -104,7 +105,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     process.wait()
     process.stdout.close()
     whole = [line for line in lines if line.endswith("\n")]
-    with contextlib.closing(ReviewStore(tmp_path, "digest")) as store:
+    with contextlib.closing(ReviewStore(tmp_path)) as store:
         kept = [f"{entry.id} {(entry.video or '').removesuffix('.mp4')}\n" for entry in store.since(0)]
         assert kept[: len(whole)] == whole
         assert len(kept) - len(whole) <= 1  # one may have been kept without anybody being told
@@ -112,34 +113,30 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert after.id == len(kept) + 1
 
 
-def test_a_review_of_something_else_is_refused(tmp_path: Path) -> None:
-    ReviewStore(tmp_path, "one").close()
-    with pytest.raises(InputError, match="is a review of other videos, labels or scores; name another review folder"):
-        ReviewStore(tmp_path, "another")
-
-
 def test_a_review_of_another_version_is_refused(tmp_path: Path) -> None:
-    ReviewStore(tmp_path, "one").close()
+    ReviewStore(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as connection, connection:
         connection.execute("UPDATE about SET value = '9' WHERE name = 'schema'")
     with pytest.raises(InputError, match="is a review of schema 9, this olmv reads 1; update olmv"):
-        ReviewStore(tmp_path, "one")
+        ReviewStore(tmp_path)
 
 
 def test_a_file_that_is_no_review_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("a text, longer than the header of a database " * 30)
-    with pytest.raises(InputError, match="is no review, or is damaged; move it away or name another review folder"):
-        ReviewStore(tmp_path, "one")
+    with pytest.raises(InputError, match="is no review, or is damaged; move it away"):
+        ReviewStore(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"cannot make the review folder .*; name another one"):
-        ReviewStore(tmp_path / "file" / "r", "one")
+    with pytest.raises(
+        OutputError, match=r"cannot make the review folder .*: Not a directory; it lies beside what is served"
+    ):
+        ReviewStore(tmp_path / "file" / "r")
 
 
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
-    with contextlib.closing(ReviewStore(tmp_path, "one")) as store:
+    with contextlib.closing(ReviewStore(tmp_path)) as store:
         store.add(Entry("verdict", "dog", "ann", "a.mp4", True))
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then says what it says of a full disk
@@ -151,7 +148,7 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_not_let_go_is_told(tmp_path: Path) -> None:
-    with contextlib.closing(ReviewStore(tmp_path, "one")) as store:
+    with contextlib.closing(ReviewStore(tmp_path)) as store:
         store._connection.execute("PRAGMA busy_timeout = 1")
         with contextlib.closing(sqlite3.connect(tmp_path / NAME, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
