@@ -229,12 +229,21 @@ def test_services_are_of_this_version_and_this_repository() -> None:
         assert check_command(services[name]["command"]) is None
 
 
+def test_the_guides_own_command_can_be_called() -> None:
+    text = (REPO / "docs" / "guides" / "deploy.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert check_command(yaml.safe_load(block)["services"]["olmv"]["command"]) is None
+    for line in re.findall(r"docker compose run --rm olmv (olmv [^`]+)`", text):
+        assert check_command(shlex.split(line)) is None
+
+
 def test_every_variable_and_volume_is_known() -> None:
     document = compose()
     text = (REPO / "compose.yaml").read_text("utf-8")
     assert environment_names(text) <= known_names()
     assert {"OLMV_TOKEN", "OLMV_MODEL"} <= environment_names(text)
-    named, folders = set(), {}
+    named: set[str] = set()
+    folders: dict[str, set[str]] = {}
     for name, service in document["services"].items():
         for volume in service["volumes"]:
             source, folder = re.fullmatch(r"(\$\{.+\}|[^:]+):(/[^:]*)(?::ro)?", volume).groups()  # type: ignore[union-attr]

@@ -253,7 +253,7 @@ class Client:
         return self.info()
 
     def _predict(self, inputs: Iterable[Any], document: Mapping[str, Any]) -> Iterator[VideoPrediction]:
-        waiting: deque[Future[VideoPrediction]] = deque()
+        waiting: deque[tuple[Future[VideoPrediction], ExitStack]] = deque()
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="olmv-client") as pool:
             try:
                 for place, value in enumerate(inputs):
@@ -262,13 +262,18 @@ class Client:
                         video: SentVideo | OlmvError = sent_video(value, place, stack)
                     except NotAVideoError as error:
                         video = error
-                    waiting.append(pool.submit(self._one, video, input_name(value, place), document, stack))
+                    work = pool.submit(self._one, video, input_name(value, place), document, stack)
+                    waiting.append((work, stack))
                     if len(waiting) >= IN_FLIGHT:
-                        yield waiting.popleft().result()
+                        yield waiting[0][0].result()
+                        waiting.popleft()
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield waiting[0][0].result()
+                    waiting.popleft()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+                for _, stack in waiting:  # of what was given up before it began
+                    stack.close()
 
     def _one(
         self, video: SentVideo | OlmvError, name: str, document: Mapping[str, Any], stack: ExitStack

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from olmv.client.client import AskOptions, Client
 from olmv.errors import UsageError
 from olmv.labels.vocabulary import Vocabulary
+from olmv.models.default import drawings_note
 from olmv.placement import PlacementOptions
 from olmv.predict.options import PredictJob
 from olmv.predictions import VideoPrediction
@@ -84,7 +85,7 @@ class ServerPredictor:
         self.served: NamedModel | None = self
 
     def choose_model(self, job: PredictJob) -> tuple[str, str | None]:
-        """Return the server's model, and what must be known of it.
+        """Return the server's model, and the warning that it needs.
 
         Raises:
             UsageError: another model is named, or an option that is the server's business.
@@ -120,7 +121,7 @@ class ServerPredictor:
                 option="model",
             )
         self._job, self.name = job, info.model
-        return info.model, info.model_note
+        return info.model, drawings_note(info.model)
 
     def place(self, options: PlacementOptions) -> Place:
         """Return that it is not known here."""

@@ -27,6 +27,7 @@ from olmv.predict.settings import PredictSettings
 from olmv.predictions import VideoPrediction
 from olmv.scoring.windows import sampled
 from olmv.video.options import DecodeOptions
+from olmv.video.transforms import Preprocess
 
 if TYPE_CHECKING:
     from olmv.predict.engine import PredictEngine
@@ -125,10 +126,11 @@ def run(job: PredictJob, listener: PredictListener, engine: "PredictEngine | Non
                 )
             if parts is not None:
                 outputs.write_curves(journal, parts)
-            if classifier is not None and pictures is not None:
-                fetch_missing_pictures(journal, pictures, classifier, job.decode, stored)
-            outputs.write_table(journal, vocabulary, pictures)
             shown = served if classifier is None else classifier.model
+            if shown is not None and pictures is not None:
+                preprocess = Preprocess() if classifier is None else classifier.model.preprocess
+                fetch_missing_pictures(journal, pictures, preprocess, job.decode, stored)
+            outputs.write_table(journal, vocabulary, pictures)
             if shown is not None and pictures is not None:
                 outputs.write_page(journal, pictures, shown, settings)
                 pictures.discard()

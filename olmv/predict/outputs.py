@@ -21,9 +21,9 @@ from olmv.predict.segment_files import check_segments_output, needs_pictures, se
 from olmv.predict.settings import PredictSettings
 from olmv.predict.sheets import check_sheet, write_wide, write_xlsx
 from olmv.video.options import DecodeOptions
+from olmv.video.transforms import Preprocess
 
 if TYPE_CHECKING:
-    from olmv.classifier import Classifier
     from olmv.library.source import StoredVideos
     from olmv.predict.engine import NamedModel
 
@@ -197,7 +197,7 @@ class Outputs:
 def fetch_missing_pictures(
     journal: RunJournal,
     pictures: PictureStore,
-    classifier: "Classifier",
+    preprocess: Preprocess,
     decode: DecodeOptions,
     stored: "StoredVideos | None" = None,
 ) -> None:
@@ -215,7 +215,7 @@ def fetch_missing_pictures(
     from olmv.video.workers.loader import FrameLoader
 
     options = replace(decode, thumbnails=True)
-    with FrameLoader(missing, preprocess=classifier.model.preprocess, options=options) as loader:
+    with FrameLoader(missing, preprocess=preprocess, options=options) as loader:
         for video in loader:
             if video.thumbnails:
                 times, jpegs = video.thumbnail_times_s, video.thumbnails

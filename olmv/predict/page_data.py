@@ -119,9 +119,9 @@ def entry_of(row: Row, table: LabelTable, page: Path) -> dict[str, Any]:
 def _highest_missing(ranked: Sequence[Row], table: LabelTable) -> float | None:
     """Return what a label that the entry does not have can be at most; None where it has all."""
     if left_out := ranked[BARS_MOST:]:
-        return max(label["probability"] for label in left_out)
+        return float(max(label["probability"] for label in left_out))
     if len(ranked) < len(table):  # the row has its most probable labels only
-        return min((label["probability"] for label in ranked), default=_CERTAIN)
+        return float(min((label["probability"] for label in ranked), default=_CERTAIN))
     return None
 
 

@@ -27,6 +27,7 @@ from scripts.benchmarks.lab_tables import (
 )
 from scripts.benchmarks.md_table import markdown
 from scripts.benchmarks.predict_tables import parts_table, processes_table, runs_table
+from scripts.benchmarks.report_tables import report_table
 from scripts.benchmarks.review_tables import review_table
 from scripts.benchmarks.scale_plan import (
     scale_assumed_table,
@@ -250,6 +251,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "lab_naming": naming_table,
     "lab_nouns": nouns_table,
     "continual": continual_table,
+    "bench_report": report_table,
     "bench_timeline": timeline_quality_table,
     "timeline_costs": timeline_costs_table,
     "timeline_labels": timeline_labels_table,

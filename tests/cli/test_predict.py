@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import start
+from tests.support.report_page import ReportPage
 from tests.support.samples import write_clip
 
 LABELS = ("--labels", "dog, guitar, rain")
@@ -83,10 +84,9 @@ def test_report_and_explanation(predict: Any) -> None:
         "clips", *LABELS, "--threshold", "0", "--explain", "--report", "r.html", "-o", "x.jsonl", "--top-k", "2"
     )
     assert code == 0
-    page = Path("r.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") == 5 * 8
-    assert page.count("<article") == 5
-    assert 'class="why"' in page
+    page = ReportPage(Path("r.html"))
+    assert [len(detail["jpegs"]) for detail in page.details] == [8] * 5
+    assert all(detail["why"] for detail in page.details)
     assert "\tdog: " in out or "\tguitar: " in out or "\train: " in out
     assert all(len(row["labels"]) == 2 and row["explanations"] for row in rows("x.jsonl"))
     assert not Path("r.html.pictures.jsonl").exists()
@@ -98,8 +98,20 @@ def test_a_report_alone_and_a_report_later(predict: Any) -> None:
     code, _, err = predict("clips", *LABELS, "-o", "x.jsonl", "-r", "later.html")
     assert code == 0
     assert "5 of 5 videos were done before" in err
-    pages = [Path(name).read_text(encoding="utf-8") for name in ("r.html", "later.html")]
-    assert [page.count("data:image/jpeg;base64,") for page in pages] == [40, 40]
+    for name in ("r.html", "later.html"):
+        assert [len(detail["jpegs"]) for detail in ReportPage(Path(name)).details] == [8] * 5
+
+
+def test_pictures_of_a_report_beside_it(predict: Any) -> None:
+    assert predict("clips", *LABELS, "-q", "-r", "r.html", "--report-pictures", "folder")[0] == 0
+    addresses = [address for detail in ReportPage(Path("r.html")).details for address in detail["src"]]
+    assert len(addresses) == 5 * 8
+    assert all(Path(address).read_bytes().startswith(b"\xff\xd8") for address in addresses)
+    code, _, err = predict("clips", *LABELS, "--report-pictures", "folder")
+    assert (code, "these are pictures of a page; name a report (--report-pictures)" in err) == (2, True)
+    (Path("s_pictures")).mkdir()
+    code, _, err = predict("clips", *LABELS, "-r", "s.html", "--report-pictures", "folder")
+    assert (code, "s_pictures is not a folder of pictures that olmv wrote" in err) == (2, True)
 
 
 def test_resume_does_only_what_is_missing(predict: Any, here: Path) -> None:
@@ -291,7 +303,7 @@ def test_ten_thousand_labels_show_the_top_ones(predict: Any, here: Path) -> None
     assert code == 0
     assert len(out.rstrip("\n").split("\t")) == 6
     assert len(rows("x.jsonl")[0]["labels"]) == 10_000
-    assert Path("r.html").stat().st_size < 200_000
+    assert Path("r.html").stat().st_size < 400_000  # names and thresholds of all, probabilities of 60
 
 
 def test_a_reader_that_has_seen_enough(here: Path, model: str) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.cli.conftest import start
 from tests.support.pictures import photo, png_chunk
+from tests.support.report_page import ReportPage
 from tests.support.samples import write_clip
 
 
@@ -51,6 +52,4 @@ def test_a_mixed_folder_end_to_end(here: Path) -> None:
         "NotAVideoError",
         "mixed/g.jpg: is a text file, not a video or photo; check what it should be",
     )
-    page = (here / "x.html").read_text(encoding="utf-8")
-    assert page.count('alt="photo"') == 4
-    assert "0.0 s</span>" not in page.partition("b.jpg")[2].partition("d.gif")[0]
+    assert sum(entry.get("photo", False) for entry in ReportPage(here / "x.html").entries) == 4

@@ -11,6 +11,7 @@ import pytest
 
 from olmv import Client
 from olmv.models.registry import load_model
+from tests.support.report_page import ReportPage
 from tests.support.server import RunningServer, running_server
 
 Olmv = Callable[..., tuple[int, str, str]]
@@ -66,8 +67,9 @@ def test_a_run_is_taken_up_again_and_a_page_is_written(
     assert olmv("predict", "clips", *asked, "-o", "rows.csv", "--report", "report.html", "--timeline")[0] == 2
     assert olmv("predict", "clips", *asked, "-o", "rows.csv", "--report", "report.html")[0] == 0
     assert asked_for == [["clips/0.mp4"], [f"clips/{seed}.mp4" for seed in range(1, 5)]]
-    page = (here / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") >= 4 * 8
+    page = ReportPage(here / "report.html")
+    assert [entry["v"] for entry in page.entries] == [f"clips/{seed}.mp4" for seed in range(5)]
+    assert [len(detail["jpegs"]) for detail in page.details] == [8] * 5
     assert [line.split(",")[0] for line in (here / "rows.csv").read_text().splitlines()][1].startswith("clips/0")
 
 

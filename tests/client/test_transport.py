@@ -204,7 +204,8 @@ def test_events_that_break_off_are_taken_up_where_they_were(waits: list[float]) 
         job.result()
 
 
-def test_what_waits_is_given_up_with_the_first_failure() -> None:
+def test_what_waits_is_given_up_with_the_first_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     asked: list[str] = []
 
     def refuse(request: httpx.Request) -> httpx.Response:
@@ -218,3 +219,4 @@ def test_what_waits_is_given_up_with_the_first_failure() -> None:
     with pytest.raises(ServerError, match="a fault"):
         list(client_of(INFO, refuse).predict(many(), ["dog"]))
     assert len(asked) <= 2 * IN_FLIGHT
+    assert not [*tmp_path.iterdir()]  # no copies are left

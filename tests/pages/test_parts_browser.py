@@ -134,6 +134,7 @@ def test_many_cuts_and_many_labels(parts: "Page") -> None:
     assert parts.locator(".head .percent").inner_text() == "499 cuts"
     assert parts.locator(".heat").count() == 12
     parts.locator("summary", has_text="18 more labels").click()
+    parts.locator(".heat").nth(29).wait_for()
     assert parts.locator(".heat").count() == 30
     assert "10 less probable labels left out here" in parts.locator(".film").inner_text()
 

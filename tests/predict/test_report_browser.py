@@ -91,6 +91,7 @@ def test_tiles_labels_and_filters(open_page: OpenPage, rows: list[Row], tmp_path
     page.locator("#sort").select_option("name")
     page.locator("#search").fill("00 rain")
     assert names(page) == ["001.mp4", "003.mp4", "005.mp4", "007.mp4", "009.mp4"]
+    assert page.locator(".tile").first.locator(".chip").all_inner_texts() == ["rain\n80%", "dog\n90%"]
     page.locator("#search").fill("")
     page.get_by_label("failed only (1)").check()
     assert names(page) == ["b.mp4"]

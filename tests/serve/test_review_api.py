@@ -1,5 +1,6 @@
 """The review over HTTP."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from olmv.serve.api.answers import add_error_answers
 from olmv.serve.api.review import review_router
 from olmv.serve.review.session import ReviewSession
 from tests.serve.review.sources import made_source, session_in
+from tests.serve.review_page import FOOTAGE
 
 
 @pytest.fixture
@@ -126,3 +128,42 @@ def test_what_cannot_be_is_told(client: TestClient, method: str, path: str, body
     answer = client.request(method, f"/v1/review{path}", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert message in answer.json()["error"]["message"]
+
+
+def test_frames_of_a_video(tmp_path: Path) -> None:
+    (clip,) = FOOTAGE.glob("city.mp4")
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    source = made_source(2)
+    object.__setattr__(source, "videos", (str(clip), str(text)))
+    with session_in(tmp_path, source) as session:
+        app = FastAPI()
+        app.include_router(review_router(session))
+        add_error_answers(app)
+        with TestClient(app) as client:
+            told = client.get("/v1/review/frames", params={"video": source.keys[0]}).json()["pictures"]
+            again = client.get("/v1/review/frames", params={"video": source.keys[0]}).json()["pictures"]
+            bad = client.get("/v1/review/frames", params={"video": source.keys[1]})
+            unknown = client.get("/v1/review/frames", params={"video": "/etc/passwd"})
+    assert len(told) == 8
+    assert told == again
+    assert [picture["time_s"] for picture in told] == sorted(picture["time_s"] for picture in told)
+    assert base64.b64decode(told[0]["src"].removeprefix("data:image/jpeg;base64,"))[:2] == b"\xff\xd8"
+    assert bad.status_code == 422
+    assert "text.mp4" in bad.json()["error"]["message"]
+    assert unknown.status_code == 422
+    assert "'/etc/passwd' is none of the videos of this review" in unknown.json()["error"]["message"]
+
+
+def test_a_verdict_that_cannot_be_kept_is_told(client: TestClient, session: ReviewSession) -> None:
+    pages = session._store._connection.execute("PRAGMA page_count").fetchone()[0]
+    session._store._connection.execute(
+        f"PRAGMA max_page_count = {pages}"
+    )  # SQLite then says what it says of a full disk
+    statuses = set()
+    for key in session.source.keys:
+        answer = client.post("/v1/review/verdicts", json={"video": key, "label": "dog", "verdict": True})
+        statuses.add(answer.status_code)
+    assert statuses == {200, 507}
+    assert "the disk is full; make room, earlier verdicts are kept" in answer.json()["error"]["message"]
+    session._store._connection.execute("PRAGMA max_page_count = 100000")

@@ -11,7 +11,7 @@ from olmv.scoring.thresholds import Thresholds
 from olmv.serve.review.session import ReviewSession
 from olmv.serve.review.source import no_media
 from tests.serve.review.sources import made_source, session_in
-from tests.serve.review_page import clip_of, picture_of, served
+from tests.serve.review_page import FOOTAGE, clip_of, picture_of, served
 from tests.support.browser import PHONE, OpenPage, axe_findings
 
 if TYPE_CHECKING:
@@ -183,12 +183,26 @@ def test_a_video_plays(session: ReviewSession, address: str, open_page: OpenPage
     assert page.evaluate("document.querySelector('video.seen').muted")
 
 
+def test_frames_are_decoded_of_what_is_not_played(session: ReviewSession, address: str, open_page: OpenPage) -> None:
+    object.__setattr__(session.source, "media", no_media)
+    clips = sorted(map(str, FOOTAGE.glob("*.mp4")))
+    object.__setattr__(session.source, "videos", tuple(clips[number % len(clips)] for number in range(VIDEOS)))
+    page = open_page(address)
+    page.wait_for_selector(".review-seen >> text=this file is not played from here; these are frames of it")
+    assert page.locator(".review-seen .frames img").count() == 8
+
+
 def test_what_cannot_be_shown_is_named(session: ReviewSession, address: str, open_page: OpenPage) -> None:
     object.__setattr__(session.source, "media", no_media)
     page = open_page(address)
-    name = front(page)
-    assert f"clips/{name}" in page.locator(".review-seen").inner_text()
-    assert "nothing to show" in page.locator(".review-seen").inner_text()
+    page.evaluate("""() => {
+      const fetched = window.fetch;
+      const gone = () => Promise.reject(new Error("it is gone"));
+      window.fetch = (path, more) => (/frames/.test(path) ? gone() : fetched(path, more));
+    }""")
+    page.locator(".review-label", has_text="rain").click()
+    page.wait_for_selector(".review-seen >> text=there are no frames of it (it is gone). Skip it, or look at the file")
+    assert f"clips/{front(page)}" in page.locator(".review-seen").inner_text()
 
 
 def test_at_the_end_of_a_label_the_next_one_is_offered(

@@ -6,12 +6,14 @@
   const TILE = { width: 176, height: 206 };
   const CARD = 420; // a guess; each is measured
   const LABELS = 3; // of a tile
+  const PRINTED = 200; // videos, at most
   const { head, names, lower, videos } = report;
   const search = $("search"), sort = $("sort"), positive = $("positive"), failed = $("failed");
   let hits = videos;
   let grid = null;
   let asList = false;
   let opened = null;
+  let asked = new Set(); // places of labels that the search names
 
   const chosen = () => panel.chosen();
   const chosenName = () => (chosen() === null ? undefined : names[chosen()]);
@@ -53,6 +55,7 @@
 
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean).map((text) => ({ text, places: new Set(lower.flatMap((name, place) => (name.includes(text) ? [place] : []))) }));
+    asked = new Set(words.flatMap((word) => [...word.places]));
     hits = videos.filter((video) => matches(video, words));
     const by = sort.value;
     if (by === "name") hits.sort((a, b) => (a.search < b.search ? -1 : a.search > b.search ? 1 : a.order - b.order));
@@ -72,6 +75,7 @@
   function shownOf(card) {
     const own = card.labels.find((label) => label.place === chosen());
     const others = card.labels.filter((label) => label !== own && label.positive);
+    others.sort((a, b) => asked.has(b.place) - asked.has(a.place)); // stable: by probability otherwise
     const rows = own ? [own, ...others] : others;
     return rows.length ? rows : card.labels.slice(0, 1);
   }
@@ -241,6 +245,16 @@
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("tiles").addEventListener("click", () => show(false));
   $("cards").addEventListener("click", () => show(true));
+
+  // on paper there is no window to scroll in
+  let paper = null;
+  window.addEventListener("beforeprint", () => {
+    const rest = hits.length - PRINTED;
+    paper = el("div", { class: "paper" }, hits.slice(0, PRINTED).map((video) => olmv.card(report.card(video))), rest > 0 ? el("p", {}, `${olmv.count(rest, "video")} more: filter what is printed`) : null);
+    $("videos").after(paper);
+  });
+  window.addEventListener("afterprint", () => paper && paper.remove());
+
   filter();
   show(videos.length > 0 && videos.length <= 12);
 
@@ -248,7 +262,7 @@
   const READ_MS = 300;
   const reread = () => {
     if (document.readyState === "loading") setTimeout(reread, READ_MS);
-    if (!document.querySelector("#videos .blank, #videos .waiting")) return;
+    if (!document.querySelector("#videos .tile:not(.failed) .blank")) return;
     if (!opened) grid.refresh();
   };
   if (document.readyState === "loading") {

@@ -205,8 +205,10 @@
         layout();
       },
       refresh: () => {
+        const [focused] = Array.from(items).find(([, item]) => item.contains(document.activeElement)) || [];
         clear();
         draw();
+        if (items.has(focused)) items.get(focused).querySelector("button, a[href], input")?.focus({ preventScroll: true });
       },
       scrollTo: (index) => {
         const { from } = sight();

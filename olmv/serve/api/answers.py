@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from olmv.errors import MissingDependencyError, OlmvError, UsageError
+from olmv.errors import MissingDependencyError, OlmvError, OutputError, UsageError
 from olmv.serve.api.schemas import ErrorAnswer, TooManyLabelsError
 from olmv.serve.engine import BusyError
 from olmv.serve.guard.answers import RefusedRequestError, error_answer, error_type
@@ -30,7 +30,7 @@ _ABOUT = {
     415: "The body is neither JSON nor a form with files.",
     422: "A value cannot be used; the message says which, and what mends it.",
     503: "Too many videos wait; Retry-After says when to come again.",
-    507: "The disk is full.",
+    507: "It cannot be written: the disk is full, say.",
 }
 
 
@@ -73,7 +73,8 @@ def add_error_answers(app: FastAPI) -> None:
         return error_answer(503, str(failure), headers={"Retry-After": str(failure.retry_after_s)})
 
     async def unusable(request: Request, failure: Exception) -> Response:
-        status = 422 if isinstance(failure, UsageError) else 409 if isinstance(failure, MissingDependencyError) else 500
+        kinds = ((OutputError, 507), (UsageError, 422), (MissingDependencyError, 409))
+        status = next((status for kind, status in kinds if isinstance(failure, kind)), 500)
         return error_answer(status, str(failure), kind=type(failure).__name__)
 
     async def fault(request: Request, failure: Exception) -> JSONResponse:

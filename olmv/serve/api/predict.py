@@ -14,7 +14,7 @@ from olmv.serve.api.requests import is_form, read_json, received
 from olmv.serve.api.schemas import JobAnswer, JobStart, PredictAnswer, PredictOptions, PredictRequest
 from olmv.serve.clips import StoredClip
 from olmv.serve.guard.answers import RefusedRequestError
-from olmv.serve.guard.download import fetch
+from olmv.serve.guard.downloads import Downloads
 from olmv.serve.jobs import Job
 from olmv.serve.service import Ask, Service
 
@@ -50,6 +50,7 @@ _BODY = {
 def predict_routes(service: Service) -> APIRouter:
     """Return the routes that predict."""
     router = APIRouter(tags=["predict"])
+    downloads = Downloads(service.uploads, service.limits if service.options.allow_urls else None)
 
     @router.post(
         "/v1/predict",
@@ -84,8 +85,7 @@ def predict_routes(service: Service) -> APIRouter:
             videos.append(_stored(clip_id))
         try:
             for url in document.urls:
-                limits = service.limits if service.options.allow_urls else None
-                download = await asyncio.to_thread(fetch, url, service.uploads, limits)
+                download = await downloads.fetch(url)
                 videos.append((download.path, download.name, partial(download.path.unlink, missing_ok=True)))
         except BaseException:
             for video in videos:

@@ -1,15 +1,19 @@
 """The review over HTTP: the queue, verdicts, figures, thresholds and the files to download."""
 
+import base64
 from pathlib import PurePath
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from olmv.errors import VideoError
 from olmv.serve.api.answers import errors
 from olmv.serve.api.review_schemas import (
     ConflictOut,
     EstimatesOut,
     Figure,
+    FrameOut,
+    FramesOut,
     ItemOut,
     KeptOut,
     LabelIn,
@@ -25,6 +29,7 @@ from olmv.serve.api.review_schemas import (
     VerdictIn,
     WordOut,
 )
+from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.review.estimates import Estimate
 from olmv.serve.review.export import THRESHOLDS, TRUTH
 from olmv.serve.review.session import QueueItem, ReviewSession, Summary
@@ -38,7 +43,7 @@ def review_router(session: ReviewSession) -> APIRouter:
     Args:
         session: the review; its owner closes it.
     """
-    router = APIRouter(prefix="/v1/review", tags=["review"], responses=errors())
+    router = APIRouter(prefix="/v1/review", tags=["review"], responses=errors(507))
 
     @router.get("")
     def review() -> ReviewOut:
@@ -101,6 +106,20 @@ def review_router(session: ReviewSession) -> APIRouter:
     def scores(label: Annotated[str, Query()]) -> ScoresOut:
         """Count the positives at every threshold of a slider, once for all."""
         return ScoresOut(label=label, positives=session.source.positives(label))
+
+    @router.get("/frames")
+    def frames(video: Annotated[str, Query(max_length=8192)]) -> FramesOut:
+        """Decode frames of a video that a browser cannot play."""
+        path = session.source.videos[session.source.place(video)]
+        try:
+            decoded = session.frames.of(path)
+        except VideoError as failure:
+            raise RefusedRequestError(422, str(failure)) from None
+        pictures = [
+            FrameOut(time_s=round(time_s, 3), src=f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}")
+            for time_s, jpeg in decoded
+        ]
+        return FramesOut(video=video, pictures=pictures)
 
     @router.get("/conflicts")
     def conflicts(label: Annotated[str, Query()]) -> list[ConflictOut]:

@@ -8,6 +8,8 @@ __all__ = [
     "ConflictOut",
     "EstimatesOut",
     "Figure",
+    "FrameOut",
+    "FramesOut",
     "ItemOut",
     "KeptOut",
     "LabelIn",
@@ -162,6 +164,20 @@ class ScoresOut(BaseModel):
 
     label: str
     positives: list[int]
+
+
+class FrameOut(BaseModel):
+    """A frame of a video."""
+
+    time_s: float
+    src: Annotated[str, Field(description="a JPEG, as an address of data")]
+
+
+class FramesOut(BaseModel):
+    """Frames of a video, spread over its length."""
+
+    video: str
+    pictures: list[FrameOut]
 
 
 class WordOut(BaseModel):

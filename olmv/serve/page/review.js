@@ -113,10 +113,7 @@
       reviewer: () => reviewer,
       put,
       fail,
-      moved: (threshold) => {
-        const track = seat.querySelector(".review-track");
-        if (track && items.length) track.replaceChildren(olmv.track(items[0].probability, threshold));
-      },
+      moved: (threshold) => drawTrack(threshold),
       begin: () => {
         items = [];
         return fill();
@@ -125,10 +122,16 @@
     });
 
     /* the video in sight */
+    const drawTrack = (threshold) => {
+      const track = seat.querySelector(".review-track");
+      if (!track || !items.length) return;
+      track.classList.toggle("positive", items[0].probability >= threshold);
+      track.replaceChildren(olmv.track(items[0].probability, threshold));
+    };
     const ahead = new Map(); // video -> what is drawn of it; of the one in sight and the next
     const seen = (item) => {
       for (const video of ahead.keys()) if (!items.slice(0, 2).some((each) => each.video === video)) ahead.delete(video);
-      if (!ahead.has(item.video)) ahead.set(item.video, olmv.shown(item));
+      if (!ahead.has(item.video)) ahead.set(item.video, olmv.shown(item, api));
       return ahead.get(item.video);
     };
     const play = (video) => {
@@ -154,11 +157,12 @@
       seat.replaceChildren(
         el("header", {}, el("h2", { title: item.video }, el("span", { class: "folder" }, item.folder ? `${item.folder}/` : ""), el("bdi", {}, item.name))),
         el("div", { class: "review-seen" }, seen(item)),
-        el("p", { class: "review-question" }, "Is it ", el("b", { dir: "auto" }, item.label), "? ", el("span", { class: "facts" }, `the model says ${olmv.percent(item.probability)}`)),
-        el("div", { class: "review-track" }, olmv.track(item.probability, labelOf(chosen).threshold)),
+        el("p", { class: "review-question" }, "Is this right: ", el("b", { dir: "auto" }, item.label), "? ", el("span", { class: "facts" }, `the model says ${olmv.percent(item.probability)}`)),
+        el("div", { class: "review-track" }),
         el("div", { class: "controls review-buttons" }, button(true, "Right", "y", "says-right"), button(false, "Wrong", "n", "says-wrong"), button(null, "Skip", "j", "says-nothing"), el("button", { type: "button", class: "button", "aria-keyshortcuts": "u", click: undo }, "Undo ", el("kbd", {}, "u"))),
         el("output", { class: "review-left" }, unsent ? `${olmv.count(unsent, "verdict")} on the way` : `${olmv.count(left, "video")} left`),
       );
+      drawTrack(labelOf(chosen).threshold);
       play(seat.querySelector("video"));
       if (items.length > 1) seen(items[1]); // is loaded meanwhile
     };

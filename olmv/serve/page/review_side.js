@@ -14,26 +14,44 @@
     return all.toString();
   };
 
-  /** Draw what can be seen of a video: it can be played, its frames are there, or only its name. */
-  olmv.shown = (item) => {
-    const card = { name: item.name, photo: false, pictures: item.pictures || [], end_s: item.end_s || 0.1 };
-    const frames = card.pictures.length ? olmv.frames(card) : null;
-    const nothing = el("p", { class: "facts" }, "There is nothing to show of this video here: it cannot be played from this server, and no pictures of it were kept. Skip it, or look at the file: ", el("bdi", {}, item.video));
+  /** Draw what can be seen of a video: it plays, or frames of it are there, or only its name.
+  Where the page cannot play it, the server decodes some frames. */
+  olmv.shown = (item, api) => {
+    const card = { name: item.name, photo: PHOTO.test(item.name), pictures: item.pictures || [], end_s: item.end_s || 0.1 };
+    const box = el("div", {}); // what is in it may change before it is on the page
+    const decoded = async (words) => {
+      box.replaceChildren(el("p", { class: "facts" }, `${words}; frames of it are on their way…`));
+      try {
+        const told = await api.get(`/v1/review/frames?${olmv.query({ video: item.video })}`);
+        box.replaceChildren(olmv.frames({ ...card, pictures: told.pictures }), el("p", { class: "facts" }, `${words}; these are frames of it`));
+      } catch (failure) {
+        box.replaceChildren(el("p", { class: "facts" }, `${words}, and there are no frames of it (${failure.message}). Skip it, or look at the file: `, el("bdi", {}, item.video)));
+      }
+    };
     const address = olmv.address(item.player);
-    if (!address) return frames || nothing;
-    if (PHOTO.test(item.name)) return el("img", { class: "seen", src: address, alt: `photo ${item.name}` });
-    const video = el("video", { class: "seen", src: address, controls: true, loop: true, preload: "auto", "aria-label": item.name });
-    video.muted = true; // else it may not begin by itself
-    video.addEventListener("error", () => video.replaceWith(frames ? el("p", { class: "facts" }, "this browser cannot play the file; these frames are from it") : nothing), { once: true });
-    if (item.start_s) video.addEventListener("loadedmetadata", () => (video.currentTime = item.start_s), { once: true });
-    return el("div", {}, video, frames); // a box: the video may fail before it is on the page
+    const frames = card.pictures.length ? olmv.frames(card) : null;
+    const unplayable = "this browser cannot play the file";
+    if (!address && frames) box.append(frames);
+    else if (!address) decoded("this file is not played from here");
+    else {
+      const tag = card.photo ? "img" : "video";
+      const media = card.photo ? { alt: `photo ${item.name}` } : { controls: true, loop: true, preload: "auto", "aria-label": item.name };
+      const seen = el(tag, { class: "seen", src: address, ...media });
+      seen.muted = true; // else it may not begin by itself
+      seen.addEventListener("error", () => {
+        if (frames) seen.replaceWith(el("p", { class: "facts" }, `${unplayable}; these are frames of it`));
+        else decoded(unplayable);
+      }, { once: true });
+      if (item.start_s) seen.addEventListener("loadedmetadata", () => (seen.currentTime = item.start_s), { once: true });
+      box.append(seen, ...(frames ? [frames] : []));
+    }
+    return box;
   };
 
   /** Write a share with its interval. */
   const shareOf = (figure) => {
     if (!figure) return el("span", { class: "facts" }, "not yet: judge more videos");
-    const whole = (share) => `${Math.round(100 * share)}`;
-    return [el("b", {}, olmv.percent(figure.value)), el("span", { class: "facts" }, ` ${whole(figure.low)}–${whole(figure.high)}%`)];
+    return [el("b", {}, olmv.percent(figure.value)), el("span", { class: "facts" }, ` ${olmv.percent(figure.low)} to ${olmv.percent(figure.high)}`)];
   };
 
   /** Draw the panel into `side`. `host` tells of the page: `chosen()` and `label(name)` (the chosen one by default),
@@ -150,7 +168,7 @@
           found.map(({ item, verdicts }) =>
             el("div", { class: "review-conflict" },
               el("h3", { title: item.video }, el("bdi", {}, item.name)),
-              olmv.shown(item),
+              olmv.shown(item, api),
               el("p", {}, verdicts.map((each, index) => [index ? ", " : "", el("b", {}, each.reviewer || "somebody"), `: ${each.verdict ? "right" : "wrong"}`])),
               olmv.verdict(label, item.verdict, (verdict) => host.send(item, verdict, null)))),
         ],

@@ -5,7 +5,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from olmv.errors import InputError
 from olmv.serve.review.label_state import LabelState
 from olmv.serve.review.order import ReviewOrder, video_keys
 from olmv.serve.review.source import ReviewSource
@@ -55,16 +54,6 @@ class Record:
             column = self.source.column(label)
             self.states[label] = LabelState(self.source.logit(column), float(self.source.threshold[column]))
         return self.states[label]
-
-    def place(self, video: str) -> int:
-        """Return where a video stands in the source, from its key.
-
-        Raises:
-            InputError: no such video.
-        """
-        if video not in self.source.places:
-            raise InputError(f"{video!r} is none of the videos of this review; reload the page")
-        return self.source.places[video]
 
     @cached_property
     def _keys(self) -> NDArray[np.uint64]:

@@ -16,6 +16,7 @@ from olmv.scoring.thresholds import Thresholds
 from olmv.serve.review.estimates import Quality, measure, suggest
 from olmv.serve.review.export import thresholds_of, truth_csv
 from olmv.serve.review.files import ReviewFiles
+from olmv.serve.review.frames import ReviewFrames
 from olmv.serve.review.label_state import FALSE, TRUE
 from olmv.serve.review.leases import LEASE_S, Leases
 from olmv.serve.review.record import Record
@@ -51,10 +52,9 @@ class Summary:
 
     Attributes:
         threshold, anchor: probabilities; anchor is None before the label's review began.
-        positives: videos at or above the threshold, of `total`.
         right, wrong, skipped: videos judged true, judged false, and passed over.
         conflicts: videos on which reviewers disagree; the last verdict counts.
-        quality: precision and recall at the threshold.
+        quality: positives of `total` videos, and precision and recall, at the threshold.
     """
 
     label: str
@@ -77,6 +77,9 @@ class ReviewSession:
         clock: seconds that only rise, for how long a video is held for a reviewer.
         export_s: how long after a change the files are written.
 
+    Attributes:
+        files, frames: what is exported; pictures of videos that a page cannot play.
+
     Raises:
         InputError, OutputError: as `ReviewStore`.
     """
@@ -94,8 +97,9 @@ class ReviewSession:
         self._record = Record(source, self._store)
         self._leases = Leases(clock)
         self._lock = threading.RLock()
-        self._qualities: dict[tuple[str, float], tuple[int, Quality]] = {}
+        self._qualities: dict[tuple[str, float, int], Quality] = {}
         self._closed = False
+        self.frames = ReviewFrames()
         self.files = ReviewFiles(folder, lambda: (self.truth(), self.thresholds()), delay_s=export_s)
         try:
             self._record.read()
@@ -160,7 +164,7 @@ class ReviewSession:
         """
         with self._lock:
             self._record.state(label)
-            place = self._record.place(video)
+            place = self.source.place(video)
             (entry,) = self._store.add(Entry("verdict", label, reviewer, video, verdict, order))
             self._leases.take(label, place)
             self._changed()
@@ -180,7 +184,7 @@ class ReviewSession:
             last = max(mine, key=lambda entry: entry.id)
             self._store.add(Entry("undo", last.label, reviewer, last.video, last.verdict, last.id))
             self._changed()
-            place = self._record.place(last.video or "")
+            place = self.source.place(last.video or "")
             self._leases.give(last.label, place, reviewer)
             return self._item(last.label, place)
 
@@ -246,13 +250,12 @@ class ReviewSession:
             raise UsageError(f"the threshold of {label!r} is {threshold}; give a number from 0 to 1")
         with self._lock:
             state = self._record.state(label)
-            version, quality = self._qualities.get((label, threshold), (-1, None))
-            if quality is None or version != state.version:
-                quality = measure(state.judged(), float(logit_of(np.array(threshold))))
+            key = label, threshold, state.version
+            if key not in self._qualities:
                 if len(self._qualities) > 2000:  # a threshold that is dragged has many values
                     self._qualities.clear()
-                self._qualities[label, threshold] = state.version, quality
-            return quality
+                self._qualities[key] = measure(state.judged(), float(logit_of(np.array(threshold))))
+            return self._qualities[key]
 
     def suggestion(self, label: str, objective: str = "f1") -> float | None:
         """Return the threshold, a probability, that serves the objective best; None where too little was reviewed.
@@ -319,6 +322,7 @@ class ReviewSession:
             if self._closed:
                 return
             self._closed = True
+        self.frames.close()
         self.files.close()  # not under the lock, which its thread may wait for
         self._store.close()
 

@@ -134,6 +134,16 @@ class ReviewSource:
             raise InputError(f"{label!r} is none of the {len(self.labels)} labels of this review; choose one")
         return self.columns[label]
 
+    def place(self, video: str) -> int:
+        """Return where a video stands, from its key.
+
+        Raises:
+            InputError: no such video.
+        """
+        if video not in self.places:
+            raise InputError(f"{video!r} is none of the videos of this review; reload the page")
+        return self.places[video]
+
     @cached_property
     def columns(self) -> dict[str, int]:
         """Return where each label stands."""

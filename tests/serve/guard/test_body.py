@@ -93,7 +93,7 @@ def test_a_body_that_drips_is_refused() -> None:
             await asyncio.sleep(0.002)
             return {"type": "http.request", "body": b"x", "more_body": True}
 
-        await BodyGuard(echo, Limits(idle_s=0.02, bytes_s=1e6))(scope, drip, send)
+        await BodyGuard(echo, Limits(idle_s=0.4, bytes_s=1e6))(scope, drip, send)
 
     reply = ask(slow, "POST", "/v1/x", JSON, [b"x", b"x"])
     assert reply.status == 408

@@ -354,7 +354,7 @@ def waiting(begin: bytes, drip: bytes, over: threading.Event) -> Answer:
         (b"HTTP/1.1 200 OK\r\nX: ", b"y", {"download_s": 0.1}, "it takes longer than 0.1 s"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n", {"download_s": 0.1}, "it takes longer than 0.1 s"),
         (b"HTTP/1.1 200 OK\r\n\r\n", b"y", {"download_s": 0.1}, "it takes longer than 0.1 s"),
-        (b"HTTP/1.1 200 OK\r\n\r\n", b"y", {"idle_s": 0.05, "bytes_s": 1e6}, "with less than 1e\\+06 bytes a second"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"y", {"idle_s": 0.3, "bytes_s": 1e6}, "with less than 1e\\+06 bytes a second"),
     ],
 )
 def test_a_server_that_takes_its_time_is_hung_up(
