@@ -43,6 +43,7 @@
 
     function draw() {
       bar = words = null;
+      if (state !== "done") drawnAs = "";
       if (state === "done") drawCard();
       else if (state === "failed" || state === "stopped") drawFailure();
       else drawProgress();
@@ -67,12 +68,23 @@
       );
     }
 
+    let drawnAs = ""; // the answer whose card is there
     function drawCard() {
-      const before = element.querySelector("video.player");
       const open = element.querySelector("details.more")?.open;
       const shown = card.labels.length > DRAWN ? { ...card, labels: card.labels.slice(0, DRAWN), left_out: card.labels.length - DRAWN } : card;
       const sure = card.labels.filter((label) => label.positive).length;
       const inSight = card.labels.length <= FEW ? FEW : Math.min(Math.max(sure + 2, 4), MANY);
+      const options = { heading: "h3", player: address, shown: inSight, onThreshold: (label, value) => board.onThreshold(label, value, clip) };
+      // where only labels are others, the pictures and the player stay as they are
+      const labels = drawnAs === `${card.clip} ${forgotten}` && element.querySelector("article > .labels");
+      if (labels) labels.replaceWith(olmv.bars(shown, options));
+      else drawWhole(shown, options);
+      if (open) element.querySelector("details.more")?.setAttribute("open", "");
+      drawnAs = `${card.clip} ${forgotten}`;
+    }
+
+    function drawWhole(shown, options) {
+      const before = element.querySelector("video.player");
       const video = address && card.status === "ok" && !card.photo && !source.file.type.startsWith("image/");
       const actions = el(
         "span",
@@ -81,14 +93,13 @@
         forgotten || card.status !== "ok" ? button("Send again", "send again", clip.send) : null,
         drop(),
       );
-      const article = olmv.card(shown, { heading: "h3", player: address, actions, shown: inSight, onThreshold: (label, value) => board.onThreshold(label, value, clip) });
+      const article = olmv.card(shown, { ...options, actions });
       if (forgotten) {
         article.classList.add("stale");
         article.querySelector("header").after(el("p", { class: "note" }, "The server does not keep this video any more; these are the labels of before. Send it again for the new ones."));
       }
       element.replaceChildren(article);
-      if (open) element.querySelector("details.more")?.setAttribute("open", "");
-      if (before && before.isConnected === false) resume(before);
+      if (before) resume(before);
     }
 
     /** Let a player go on where the one before was: a new answer must not end what is looked at. */

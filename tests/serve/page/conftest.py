@@ -18,11 +18,24 @@ from tests.support.libraries import clip_library
 from tests.support.server import RunningServer, running_server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
-__all__ = ["Visit", "browser"]
+__all__ = ["FOOTAGE", "Visit", "browser", "films", "lite", "plays_from", "site", "visit"]
 
 FOOTAGE = Path(olmv.__file__).parent / "data" / "footage"
+
+
+_PLAYED_TO = """(video, seconds) => new Promise((resolve) => {
+  const look = () => video.currentTime >= seconds && resolve(true);
+  for (const kind of ["seeked", "timeupdate", "playing"]) video.addEventListener(kind, look);
+  setTimeout(() => resolve(false), 15000);
+  look();
+})"""
+
+
+def plays_from(player: "Locator", seconds: float) -> bool:
+    """Tell whether a video comes to be there, or later, in its time."""
+    return bool(player.evaluate(_PLAYED_TO, seconds))
 
 
 class Visit(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from olmv.serve.options import ServeOptions
-from tests.serve.page.conftest import FOOTAGE, Visit
+from tests.serve.page.conftest import FOOTAGE, Visit, plays_from
 from tests.support.browser import PHONE, axe_findings
 from tests.support.server import RunningServer, running_server
 from tests.support.tiny import tiny_model
@@ -32,7 +32,7 @@ def test_moments_are_found_played_and_looked_around(visit: Visit, site: RunningS
     moment.locator(".picture").click()
     player = page.locator("dialog video")
     expect(player).to_have_js_property("paused", False)
-    assert player.evaluate("video => video.currentTime") >= 2.0  # where the coffee begins
+    assert plays_from(player, 2.0)  # where the coffee begins
     page.locator("dialog").get_by_role("button", name="More like this").click()
     expect(page.locator(".like")).to_contain_text("like cat_then_coffee.mp4 at 0:0")
     expect(page.get_by_label("what a moment shows")).to_have_value("")
