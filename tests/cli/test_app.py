@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from olmv.cli import app, fault
+from olmv.cli import app
+from olmv.cli.views import fault
 from tests.cli.conftest import COMMAND, start
 
 LABELS = ("--labels", "dog, guitar, rain")
