@@ -42,7 +42,7 @@ class ServeOptions:
     queue: int = 64
     timeout_s: float = 60.0
     workers: int | None = None
-    clips_mb: int = 512
+    clips_mb: int = 256
 
     def check(self) -> None:
         """Check every number.

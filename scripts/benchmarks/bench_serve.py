@@ -6,7 +6,8 @@ FOLDER keeps the drawn clips from one run to the next: 10 s each, from 320x240 t
 
 ideal      what `Classifier.predict` makes of the same clips in one call, decoding beside encoding: clips a second. With
            C clients that each wait for an answer before they ask again, the ideal wait of a client is C over that.
-load       C clients send clips as files over HTTP; waits, errors, and the memory of the server and all its processes
+load       C clients send clips as files over HTTP; waits, errors, and the memory of the server and all its processes, but
+           for what it keeps of clips on purpose (embeddings and pictures, up to a limit)
 bad        the same with files between that are none, or broken
 relabel    a clip that the server knows, asked 1,000 labels: words that it met before, and new ones
 page       seconds to the first paint of the page in a headless browser, cold
@@ -17,6 +18,7 @@ Clients run in a process of their own, on the same machine.
 import argparse
 import asyncio
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -102,7 +104,9 @@ async def load(
             if row["status"] == "ok":
                 waits.append(wait)
             if number % 50 == 0:
-                memory.append(await asyncio.to_thread(memory_mb, root))
+                figures = (await http.get("/metrics")).text
+                kept = re.search(r"^olmv_clips_bytes ([\d.e+]+)", figures, re.MULTILINE)
+                memory.append(await asyncio.to_thread(memory_mb, root) - float(kept[1] if kept else 0) / 2**20)
 
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
     begun = time.perf_counter()

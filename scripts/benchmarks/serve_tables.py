@@ -19,8 +19,8 @@ LOAD = {
     "ideal_s": "ideal wait, s",
     "p95_over_ideal": "95 % over the ideal",
     "differing_answers": "files with two different answers",
-    "memory_first_mb": "memory, first quarter, MB",
-    "memory_last_mb": "memory, last quarter, MB",
+    "memory_first_mb": "memory but for what is kept of clips, first quarter, MB",
+    "memory_last_mb": "the same, last quarter, MB",
 }
 OTHERS = {
     "ideal/clips_s": "`Classifier.predict` of the same clips in one call, clips a second",
