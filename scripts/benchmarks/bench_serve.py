@@ -6,8 +6,8 @@ FOLDER keeps the drawn clips from one run to the next: 10 s each, from 320x240 t
 
 ideal      what `Classifier.predict` makes of the same clips in one call, decoding beside encoding: clips a second. With
            C clients that each wait for an answer before they ask again, the ideal wait of a client is C over that.
-load       C clients send clips as files over HTTP; waits, errors, and the memory of the server and all its processes, but
-           for what it keeps of clips on purpose (embeddings and pictures, up to a limit)
+load       C clients send clips as files over HTTP; waits, errors, and the memory of all the server
+           processes, but for what it keeps of clips on purpose (embeddings and pictures, up to a limit)
 bad        the same with files between that are none, or broken
 relabel    a clip that the server knows, asked 1,000 labels: words that it met before, and new ones
 page       seconds to the first paint of the page in a headless browser, cold
