@@ -118,7 +118,7 @@ def test_what_can_be_shown_comes_along(tmp_path: Path) -> None:
             {"video": "x", "label": "dog", "verdict": True},
             "'x' is none of the videos of this review",
         ),
-        ("post", "/verdicts", {"video": "clips/001.mp4", "label": "dog"}, "verdict: Field required"),
+        ("post", "/verdicts", {"video": "clips/001.mp4", "label": "dog"}, "verdict: is missing; give it"),
         ("put", "/thresholds", {"label": "dog", "threshold": 2}, "threshold: Input should be less than or equal to 1"),
         ("get", "/estimates?label=dog&objective=best", None, "unknown objective 'best'; give f1"),
     ],
