@@ -63,7 +63,9 @@ def test_a_review_from_end_to_end(client: TestClient, session: ReviewSession, tm
     assert kept["threshold"] == 0.4
     assert kept["positives"] == estimates["positives"]
     (tmp_path / "t.csv").write_bytes(client.get("/v1/review/truth.csv").content)
-    assert len(read_manifest(tmp_path / "t.csv")) == 100
+    rows = read_manifest(tmp_path / "t.csv")
+    assert len(rows) == 100
+    assert all(Path(row.video).is_relative_to(Path("clips").absolute()) for row in rows)  # wherever it was saved
     answer = client.get("/v1/review/thresholds.json")
     assert answer.headers["content-disposition"] == 'attachment; filename="thresholds.json"'
     (tmp_path / "t.json").write_bytes(answer.content)
