@@ -70,6 +70,12 @@ def predict_stored(job: CalibrateJob, output: Path, listener: JobListener) -> No
     if events:
         timeline = stored.settings.timeline or TimelineOptions()
         stored, asked = open_stored(PredictJob(inputs=[str(job.predictions)], timeline=timeline))
+    if all(stored.get(video) is None for video in videos):
+        raise InputError(
+            f"{job.predictions} has none of the {len(videos)} videos of {job.truth}; its paths count from the folder "
+            "that it lies in: correct them, or index the videos",
+            option="truth",
+        )
     stored.verify(videos)
     model = asked.model or stored.settings.model
     settings = settings_of(asked, model, vocabulary, None, stored)

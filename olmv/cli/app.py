@@ -151,6 +151,8 @@ def _flags(options: Sequence[str], arguments: Sequence[str]) -> str:
         command = getattr(command, "commands", {}).get(word, command)
     flags = []
     for option in options:
+        if option == "token" and any(parameter.name == "server" for parameter in command.params):
+            flags.append("OLMV_SERVER_TOKEN")  # a flag would show it to ps
         for parameter in command.params:
             # a length is window_s in Python, and --window 4s here
             names = (option.rstrip("_"), option.removesuffix("_s"))

@@ -176,7 +176,7 @@ class Transport:
             return ServerError(
                 f"{self.shown} wants another token; take it from the address that olmv serve printed", option="token"
             )
-        kind = getattr(errors, name, None)
+        kind = UsageError if name == "invalid" else getattr(errors, name, None)
         if isinstance(kind, type) and issubclass(kind, UsageError):
             return kind(message)
         return ServerError(f"{self.shown}: {message}")

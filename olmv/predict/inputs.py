@@ -8,6 +8,7 @@ from olmv.datasets.manifests import MANIFEST_EXTENSIONS, raw_rows
 from olmv.errors import InputError, UsageError
 from olmv.io.prediction_fields import is_prediction
 from olmv.library import all_libraries, is_library
+from olmv.video.cloud import is_cloud
 
 __all__ = ["InputKind", "input_kind", "stored_windows"]
 
@@ -42,6 +43,8 @@ def input_kind(inputs: Sequence[str], *, labelled: bool) -> InputKind:
         return "rows"
     if not labelled:
         table = next((item for item in inputs if Path(item).suffix.lower() in MANIFEST_EXTENSIONS), None)
+        if table is not None and not is_cloud(table) and not Path(table).exists():
+            raise InputError(f"no such file or folder: {table}; check the path")
         no_rows = "" if libraries or table is None else f"{table} has no predictions to decide anew; "
         raise UsageError(f"{no_rows}name the labels that are looked for: a file, or dog, guitar, rain", option="labels")
     return "libraries" if libraries else "files"

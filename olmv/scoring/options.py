@@ -49,7 +49,7 @@ class ScoreOptions:
         if self.frame_pooling is not None:
             check_choice("frame pooling", self.frame_pooling, FRAME_POOLINGS)
         if self.top_k is not None and self.top_k < 1:
-            raise UsageError(f"top-k is {self.top_k}; it must be at least 1")
+            raise UsageError(f"top_k is {self.top_k}; it must be at least 1")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

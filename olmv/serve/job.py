@@ -1,6 +1,7 @@
 """Run `olmv serve`: load the model, open what is served, and answer until it is told to stop."""
 
 import asyncio
+import errno
 import signal
 import socket
 import threading
@@ -142,16 +143,19 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
     except OSError as failure:
-        raise UsageError(f"cannot listen on {host}: {reason(failure)}; name an address of this machine") from None
+        raise UsageError(
+            f"cannot listen on {host}: {reason(failure)}; name an address of this machine", option="host"
+        ) from None
     with listening:
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(128)
         except OSError as failure:
-            raise OutputError(
-                f"cannot listen on {host}:{port}: {failure.strerror or failure}; choose another port", option="port"
-            ) from None
+            why = f"cannot listen on {host}:{port}: {failure.strerror or failure}"
+            if failure.errno == errno.EADDRNOTAVAIL:
+                raise UsageError(f"{why}; name an address of this machine", option="host") from None
+            raise OutputError(f"{why}; choose another port", option="port") from None
         yield listening
 
 

@@ -36,6 +36,8 @@ def fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         ("labels", "--log-format text predict", " (--labels)"),
         ((), "predict", ""),
         ("labels", "doctor", ""),  # it has none
+        ("token", "predict", " (OLMV_SERVER_TOKEN)"),  # which `--server` asks with
+        ("token", "serve", " (--token)"),
         (("labels", "output"), "calibrate", " (--output)"),
         ("inputs", "predict", ""),  # an argument, no flag
         ("ratio", "models convert", " (--ratio)"),

@@ -147,6 +147,11 @@ def test_what_goes_wrong_is_one_line(
     assert "nothing.csv names no label that is true of a video" in line(
         "calibrate", library, "--truth", "nothing.csv", "-o", "t.json"
     )
+    Path("elsewhere").mkdir()
+    Path("elsewhere/moved.csv").write_text("video,labels\nclips/0.mp4,dog\n")
+    assert "library has none of the 1 videos of elsewhere/moved.csv; its paths count from the folder" in line(
+        "calibrate", library, "--truth", "elsewhere/moved.csv", "-o", "t.json"
+    )
     assert "library is a library, which keeps no pixels for hf:x; name a captioner labels:MODEL" in line(
         "caption", library, "--captioner", "hf:x", "-o", "c.jsonl"
     )

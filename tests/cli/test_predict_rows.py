@@ -134,6 +134,7 @@ def test_what_goes_wrong_is_one_line(olmv: Run, predicted: str, timed: str, here
         assert err.count("\n") == 1
         return err
 
+    assert "no such file or folder: gone.jsonl; check the path" in line("gone.jsonl", "--threshold", "0.3")
     anew = "are decided anew from their probabilities; leave out"
     assert f"{anew} model, or name the labels to predict their videos again (--model, --labels)" in line(
         predicted, "--model", "olmv-mini"

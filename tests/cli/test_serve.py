@@ -50,6 +50,7 @@ def test_a_port_that_is_taken(olmv: Olmv, here: Path, model: str) -> None:
         (["--token", "short"], "the token must have 8 to 1024 characters"),
         (["--port", "99999"], "port is 99999"),
         (["--host", "999.0.0.1"], "cannot listen on 999.0.0.1"),
+        (["--host", "192.0.2.1"], "Cannot assign requested address; name an address of this machine (--host)"),
         (["--queue", "0"], "queue is 0"),
         (["--thresholds", "gone.json"], "gone.json"),
         (["--model", "gone"], "gone"),

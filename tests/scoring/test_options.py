@@ -35,8 +35,8 @@ def test_every_choice_is_good(mode: Mode, pooling: Pooling, frame_pooling: Frame
         ({"pooling": "sum"}, "unknown pooling 'sum'; choose mean, max, topk, softmax"),
         ({"frame_pooling": "topk"}, "unknown frame pooling 'topk'; choose mean, max, softmax, logits"),
         ({"frame_pooling": ""}, "unknown frame pooling ''; choose mean, max, softmax, logits"),
-        ({"top_k": 0}, "top-k is 0; it must be at least 1"),
-        ({"top_k": -3}, "top-k is -3; it must be at least 1"),
+        ({"top_k": 0}, "top_k is 0; it must be at least 1"),
+        ({"top_k": -3}, "top_k is -3; it must be at least 1"),
     ],
 )
 def test_what_check_refuses(options: dict[str, Any], message: str) -> None:

@@ -102,6 +102,7 @@ def test_a_moment_is_most_like_itself(searched: httpx.Client, library: Library) 
         ({"query": ["dog"], "path": "nowhere/*"}, 404, "nowhere"),
         ({"like": {"video": "gone.mp4"}}, 404, "gone.mp4 is not in"),
         ({"query": ["dog"], "top": 0}, 422, "top"),
+        ({"query": "dog"}, 422, "query: Input should be a valid list"),
         ({"query": ["dog"], "longer_than_s": 9, "shorter_than_s": 3}, 422, "swap the two"),
     ],
 )

@@ -142,7 +142,7 @@ def test_jobs_that_there_are_not(http: httpx.Client) -> None:
         ({"paths": ["../a.mp4"]}, 404, "no such file is served"),
         ({"paths": ["a.mp4"], "threshold": 2}, 422, "threshold"),
         ({"paths": ["a.mp4"], "frames": 4, "every_s": 1}, 422, "leave out frames"),
-        ({"paths": ["a.mp4"], "color": "red"}, 422, "color"),
+        ({"paths": ["a.mp4"], "color": "red"}, 422, "color: there is no such field; see /openapi.json"),
         ({"paths": []}, 422, "there are 0 videos"),
         ({"paths": ["a.mp4"] * 65}, 422, "64"),
         ({"urls": ["http://example.org/a.mp4"]}, 403, ""),

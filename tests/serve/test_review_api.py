@@ -63,7 +63,9 @@ def test_a_review_from_end_to_end(client: TestClient, session: ReviewSession, tm
     assert kept["threshold"] == 0.4
     assert kept["positives"] == estimates["positives"]
     (tmp_path / "t.csv").write_bytes(client.get("/v1/review/truth.csv").content)
-    assert len(read_manifest(tmp_path / "t.csv")) == 100
+    rows = read_manifest(tmp_path / "t.csv")
+    assert len(rows) == 100
+    assert all(Path(row.video).is_relative_to(Path("clips").absolute()) for row in rows)  # wherever it was saved
     answer = client.get("/v1/review/thresholds.json")
     assert answer.headers["content-disposition"] == 'attachment; filename="thresholds.json"'
     (tmp_path / "t.json").write_bytes(answer.content)
@@ -118,7 +120,7 @@ def test_what_can_be_shown_comes_along(tmp_path: Path) -> None:
             {"video": "x", "label": "dog", "verdict": True},
             "'x' is none of the videos of this review",
         ),
-        ("post", "/verdicts", {"video": "clips/001.mp4", "label": "dog"}, "verdict: Field required"),
+        ("post", "/verdicts", {"video": "clips/001.mp4", "label": "dog"}, "verdict: is missing; give it"),
         ("put", "/thresholds", {"label": "dog", "threshold": 2}, "threshold: Input should be less than or equal to 1"),
         ("get", "/estimates?label=dog&objective=best", None, "unknown objective 'best'; give f1"),
     ],

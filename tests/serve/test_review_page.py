@@ -89,6 +89,13 @@ def test_buttons_do_what_keys_do(session: ReviewSession, address: str, open_page
     settled(page, "1 right, 1 wrong")
     page.get_by_role("button", name="Undo u", exact=True).click()
     settled(page, "0 right, 1 wrong")
+    page.get_by_role("button", name="Undo u", exact=True).click()
+    settled(page, "nothing judged yet")
+    page.get_by_role("button", name="Undo u", exact=True).click()
+    page.get_by_role("alert").filter(has_text="there is nothing to undo").wait_for()
+    front(page)
+    page.get_by_role("button", name="Wrong n", exact=True).click()
+    settled(page, "0 right, 1 wrong")
     page.get_by_role("textbox", name="Your name").fill("yn")  # letters in a field are no verdicts
     page.get_by_role("textbox", name="Your name").press("Enter")
     page.keyboard.press("?")
@@ -124,6 +131,7 @@ def test_a_threshold_is_dragged(session: ReviewSession, address: str, open_page:
         page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 20)
     settled(page, f"{int((session.source.probability[:, 0] >= 0.75).sum())} of {VIDEOS}")
     assert session.summary("dog").threshold == 0.75
+    assert page.locator(".review-side").evaluate("side => side.scrollWidth <= side.clientWidth")  # a long button wraps
     with page.expect_response("**/v1/review/order"):
         page.get_by_role("button", name="Order anew").click()
     page.wait_for_function("() => document.querySelector('.review-side > button').hidden")

@@ -137,7 +137,7 @@ def _cached(title: str, repo: str, revision: str | None, why: str, cure: str) ->
     from huggingface_hub import snapshot_download
 
     lacking = WeightsUnavailableError(
-        f"'{title}' cannot be fetched ({why}) and is not in the cache; {cure}, or use the model olmv-mini, which "
+        f"'{title}' cannot be fetched ({why}) and is not in the cache; {cure}, or use the model olmv-lite, which "
         "ships with olmv",
         option="model",
     )

@@ -45,8 +45,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def invalid(failure: ValidationError | RequestValidationError) -> str:
     """Say in one line what is wrong with a document."""
     first = failure.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    message = str(first["msg"]).removeprefix("Value error, ")
+    # FastAPI says first where a value came from; a field may have the same name, as the query of a search has
+    parts = first["loc"][1:] if isinstance(failure, RequestValidationError) else first["loc"]
+    place = ".".join(str(part) for part in parts)
+    known = {"extra_forbidden": "there is no such field; see /openapi.json", "missing": "is missing; give it"}
+    message = known.get(str(first["type"]), str(first["msg"]).removeprefix("Value error, "))
     more = len(failure.errors()) - 1
     rest = f" (and {more} more)" if more else ""
     return f"{place}: {message}{rest}" if place else f"{message}{rest}"
@@ -59,7 +62,12 @@ def add_error_answers(app: FastAPI) -> None:
         assert isinstance(failure, HTTPException)
         if isinstance(failure, RefusedRequestError):
             return failure.answer()
-        return error_answer(failure.status_code, str(failure.detail), headers=failure.headers)
+        usual = {
+            404: f"there is no {request.url.path[:200]!r}; /openapi.json names what there is",
+            405: f"{request.url.path[:200]!r} takes no {request.method}; /openapi.json names what it takes",
+        }
+        message = usual.get(failure.status_code, str(failure.detail))
+        return error_answer(failure.status_code, message, headers=failure.headers)
 
     async def malformed(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, ValidationError | RequestValidationError)

@@ -146,8 +146,8 @@ def review_router(session: ReviewSession) -> APIRouter:
 
     @router.get(f"/{TRUTH}", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
     def truth() -> Response:
-        """Download the verdicts as a manifest; its paths are relative to the review's folder."""
-        return _download(session.truth(), TRUTH, "text/csv; charset=utf-8")
+        """Download the verdicts as a manifest; its paths are absolute, for it may be saved anywhere."""
+        return _download(session.truth(beside=False), TRUTH, "text/csv; charset=utf-8")
 
     @router.get(f"/{THRESHOLDS}", response_class=Response, responses={200: {"content": {"application/json": {}}}})
     def thresholds() -> Response:

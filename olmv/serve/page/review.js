@@ -238,7 +238,7 @@
       try {
         const told = await api.post("/v1/review/undo", { reviewer });
         if (!told.item) {
-          olmv.announce("there is nothing to undo");
+          fail({ message: "no verdict of yours is left" }, "there is nothing to undo");
           return;
         }
         if (told.item.label !== chosen) await choose(told.item.label);

@@ -109,7 +109,7 @@
       shorter.box.value = query.shorter ?? "";
       all.checked = query.all;
       slider.set(query.threshold);
-      const count = [query.without, query.path, query.labels, query.longer, query.shorter, query.all].filter((value) => value !== "" && value !== null && value !== false).length;
+      const count = filtered() + (query.without !== "") + query.all;
       used.textContent = count ? ` (${count})` : "";
       if (count) more.open = true;
       like.hidden = !query.like;
@@ -121,6 +121,9 @@
       }
       find();
     }
+
+    /** Return how many filters choose among the videos. */
+    const filtered = () => [query.path, query.labels, query.longer, query.shorter].filter((value) => value !== "" && value !== null).length;
 
     const body = () => ({
       query: olmv.listed(query.q),
@@ -206,7 +209,8 @@
       if (moments.length) found.append(...tiles(moments));
       else {
         const nearest = best ? ` The nearest has ${olmv.percent(best.probability)}:` : "";
-        notes.append(el("p", { class: "nothing" }, `Nothing is as probable as ${olmv.limit(query.threshold)}.${nearest}`));
+        const nothing = videos || !filtered() ? `Nothing is as probable as ${olmv.limit(query.threshold)}.${nearest}` : "No video passes the filters. Make them wider.";
+        notes.append(el("p", { class: "nothing" }, nothing));
         if (best) found.append(...tiles([best]));
       }
       found.classList.toggle("below-cut", !moments.length);

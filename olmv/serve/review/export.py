@@ -22,13 +22,13 @@ THRESHOLDS = "thresholds.json"
 _MARKS = frozenset("".join(WIDE_MARKS) + "".join(WIDE_MARKS.values()) + "[\"'")
 
 
-def truth_csv(videos: Iterable[tuple[str, Sequence[str], Sequence[str]]], folder: Path) -> str:
+def truth_csv(videos: Iterable[tuple[str, Sequence[str], Sequence[str]]], folder: Path | None) -> str:
     """Write a manifest of what was judged.
 
     Args:
         videos: path, labels that are true, labels that are not, of each video with a verdict. Paths that are not UTF-8
             are left out: no csv manifest can name them.
-        folder: that the file will lie in, which its paths are relative to.
+        folder: that the file will lie in, which its paths are relative to; without one they are absolute.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
@@ -36,7 +36,7 @@ def truth_csv(videos: Iterable[tuple[str, Sequence[str], Sequence[str]]], folder
     for video, true, false in videos:
         if not _is_utf8(video):
             continue
-        writer.writerow((_relative(video, folder), label_cell(true), label_cell(false)))
+        writer.writerow((_path(video, folder), label_cell(true), label_cell(false)))
     return text.getvalue()
 
 
@@ -77,10 +77,11 @@ def _rounded(estimate: Estimate) -> dict[str, float]:
     return {name: round(value, 4) for name, value in vars(estimate).items()}
 
 
-def _relative(video: str, folder: Path) -> str:
+def _path(video: str, folder: Path | None) -> str:
     if is_cloud(video):
         return video
-    return os.path.relpath(os.path.abspath(video), folder.absolute())  # noqa: PTH100 - links stay as they are
+    absolute = os.path.abspath(video)  # noqa: PTH100 - links stay as they are
+    return absolute if folder is None else os.path.relpath(absolute, folder.absolute())
 
 
 def _is_utf8(text: str) -> bool:

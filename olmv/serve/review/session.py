@@ -289,14 +289,17 @@ class ReviewSession:
             self._record.read()
             return {entry.reviewer for entry in self._record.verdicts.values()}
 
-    def truth(self) -> str:
+    def truth(self, *, beside: bool = True) -> str:
         """Return `truth.csv`: of every video with a verdict the labels that are true of it, and those that are not.
 
         Verdicts on labels and videos that are not served now are in it, too.
+
+        Args:
+            beside: it will lie in the review's folder, and its paths are relative to that; else they are absolute.
         """
         with self._lock:
             self._record.read()
-            return truth_csv(self._record.truth(), self.folder)
+            return truth_csv(self._record.truth(), self.folder if beside else None)
 
     def thresholds(self) -> Thresholds:
         """Return what `thresholds.json` holds."""
