@@ -248,10 +248,12 @@ class EmbedEngine:
 
     def _encode_all(self) -> None:
         while (batch := self._batch()) is not None:
-            good = [item for item in batch if not item[0].given_up.is_set()]
-            for item in batch:
+            good: list[tuple[EmbedTask, VideoFrames, Future[EmbeddedPart]]] = []
+            for item in batch:  # looked at once: it can be given up at any time
                 if item[0].given_up.is_set():
                     item[2].set_exception(GivenUpError())
+                else:
+                    good.append(item)
             try:
                 for (_, _, future), part in zip(good, self._embed(good), strict=True):
                     future.set_result(without_pixels(part))

@@ -100,7 +100,9 @@ class Job:
             for event in [event for event in self.events if event[0] > after]:
                 after = event[0]
                 yield event
-            if self.is_finished and self._count <= after:
+            if self._count > after:  # told while an event was sent; another listener may have cleared the sign
+                continue
+            if self.is_finished:
                 return
             try:
                 await asyncio.wait_for(self._changed.wait(), _HEARTBEAT_S)
