@@ -1,12 +1,11 @@
 """The application: all routes, the page's files, and what every answer has in common."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
@@ -16,7 +15,8 @@ from olmv.serve.api.ask import ask_routes
 from olmv.serve.api.predict import predict_routes
 from olmv.serve.api.review import review_router
 from olmv.serve.api.schemas import EmbedOptions, EmbedRequest, PredictOptions, PredictRequest
-from olmv.serve.guard.answers import RefusedRequestError, error_answer
+from olmv.serve.figures import AnswerCounter
+from olmv.serve.guard.answers import error_answer
 from olmv.serve.guard.layers import guarded
 from olmv.serve.guard.session import allowed_hosts
 from olmv.serve.media import media_routes
@@ -60,7 +60,7 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
         app.include_router(review_router(service.review))
     app.include_router(page_routes())
     add_error_answers(app)
-    _count_answers(app, service)
+    app.add_middleware(AnswerCounter, figures=service.figures)
     _complete_description(app)
     return guarded(app, token=token, hosts=allowed_hosts(host, token), limits=service.limits)
 
@@ -101,23 +101,6 @@ def _error_model() -> dict[str, Any]:
     from olmv.serve.api.schemas import ErrorAnswer
 
     return {"model": ErrorAnswer}
-
-
-def _count_answers(app: FastAPI, service: Service) -> None:
-    @app.middleware("http")
-    async def counted(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        begun = time.monotonic()
-        status = 500
-        try:
-            answer = await call_next(request)
-            status = answer.status_code
-        except RefusedRequestError as refusal:
-            status = refusal.status_code
-            raise
-        finally:
-            route = request.scope.get("route")
-            service.figures.answered(request.method, getattr(route, "path", "none"), status, time.monotonic() - begun)
-        return answer
 
 
 def _complete_description(app: FastAPI) -> None:

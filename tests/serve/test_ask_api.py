@@ -134,9 +134,12 @@ def test_the_state_of_the_service(http: httpx.Client, clips: Path) -> None:
     assert http.get("/healthz").json() == {"status": "alive"}
     assert http.get("/readyz").json()["status"] == "ready"
     http.post("/v1/predict", json={"paths": ["a.mp4", "notes.txt"]})
+    assert http.request("MADEUP", "/healthz").status_code == 405
     figures = http.get("/metrics")
     assert 'olmv_videos_total{status="error"}' in figures.text
-    assert 'route="/v1/predict"' in figures.text
+    assert 'route="/v1/predict",status="200"' in figures.text
+    assert 'method="other"' in figures.text
+    assert "MADEUP" not in figures.text
     assert "olmv_queue_videos 0.0" in figures.text
 
 

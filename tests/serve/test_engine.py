@@ -97,17 +97,25 @@ def test_frames_of_several_videos_share_a_pass(
     assert first.equal(last)
 
 
-def test_a_video_that_is_given_up_is_not_decoded(engine: EmbedEngine, clips: Path) -> None:
+def test_a_video_that_is_given_up_makes_room_at_once(engine: EmbedEngine, clips: Path) -> None:
     finished: list[str] = []
-    hold = threading.Event()
-    first = _task(clips / "a.mp4", advanced=_waits_for(hold))
+    hold, held = threading.Event(), threading.Event()
+
+    def advanced(done: int, total: int) -> None:
+        held.set()
+        hold.wait(20)
+
+    first = _task(clips / "a.mp4", advanced=advanced)
     second = _task(clips / "b.mp4", finished=lambda: finished.append("second"))
     engine.submit("request", [first, second])
+    assert held.wait(20)  # the only decoder is busy
     second.cancel()
+    assert finished == ["second"]
+    assert engine.count == 1
+    assert second.future.cancelled()
     hold.set()
     assert first.future.result(timeout=30).parts
-    _until(lambda: bool(finished))
-    assert second.future.cancelled()
+    _until(lambda: engine.count == 0)
 
 
 def test_a_video_that_is_given_up_in_a_batch_does_not_harm_the_others(
