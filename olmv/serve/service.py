@@ -21,6 +21,7 @@ from olmv.scoring.windows import TimelineOptions, sampled
 from olmv.serve.clips import ClipStore, StoredClip
 from olmv.serve.engine import EmbedEngine, EmbedTask, GivenUpError
 from olmv.serve.figures import ServeFigures
+from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.limits import DEFAULT_LIMITS
 from olmv.serve.guard.private_folder import PrivateFolder
 from olmv.serve.guard.root import Root
@@ -103,10 +104,16 @@ class Service:
         self.figures = ServeFigures(self.engine, self.clips)
         self._pool = ThreadPoolExecutor(_SCORERS, thread_name_prefix="olmv-score")
         self.library_lock = threading.Lock()
+        self._ends = False
+
+    async def end(self) -> None:
+        """Give up all jobs, and take no others."""
+        self._ends = True
+        await self.jobs.close()
 
     async def close(self) -> None:
         """Give up all work, and end threads and processes."""
-        await self.jobs.close()
+        await self.end()
         await asyncio.to_thread(self.engine.close)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -153,7 +160,10 @@ class Service:
 
         Raises:
             BusyError: too many videos wait.
+            RefusedRequestError: the service ends.
         """
+        if self._ends:
+            raise _ending()
         job = Job(len(videos))
         loop = asyncio.get_running_loop()
         sources: list[EmbedTask | StoredClip] = []
@@ -250,6 +260,7 @@ class Service:
 
         Raises:
             Exception: of olmv, where the job failed as a whole.
+            RefusedRequestError: the service ends.
         """
         assert job.running is not None
         try:
@@ -264,7 +275,9 @@ class Service:
             self.jobs.remove(job)
         if job.failure is not None:
             raise job.failure
-        return job.status == "done"
+        if job.status != "done":
+            raise _ending()
+        return True
 
     def library_picture(self, video: str, time_s: float) -> bytes | None:
         """Return the picture of a library's video nearest to a time, as JPEG; None where there is none."""
@@ -289,6 +302,10 @@ class Service:
     def stored(self, clip_id: str) -> StoredClip | None:
         """Return what is kept of a video; None where it was forgotten."""
         return self.clips.get(clip_id)
+
+
+def _ending() -> RefusedRequestError:
+    return RefusedRequestError(503, "this service is about to end; try again in 10 s", headers={"Retry-After": "10"})
 
 
 def _failed(name: str, model: str, failure: OlmvError) -> VideoPrediction:

@@ -3,7 +3,9 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import pytest
 
 from olmv import Classifier
 from olmv.models.base import VideoModel
+from olmv.serve.engine import EmbedTask
 from olmv.serve.options import ServeOptions
+from tests.serve.guard.server import Client
 from tests.support.server import RunningServer, running_server
 
 LABELS = ["dog", "guitar", "rain"]
@@ -201,3 +205,55 @@ def test_a_client_that_goes_away_frees_its_work(
             job = http.post("/v1/predict", json={"paths": ["a.mp4"], "background": True}, timeout=5).json()
             assert http.delete(job["url"]).json()["status"] == "cancelled"
         held.set()
+
+
+def test_an_end_waits_for_no_work_and_no_body(
+    served_model: VideoModel,
+    tmp_path: Path,
+    clips: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stuck(task: EmbedTask, loader: Any) -> Any:
+        task.given_up.wait(60)
+        return iter(())
+
+    head = (
+        b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n"
+        b"Content-Type: multipart/form-data; boundary=B\r\n\r\n"
+    )
+    with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+        with running_server(served_model, tmp_path, options=ServeOptions(workers=1, root=clips)) as running:
+            engine = running.service.engine
+            monkeypatch.setattr(engine, "_videos", stuck)
+            body = {"paths": ["a.mp4"]}
+            answer = pool.submit(httpx.post, f"{running.url}/v1/predict", json=body, timeout=60)
+            _until(lambda: bool(engine._active))
+            job = httpx.post(f"{running.url}/v1/predict", json={**body, "background": True}).json()
+            events = pool.submit(httpx.get, f"{running.url}{job['url']}/events", timeout=60)
+            sending = stack.enter_context(Client(int(running.url.rpartition(":")[2])))
+            sending.send(
+                head + b"Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\nContent-Disposition: form-da"
+            )
+        assert answer.result().status_code == 503
+        assert answer.result().json()["error"]["message"] == "this service is about to end; try again in 10 s"
+        assert answer.result().headers["retry-after"] == "10"
+        assert 'event: end\ndata: {"status": "cancelled"}' in events.result().text
+        assert sending.read() == b""
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_nothing_is_begun_at_the_end(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.service, "_ends", True)
+    answer = http.post("/v1/predict", json={"paths": ["a.mp4"]})
+    assert answer.status_code == 503
+    assert "about to end" in answer.json()["error"]["message"]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from olmv.errors import MissingDependencyError, OlmvError, OutputError, UsageError
@@ -77,6 +78,9 @@ def add_error_answers(app: FastAPI) -> None:
         status = next((status for kind, status in kinds if isinstance(failure, kind)), 500)
         return error_answer(status, str(failure), kind=type(failure).__name__)
 
+    async def gone(request: Request, failure: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it; it is no fault that a log should tell of
+
     async def fault(request: Request, failure: Exception) -> JSONResponse:
         log.error("a request to %s failed", request.url.path, exc_info=failure)
         return error_answer(500, "a fault of olmv; its log has more", kind=error_type(500))
@@ -87,4 +91,5 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(TooManyLabelsError, too_many)
     app.add_exception_handler(BusyError, busy)
     app.add_exception_handler(OlmvError, unusable)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, fault)
