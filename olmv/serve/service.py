@@ -6,18 +6,20 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.errors import OlmvError
+from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
 from olmv.pages.cards import card_of, curve_columns
 from olmv.predictions import Failure, FrameCounts, VideoPrediction
 from olmv.scoring.thresholds import Thresholds
 from olmv.scoring.windows import TimelineOptions, sampled
+from olmv.serve.asks import Ask
 from olmv.serve.clips import ClipStore, StoredClip
 from olmv.serve.engine import EmbedEngine, EmbedTask, GivenUpError
 from olmv.serve.figures import ServeFigures
@@ -36,29 +38,13 @@ if TYPE_CHECKING:
     from olmv.serve.api.schemas import PredictOptions
     from olmv.serve.review.session import ReviewSession
 
-__all__ = ["Ask", "Service"]
+__all__ = ["Service"]
 
 log = logging.getLogger(__name__)
 
 _SCORERS = 2  # threads that score; each call is short, or encodes many new texts
 _MB = 2**20
 _GONE_S = 0.5  # between two looks at whether a client is there
-
-
-@dataclass(frozen=True, eq=False)
-class Ask:
-    """What the videos of one request are asked.
-
-    Attributes:
-        request: the labels, and how they are scored.
-        decode, timeline: how the videos are looked at.
-        pictures: tell where the frames that were looked at can be fetched.
-    """
-
-    request: ScoreRequest
-    decode: DecodeOptions
-    timeline: TimelineOptions | None
-    pictures: bool
 
 
 class Service:
@@ -149,7 +135,18 @@ class Service:
             model_frames=self.model.default_frames,
         )
         make_scorer(self.model, vocabulary, decode, score, thresholds=request.limits, timeline=timeline)  # checks
-        return Ask(request, decode, timeline, options.pictures)
+        resolve(score.templates or self.model.templates)  # checks them, too
+        looks = frozenset(
+            name
+            for name, given in (
+                ("frames", options.frames is not None),
+                ("every_s", options.every_s is not None),
+                ("sampling", options.sampling != "uniform"),
+                ("timeline", options.timeline),
+            )
+            if given
+        )
+        return Ask(request, decode, timeline, options.pictures, looks)
 
     def start(self, videos: "Sequence[tuple[Path, str, Any] | StoredClip]", ask: Ask) -> Job:
         """Begin with the videos of a request.
@@ -160,7 +157,8 @@ class Service:
 
         Raises:
             BusyError: too many videos wait.
-            RefusedRequestError: the service ends.
+            RefusedRequestError: the service ends, or there are more videos than may ever wait.
+            UsageError: what is kept of a video was not looked at as is asked.
         """
         if self._ends:
             raise _ending()
@@ -169,6 +167,7 @@ class Service:
         sources: list[EmbedTask | StoredClip] = []
         for place, video in enumerate(videos):
             if isinstance(video, StoredClip):
+                ask.check_kept(video)
                 sources.append(video)
                 continue
             path, name, finished = video
@@ -180,6 +179,9 @@ class Service:
             task = EmbedTask(path, name, ask.decode, ask.timeline, advanced=advanced, finished=finished)
             sources.append(task)
             job.tasks.append(task)
+        if len(job.tasks) > self.engine.most:
+            most = f"{len(job.tasks)} videos in one request are more than the {self.engine.most} that may wait here"
+            raise RefusedRequestError(413, f"{most}; send fewer at once")
         if job.tasks:
             self.engine.submit(job.id, job.tasks)
         self.jobs.add(job, partial(self._work, sources=sources, ask=ask))

@@ -59,6 +59,29 @@ def test_labels_of_a_clip_can_be_changed(http: httpx.Client, clips: Path, served
     assert http.delete(f"/v1/clips/{clip}").status_code == 404
 
 
+def test_a_clip_is_not_looked_at_otherwise(http: httpx.Client) -> None:
+    whole, moments = (
+        http.post("/v1/predict", json={"paths": ["a.mp4"], **looked}).json()["predictions"][0]["clip"]
+        for looked in ({"frames": 4}, {"timeline": True})
+    )
+    for clip, asked in (
+        (whole, {"timeline": True}),
+        (whole, {"frames": 5}),
+        (whole, {"every_s": 0.5}),
+        (whole, {"sampling": "dense"}),
+        (moments, {"frames": 4}),
+        (moments, {"every_s": 2.0}),
+    ):
+        answer = http.post("/v1/predict", json={"clips": [clip], **asked})
+        assert answer.status_code == 422, asked
+        message = answer.json()["error"]["message"]
+        assert message.startswith(f"what is kept of a.mp4 was looked at with other {next(iter(asked))}; leave")
+    assert http.post("/v1/predict", json={"clips": [whole], "frames": 4}).status_code == 200
+    for asked in ({}, {"timeline": True}):
+        answer = http.post("/v1/predict", json={"clips": [moments], **asked})
+        assert "segments" in answer.json()["predictions"][0]
+
+
 def test_paths_come_in_the_order_of_the_request(http: httpx.Client, clips: Path) -> None:
     names = ["b.mp4", "notes.txt", str(clips / "a.mp4")]
     answer = http.post("/v1/predict", json={"paths": names})
@@ -146,6 +169,8 @@ def test_jobs_that_there_are_not(http: httpx.Client) -> None:
         ({"urls": ["http://example.org/a.mp4"]}, 403, ""),
         ({"clips": ["nobody"]}, 404, "send its file again"),
         ([1, 2], 422, ""),
+        ({"paths": ["a.mp4"], "templates": "films"}, 422, "no template set 'films'"),
+        ({"paths": ["a.mp4"] * 9}, 413, "9 videos in one request are more than the 8 that may wait here; send fewer"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_line(http: httpx.Client, body: Any, status: int, message: str) -> None:
@@ -166,8 +191,11 @@ def test_bad_forms(http: httpx.Client, clips: Path) -> None:
     assert "no JSON" in text.json()["error"]["message"]
 
 
-def test_a_full_queue_says_when_to_come_again(http: httpx.Client) -> None:
-    answer = http.post("/v1/predict", json={"paths": ["a.mp4"] * 9})
+def test_a_full_queue_says_when_to_come_again(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.service.engine, "_count", 7)
+    answer = http.post("/v1/predict", json={"paths": ["a.mp4"] * 2})
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["error"]["type"] == "busy"

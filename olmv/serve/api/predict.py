@@ -12,11 +12,12 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from olmv.serve.api.answers import errors
 from olmv.serve.api.requests import is_form, read_json, received
 from olmv.serve.api.schemas import JobAnswer, JobStart, PredictAnswer, PredictOptions, PredictRequest
+from olmv.serve.asks import Ask
 from olmv.serve.clips import StoredClip
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.downloads import Downloads
 from olmv.serve.jobs import Job
-from olmv.serve.service import Ask, Service
+from olmv.serve.service import Service
 
 __all__ = ["predict_routes"]
 
