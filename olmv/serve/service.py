@@ -21,7 +21,7 @@ from olmv.scoring.thresholds import Thresholds
 from olmv.scoring.windows import TimelineOptions, sampled
 from olmv.serve.asks import Ask
 from olmv.serve.clips import ClipStore, StoredClip
-from olmv.serve.engine import EmbedEngine, EmbedTask, GivenUpError
+from olmv.serve.engine import BusyError, EmbedEngine, EmbedTask, GivenUpError
 from olmv.serve.figures import ServeFigures
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.limits import DEFAULT_LIMITS
@@ -38,11 +38,14 @@ if TYPE_CHECKING:
     from olmv.serve.api.schemas import PredictOptions
     from olmv.serve.review.session import ReviewSession
 
-__all__ = ["Service"]
+__all__ = ["MANY_TEXTS", "Service"]
 
 log = logging.getLogger(__name__)
 
 _SCORERS = 2  # threads that score; each call is short, or encodes many new texts
+MANY_TEXTS = 256  # that take seconds to encode
+_JOBS = 2  # that are not done, for each video that may wait: those of other labels are not counted there
+_CELLS = 1_000_000  # videos times labels of these jobs: about 400 MB of answers
 _MB = 2**20
 _GONE_S = 0.5  # between two looks at whether a client is there
 
@@ -89,6 +92,8 @@ class Service:
         self.jobs = JobTable()
         self.figures = ServeFigures(self.engine, self.clips)
         self._pool = ThreadPoolExecutor(_SCORERS, thread_name_prefix="olmv-score")
+        # lists of thousands of labels wait for each other, and nobody else for them
+        self._long_pool = ThreadPoolExecutor(1, thread_name_prefix="olmv-texts")
         self.library_lock = threading.Lock()
         self._ends = False
 
@@ -101,7 +106,12 @@ class Service:
         """Give up all work, and end threads and processes."""
         await self.end()
         await asyncio.to_thread(self.engine.close)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._long_pool):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    async def in_long_thread(self, function: Any, *arguments: Any) -> Any:
+        """Run what takes many seconds, one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._long_pool, function, *arguments)
 
     async def in_thread(self, function: Any, *arguments: Any, **keywords: Any) -> Any:
         """Run what takes a while beside the event loop; few at a time."""
@@ -162,7 +172,12 @@ class Service:
         """
         if self._ends:
             raise _ending()
-        job = Job(len(videos))
+        running = self.jobs.unfinished
+        job = Job(len(videos), cells=len(videos) * len(ask.request.vocabulary))
+        if len(running) >= _JOBS * self.options.queue or (
+            running and job.cells + sum(other.cells for other in running) > _CELLS
+        ):
+            raise BusyError(1)
         loop = asyncio.get_running_loop()
         sources: list[EmbedTask | StoredClip] = []
         for place, video in enumerate(videos):
@@ -190,10 +205,12 @@ class Service:
     async def _work(self, job: Job, *, sources: "list[EmbedTask | StoredClip]", ask: Ask) -> None:
         try:
             # once, before so many videos want it at the same time
-            bank = asyncio.ensure_future(self.in_thread(self._encode_texts, job, ask))
+            run = self.in_long_thread if ask.request.texts > MANY_TEXTS else self.in_thread
+            bank = asyncio.ensure_future(run(self._encode_texts, job, ask))
+            turn = asyncio.Lock()
             try:
                 await asyncio.gather(
-                    *(self._one(job, place, source, ask, bank) for place, source in enumerate(sources))
+                    *(self._one(job, place, source, ask, bank, turn) for place, source in enumerate(sources))
                 )
             finally:
                 bank.cancel()
@@ -216,13 +233,20 @@ class Service:
         self.scorer.bank(ask.request.vocabulary, ask.request.score, progress=progress)
 
     async def _one(
-        self, job: Job, place: int, source: "EmbedTask | StoredClip", ask: Ask, bank: "asyncio.Future[None]"
+        self,
+        job: Job,
+        place: int,
+        source: "EmbedTask | StoredClip",
+        ask: Ask,
+        bank: "asyncio.Future[None]",
+        turn: asyncio.Lock,
     ) -> None:
         name = source.name
         try:
             clip = source if isinstance(source, StoredClip) else await asyncio.wrap_future(source.future)
             await asyncio.shield(bank)
-            prediction = (await self.in_thread(self.scorer.predict, [clip], ask.request))[0]
+            async with turn:  # one of each job, so that a job of many does not hold up one of few
+                prediction = (await self.in_thread(self.scorer.predict, [clip], ask.request))[0]
         except OlmvError as failure:  # of the model, its memory, its numbers: the other videos go on
             clip, prediction = None, _failed(name, self.model.name, failure)
         if clip is not None and not clip.has_error and clip is not source:

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,8 +14,10 @@ import httpx
 import pytest
 
 from olmv import Classifier
+from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
 from olmv.serve.engine import EmbedTask
+from olmv.serve.jobs import Job
 from olmv.serve.options import ServeOptions
 from tests.serve.guard.server import Client
 from tests.support.server import RunningServer, running_server
@@ -210,6 +213,44 @@ def test_a_full_queue_does_not_hold_up_other_labels(
     assert http.post("/v1/predict", json={"clips": [clip], "paths": ["a.mp4"]}).status_code == 503
 
 
+def test_long_lists_of_labels_do_not_hold_up_short_ones(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    original = server.service.scorer.bank
+
+    def bank(vocabulary: Vocabulary, *more: Any, **other: Any) -> Any:
+        if len(vocabulary) > 256:
+            hold.wait(20)
+        return original(vocabulary, *more, **other)
+
+    clip = http.post("/v1/predict", json={"paths": ["a.mp4"]}).json()["predictions"][0]["clip"]
+    monkeypatch.setattr(server.service.scorer, "bank", bank)
+    jobs = [
+        http.post(
+            "/v1/predict", json={"clips": [clip], "labels": [f"{job} {n}" for n in range(257)], "background": True}
+        )
+        for job in range(3)
+    ]
+    try:
+        assert http.post("/v1/predict", json={"clips": [clip], "labels": ["snow"]}, timeout=10).status_code == 200
+        assert http.get(jobs[0].json()["url"]).json()["status"] == "queued"
+    finally:
+        hold.set()
+    assert [kind for kind, _ in _events(http, jobs[2].json()["url"])] == ["prediction", "end"]
+
+
+def test_jobs_of_other_labels_are_not_without_number(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = http.post("/v1/predict", json={"paths": ["a.mp4"]}).json()["predictions"][0]["clip"]
+    for jobs, status in (([Job(1)] * 16, 503), ([Job(1)] * 15, 200), ([Job(1, cells=999_998)], 503), ([], 200)):
+        monkeypatch.setattr(server.service.jobs, "_jobs", OrderedDict(enumerate(jobs)))
+        answer = http.post("/v1/predict", json={"clips": [clip]})
+        assert answer.status_code == status
+        assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+
+
 def test_a_client_that_goes_away_frees_its_work(
     served_model: VideoModel, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,15 +299,17 @@ def test_an_end_waits_for_no_work_and_no_body(
             answer = pool.submit(httpx.post, f"{running.url}/v1/predict", json=body, timeout=60)
             _until(lambda: bool(engine._active))
             job = httpx.post(f"{running.url}/v1/predict", json={**body, "background": True}).json()
-            events = pool.submit(httpx.get, f"{running.url}{job['url']}/events", timeout=60)
-            sending = stack.enter_context(Client(int(running.url.rpartition(":")[2])))
+            port = int(running.url.rpartition(":")[2])
+            following, sending = (stack.enter_context(Client(port)) for _ in range(2))
+            following.send(b"GET %b/events HTTP/1.1\r\nHost: localhost\r\n\r\n" % job["url"].encode())
+            assert following.socket.recv(8).startswith(b"HTTP")
             sending.send(
                 head + b"Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\nContent-Disposition: form-da"
             )
         assert answer.result().status_code == 503
         assert answer.result().json()["error"]["message"] == "this service is about to end; try again in 10 s"
         assert answer.result().headers["retry-after"] == "10"
-        assert 'event: end\ndata: {"status": "cancelled"}' in events.result().text
+        assert b'event: end\ndata: {"status": "cancelled"}' in following.read()
         assert sending.read() == b""
     assert "Traceback" not in capsys.readouterr().err
 

@@ -1,6 +1,9 @@
 """From errors to answers, and what every route of the API says of them in its description."""
 
+import asyncio
+import json
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,7 +18,7 @@ from olmv.serve.api.schemas import ErrorAnswer, TooManyLabelsError
 from olmv.serve.engine import BusyError
 from olmv.serve.guard.answers import RefusedRequestError, error_answer, error_type
 
-__all__ = ["add_error_answers", "errors", "invalid"]
+__all__ = ["add_error_answers", "errors", "invalid", "rows_answer"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,25 @@ def invalid(failure: ValidationError | RequestValidationError) -> str:
     more = len(failure.errors()) - 1
     rest = f" (and {more} more)" if more else ""
     return f"{place}: {message}{rest}" if place else f"{message}{rest}"
+
+
+async def rows_answer(document: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> Response:
+    """Return a document with predictions as its last member; others are served between two of them.
+
+    Args:
+        document: the other members, at least one.
+        predictions: rows; of 64 videos and 10,000 labels they take seconds to write.
+    """
+    rows = []
+    for prediction in predictions:
+        rows.append(_json(prediction))
+        await asyncio.sleep(0)
+    body = b'%b,"predictions":[%b]}' % (_json(document)[:-1], b",".join(rows))
+    return Response(body, media_type="application/json")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def add_error_answers(app: FastAPI) -> None:
