@@ -19,6 +19,7 @@ from olmv.serve.figures import AnswerCounter
 from olmv.serve.guard.answers import error_answer
 from olmv.serve.guard.layers import guarded
 from olmv.serve.guard.session import allowed_hosts
+from olmv.serve.guard.uploads import check_room
 from olmv.serve.media import media_routes
 from olmv.serve.page_files import page_routes
 from olmv.serve.service import Service
@@ -79,8 +80,12 @@ def _state_routes(service: Service) -> APIRouter:
         responses={503: {"description": "Not now: the disk does not take files.", **_error_model()}},
     )
     async def readyz() -> Response:
+        def store() -> None:
+            check_room(service.uploads, 1)  # a disk takes empty files when it takes nothing else
+            service.uploads.new_file().remove()
+
         try:
-            await asyncio.to_thread(lambda: service.uploads.new_file().remove())
+            await asyncio.to_thread(store)
         except OSError:
             return error_answer(503, "the folder for uploads cannot be written; make room on its disk")
         return JSONResponse({"status": "ready", "model": service.model.name})

@@ -157,6 +157,10 @@ def test_a_disk_that_takes_nothing_is_told(
         assert "make room" in answer.json()["error"]["message"]
         sent = httpx.post(f"{running.url}/v1/predict", files={"files": ("a.mp4", b"x" * 100)})
         assert sent.status_code == 507
+        monkeypatch.undo()
+        assert httpx.get(f"{running.url}/readyz").status_code == 200
+        monkeypatch.setattr(running.service.uploads, "room_bytes", lambda: -1)
+        assert httpx.get(f"{running.url}/readyz").status_code == 503
 
 
 def test_the_token_opens_everything(served_model: VideoModel, tmp_path: Path) -> None:
