@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 import olmv
-from olmv.serve.api.answers import add_error_answers, errors
+from olmv.serve.api.answers import EscapedJSON, add_error_answers, errors
 from olmv.serve.api.ask import ask_routes
 from olmv.serve.api.predict import predict_routes
 from olmv.serve.api.review import review_router
@@ -52,6 +52,7 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
         docs_url=None,  # these pages load scripts from other hosts
         redoc_url=None,
         separate_input_output_schemas=False,
+        default_response_class=EscapedJSON,
     )
     app.include_router(_state_routes(service))
     app.include_router(predict_routes(service))

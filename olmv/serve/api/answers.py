@@ -18,7 +18,7 @@ from olmv.serve.api.schemas import ErrorAnswer, TooManyLabelsError
 from olmv.serve.engine import BusyError
 from olmv.serve.guard.answers import RefusedRequestError, error_answer, error_type
 
-__all__ = ["add_error_answers", "errors", "invalid", "rows_answer"]
+__all__ = ["EscapedJSON", "add_error_answers", "errors", "invalid", "rows_answer"]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,14 @@ def invalid(failure: ValidationError | RequestValidationError) -> str:
     more = len(failure.errors()) - 1
     rest = f" (and {more} more)" if more else ""
     return f"{place}: {message}{rest}" if place else f"{message}{rest}"
+
+
+class EscapedJSON(JSONResponse):
+    """JSON in ASCII: a file's name that is not UTF-8 has halves of characters, which can only be escaped."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 async def rows_answer(document: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> Response:
