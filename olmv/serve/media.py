@@ -43,7 +43,7 @@ def media_type(name: str) -> str:
 
 def _asked(request: Request) -> str:
     """Return the video that is asked for, with the bytes of a name that is not UTF-8, which the framework replaces."""
-    query = request.scope["query_string"].decode("latin-1")
+    query = str(request.scope["query_string"], "latin-1")
     return parse_qs(query, errors="surrogateescape")["video"][-1]
 
 
