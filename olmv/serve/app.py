@@ -1,24 +1,25 @@
 """The application: all routes, the page's files, and what every answer has in common."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 import olmv
-from olmv.serve.api.answers import add_error_answers, errors
+from olmv.serve.api.answers import EscapedJSON, add_error_answers, errors
 from olmv.serve.api.ask import ask_routes
 from olmv.serve.api.predict import predict_routes
 from olmv.serve.api.review import review_router
 from olmv.serve.api.schemas import EmbedOptions, EmbedRequest, PredictOptions, PredictRequest
-from olmv.serve.guard.answers import RefusedRequestError, error_answer
+from olmv.serve.figures import AnswerCounter
+from olmv.serve.guard.answers import error_answer
 from olmv.serve.guard.layers import guarded
 from olmv.serve.guard.session import allowed_hosts
+from olmv.serve.guard.uploads import check_room
 from olmv.serve.media import media_routes
 from olmv.serve.page_files import page_routes
 from olmv.serve.service import Service
@@ -51,6 +52,7 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
         docs_url=None,  # these pages load scripts from other hosts
         redoc_url=None,
         separate_input_output_schemas=False,
+        default_response_class=EscapedJSON,
     )
     app.include_router(_state_routes(service))
     app.include_router(predict_routes(service))
@@ -60,7 +62,7 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
         app.include_router(review_router(service.review))
     app.include_router(page_routes())
     add_error_answers(app)
-    _count_answers(app, service)
+    app.add_middleware(AnswerCounter, figures=service.figures)
     _complete_description(app)
     return guarded(app, token=token, hosts=allowed_hosts(host, token), limits=service.limits)
 
@@ -79,8 +81,12 @@ def _state_routes(service: Service) -> APIRouter:
         responses={503: {"description": "Not now: the disk does not take files.", **_error_model()}},
     )
     async def readyz() -> Response:
+        def store() -> None:
+            check_room(service.uploads, 1)  # a disk takes empty files when it takes nothing else
+            service.uploads.new_file().remove()
+
         try:
-            await asyncio.to_thread(lambda: service.uploads.new_file().remove())
+            await asyncio.to_thread(store)
         except OSError:
             return error_answer(503, "the folder for uploads cannot be written; make room on its disk")
         return JSONResponse({"status": "ready", "model": service.model.name})
@@ -101,23 +107,6 @@ def _error_model() -> dict[str, Any]:
     from olmv.serve.api.schemas import ErrorAnswer
 
     return {"model": ErrorAnswer}
-
-
-def _count_answers(app: FastAPI, service: Service) -> None:
-    @app.middleware("http")
-    async def counted(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        begun = time.monotonic()
-        status = 500
-        try:
-            answer = await call_next(request)
-            status = answer.status_code
-        except RefusedRequestError as refusal:
-            status = refusal.status_code
-            raise
-        finally:
-            route = request.scope.get("route")
-            service.figures.answered(request.method, getattr(route, "path", "none"), status, time.monotonic() - begun)
-        return answer
 
 
 def _complete_description(app: FastAPI) -> None:

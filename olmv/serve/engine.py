@@ -73,11 +73,13 @@ class EmbedTask:
     future: "Future[StoredClip]" = field(default_factory=Future)
     given_up: threading.Event = field(default_factory=threading.Event)
     loader: FrameLoader | None = None
+    withdraw: "Callable[[EmbedTask], None]" = lambda task: None  # of the engine that has it
 
     def cancel(self) -> None:
         """Give the video up: it is not begun, or its decoding process ends."""
         self.given_up.set()
         self.future.cancel()
+        self.withdraw(self)
         if (loader := self.loader) is not None:
             # it waits for the process to end, which who gives up need not
             threading.Thread(target=loader.close, daemon=True).start()
@@ -146,6 +148,8 @@ class EmbedEngine:
         with self._lock:
             self.check_room(len(tasks))
             self._count += len(tasks)
+            for task in tasks:
+                task.withdraw = self._withdraw
             self._waiting.setdefault(request, deque()).extend(tasks)
             self._lock.notify_all()
 
@@ -187,12 +191,23 @@ class EmbedEngine:
             self._active.add(task)
             return task
 
+    def _withdraw(self, task: EmbedTask) -> None:
+        """Make room at once for others where the video waits still, however long those at work take."""
+        with self._lock:
+            request = next((request for request, line in self._waiting.items() if task in line), None)
+            if request is None:
+                return
+            self._waiting[request].remove(task)
+            if not self._waiting[request]:
+                del self._waiting[request]
+        self._leave(task)
+
     def _leave(self, task: EmbedTask) -> None:
         with self._lock:
             self._count -= 1
             self._active.discard(task)
             now = time.monotonic()
-            if self._last_done and self._count:  # an idle server says nothing of its speed
+            if self._last_done and self._count and not task.given_up.is_set():  # an idle server tells no speed
                 self._seconds += 0.2 * (min(now - self._last_done, 60.0) - self._seconds)
             self._last_done = now
         with contextlib.suppress(Exception):
@@ -248,10 +263,12 @@ class EmbedEngine:
 
     def _encode_all(self) -> None:
         while (batch := self._batch()) is not None:
-            good = [item for item in batch if not item[0].given_up.is_set()]
-            for item in batch:
+            good: list[tuple[EmbedTask, VideoFrames, Future[EmbeddedPart]]] = []
+            for item in batch:  # looked at once: it can be given up at any time
                 if item[0].given_up.is_set():
                     item[2].set_exception(GivenUpError())
+                else:
+                    good.append(item)
             try:
                 for (_, _, future), part in zip(good, self._embed(good), strict=True):
                     future.set_result(without_pixels(part))

@@ -1,13 +1,18 @@
 """What the service counts, for Prometheus."""
 
+import time
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from olmv.predictions import VideoPrediction
 from olmv.serve.clips import ClipStore
 from olmv.serve.engine import EmbedEngine
 
-__all__ = ["ServeFigures"]
+__all__ = ["AnswerCounter", "ServeFigures"]
 
+_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10, 30, 120)
 
 
@@ -41,9 +46,52 @@ class ServeFigures:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one more answer."""
-        self._requests.labels(method, route, str(status)).inc()
+        # clients make up methods as they like, and every one would be kept
+        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def text(self) -> bytes:
         """Return all figures in the format of Prometheus."""
         return generate_latest(self._registry)
+
+
+class AnswerCounter:
+    """Counts the answers of an application.
+
+    What a client does reaches the application as it is: with the middleware of Starlette's decorator between them, a
+    handler that asks whether its client has gone never hears of it.
+
+    Args:
+        app: what is counted.
+        figures: where.
+    """
+
+    def __init__(self, app: ASGIApp, figures: ServeFigures) -> None:
+        self._app, self._figures = app, figures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, and count it when its answer begins, or there is none."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, counted = time.monotonic(), False
+
+        def count(status: int) -> None:
+            nonlocal counted
+            if not counted:
+                counted = True
+                route = getattr(scope.get("route"), "path", "none")
+                self._figures.answered(scope["method"], route, status, time.monotonic() - begun)
+
+        async def answered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                count(message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answered)
+        except HTTPException as refusal:  # the guards answer it
+            count(refusal.status_code)
+            raise
+        finally:
+            count(500)

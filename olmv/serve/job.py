@@ -173,12 +173,10 @@ def _cleaned_up() -> Iterator[None]:
 
 
 async def _serve(service: "Service", listening: socket.socket, *, host: str, token: str | None) -> None:
-    import uvicorn
-
     from olmv.serve.app import make_app
-    from olmv.serve.guard.protocol import guarded_config
+    from olmv.serve.guard.protocol import GuardedServer, guarded_config
 
     app = make_app(service, host=host, token=token)
     config = guarded_config(app, host=host, port=0, limits=service.limits)
     config.timeout_graceful_shutdown = _GRACE_S
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await GuardedServer(config, service.end).serve(sockets=[listening])

@@ -26,6 +26,7 @@ class Job:
 
     Attributes:
         total: how many there are.
+        cells: how many probabilities are told in the end, videos times labels.
         id: by which it is asked for; nobody can guess it.
         status: how far it is.
         events: what was told of it: (number, kind, data); of the progress of a video only the last.
@@ -35,6 +36,7 @@ class Job:
     """
 
     total: int
+    cells: int = 0
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     status: Status = "queued"
     events: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
@@ -100,7 +102,9 @@ class Job:
             for event in [event for event in self.events if event[0] > after]:
                 after = event[0]
                 yield event
-            if self.is_finished and self._count <= after:
+            if self._count > after:  # told while an event was sent; another listener may have cleared the sign
+                continue
+            if self.is_finished:
                 return
             try:
                 await asyncio.wait_for(self._changed.wait(), _HEARTBEAT_S)
@@ -144,6 +148,11 @@ class JobTable:
     def get(self, job_id: str) -> Job | None:
         """Return a job; None where it was forgotten, or never known."""
         return self._jobs.get(job_id)
+
+    @property
+    def unfinished(self) -> list[Job]:
+        """Return those that wait or run."""
+        return [job for job in self._jobs.values() if not job.is_finished]
 
     async def close(self) -> None:
         """Give up all that run."""

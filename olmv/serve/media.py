@@ -3,9 +3,9 @@
 import mimetypes
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from olmv.serve.api.answers import errors
@@ -41,6 +41,12 @@ def media_type(name: str) -> str:
     return kind if kind.startswith(_PLAYED) and kind not in _NEVER else "application/octet-stream"
 
 
+def _asked(request: Request) -> str:
+    """Return the video that is asked for, with the bytes of a name that is not UTF-8, which the framework replaces."""
+    query = str(request.scope["query_string"], "latin-1")
+    return parse_qs(query, errors="surrogateescape")["video"][-1]
+
+
 def media_routes(service: Service) -> APIRouter:
     """Return the routes that give files and pictures of the service's library and rows."""
     router = APIRouter(tags=["media"])
@@ -56,8 +62,8 @@ def media_routes(service: Service) -> APIRouter:
             **errors(404),
         },
     )
-    def media(video: Video) -> FileResponse:
-        path = service.file_of(video)
+    def media(video: Video, request: Request) -> FileResponse:
+        path = service.file_of(_asked(request))
         if path is None or not path.is_file():
             raise RefusedRequestError(404, "there is no such video here, or its file is gone")
         return FileResponse(
@@ -70,8 +76,8 @@ def media_routes(service: Service) -> APIRouter:
         response_class=Response,
         responses={200: {"description": "A JPEG.", "content": {"image/jpeg": {}}}, **errors(404)},
     )
-    def picture(video: Video, time_s: Annotated[float, Query(ge=0, le=1e9)] = 0.0) -> Response:
-        jpeg = service.library_picture(video, time_s)
+    def picture(video: Video, request: Request, time_s: Annotated[float, Query(ge=0, le=1e9)] = 0.0) -> Response:
+        jpeg = service.library_picture(_asked(request), time_s)
         if jpeg is None:
             raise RefusedRequestError(404, "there is no picture of this video")
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})

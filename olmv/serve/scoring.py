@@ -46,6 +46,11 @@ class ScoreRequest:
     embeddings: bool = False
 
     @property
+    def texts(self) -> int:
+        """Return how many names, aliases and attributes there are."""
+        return sum(1 + len(label.aliases) + len(label.attributes) for label in self.vocabulary)
+
+    @property
     def limits(self) -> Thresholds | None:
         """Return the thresholds of the file with those of the request in their place."""
         if not self.by_label:

@@ -6,21 +6,24 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olmv.errors import OlmvError
+from olmv.labels.templates import resolve
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
 from olmv.pages.cards import card_of
 from olmv.predictions import Failure, FrameCounts, VideoPrediction
 from olmv.scoring.thresholds import Thresholds
 from olmv.scoring.windows import TimelineOptions, sampled
+from olmv.serve.asks import Ask
 from olmv.serve.clips import ClipStore, StoredClip
-from olmv.serve.engine import EmbedEngine, EmbedTask, GivenUpError
+from olmv.serve.engine import BusyError, EmbedEngine, EmbedTask, GivenUpError
 from olmv.serve.figures import ServeFigures
+from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.limits import DEFAULT_LIMITS
 from olmv.serve.guard.private_folder import PrivateFolder
 from olmv.serve.guard.root import Root
@@ -35,31 +38,16 @@ if TYPE_CHECKING:
     from olmv.serve.api.schemas import PredictOptions
     from olmv.serve.review.session import ReviewSession
 
-__all__ = ["Ask", "Service"]
+__all__ = ["MANY_TEXTS", "Service"]
 
 log = logging.getLogger(__name__)
 
 _SCORERS = 2  # threads that score; each call is short, or encodes many new texts
+MANY_TEXTS = 256  # that take seconds to encode
+_JOBS = 2  # that are not done, for each video that may wait: those of other labels are not counted there
+_CELLS = 1_000_000  # videos times labels of these jobs: about 400 MB of answers
 _MB = 2**20
 _GONE_S = 0.5  # between two looks at whether a client is there
-
-
-@dataclass(frozen=True, eq=False)
-class Ask:
-    """What the videos of one request are asked.
-
-    Attributes:
-        request: the labels, and how they are scored.
-        decode, timeline: how the videos are looked at.
-        pictures: tell where the frames that were looked at can be fetched.
-        curve: also tell the probabilities over time.
-    """
-
-    request: ScoreRequest
-    decode: DecodeOptions
-    timeline: TimelineOptions | None
-    pictures: bool
-    curve: bool
 
 
 class Service:
@@ -104,13 +92,26 @@ class Service:
         self.jobs = JobTable()
         self.figures = ServeFigures(self.engine, self.clips)
         self._pool = ThreadPoolExecutor(_SCORERS, thread_name_prefix="olmv-score")
+        # lists of thousands of labels wait for each other, and nobody else for them
+        self._long_pool = ThreadPoolExecutor(1, thread_name_prefix="olmv-texts")
         self.library_lock = threading.Lock()
+        self._ends = False
+
+    async def end(self) -> None:
+        """Give up all jobs, and take no others."""
+        self._ends = True
+        await self.jobs.close()
 
     async def close(self) -> None:
         """Give up all work, and end threads and processes."""
-        await self.jobs.close()
+        await self.end()
         await asyncio.to_thread(self.engine.close)
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._long_pool):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    async def in_long_thread(self, function: Any, *arguments: Any) -> Any:
+        """Run what takes many seconds, one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._long_pool, function, *arguments)
 
     async def in_thread(self, function: Any, *arguments: Any, **keywords: Any) -> Any:
         """Run what takes a while beside the event loop; few at a time."""
@@ -144,7 +145,18 @@ class Service:
             model_frames=self.model.default_frames,
         )
         make_scorer(self.model, vocabulary, decode, score, thresholds=request.limits, timeline=timeline)  # checks
-        return Ask(request, decode, timeline, options.pictures, options.curve)
+        resolve(score.templates or self.model.templates)  # checks them, too
+        looks = frozenset(
+            name
+            for name, given in (
+                ("frames", options.frames is not None),
+                ("every_s", options.every_s is not None),
+                ("sampling", options.sampling != "uniform"),
+                ("timeline", options.timeline),
+            )
+            if given
+        )
+        return Ask(request, decode, timeline, options.pictures, options.curve, looks)
 
     def start(self, videos: "Sequence[tuple[Path, str, Any] | StoredClip]", ask: Ask) -> Job:
         """Begin with the videos of a request.
@@ -155,12 +167,22 @@ class Service:
 
         Raises:
             BusyError: too many videos wait.
+            RefusedRequestError: the service ends, or there are more videos than may ever wait.
+            UsageError: what is kept of a video was not looked at as is asked.
         """
-        job = Job(len(videos))
+        if self._ends:
+            raise _ending()
+        running = self.jobs.unfinished
+        job = Job(len(videos), cells=len(videos) * len(ask.request.vocabulary))
+        if len(running) >= _JOBS * self.options.queue or (
+            running and job.cells + sum(other.cells for other in running) > _CELLS
+        ):
+            raise BusyError(1)
         loop = asyncio.get_running_loop()
         sources: list[EmbedTask | StoredClip] = []
         for place, video in enumerate(videos):
             if isinstance(video, StoredClip):
+                ask.check_kept(video)
                 sources.append(video)
                 continue
             path, name, finished = video
@@ -172,6 +194,9 @@ class Service:
             task = EmbedTask(path, name, ask.decode, ask.timeline, advanced=advanced, finished=finished)
             sources.append(task)
             job.tasks.append(task)
+        if len(job.tasks) > self.engine.most:
+            most = f"{len(job.tasks)} videos in one request are more than the {self.engine.most} that may wait here"
+            raise RefusedRequestError(413, f"{most}; send fewer at once")
         if job.tasks:
             self.engine.submit(job.id, job.tasks)
         self.jobs.add(job, partial(self._work, sources=sources, ask=ask))
@@ -180,10 +205,12 @@ class Service:
     async def _work(self, job: Job, *, sources: "list[EmbedTask | StoredClip]", ask: Ask) -> None:
         try:
             # once, before so many videos want it at the same time
-            bank = asyncio.ensure_future(self.in_thread(self._encode_texts, job, ask))
+            run = self.in_long_thread if ask.request.texts > MANY_TEXTS else self.in_thread
+            bank = asyncio.ensure_future(run(self._encode_texts, job, ask))
+            turn = asyncio.Lock()
             try:
                 await asyncio.gather(
-                    *(self._one(job, place, source, ask, bank) for place, source in enumerate(sources))
+                    *(self._one(job, place, source, ask, bank, turn) for place, source in enumerate(sources))
                 )
             finally:
                 bank.cancel()
@@ -206,13 +233,20 @@ class Service:
         self.scorer.bank(ask.request.vocabulary, ask.request.score, progress=progress)
 
     async def _one(
-        self, job: Job, place: int, source: "EmbedTask | StoredClip", ask: Ask, bank: "asyncio.Future[None]"
+        self,
+        job: Job,
+        place: int,
+        source: "EmbedTask | StoredClip",
+        ask: Ask,
+        bank: "asyncio.Future[None]",
+        turn: asyncio.Lock,
     ) -> None:
         name = source.name
         try:
             clip = source if isinstance(source, StoredClip) else await asyncio.wrap_future(source.future)
             await asyncio.shield(bank)
-            prediction = (await self.in_thread(self.scorer.predict, [clip], ask.request))[0]
+            async with turn:  # one of each job, so that a job of many does not hold up one of few
+                prediction = (await self.in_thread(self.scorer.predict, [clip], ask.request))[0]
         except OlmvError as failure:  # of the model, its memory, its numbers: the other videos go on
             clip, prediction = None, _failed(name, self.model.name, failure)
         if clip is not None and not clip.has_error and clip is not source:
@@ -250,6 +284,7 @@ class Service:
 
         Raises:
             Exception: of olmv, where the job failed as a whole.
+            RefusedRequestError: the service ends.
         """
         assert job.running is not None
         try:
@@ -264,7 +299,9 @@ class Service:
             self.jobs.remove(job)
         if job.failure is not None:
             raise job.failure
-        return job.status == "done"
+        if job.status != "done":
+            raise _ending()
+        return True
 
     def library_picture(self, video: str, time_s: float) -> bytes | None:
         """Return the picture of a library's video nearest to a time, as JPEG; None where there is none."""
@@ -289,6 +326,10 @@ class Service:
     def stored(self, clip_id: str) -> StoredClip | None:
         """Return what is kept of a video; None where it was forgotten."""
         return self.clips.get(clip_id)
+
+
+def _ending() -> RefusedRequestError:
+    return RefusedRequestError(503, "this service is about to end; try again in 10 s", headers={"Retry-After": "10"})
 
 
 def _failed(name: str, model: str, failure: OlmvError) -> VideoPrediction:

@@ -10,9 +10,11 @@ import pytest
 from olmv.library.library import Library
 from olmv.models.base import VideoModel
 from olmv.models.text_cache import encode_texts_cached
+from olmv.serve.api import ask
 from olmv.serve.job import ServeJob, ServeListener, open_service
-from olmv.serve.media import media_type
+from olmv.serve.media import media_address, media_type
 from olmv.serve.options import ServeOptions
+from olmv.serve.service import Service
 from tests.support.libraries import clip_library
 from tests.support.samples import write_clip
 from tests.support.server import running_server
@@ -82,8 +84,21 @@ def test_moments_are_found_and_played(searched: httpx.Client, library: Library) 
         part = searched.get(moment["player"], headers={"range": "bytes=0-7"})
         assert (part.status_code, part.headers["content-type"]) == (206, "video/mp4")
         assert len(part.content) == 8
+        assert part.headers["content-security-policy"] == "sandbox; default-src 'none'"
         picture = searched.get(moment["picture"])
         assert picture.content.startswith(b"\xff\xd8")
+
+
+def test_a_name_that_is_not_utf8_is_told_and_asked_for(
+    searched: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, path, original = "b\udcff.mp4", Path(next(iter(library)).path), ask._moment
+    monkeypatch.setattr(ask, "_moment", lambda moment: original(moment).model_copy(update={"video": name}))
+    found = searched.post("/v1/search", json={"query": ["dog"], "threshold": 0})
+    assert {moment["video"] for moment in found.json()["moments"]} == {name}
+    monkeypatch.setattr(Service, "file_of", lambda self, video: path if video == name else None)
+    assert searched.get(media_address(name)).status_code == 200
+    assert searched.get(media_address("b\ufffd.mp4")).status_code == 404
 
 
 def test_a_moment_is_most_like_itself(searched: httpx.Client, library: Library) -> None:
@@ -135,9 +150,12 @@ def test_the_state_of_the_service(http: httpx.Client, clips: Path) -> None:
     assert http.get("/healthz").json() == {"status": "alive"}
     assert http.get("/readyz").json()["status"] == "ready"
     http.post("/v1/predict", json={"paths": ["a.mp4", "notes.txt"]})
+    assert http.request("MADEUP", "/healthz").status_code == 405
     figures = http.get("/metrics")
     assert 'olmv_videos_total{status="error"}' in figures.text
-    assert 'route="/v1/predict"' in figures.text
+    assert 'route="/v1/predict",status="200"' in figures.text
+    assert 'method="other"' in figures.text
+    assert "MADEUP" not in figures.text
     assert "olmv_queue_videos 0.0" in figures.text
 
 
@@ -155,6 +173,10 @@ def test_a_disk_that_takes_nothing_is_told(
         assert "make room" in answer.json()["error"]["message"]
         sent = httpx.post(f"{running.url}/v1/predict", files={"files": ("a.mp4", b"x" * 100)})
         assert sent.status_code == 507
+        monkeypatch.undo()
+        assert httpx.get(f"{running.url}/readyz").status_code == 200
+        monkeypatch.setattr(running.service.uploads, "room_bytes", lambda: -1)
+        assert httpx.get(f"{running.url}/readyz").status_code == 503
 
 
 def test_the_token_opens_everything(served_model: VideoModel, tmp_path: Path) -> None:

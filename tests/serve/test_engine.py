@@ -1,9 +1,10 @@
 """The engine behind the requests: turns, batches, what is given up, and an end."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
 
@@ -96,17 +97,46 @@ def test_frames_of_several_videos_share_a_pass(
     assert first.equal(last)
 
 
-def test_a_video_that_is_given_up_is_not_decoded(engine: EmbedEngine, clips: Path) -> None:
+def test_a_video_that_is_given_up_makes_room_at_once(engine: EmbedEngine, clips: Path) -> None:
     finished: list[str] = []
-    hold = threading.Event()
-    first = _task(clips / "a.mp4", advanced=_waits_for(hold))
+    hold, held = threading.Event(), threading.Event()
+
+    def advanced(done: int, total: int) -> None:
+        held.set()
+        hold.wait(20)
+
+    first = _task(clips / "a.mp4", advanced=advanced)
     second = _task(clips / "b.mp4", finished=lambda: finished.append("second"))
     engine.submit("request", [first, second])
+    assert held.wait(20)  # the only decoder is busy
     second.cancel()
+    assert finished == ["second"]
+    assert engine.count == 1
+    assert second.future.cancelled()
     hold.set()
     assert first.future.result(timeout=30).parts
-    _until(lambda: bool(finished))
-    assert second.future.cancelled()
+    _until(lambda: engine.count == 0)
+
+
+def test_a_video_that_is_given_up_in_a_batch_does_not_harm_the_others(
+    engine: EmbedEngine, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class GivenUpSoon(threading.Event):
+        """Is set as soon as it was looked at."""
+
+        def is_set(self) -> bool:
+            before = super().is_set()
+            self.set()
+            return before
+
+    tasks = [_task(clips / "a.mp4", given_up=GivenUpSoon()), _task(clips / "b.mp4")]
+    futures: list[Future[str]] = [Future(), Future()]
+    batches = iter([list(zip(tasks, ("first", "second"), futures, strict=True)), None])
+    monkeypatch.setattr(engine, "_batch", lambda: next(batches))
+    monkeypatch.setattr(engine, "_embed", lambda items: [part for _, part, _ in items])
+    monkeypatch.setattr(module, "without_pixels", lambda part: part)
+    engine._encode_all()
+    assert futures[1].result(timeout=0) == "second"
 
 
 def test_a_video_that_takes_too_long_in_all_is_an_error(
@@ -158,3 +188,18 @@ def test_jobs_that_ended_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) 
     kept = [job.predictions[0]["number"] for job in table._jobs.values() if job.is_finished]
     assert kept == [3, 4]
     assert table.get(running.id) is running
+
+
+def test_no_listener_takes_an_event_from_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olmv.serve.jobs._HEARTBEAT_S", 0.01)
+
+    async def follow() -> list[str | None]:
+        job = Job(1)
+        job.add(0, {"labels": []})
+        slow, quick = job.listen(), job.listen()
+        told = [await anext(slow), await anext(quick)]
+        job.finish("done")
+        told += [await anext(quick), await anext(slow)]
+        return [None if event is None else event[1] for event in told]
+
+    assert asyncio.run(follow()) == ["prediction", "prediction", "end", "end"]

@@ -3,7 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,12 @@ import pytest
 
 from olmv import Classifier
 from olmv.io.curves import Curve
+from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
+from olmv.serve.engine import EmbedTask
+from olmv.serve.jobs import Job
 from olmv.serve.options import ServeOptions
+from tests.serve.guard.server import Client
 from tests.support.server import RunningServer, running_server
 
 LABELS = ["dog", "guitar", "rain"]
@@ -55,6 +62,29 @@ def test_labels_of_a_clip_can_be_changed(http: httpx.Client, clips: Path, served
     assert gone.status_code == 404
     assert "send its file again" in gone.json()["error"]["message"]
     assert http.delete(f"/v1/clips/{clip}").status_code == 404
+
+
+def test_a_clip_is_not_looked_at_otherwise(http: httpx.Client) -> None:
+    whole, moments = (
+        http.post("/v1/predict", json={"paths": ["a.mp4"], **looked}).json()["predictions"][0]["clip"]
+        for looked in ({"frames": 4}, {"timeline": True})
+    )
+    for clip, asked in (
+        (whole, {"timeline": True}),
+        (whole, {"frames": 5}),
+        (whole, {"every_s": 0.5}),
+        (whole, {"sampling": "dense"}),
+        (moments, {"frames": 4}),
+        (moments, {"every_s": 2.0}),
+    ):
+        answer = http.post("/v1/predict", json={"clips": [clip], **asked})
+        assert answer.status_code == 422, asked
+        message = answer.json()["error"]["message"]
+        assert message.startswith(f"what is kept of a.mp4 was looked at with other {next(iter(asked))}; leave")
+    assert http.post("/v1/predict", json={"clips": [whole], "frames": 4}).status_code == 200
+    for asked in ({}, {"timeline": True}):
+        answer = http.post("/v1/predict", json={"clips": [moments], **asked})
+        assert "segments" in answer.json()["predictions"][0]
 
 
 def test_paths_come_in_the_order_of_the_request(http: httpx.Client, clips: Path) -> None:
@@ -148,6 +178,8 @@ def test_jobs_that_there_are_not(http: httpx.Client) -> None:
         ({"urls": ["http://example.org/a.mp4"]}, 403, ""),
         ({"clips": ["nobody"]}, 404, "send its file again"),
         ([1, 2], 422, ""),
+        ({"paths": ["a.mp4"], "templates": "films"}, 422, "no template set 'films'"),
+        ({"paths": ["a.mp4"] * 9}, 413, "9 videos in one request are more than the 8 that may wait here; send fewer"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_line(http: httpx.Client, body: Any, status: int, message: str) -> None:
@@ -168,8 +200,11 @@ def test_bad_forms(http: httpx.Client, clips: Path) -> None:
     assert "no JSON" in text.json()["error"]["message"]
 
 
-def test_a_full_queue_says_when_to_come_again(http: httpx.Client) -> None:
-    answer = http.post("/v1/predict", json={"paths": ["a.mp4"] * 9})
+def test_a_full_queue_says_when_to_come_again(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.service.engine, "_count", 7)
+    answer = http.post("/v1/predict", json={"paths": ["a.mp4"] * 2})
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["error"]["type"] == "busy"
@@ -184,25 +219,119 @@ def test_a_full_queue_does_not_hold_up_other_labels(
     assert http.post("/v1/predict", json={"clips": [clip], "paths": ["a.mp4"]}).status_code == 503
 
 
+def test_long_lists_of_labels_do_not_hold_up_short_ones(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    original = server.service.scorer.bank
+
+    def bank(vocabulary: Vocabulary, *more: Any, **other: Any) -> Any:
+        if len(vocabulary) > 256:
+            hold.wait(20)
+        return original(vocabulary, *more, **other)
+
+    clip = http.post("/v1/predict", json={"paths": ["a.mp4"]}).json()["predictions"][0]["clip"]
+    monkeypatch.setattr(server.service.scorer, "bank", bank)
+    jobs = [
+        http.post(
+            "/v1/predict", json={"clips": [clip], "labels": [f"{job} {n}" for n in range(257)], "background": True}
+        )
+        for job in range(3)
+    ]
+    try:
+        assert http.post("/v1/predict", json={"clips": [clip], "labels": ["snow"]}, timeout=10).status_code == 200
+        assert http.get(jobs[0].json()["url"]).json()["status"] == "queued"
+    finally:
+        hold.set()
+    assert [kind for kind, _ in _events(http, jobs[2].json()["url"])] == ["prediction", "end"]
+
+
+def test_jobs_of_other_labels_are_not_without_number(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = http.post("/v1/predict", json={"paths": ["a.mp4"]}).json()["predictions"][0]["clip"]
+    for jobs, status in (([Job(1)] * 16, 503), ([Job(1)] * 15, 200), ([Job(1, cells=999_998)], 503), ([], 200)):
+        monkeypatch.setattr(server.service.jobs, "_jobs", OrderedDict(enumerate(jobs)))
+        answer = http.post("/v1/predict", json={"clips": [clip]})
+        assert answer.status_code == status
+        assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+
+
 def test_a_client_that_goes_away_frees_its_work(
     served_model: VideoModel, tmp_path: Path, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = threading.Event()
 
     def wait(*_: Any) -> Any:
-        held.wait(20)
+        held.wait(60)
         return iter(())
 
     with running_server(served_model, tmp_path, options=ServeOptions(workers=1, root=clips)) as running:
         engine = running.service.engine
         monkeypatch.setattr(engine, "_videos", wait)
-        with httpx.Client(base_url=running.url) as http:
+        with httpx.Client(base_url=running.url) as http, ThreadPoolExecutor(1) as pool:
+            body = {"paths": ["a.mp4", "b.mp4"]}
+            answer = pool.submit(httpx.post, f"{running.url}/v1/predict", json=body, timeout=1)
+            _until(lambda: bool(engine._active))
+            [active] = engine._active
             with pytest.raises(httpx.ReadTimeout):
-                http.post("/v1/predict", json={"paths": ["a.mp4", "b.mp4"]}, timeout=0.2)
-            until = time.monotonic() + 20
-            while engine._waiting or not all(task.given_up.is_set() for task in engine._active):
-                assert time.monotonic() < until
-                time.sleep(0.02)
+                answer.result()
+            _until(lambda: not engine._waiting and active.given_up.is_set())
+            assert active in engine._active  # it is given up, and has not ended by itself
             job = http.post("/v1/predict", json={"paths": ["a.mp4"], "background": True}, timeout=5).json()
             assert http.delete(job["url"]).json()["status"] == "cancelled"
         held.set()
+
+
+def test_an_end_waits_for_no_work_and_no_body(
+    served_model: VideoModel,
+    tmp_path: Path,
+    clips: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stuck(task: EmbedTask, loader: Any) -> Any:
+        task.given_up.wait(60)
+        return iter(())
+
+    head = (
+        b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n"
+        b"Content-Type: multipart/form-data; boundary=B\r\n\r\n"
+    )
+    with ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+        with running_server(served_model, tmp_path, options=ServeOptions(workers=1, root=clips)) as running:
+            engine = running.service.engine
+            monkeypatch.setattr(engine, "_videos", stuck)
+            body = {"paths": ["a.mp4"]}
+            answer = pool.submit(httpx.post, f"{running.url}/v1/predict", json=body, timeout=60)
+            _until(lambda: bool(engine._active))
+            job = httpx.post(f"{running.url}/v1/predict", json={**body, "background": True}).json()
+            port = int(running.url.rpartition(":")[2])
+            following, sending = (stack.enter_context(Client(port)) for _ in range(2))
+            following.send(b"GET %b/events HTTP/1.1\r\nHost: localhost\r\n\r\n" % job["url"].encode())
+            assert following.socket.recv(8).startswith(b"HTTP")
+            sending.send(
+                head + b"Content-Type: multipart/form-data; boundary=B\r\n\r\n--B\r\nContent-Disposition: form-da"
+            )
+        assert answer.result().status_code == 503
+        assert answer.result().json()["error"]["message"] == "this service is about to end; try again in 10 s"
+        assert answer.result().headers["retry-after"] == "10"
+        assert b'event: end\ndata: {"status": "cancelled"}' in following.read()
+        assert sending.read() == b""
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_nothing_is_begun_at_the_end(
+    http: httpx.Client, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.service, "_ends", True)
+    answer = http.post("/v1/predict", json={"paths": ["a.mp4"]})
+    assert answer.status_code == 503
+    assert "about to end" in answer.json()["error"]["message"]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

@@ -9,13 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
 from olmv.serve.app import make_app
 from olmv.serve.guard.private_folder import PrivateFolder
-from olmv.serve.guard.protocol import guarded_config
+from olmv.serve.guard.protocol import GuardedServer, guarded_config
 from olmv.serve.options import ServeOptions
 from olmv.serve.service import Service
 
@@ -65,7 +63,7 @@ def running_server(
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         config = guarded_config(make_app(service, token=token), host="127.0.0.1", port=0, limits=service.limits)
-        server = uvicorn.Server(config)
+        server = GuardedServer(config, service.end)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         while not server.started:

@@ -1,12 +1,16 @@
 """From errors to answers, and what every route of the API says of them in its description."""
 
+import asyncio
+import json
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from olmv.errors import MissingDependencyError, OlmvError, OutputError, UsageError
@@ -14,7 +18,7 @@ from olmv.serve.api.schemas import ErrorAnswer, TooManyLabelsError
 from olmv.serve.engine import BusyError
 from olmv.serve.guard.answers import RefusedRequestError, error_answer, error_type
 
-__all__ = ["add_error_answers", "errors", "invalid"]
+__all__ = ["EscapedJSON", "add_error_answers", "errors", "invalid", "rows_answer"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +59,33 @@ def invalid(failure: ValidationError | RequestValidationError) -> str:
     return f"{place}: {message}{rest}" if place else f"{message}{rest}"
 
 
+class EscapedJSON(JSONResponse):
+    """JSON in ASCII: a file's name that is not UTF-8 has halves of characters, which can only be escaped."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+async def rows_answer(document: Mapping[str, Any], predictions: Sequence[Mapping[str, Any]]) -> Response:
+    """Return a document with predictions as its last member; others are served between two of them.
+
+    Args:
+        document: the other members, at least one.
+        predictions: rows; of 64 videos and 10,000 labels they take seconds to write.
+    """
+    rows = []
+    for prediction in predictions:
+        rows.append(_json(prediction))
+        await asyncio.sleep(0)
+    body = b'%b,"predictions":[%b]}' % (_json(document)[:-1], b",".join(rows))
+    return Response(body, media_type="application/json")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
 def add_error_answers(app: FastAPI) -> None:
     """Let every error be answered in the one form of the API."""
 
@@ -85,6 +116,9 @@ def add_error_answers(app: FastAPI) -> None:
         status = next((status for kind, status in kinds if isinstance(failure, kind)), 500)
         return error_answer(status, str(failure), kind=type(failure).__name__)
 
+    async def gone(request: Request, failure: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it; it is no fault that a log should tell of
+
     async def fault(request: Request, failure: Exception) -> JSONResponse:
         log.error("a request to %s failed", request.url.path, exc_info=failure)
         return error_answer(500, "a fault of olmv; its log has more", kind=error_type(500))
@@ -95,4 +129,5 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(TooManyLabelsError, too_many)
     app.add_exception_handler(BusyError, busy)
     app.add_exception_handler(OlmvError, unusable)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, fault)

@@ -33,7 +33,7 @@ from olmv.serve.api.schemas import (
 )
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.media import is_served, media_address, picture_address
-from olmv.serve.service import Service
+from olmv.serve.service import MANY_TEXTS, Service
 from olmv.serve.suggestions import Suggestions
 
 __all__ = ["ask_routes"]
@@ -103,7 +103,8 @@ def ask_routes(service: Service) -> APIRouter:
             raise RefusedRequestError(
                 422, f"the texts of {service.model.name} depend on the whole video; a video CLIP embeds texts"
             )
-        vectors = await service.in_thread(encode_texts_cached, service.model, document.texts)
+        run = service.in_long_thread if len(document.texts) > MANY_TEXTS else service.in_thread
+        vectors = await run(encode_texts_cached, service.model, document.texts)
         return _embedded(vectors.tolist())
 
     async def _embed_videos(request: Request) -> Response:

@@ -9,14 +9,15 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from olmv.serve.api.answers import errors
+from olmv.serve.api.answers import errors, rows_answer
 from olmv.serve.api.requests import is_form, read_json, received
 from olmv.serve.api.schemas import JobAnswer, JobStart, PredictAnswer, PredictOptions, PredictRequest
+from olmv.serve.asks import Ask
 from olmv.serve.clips import StoredClip
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.downloads import Downloads
 from olmv.serve.jobs import Job
-from olmv.serve.service import Ask, Service
+from olmv.serve.service import Service
 
 __all__ = ["predict_routes"]
 
@@ -100,7 +101,12 @@ def predict_routes(service: Service) -> APIRouter:
         if not await service.wait(job, request.is_disconnected):
             return Response(status_code=499)
         labels = list(ask.request.vocabulary.names)
-        return JSONResponse({"model": service.model.name, "labels": labels, "predictions": job.predictions})
+        return await rows_answer({"model": service.model.name, "labels": labels}, job.predictions)
+
+    async def _told(job: Job) -> Response:
+        document = job.to_document()
+        predictions = document.pop("predictions")
+        return await rows_answer(document, predictions)
 
     def _stored(clip_id: str) -> StoredClip:
         clip = service.stored(clip_id)
@@ -114,17 +120,17 @@ def predict_routes(service: Service) -> APIRouter:
             raise RefusedRequestError(404, "there is no such job; those that ended are kept for an hour")
         return job
 
-    @router.get("/v1/jobs/{job_id}", summary="Tell how far a job is", responses=errors(404))
-    async def job_state(job_id: str) -> JobAnswer:
-        return JobAnswer(**_job(job_id).to_document())
+    @router.get("/v1/jobs/{job_id}", summary="Tell how far a job is", response_model=JobAnswer, responses=errors(404))
+    async def job_state(job_id: str) -> Response:
+        return await _told(_job(job_id))
 
-    @router.delete("/v1/jobs/{job_id}", summary="Give up a job", responses=errors(404))
-    async def cancel_job(job_id: str) -> JobAnswer:
+    @router.delete("/v1/jobs/{job_id}", summary="Give up a job", response_model=JobAnswer, responses=errors(404))
+    async def cancel_job(job_id: str) -> Response:
         job = _job(job_id)
         job.cancel()
         if job.running is not None:
             await asyncio.wait({job.running})
-        return JobAnswer(**job.to_document())
+        return await _told(job)
 
     @router.get(
         "/v1/jobs/{job_id}/events",

@@ -13,7 +13,6 @@ PAGE_POLICY = (
 
 _PAGE_FILES = frozenset({"/", "/favicon.ico", "/favicon.svg"})
 _ALWAYS = {
-    "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -41,6 +40,8 @@ class HeadersGuard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=list(message.get("headers", ())))
+                # a file of somebody else's has a stricter policy than the page
+                headers.setdefault("Content-Security-Policy", PAGE_POLICY)
                 for name, value in _ALWAYS.items():
                     headers[name] = value
                 # the browser may keep the page's files; all else only where the handler says so

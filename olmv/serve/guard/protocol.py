@@ -5,18 +5,20 @@ is strict and in pure Python; a body of 2 GB costs it a few seconds.
 """
 
 import asyncio
+import socket
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import h11
 from starlette.types import ASGIApp
-from uvicorn import Config
+from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from olmv.serve.guard.answers import error_answer
 from olmv.serve.guard.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["GuardedProtocol", "guarded_config"]
+__all__ = ["GuardedProtocol", "GuardedServer", "guarded_config"]
 
 _STATUS = {431: "the head of the request is too long; send less in it"}
 
@@ -78,6 +80,13 @@ class GuardedProtocol(H11Protocol):
         self._write_timer = None
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """End after the answer that is under way; a body that comes still is not waited for."""
+        if self.conn.their_state is h11.SEND_BODY and not self.is_idle():
+            self.drop()
+        else:
+            super().shutdown()
+
     def is_idle(self) -> bool:
         """Tell whether no request is under way: no head has come whole, or the last one is answered."""
         return not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete)
@@ -129,6 +138,24 @@ class GuardedProtocol(H11Protocol):
             for event in (start, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class GuardedServer(Server):
+    """Ends the work of the service before it waits for the last answers.
+
+    Args:
+        config: of `guarded_config`.
+        end: gives up what is at work; after it, what is asked is refused.
+    """
+
+    def __init__(self, config: Config, end: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._end = end
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the work, then the connections."""
+        await self._end()
+        await super().shutdown(sockets)
 
 
 def guarded_config(app: ASGIApp, *, host: str, port: int, limits: Limits = DEFAULT_LIMITS) -> Config:

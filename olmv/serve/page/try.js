@@ -57,7 +57,8 @@
     }
     const ask = async (some, signal, of) => {
       try {
-        const { predictions } = await api.patient(() => api.post("/v1/predict", { ...panel.request(), clips: some.map((clip) => clip.card.clip) }, { signal }), (failure, seconds) => tell(olmv.waiting(failure, seconds)), signal);
+        // each is answered as it was looked at; who wants it otherwise is told to send the file again
+        const { predictions } = await api.patient(() => api.post("/v1/predict", { ...panel.request(), timeline: undefined, clips: some.map((clip) => clip.card.clip) }, { signal }), (failure, seconds) => tell(olmv.waiting(failure, seconds)), signal);
         if (!signal.aborted) some.forEach((clip, place) => clips.has(clip) && clip.take(predictions[place], of));
         return some.length;
       } catch (failure) {
