@@ -26,6 +26,7 @@ from olmv.models.embed import default_batch_size
 from olmv.scorer import EmbeddedPart
 from olmv.scoring.windows import TimelineOptions
 from olmv.serve.clips import StoredClip, without_pixels
+from olmv.serve.memory import give_back
 from olmv.stream import embed_parts
 from olmv.video.decode import VideoFrames, failed
 from olmv.video.options import DecodeOptions, usable_cores
@@ -36,6 +37,7 @@ __all__ = ["BusyError", "EmbedEngine", "EmbedTask"]
 _PARTS_AHEAD = 2  # of each decoder, that wait for the encoder
 _LONGEST = 20
 """So many times as long as a part of it may a whole video take, so that few long ones do not hold up all others."""
+_GIVE_BACK_PARTS = 64  # between two times that free memory is given back
 _FIRST_GUESS_S = 1.0  # that a video takes, before any was done
 
 
@@ -262,7 +264,12 @@ class EmbedEngine:
             yield video
 
     def _encode_all(self) -> None:
+        since = 0
         while (batch := self._batch()) is not None:
+            since += len(batch)
+            if since >= _GIVE_BACK_PARTS:
+                since = 0
+                give_back()
             good: list[tuple[EmbedTask, VideoFrames, Future[EmbeddedPart]]] = []
             for item in batch:  # looked at once: it can be given up at any time
                 if item[0].given_up.is_set():

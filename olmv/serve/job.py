@@ -18,6 +18,7 @@ from olmv.labels.attributes import AttributeBook
 from olmv.labels.vocabulary import Vocabulary
 from olmv.library import is_library
 from olmv.models.default import chosen_model, drawings_note
+from olmv.serve.memory import few_arenas
 from olmv.serve.options import ServeJob, ServeListener, ServeOptions
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
         UsageError: labels or a source that cannot be used.
         ModelError: the model cannot be loaded.
     """
+    few_arenas()
     vocabulary, thresholds = _words(job, listener)
     library, rows = _source(job)
     from olmv.models.registry import load_model

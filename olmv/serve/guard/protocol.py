@@ -178,7 +178,7 @@ def guarded_config(app: ASGIApp, *, host: str, port: int, limits: Limits = DEFAU
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=limits.head_bytes,
-        timeout_keep_alive=5,
+        timeout_keep_alive=65,  # longer than clients keep a connection that they may use again
     )
 
 
