@@ -231,3 +231,21 @@ def test_a_full_pipe_keeps_nobody() -> None:
         while True:
             os.write(pool._wake_writer, b"." * 4096)
     assert [row.path for row in begun] == ["a", "b", "c"]
+
+
+def test_an_old_worker_makes_room_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olmv.video.workers.fork_server.MOST_FILES", 3)
+    fork_server = start_workers(pid_decode)
+    try:
+        options = DecodeOptions(workers=1)
+        loader = FrameLoader(
+            [str(number) for number in range(7)],
+            preprocess=SMALL,
+            options=options,
+            decode=pid_decode,
+            fork_server=fork_server,
+        )
+        pids = [video.corrupt for video in loader]
+    finally:
+        fork_server.close()
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [3, 3, 1]

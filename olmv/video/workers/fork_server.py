@@ -32,6 +32,8 @@ __all__ = ["ForkServer", "Worker"]
 
 MIB = 2**20
 STARTUP_S: Final = 120.0  # for importing everything from a cold disk
+MOST_FILES: Final = 128
+"""After so many files a worker ends and another one is forked: codecs leave a little memory behind with each."""
 
 
 class Worker:
@@ -41,6 +43,7 @@ class Worker:
         self._fork_server = fork_server
         self.connection = connection
         self.pid = pid
+        self.files = 0
 
     def stop(self) -> int | None:
         """Kill the process if it still runs; return its exit code (negative: the signal), None if unknown."""
@@ -104,7 +107,11 @@ class ForkServer:
             return self.spawn()
 
     def give_back(self, worker: Worker) -> None:
-        """Keep a worker that waits for a file, for the next who takes one."""
+        """Keep a worker that waits for a file, for the next who takes one; an old one ends."""
+        worker.files += 1
+        if worker.files >= MOST_FILES:
+            worker.stop()
+            return
         with self._lock:
             self._idle.append(worker)
 
