@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ async def load(
 def bad_files(good: Sequence[tuple[str, bytes]], count: int) -> list[tuple[str, bytes]]:
     """Make files that are none, or broken."""
     rng = random.Random(0)
-    kinds = [
+    kinds: list[Callable[[bytes], bytes]] = [
         lambda content: b"",
         lambda content: b"no video at all\n" * 50,
         lambda content: content[: len(content) // 3],
