@@ -1,8 +1,8 @@
 """Keep the memory of a process that runs for months as small as what it uses.
 
 Pixels of a video are large and short-lived, what is kept of it is small and long-lived. glibc gives each thread an
-arena of its own and puts both side by side, so that after some hundred videos most of an arena is holes: 1,245 MB were
-measured where 398 MB are used. Few arenas, and giving holes back now and then, keep it near that.
+arena of its own and puts both side by side, so that after some hundred videos most of an arena is holes, several times
+what is used. Few arenas, and giving holes back now and then, keep it near that; `bench_serve` shows it.
 """
 
 import contextlib
