@@ -323,10 +323,6 @@ class Service:
             return Path(self.review.source.videos[place])
         return None
 
-    def stored(self, clip_id: str) -> StoredClip | None:
-        """Return what is kept of a video; None where it was forgotten."""
-        return self.clips.get(clip_id)
-
 
 def _ending() -> RefusedRequestError:
     return RefusedRequestError(503, "this service is about to end; try again in 10 s", headers={"Retry-After": "10"})

@@ -19,6 +19,7 @@ from olmv.io.curves import Curve
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.base import VideoModel
 from olmv.serve.engine import EmbedTask
+from olmv.serve.guard.multipart import Upload
 from olmv.serve.jobs import Job
 from olmv.serve.options import ServeOptions
 from tests.serve.guard.server import Client
@@ -335,3 +336,20 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_what_was_fetched_for_a_request_that_is_refused_is_removed(
+    served_model: VideoModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetched(url: str, folder: Any, limits: Any) -> Upload:
+        file = folder.new_file()
+        file.write(b"x")
+        file.close()
+        return Upload("a.mp4", file.path, 1)
+
+    monkeypatch.setattr("olmv.serve.guard.downloads.fetch", fetched)
+    with running_server(served_model, tmp_path, options=ServeOptions(workers=1, queue=1, allow_urls=True)) as running:
+        body = {"urls": ["http://example.org/a.mp4", "http://example.org/b.mp4"]}
+        answer = httpx.post(f"{running.url}/v1/predict", json=body, timeout=60)
+        assert answer.status_code == 413
+        assert [file.name for file in running.service.uploads.path.iterdir()] == [".lock"]

@@ -75,7 +75,12 @@ def predict_routes(service: Service) -> APIRouter:
         if document.paths or document.urls:
             service.engine.check_room(1)  # before anything is fetched; what is kept needs no room
         ask = service.ask(document)
-        job = service.start(await _named(document), ask)
+        named = await _named(document)
+        try:
+            job = service.start(named, ask)
+        except BaseException:  # what was fetched is nobody's then
+            _drop(named)
+            raise
         return await _answer(request, job, ask, document)
 
     async def _named(document: PredictRequest) -> list[Any]:
@@ -89,9 +94,7 @@ def predict_routes(service: Service) -> APIRouter:
                 download = await downloads.fetch(url)
                 videos.append((download.path, download.name, partial(download.path.unlink, missing_ok=True)))
         except BaseException:
-            for video in videos:
-                if not isinstance(video, StoredClip):
-                    video[2]()
+            _drop(videos)
             raise
         return videos
 
@@ -109,7 +112,7 @@ def predict_routes(service: Service) -> APIRouter:
         return await rows_answer(document, predictions)
 
     def _stored(clip_id: str) -> StoredClip:
-        clip = service.stored(clip_id)
+        clip = service.clips.get(clip_id)
         if clip is None:
             raise RefusedRequestError(404, "this clip is not kept any more; send its file again")
         return clip
@@ -178,3 +181,10 @@ def predict_routes(service: Service) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+def _drop(videos: list[Any]) -> None:
+    """Remove the files that were fetched for a request."""
+    for video in videos:
+        if not isinstance(video, StoredClip):
+            video[2]()

@@ -1,7 +1,7 @@
 """Connections that are open and ask for nothing, or read nothing, are closed.
 
 uvicorn waits for the head of a request as long as the client likes; this protocol does not. It is the one of h11, which
-is strict and in pure Python; a body of 2 GB costs it a few seconds.
+is strict and in pure Python.
 """
 
 import asyncio
