@@ -49,6 +49,8 @@ __all__ = [
     "VocabularyError",
     "WeightsUnavailableError",
     "WorkerCrashedError",
+    "interruption",
+    "reason",
 ]
 
 
@@ -142,6 +144,18 @@ def reason(failure: BaseException) -> str:
     text = " ".join(str(failure).split()) or type(failure).__name__
     sentence = re.split(r"(?<=[a-z)'\"])\. ", text, maxsplit=1)[0].rstrip(".")
     return sentence if len(sentence) <= 200 else sentence[:197] + "..."
+
+
+def interruption(failure: BaseException) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C from which another failure came, on the way out; None where there was none.
+
+    A lock that is waited for may be left half released: Python then raises "cannot release un-acquired lock" in place
+    of the interruption.
+    """
+    seen: BaseException | None = failure
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen
 
 
 class ProgramFaultError(VideoError):

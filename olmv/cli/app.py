@@ -33,6 +33,7 @@ from olmv.cli.models import group as models
 from olmv.cli.views.fault import write_fault_report
 from olmv.cli.views.log import LogFormat, log_format, set_log_format, write_line
 from olmv.cli.views.progress import drop_output, printable
+from olmv.errors import interruption
 
 # The base class of typer's usage errors; its home moved between versions of typer.
 _ClickError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -127,6 +128,8 @@ def main(arguments: list[str] | None = None) -> int:
     except _ClickError as error:
         return _fail_usage(error)
     except Exception as error:  # nobody is helped by a traceback on the screen
+        if (stop := interruption(error)) is not None:
+            return _fail("; ".join(("stopped", *_notes(stop))), code=_STOPPED)
         return _fail_unforeseen(error, command_line)
     return code
 

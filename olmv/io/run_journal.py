@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from olmv.errors import OutputError, UsageError, reason
+from olmv.errors import OutputError, UsageError, interruption, reason
 from olmv.io.atomic import write_atomic
 from olmv.io.digests import sha256_json
 from olmv.io.journal import JsonlJournal, encode_row
@@ -77,9 +77,10 @@ class RunJournal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._journal.close()
-        if isinstance(value, KeyboardInterrupt | BrokenPipeError) and self.done:
+        stop = value if value is None or isinstance(value, BrokenPipeError) else interruption(value)
+        if stop is not None and self.done:
             rows = "1 row" if len(self.done) == 1 else f"{len(self.done)} rows"
-            value.add_note(f"{rows} kept in {self.path}; run the same command to go on")
+            stop.add_note(f"{rows} kept in {self.path}; run the same command to go on")
 
     def begin(self) -> None:
         """Lock the journal and write the settings; until here nothing is created or changed.

@@ -103,8 +103,19 @@ def test_ctrl_c_tells_what_is_kept(broken: Any, capsys: Any) -> None:
     assert capsys.readouterr().err == "olmv: stopped; 3 rows kept in x.jsonl; run the same command to go on\n"
 
 
+def test_what_ctrl_c_breaks_on_its_way_is_no_fault(broken: Any, capsys: Any) -> None:
+    failure = RuntimeError("cannot release un-acquired lock")
+    failure.__context__ = stop = KeyboardInterrupt()
+    stop.add_note("3 rows kept in x.jsonl")
+    assert broken(failure) == 130
+    assert capsys.readouterr().err == "olmv: stopped; 3 rows kept in x.jsonl\n"
+
+
 def test_ctrl_c_in_a_run(here: Path, model: str) -> None:
-    with start("predict", "clips", *LABELS, "-m", model, "--workers", "1", "-o", "x.csv", cwd=here) as child:
+    (here / "many").mkdir()
+    for number in range(100):  # more than are done by the time that this process looks again
+        (here / "many" / f"{number}.mp4").symlink_to(here / "clips" / "0.mp4")
+    with start("predict", "many", *LABELS, "-m", model, "--workers", "1", "-o", "x.csv", cwd=here) as child:
         journal = here / "x.csv.journal.jsonl"
         while not (journal.exists() and journal.stat().st_size) and child.poll() is None:
             time.sleep(0.01)
@@ -112,7 +123,7 @@ def test_ctrl_c_in_a_run(here: Path, model: str) -> None:
         _, err = child.communicate()
     kept = len(journal.read_bytes().splitlines())
     rows = "1 row" if kept == 1 else f"{kept} rows"
-    assert child.returncode == 130
+    assert child.returncode == 130, err
     assert f"olmv: stopped; {rows} kept in x.csv.journal.jsonl; run the same command to go on" in err
     assert "Traceback" not in err
 

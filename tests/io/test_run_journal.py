@@ -60,6 +60,23 @@ def test_a_row_is_kept_that_was_written_when_ctrl_c_came(tmp_path: Path, monkeyp
         assert journal.done == {"a.mp4"}
 
 
+def test_what_is_kept_is_said_where_ctrl_c_broke_a_lock(tmp_path: Path) -> None:
+    output = tmp_path / "x.jsonl"
+    stop = KeyboardInterrupt()
+
+    def run() -> None:
+        with started(output) as journal:
+            journal.append({"video": "a.mp4"})
+            try:
+                raise stop
+            finally:
+                raise RuntimeError("cannot release un-acquired lock")
+
+    with pytest.raises(RuntimeError, match="un-acquired lock"):
+        run()
+    assert stop.__notes__ == [f"1 row kept in {output}; run the same command to go on"]
+
+
 def test_failures_of_earlier_runs_are_known(tmp_path: Path) -> None:
     with started(tmp_path / "x.jsonl") as journal:
         journal.append({"video": "a.mp4", "status": "ok"})

@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -145,6 +147,25 @@ def test_decoding_goes_on_while_the_caller_computes() -> None:
         time.sleep(0.05)
     assert len(pool._done) == 4
     assert len(list(rows)) == 4
+
+
+def test_ctrl_c_between_two_steps_of_a_lock_is_ctrl_c(clips: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Condition):
+        def __init__(self) -> None:
+            super().__init__()
+            release = self._release_save  # type: ignore[has-type]
+
+            def interrupted() -> None:
+                release()
+                raise KeyboardInterrupt
+
+            self._release_save = interrupted
+
+    names = SimpleNamespace(Condition=Interrupted, Thread=threading.Thread)
+    monkeypatch.setattr("olmv.video.workers.pool.threading", names)
+    loader = FrameLoader(clips, preprocess=Preprocess(), options=DecodeOptions(workers=1))
+    with loader, pytest.raises(KeyboardInterrupt):
+        list(loader)
 
 
 def test_paths_are_read_only_as_far_as_needed() -> None:

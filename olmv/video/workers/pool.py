@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 from multiprocessing.connection import Connection, wait
 
-from olmv.errors import DecodeTimeoutError, VideoError, WorkerCrashedError
+from olmv.errors import DecodeTimeoutError, VideoError, WorkerCrashedError, interruption
 from olmv.video.decode import VideoFrames, failed, renamed
 from olmv.video.inputs import PreparedInput, SpooledFile
 from olmv.video.readers.memory import MemoryVideo
@@ -101,6 +101,14 @@ class WorkerPool:
         Raises:
             Exception: what the iterable of paths raised.
         """
+        try:
+            return self._take_next(patience_s)
+        except RuntimeError as failure:
+            if (stop := interruption(failure)) is not None:  # it came between two steps of the lock
+                raise stop from None
+            raise
+
+    def _take_next(self, patience_s: float | None) -> VideoFrames | None:
         with self._lock:
             self._lock.wait_for(lambda: self._next in self._done or self._failure or self._finished(), patience_s)
             if self._next not in self._done:
