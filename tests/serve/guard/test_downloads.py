@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from olmv.serve.guard.downloads import Downloads
 from olmv.serve.guard.limits import Limits
 from olmv.serve.guard.multipart import Upload
 from olmv.serve.guard.private_folder import PrivateFolder
+from tests.serve.guard.conftest import left
 
 
 class Slow:
@@ -41,16 +41,6 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     monkeypatch.setattr(module, "fetch", slow.fetch)
     yield slow
     slow.go.set()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[PrivateFolder]:
-    with PrivateFolder(tmp_path) as folder:
-        yield folder
-
-
-def files(folder: PrivateFolder) -> int:
-    return len([path for path in folder.path.iterdir() if path.name != ".lock"])
 
 
 def join_threads() -> None:
@@ -97,7 +87,7 @@ def test_a_file_that_nobody_waits_for_is_removed(slow: Slow, folder: PrivateFold
         slow.go.set()
         await asyncio.to_thread(join_threads)
         await asyncio.sleep(0)  # the file is handed over, to nobody
-        assert files(folder) == 0
+        assert left(folder) == []
         assert (await downloads.fetch("b")).name == "b"  # the turn came back
 
     asyncio.run(run())
@@ -113,4 +103,4 @@ def test_the_end_of_the_service_does_not_wait(slow: Slow, folder: PrivateFolder)
     assert not slow.go.is_set()
     slow.go.set()
     join_threads()
-    assert files(folder) == 0
+    assert left(folder) == []

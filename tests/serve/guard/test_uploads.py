@@ -2,13 +2,8 @@
 
 import asyncio
 import resource
-import signal
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,13 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from olmv.errors import OutputError
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.limits import Limits
 from olmv.serve.guard.multipart import display_name
 from olmv.serve.guard.private_folder import PrivateFolder
 from olmv.serve.guard.uploads import Uploads, disk_refusal, receive_uploads
 from tests.serve.guard.asgi import GONE, ask
+from tests.serve.guard.conftest import left
 
 LIMITS = Limits(upload_bytes=100_000, files=3, fields=3, field_bytes=200)
 
@@ -37,12 +32,6 @@ def part(name: str, content: bytes, file_name: str | None = None, headers: str =
 
 def form(*parts: bytes) -> bytes:
     return b"".join(parts) + b"--edge--\r\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[PrivateFolder]:
-    with PrivateFolder(tmp_path) as folder:
-        yield folder
 
 
 def send(
@@ -62,10 +51,6 @@ def send(
     headers = {"Content-Type": kind} | ({} if length is None else {"Content-Length": str(length)})
     ask(app, "POST", "/v1/predict", headers, body)
     return kept[0]
-
-
-def left(folder: PrivateFolder) -> list[str]:
-    return sorted(path.name for path in folder.path.iterdir() if path.name != ".lock")
 
 
 def refused(folder: PrivateFolder, body: bytes | list[bytes], status: int, message: str, **more: object) -> None:
@@ -318,58 +303,3 @@ def test_every_name_is_one_short_line(name: str) -> None:
 def test_long_names_keep_their_ending() -> None:
     assert display_name("x" * 300 + ".mp4") == "x" * 195 + "….mp4"
     assert display_name("x" * 300) == "x" * 199 + "…"
-
-
-def test_the_folder_goes_with_its_server(tmp_path: Path) -> None:
-    folder = PrivateFolder(tmp_path / "new" / "cache")
-    folder.new_file().close()
-    folder.close()
-    folder.close()
-    assert [path.name for path in (tmp_path / "new" / "cache").iterdir()] == [".lock"]
-
-
-def test_what_a_killed_server_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from olmv.serve.guard.private_folder import PrivateFolder\n"
-        f"folder = PrivateFolder({str(tmp_path)!r}); folder.new_file().write(b'secret')\n"
-        "print(folder.path, flush=True); sys.stdin.read()"
-    )
-    server = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    theirs = Path(server.stdout.readline().strip())
-    with PrivateFolder(tmp_path):
-        assert len(list(theirs.iterdir())) == 2
-    server.send_signal(signal.SIGKILL)
-    server.communicate()
-    assert theirs.exists()
-    with PrivateFolder(tmp_path) as ours:
-        assert not theirs.exists()
-        assert ours.path.exists()
-
-
-def test_only_folders_of_dead_servers_are_removed(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "keep").touch()
-    parent = tmp_path / "parent"
-    parent.mkdir()
-    (parent / "serve-1-link").symlink_to(outside)
-    (parent / "other").mkdir()
-    (parent / "serve-1-unlocked").mkdir()
-    with PrivateFolder(parent):
-        assert (outside / "keep").exists()
-        assert (parent / "other").exists()
-        assert not (parent / "serve-1-unlocked").exists()
-
-
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"no folder for uploads can be made here \(.+\); name another in OLMV_CACHE"):
-        PrivateFolder(tmp_path / "file")
-
-
-def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="no folder for uploads can be made here"):
-        PrivateFolder(tmp_path)
-    assert not (tmp_path / "elsewhere").exists()
