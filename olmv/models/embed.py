@@ -18,6 +18,7 @@ from olmv.models.base import VideoEmbedding, VideoModel
 from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
 from olmv.models.uploads import upload
+from olmv.video.sampling import even_places
 
 __all__ = ["default_batch_size", "embed_clips", "embed_windows", "encode_features", "video_vector"]
 
@@ -93,7 +94,7 @@ def embed_windows(
 
 def _spread(window: NDArray[np.int64], frames: int | None) -> Tensor:
     if frames is not None and len(window) > frames:
-        window = window[((np.arange(frames) + 0.5) * len(window) / frames).astype(np.int64)]
+        window = window[even_places(len(window), frames)]
     return torch.from_numpy(window)
 
 

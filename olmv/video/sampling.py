@@ -1,7 +1,7 @@
 """Which frames to look at: pure functions from times (or changes) to frame indices.
 
-All but `window` return distinct, increasing indices, [min(frames, N)] of them at most: nothing is repeated to fill up
-a short video.
+All but `window` and `even_places` return distinct, increasing indices, [min(frames, N)] of them at most: nothing is
+repeated to fill up a short video.
 """
 
 import math
@@ -15,6 +15,7 @@ __all__ = [
     "adaptive",
     "changes",
     "dense",
+    "even_places",
     "keyframes",
     "random_segments",
     "small_luma",
@@ -33,6 +34,11 @@ CLOCK_S = 1e-4
 # Open-VCLIP's clips: frames are meant to be so far apart, at so many per second.
 WINDOW_STRIDE = 16
 WINDOW_FPS = 30.0
+
+
+def even_places(count: int, frames: int) -> Indices:
+    """Return the middles of `frames` equal shares of `count` places, [T] indices in order; fewer places repeat."""
+    return ((np.arange(frames) + 0.5) * count / frames).astype(np.int64)
 
 
 def uniform(timestamps_s: Floats, *, end_s: float, frames: int) -> Indices:

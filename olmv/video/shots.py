@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olmv.video.frames import Floats, Indices, Pixels
+from olmv.video.sampling import even_places
 
 __all__ = ["SIGNATURE_BYTES", "changed", "find_cuts", "signature", "signature_of_pixels"]
 
@@ -60,7 +61,7 @@ def signature_of_pixels(pixels: Pixels) -> Pixels:
     Not to be compared with those of `signature`: the two may differ in their range of brightness.
     """
     height, width = pixels.shape[:2]
-    rgb = pixels[_places(height, ROWS)][:, _places(width, COLUMNS)].astype(np.float32)
+    rgb = pixels[even_places(height, ROWS)][:, even_places(width, COLUMNS)].astype(np.float32)
     luma = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
     fewer, grey = rgb[::2, ::2], luma[::2, ::2]
     blue, red = 128 + 0.564 * (fewer[..., 2] - grey), 128 + 0.713 * (fewer[..., 0] - grey)
@@ -174,11 +175,7 @@ def _points(plane: Any, size: int, drop: int, *, halved: bool) -> Pixels:
 @lru_cache(maxsize=64)
 def _where(height: int, width: int, line: int, rows: int, columns: int) -> Indices:
     """Return where the points of a plane lie in its buffer, whose lines are `line` samples long: [rows, columns]."""
-    return _places(height, rows)[:, None] * line + _places(width, columns)
-
-
-def _places(length: int, count: int) -> Indices:
-    return ((np.arange(count) + 0.5) * length / count).astype(np.int64)
+    return even_places(height, rows)[:, None] * line + even_places(width, columns)
 
 
 def _signature(planes: list[Pixels]) -> Pixels:

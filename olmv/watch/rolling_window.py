@@ -13,6 +13,7 @@ from olmv.models.clip.model import VideoCLIP
 from olmv.models.clip.temporal import FrameFeatures
 from olmv.models.embed import embed_clips, encode_features
 from olmv.models.uploads import upload
+from olmv.video.sampling import even_places
 from olmv.video.transforms import ModelPixels
 
 __all__ = ["MOST_FRAMES", "RollingWindow"]
@@ -80,10 +81,5 @@ class RollingWindow:
             return encode_features(model, FrameFeatures.join(features).as_video(0, len(features)))
         pixels = torch.stack([entry.pixels for entry in self._entries if entry.pixels is not None])
         if model.frames is not None:
-            pixels = pixels[spread(len(pixels), model.frames)]
+            pixels = pixels[torch.from_numpy(even_places(len(pixels), model.frames))]
         return embed_clips(model, [pixels])[0]
-
-
-def spread(there: int, count: int) -> list[int]:
-    """Return `count` places of `there` frames, evenly, in order: each is the middle of its share."""
-    return [(2 * place + 1) * there // (2 * count) for place in range(count)]

@@ -33,6 +33,7 @@ from olmv.models.xclip.keys import from_hf_state
 from olmv.models.xclip.network import XClip, XClipConfig
 from scripts.benchmarks.common import report
 from scripts.benchmarks.turns import ratio, time_in_turns
+from tests.models.xclips import hf_config
 
 MODELS = ("base/32", "base/16", "large/14")
 FRAMES = (8, 16)
@@ -41,25 +42,9 @@ BATCH, LABELS, SCALE = 8, 16, 100.0
 
 def theirs(config: XClipConfig) -> Any:
     """transformers' model of these sizes; every weight is moved off its starting value."""
-    from transformers import XCLIPConfig, XCLIPModel
+    described = hf_config(config)
+    from transformers import XCLIPModel
 
-    c = config
-    described = XCLIPConfig(
-        text_config={
-            "vocab_size": c.vocab_size, "hidden_size": c.text_width, "intermediate_size": 4 * c.text_width,
-            "num_hidden_layers": c.text_layers, "num_attention_heads": c.text_heads,
-            "max_position_embeddings": c.context_length,
-        },
-        vision_config={
-            "image_size": c.image_size, "patch_size": c.patch_size, "hidden_size": c.vision_width,
-            "intermediate_size": 4 * c.vision_width, "num_hidden_layers": c.vision_layers,
-            "num_attention_heads": c.vision_heads, "num_frames": c.frames, "mit_hidden_size": c.embed_dim,
-            "mit_intermediate_size": 4 * c.embed_dim, "mit_num_hidden_layers": c.mit_layers,
-            "mit_num_attention_heads": c.mit_heads,
-        },
-        projection_dim=c.embed_dim, prompt_layers=c.prompt_layers, prompt_alpha=c.prompt_alpha,
-        prompt_num_attention_heads=c.prompt_heads,
-    )  # fmt: skip
     model = XCLIPModel(described).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():

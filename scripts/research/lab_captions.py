@@ -22,9 +22,9 @@ from olmv.train.data.moji_data import MojiDataset
 from olmv.train.loss_terms import caption_contrast
 from olmv.train.trainable import Output, Trainable, label_bank, select_weights
 from olmv.train.validation import Scores, macro_map, score_videos
-from scripts.research.lab_common import Lab
+from scripts.research.lab_common import Lab, pair_accuracy
 
-__all__ = ["TESTED", "captions", "pair_accuracy"]
+__all__ = ["TESTED", "captions"]
 
 RATES = (1e-3, 3e-3)
 # weight of the caption loss, and what captions tell; without the loss they change nothing
@@ -60,22 +60,12 @@ def captions(lab: Lab, seed: int) -> dict[str, float]:
         figures[f"{arm}/lr"] = best
         for name, objects, clips in (("", "seen[::93]", CLIPS), ("_other_objects", "seen[40::93]", OTHER_CLIPS)):
             scores = _scores(lab, model, _dataset(lab, 23, clips, objects))
-            figures[f"{arm}/pair_accuracy{name}"] = pair_accuracy(scores)
+            figures[f"{arm}/pair_accuracy{name}"] = pair_accuracy(scores, MOTIONS)
             figures[f"{arm}/motion_map{name}"] = macro_map(scores)
         figures |= {f"{arm}/{key}": value for key, value in _reach(lab, model, about).items()}
     if seed == 0:
         _print_cosines()
     return figures
-
-
-def pair_accuracy(scores: Scores) -> float:
-    """Share of clips [N, motions] that score their own motion above its opposite; ties count half, chance is 0.5."""
-    column = {motion: index for index, motion in enumerate(MOTIONS)}
-    own = scores.targets.argmax(1)
-    other = torch.tensor([column[OPPOSITES[MOTIONS[k]]] for k in own.tolist()])
-    rows = torch.arange(len(own))
-    gap = scores.logits[rows, own] - scores.logits[rows, other]
-    return float(((gap > 0).float() + 0.5 * (gap == 0).float()).mean())
 
 
 def _trained(lab: Lab, weight: float, about: About, rate: float, seed: int) -> VideoCLIP:

@@ -4,16 +4,20 @@ Runs stand in WORK/GROUP/ARM/SEED; what is finished there is not run again.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from olmv.moji.world import OPPOSITES
 from olmv.train.config_file import load_config
 from olmv.train.job import TrainJob, run
+from olmv.train.validation import Scores
 from scripts.research.mini_motions import Plain
 
-__all__ = ["Lab"]
+__all__ = ["Lab", "pair_accuracy"]
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -51,3 +55,18 @@ class Lab:
                 figures |= {f"{end}/{name}": value for name, value in point.items()}
         done.write_text(json.dumps(figures), encoding="utf-8")
         return figures
+
+
+def pair_accuracy(scores: Scores, motions: Sequence[str], *, tie: float = 0.0) -> float:
+    """Measure in which share of clips their own motion scores above its opposite; ties count half, chance is 0.5.
+
+    Args:
+        scores: of N clips [N, motions], each true of one motion.
+        motions: the labels of the columns.
+        tie: scores that are no further apart are equal.
+    """
+    own = scores.targets.argmax(1)
+    opposites = torch.tensor([motions.index(OPPOSITES[motion]) for motion in motions])
+    rows = torch.arange(len(own))
+    gap = scores.logits[rows, own] - scores.logits[rows, opposites[own]]
+    return float(((gap > tie).float() + 0.5 * (gap.abs() <= tie).float()).mean())

@@ -7,8 +7,6 @@ are the same ones, so the mean over frames cannot know which is which, and its p
 import json
 from typing import Any
 
-import torch
-
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.clip.model import VideoCLIP
@@ -17,7 +15,7 @@ from olmv.moji.world import OPPOSITES
 from olmv.train.data.moji_data import MojiDataset
 from olmv.train.trainable import Trainable, label_bank
 from olmv.train.validation import score_videos, top1
-from scripts.research.lab_common import Lab
+from scripts.research.lab_common import Lab, pair_accuracy
 
 __all__ = ["ARMS", "amounts", "pair_figures", "temporal"]
 
@@ -136,8 +134,7 @@ def pair_figures(model: VideoCLIP, *, clips: int, seed: int) -> dict[str, float]
     """Measure a model on clips and their reversals.
 
     Returns:
-        `pair_accuracy`, the share of clips in which their own motion scores higher than its opposite, a tie counting
-        half; `top1` among all eight motions.
+        `pair_accuracy` (see there); `top1` among all eight motions.
     """
     dataset = MojiDataset(
         seed, clips // 2 * 2, frames=FRAMES, labels=("motions",), counts=(1,), motions=tuple(OPPOSITES), pairings="all",
@@ -145,11 +142,4 @@ def pair_figures(model: VideoCLIP, *, clips: int, seed: int) -> dict[str, float]
     )  # fmt: skip
     bank = label_bank(model, build_texts(Vocabulary.from_names(list(dataset.labels)), model.templates))
     scores = score_videos(Trainable(model, frame_pooling="mean"), dataset, bank, batch_size=32)
-    own = scores.targets.argmax(1)
-    opposites = torch.tensor([dataset.labels.index(OPPOSITES[label]) for label in dataset.labels])
-    rows = torch.arange(len(own))
-    gap = scores.logits[rows, own] - scores.logits[rows, opposites[own]]
-    return {
-        "pair_accuracy": float(((gap > 1e-4).float() + 0.5 * (gap.abs() <= 1e-4).float()).mean()),
-        "top1": top1(scores),
-    }
+    return {"pair_accuracy": pair_accuracy(scores, dataset.labels, tie=1e-4), "top1": top1(scores)}

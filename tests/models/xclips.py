@@ -29,6 +29,7 @@ WIDE = XClipConfig(
 
 
 def hf_config(config: XClipConfig) -> Any:
+    """transformers' settings of a model of these sizes."""
     import olmv  # noqa: F401  before transformers: see olmv._torchvision_guard
 
     transformers = pytest.importorskip("transformers")

@@ -23,6 +23,18 @@ def check(picked: np.ndarray, count: int, at_most: int) -> None:
     assert picked.max() < count
 
 
+def test_even_places_are_the_middles_of_their_shares() -> None:
+    assert sampling.even_places(1, 4).tolist() == [0, 0, 0, 0]
+    assert sampling.even_places(2, 4).tolist() == [0, 0, 1, 1]
+    assert sampling.even_places(8, 4).tolist() == [1, 3, 5, 7]
+    assert sampling.even_places(3, 8).tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    assert all(
+        sampling.even_places(count, frames).tolist() == [(2 * k + 1) * count // (2 * frames) for k in range(frames)]
+        for count in range(1, 200)
+        for frames in range(1, 33)
+    )
+
+
 @given(steps, counts)
 def test_uniform_is_distinct_and_complete(gaps: list[float], frames: int) -> None:
     times, end = times_of(gaps)

@@ -8,7 +8,7 @@ import torch
 
 from olmv.errors import UsageError
 from olmv.models.embed import embed_clips
-from olmv.watch.rolling_window import RollingWindow, spread
+from olmv.watch.rolling_window import RollingWindow
 from tests.support.tiny import tiny_model
 
 TEMPORALS = ["mean", "attention", "transformer", "cross-frame"]
@@ -64,10 +64,3 @@ def test_a_model_made_for_a_number_of_frames_gets_that_many(monkeypatch: pytest.
         window.add(frames(1)[0], number * 0.5)
         window.embedding()
     assert set(shapes) == {(4, 3, 32, 32)}
-
-
-def test_frames_are_spread_evenly() -> None:
-    assert spread(1, 4) == [0, 0, 0, 0]
-    assert spread(2, 4) == [0, 0, 1, 1]
-    assert spread(8, 4) == [1, 3, 5, 7]
-    assert spread(3, 8) == [0, 0, 0, 1, 1, 2, 2, 2]

@@ -18,7 +18,7 @@ from olmv.models.default import model_note
 from olmv.models.text_cache import encode_texts_cached
 from olmv.scoring.thresholds import thresholds_for
 from olmv.serve.api.answers import errors
-from olmv.serve.api.requests import is_form, read_json, received
+from olmv.serve.api.requests import form_or_json, is_form, read_json, received
 from olmv.serve.api.schemas import (
     EmbedAnswer,
     EmbedOptions,
@@ -76,24 +76,7 @@ def ask_routes(service: Service) -> APIRouter:
         summary="Embed texts or videos",
         response_model=EmbedAnswer,
         responses=errors(408, 413, 415, 503, 507),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {"schema": {"$ref": "#/components/schemas/EmbedRequest"}},
-                    "multipart/form-data": {
-                        "schema": {
-                            "type": "object",
-                            "required": ["files"],
-                            "properties": {
-                                "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                                "options": {"type": "string", "description": "EmbedOptions, as a JSON object."},
-                            },
-                        }
-                    },
-                },
-            }
-        },
+        openapi_extra=form_or_json("EmbedRequest", "EmbedOptions"),
     )
     async def embed(request: Request) -> Response:
         if is_form(request):

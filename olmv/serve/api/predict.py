@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from olmv.serve.api.answers import errors, rows_answer
-from olmv.serve.api.requests import is_form, read_json, received
+from olmv.serve.api.requests import form_or_json, is_form, read_json, received
 from olmv.serve.api.schemas import JobAnswer, JobStart, PredictAnswer, PredictOptions, PredictRequest
 from olmv.serve.asks import Ask
 from olmv.serve.clips import StoredClip
@@ -21,31 +21,7 @@ from olmv.serve.service import Service
 
 __all__ = ["predict_routes"]
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/PredictRequest"}},
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "minItems": 1,
-                            "maxItems": 64,
-                            "description": "Videos or photos.",
-                        },
-                        "labels": {"type": "string", "description": "One a line, or with commas between them."},
-                        "options": {"type": "string", "description": "PredictOptions, as a JSON object."},
-                    },
-                }
-            },
-        },
-    }
-}
+_LABELS = {"type": "string", "description": "One a line, or with commas between them."}
 
 
 def predict_routes(service: Service) -> APIRouter:
@@ -61,7 +37,7 @@ def predict_routes(service: Service) -> APIRouter:
             202: {"model": JobStart, "description": "A job has begun (`background`)."},
             **errors(404, 408, 413, 415, 503, 507),
         },
-        openapi_extra=_BODY,
+        openapi_extra=form_or_json("PredictRequest", "PredictOptions", {"labels": _LABELS}),
     )
     async def predict(request: Request) -> Response:
         if is_form(request):

@@ -1,22 +1,51 @@
 """Read what a request sends: JSON, or a form with files and options beside them."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from olmv.serve.api.schemas import MOST_VIDEOS
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.limits import Limits
 from olmv.serve.guard.private_folder import PrivateFolder
 from olmv.serve.guard.uploads import Uploads, receive_uploads
 
-__all__ = ["is_form", "read_json", "received"]
+__all__ = ["form_or_json", "is_form", "read_json", "received"]
 
 _Document = TypeVar("_Document", bound=BaseModel)
 _FORM = "multipart/form-data"
+
+
+def form_or_json(document: str, options: str, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe, for OpenAPI, a body that is JSON or a form with files.
+
+    Args:
+        document: name of the schema of the JSON.
+        options: name of the schema of the form's `options`.
+        fields: schemas of further fields of the form, by name.
+    """
+    files = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "minItems": 1,
+        "maxItems": MOST_VIDEOS,
+        "description": "Videos or photos.",
+    }
+    properties = {
+        "files": files,
+        **(fields or {}),
+        "options": {"type": "string", "description": f"{options}, as a JSON object."},
+    }
+    form = {"type": "object", "required": ["files"], "properties": properties}
+    content = {
+        "application/json": {"schema": {"$ref": f"#/components/schemas/{document}"}},
+        _FORM: {"schema": form},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def is_form(request: Request) -> bool:
