@@ -1,6 +1,7 @@
 """Parity with transformers' XCLIPModel carries these tests: the same random weights, none at its starting value."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy, normalize
 from olmv.errors import ModelError
 from olmv.models.xclip.keys import from_hf_state
 from olmv.models.xclip.network import XClip, XClipConfig
-from tests.models.xclips import TINY_XCLIP, XCLIP_SHAPES, hf_config, hf_xclip, our_xclip, xclip_inputs
+from tests.models.xclips import TINY_XCLIP, XCLIP_SHAPES, hf_config, hf_xclip, moved_xclip, our_xclip, xclip_inputs
 
 
 @pytest.mark.parametrize("name", XCLIP_SHAPES)
@@ -133,7 +134,10 @@ def test_texts_past_the_context_are_refused() -> None:
         XClip(TINY_XCLIP).encode_texts_ids(torch.ones(1, 13, dtype=torch.long))
 
 
-MADE = our_xclip(TINY_XCLIP)
+@cache
+def made() -> XClip:
+    """Return the model of many examples, made when the first of them asks."""
+    return moved_xclip(TINY_XCLIP)
 
 
 @settings(max_examples=20, deadline=None)
@@ -142,11 +146,12 @@ def test_company_and_padding_change_nothing(videos: int, texts: int, longer: int
     torch.manual_seed(seed)
     frames, ids = xclip_inputs(TINY_XCLIP, videos, texts)
     padded = torch.cat([ids, torch.full((texts, longer), pad)], dim=1)
+    model = made()
     with torch.inference_mode():
-        together = MADE.logits(frames, padded)
+        together = model.logits(frames, padded)
         for b in range(videos):
             for k in range(texts):
-                alone = MADE.logits(frames[b : b + 1], ids[k : k + 1])
+                alone = model.logits(frames[b : b + 1], ids[k : k + 1])
                 torch.testing.assert_close(together[b, k], alone[0, 0], atol=2e-5, rtol=1e-4)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from olmv.models.xclip.model import XClipModel, authors_preprocess
 from olmv.models.xclip.network import XClipConfig
-from tests.models.xclips import TINY_XCLIP, hf_xclip, our_xclip
+from tests.models.xclips import TINY_XCLIP, hf_xclip, moved_xclip
 
 # CLIP's own tokenizer needs its whole vocabulary
 SPOKEN = replace(TINY_XCLIP, vocab_size=49408, context_length=77)
@@ -20,5 +20,5 @@ def hf_folder(folder: Path, config: XClipConfig = SPOKEN, seed: int = 0) -> Any:
 
 
 def tiny_xclip(config: XClipConfig = SPOKEN, seed: int = 0) -> XClipModel:
-    model = XClipModel(our_xclip(config, seed), name="x-clip", preprocess=authors_preprocess(config.image_size))
+    model = XClipModel(moved_xclip(config, seed), name="x-clip", preprocess=authors_preprocess(config.image_size))
     return model.eval().requires_grad_(False)

@@ -73,6 +73,16 @@ def our_xclip(config: XClipConfig, seed: int = 0) -> XClip:
     return model.eval()
 
 
+def moved_xclip(config: XClipConfig, seed: int = 0) -> XClip:
+    """Ours with every weight moved off its starting value, without transformers, whose import takes seconds."""
+    torch.manual_seed(seed)
+    model = XClip(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.5 if name.endswith("alpha") else 0.05)
+    return model.eval()
+
+
 def xclip_inputs(config: XClipConfig, videos: int, texts: int, length: int = 9) -> tuple[Tensor, Tensor]:
     """Frames [B, T, 3, S, S]; ids [K, L] that end at different places and are padded with 0."""
     frames = torch.randn(videos, config.frames, 3, config.image_size, config.image_size)
