@@ -230,11 +230,27 @@ class Fragment:
         """Compare its files with their digests.
 
         Raises:
-            InputError: one of them has changed since it was written.
+            InputError: one of them has changed since it was written, or is gone.
         """
         for name, facts in self._files.items():
-            if _facts(self.folder / name) != facts:
+            try:
+                same = _facts(self.folder / name) == facts
+            except OSError as failure:
+                raise _damaged(self.folder, f"{name} cannot be read ({os_reason(failure)})") from None
+            if not same:
                 raise _damaged(self.folder, f"{name} is not as it was written (its digest differs)")
+
+    def hold(self) -> None:
+        """Map all its files now: they can be read from then on, also when compacting deletes its folder.
+
+        Raises:
+            InputError: one is no file of a library, or is gone.
+        """
+        _ = self.parts, self.window_table, self.window_vectors, self.row_vectors, self._thumbnails
+
+    def is_same(self, other: "Fragment") -> bool:
+        """Tell whether another one has the same content, by the digests that both were written with."""
+        return self._files == other._files and self.removed == other.removed
 
     @cached_property
     def _thumbnails(self) -> tuple[NDArray[np.int32], NDArray[np.float64], Any]:
