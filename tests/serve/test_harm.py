@@ -17,6 +17,7 @@ import pytest
 from olmv.models.base import VideoModel
 from olmv.serve import engine as module
 from olmv.serve.options import ServeOptions
+from olmv.video.workers.fork_server import ForkServer, Worker
 from olmv.video.workers.loader import FrameLoader
 from tests.serve.acting import GATE, PID, acting_decode
 from tests.support.server import RunningServer, running_server
@@ -96,4 +97,18 @@ def test_a_worker_that_hangs_and_has_lost_its_fork_server_is_ended(harmed: Runni
     assert "not decoded within 3 s" in asked.result()[0]["error"]["message"]
     assert select.select([worker], [], [], 20)[0] == [worker]  # it has ended
     os.close(worker)
+    assert _ask(harmed, "good.mp4")[0]["status"] == "ok"
+
+
+def test_where_no_process_can_be_started_a_video_fails_and_says_why(
+    harmed: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: ForkServer) -> Worker:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ForkServer, "take", full)
+        (row,) = _ask(harmed, "good.mp4")
+    message = "good.mp4: no process could be started to decode it (Resource temporarily unavailable); try again"
+    assert row["error"]["message"].startswith(message)
     assert _ask(harmed, "good.mp4")[0]["status"] == "ok"
