@@ -1,6 +1,6 @@
 """The files of a library, open: which videos it has, and where what is kept of them lies."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +94,13 @@ class LibraryFiles:
                 listing = now
 
     @classmethod
-    def open_held(cls, folder: str | Path, *, before: "LibraryFiles | None" = None) -> Self:
+    def open_held(
+        cls,
+        folder: str | Path,
+        *,
+        before: "LibraryFiles | None" = None,
+        advanced: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Self:
         """Open a library whose files can be read to the end, also when compacting deletes some of them meanwhile.
 
         Every file is mapped and compared with its digest.
@@ -102,6 +108,7 @@ class LibraryFiles:
         Args:
             folder: of it.
             before: the same library as it was opened earlier: fragments that it has are taken from there.
+            advanced: called with (done, all) fragments; what it raises ends it.
 
         Raises:
             InputError: as `open`, or a file has changed since it was written.
@@ -111,6 +118,7 @@ class LibraryFiles:
             library = cls.open(folder)
             try:
                 for place, fragment in enumerate(library.fragments):
+                    advanced(place, len(library.fragments))
                     own = known.get(fragment.number)
                     if own is not None and own.is_same(fragment):
                         library.fragments[place] = own

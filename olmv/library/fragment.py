@@ -13,6 +13,7 @@ A fragment is written into a folder beside it, which then takes its name: it is 
 changed. What a later fragment says of a path holds; "removed" are paths that are in the library no more.
 """
 
+import errno
 import hashlib
 import json
 import mmap
@@ -235,8 +236,11 @@ class Fragment:
         for name, facts in self._files.items():
             try:
                 same = _facts(self.folder / name) == facts
+            except FileNotFoundError:
+                raise _damaged(self.folder, f"{name} is missing") from None
             except OSError as failure:
-                raise _damaged(self.folder, f"{name} cannot be read ({os_reason(failure)})") from None
+                _raise_full(failure, self.folder)
+                raise InputError(f"cannot read {self.folder / name}: {os_reason(failure)}") from failure
             if not same:
                 raise _damaged(self.folder, f"{name} is not as it was written (its digest differs)")
 
@@ -263,7 +267,8 @@ class Fragment:
         try:
             table = pa.ipc.open_file(pa.memory_map(str(self.folder / name))).read_all()
             return table if columns is None else table.select(columns)
-        except (pa.ArrowException, OSError, KeyError):
+        except (pa.ArrowException, OSError, KeyError) as failure:
+            _raise_full(failure, self.folder)
             raise _damaged(self.folder, f"{name} is no Arrow file of a library") from None
 
     def _mapped(self, name: str, count: int) -> Halves:
@@ -281,13 +286,24 @@ class Fragment:
             offset = column.values.buffers()[1].address - whole.__array_interface__["data"][0]
             if column.type == pa.list_(pa.float16(), self._dimension) and len(column) == count and not column.offset:
                 return np.memmap(path, np.float16, mode="r", offset=offset, shape=shape)
-        except (pa.ArrowException, OSError, KeyError, ValueError):
-            pass
+        except (pa.ArrowException, OSError, KeyError, ValueError) as failure:
+            _raise_full(failure, self.folder)
         raise _damaged(self.folder, f"{name} is no Arrow file of a library")
 
 
 def _damaged(folder: Path, what: str) -> InputError:
     return InputError(f"fragment {folder} is damaged: {what}; delete its folder, and index the videos again")
+
+
+def _raise_full(failure: Exception, folder: Path) -> None:
+    """Tell a process that may open no more files from a file that is damaged: each mapped one counts.
+
+    Raises:
+        InputError: it is that.
+    """
+    if isinstance(failure, OSError) and failure.errno in (errno.EMFILE, errno.ENFILE):
+        what = f"cannot read {folder}: too many files are open"
+        raise InputError(f"{what}; compact the library, or raise the limit (ulimit -n)") from failure
 
 
 def _vectors(array: Halves) -> Any:

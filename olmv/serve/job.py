@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
         ModelError: the model cannot be loaded.
     """
     few_arenas()
+    _many_files()
     vocabulary, thresholds = _words(job, listener)
     library, rows = _source(job)
     from olmv.models.registry import load_model
@@ -134,6 +135,15 @@ def _source(job: ServeJob) -> "tuple[Library | None, Path | None]":
     if not job.source.is_file():
         raise InputError(f"{job.source} is no library and no file of predictions; index some videos, or predict them")
     return None, job.source
+
+
+def _many_files() -> None:
+    """Let this process open as many files as the system lets it: each fragment of a library that is held takes two."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS has a limit of its own below it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

@@ -96,6 +96,8 @@ class ServedLibrary:
         begun = self._clock()
         try:
             self._renew()
+        except StoppedError:
+            return
         except Exception as failure:
             log.exception("a fault of olmv")
             self._failed(f"{type(failure).__name__}, a fault of olmv")
@@ -120,6 +122,10 @@ class ServedLibrary:
         self._ends.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
+    def _advanced(self, done: int, total: int) -> None:
+        if self._ends.is_set():
+            raise StoppedError
+
     def _renew(self) -> None:
         state = LibraryFiles.state(self.folder)
         if state != self._state:
@@ -129,7 +135,7 @@ class ServedLibrary:
             return
         try:
             LibrarySettings.read(self.folder).check_model(self._model, self.folder)  # before all of it is read
-            library = Library.open_held(self.folder, before=self.now)
+            library = Library.open_held(self.folder, before=self.now, advanced=self._advanced)
             library.model(self._model)
             _ = library.entries  # not by the first who asks
         except OlmvError as failure:
@@ -156,13 +162,8 @@ class ServedLibrary:
     def _review_anew(self) -> None:
         assert self._review is not None
         library = self.now
-
-        def advanced(done: int, total: int) -> None:
-            if self._ends.is_set():
-                raise StoppedError
-
         try:
-            self._review(library, advanced)
+            self._review(library, self._advanced)
         except StoppedError:
             return
         except OlmvError as failure:

@@ -282,6 +282,15 @@ def test_scoring_for_the_review_ends_with_the_service(folder: Path, served_model
         assert len(session.source.videos) == 2
 
 
+def test_reading_a_large_library_ends_with_the_service(
+    served: ServedLibrary, folder: Path, served_model: VideoModel
+) -> None:
+    _add(folder, served_model, "ccc.mp4")
+    served.close()
+    served.look()
+    assert (len(served.now), served.trouble) == (2, "")
+
+
 def test_requests_see_the_library_as_it_is(
     served_model: VideoModel, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
