@@ -1,6 +1,6 @@
 """The files of a library, open: which videos it has, and where what is kept of them lies."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from olmv.errors import InputError
 from olmv.library.fragment import Fragment, Halves
-from olmv.library.listing import FRAGMENTS, Listing
+from olmv.library.listing import FRAGMENTS, LISTING_FILE, Listing
 from olmv.library.records import PartRecord, absolute
-from olmv.library.settings import LibrarySettings
+from olmv.library.settings import LIBRARY_FILE, LibrarySettings
 
 __all__ = ["LibraryFiles", "VideoEntry", "VideoSpans"]
 
@@ -92,6 +92,60 @@ class LibraryFiles:
                 if (now := Listing.read(root)) == listing:
                     raise
                 listing = now
+
+    @classmethod
+    def open_held(
+        cls,
+        folder: str | Path,
+        *,
+        before: "LibraryFiles | None" = None,
+        advanced: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Self:
+        """Open a library whose files can be read to the end, also when compacting deletes some of them meanwhile.
+
+        Every file is mapped and compared with its digest.
+
+        Args:
+            folder: of it.
+            before: the same library as it was opened earlier: fragments that it has are taken from there.
+            advanced: called with (done, all) fragments; what it raises ends it.
+
+        Raises:
+            InputError: as `open`, or a file has changed since it was written.
+        """
+        known = {} if before is None else {fragment.number: fragment for fragment in before.fragments}
+        while True:
+            library = cls.open(folder)
+            try:
+                for place, fragment in enumerate(library.fragments):
+                    advanced(place, len(library.fragments))
+                    own = known.get(fragment.number)
+                    if own is not None and own.is_same(fragment):
+                        library.fragments[place] = own
+                    else:
+                        fragment.verify()
+                        fragment.hold()
+            except InputError:  # as in `open`
+                if Listing.read(folder).numbers == [fragment.number for fragment in library.fragments]:
+                    raise
+            else:
+                return library
+
+    @staticmethod
+    def state(folder: str | Path) -> tuple[tuple[int, int, int], ...]:
+        """Return by what it is seen that a library was changed, without reading it; never fails.
+
+        Each change replaces one of two small files: what the library says of itself, and which fragments it has.
+        """
+        states = []
+        for name in (LIBRARY_FILE, LISTING_FILE):
+            try:
+                found = (Path(folder) / name).stat()
+            except OSError:
+                states.append((0, 0, 0))
+            else:
+                states.append((found.st_ino, found.st_size, found.st_mtime_ns))
+        return tuple(states)
 
     @cached_property
     def entries(self) -> dict[str, VideoEntry]:

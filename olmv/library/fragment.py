@@ -13,6 +13,7 @@ A fragment is written into a folder beside it, which then takes its name: it is 
 changed. What a later fragment says of a path holds; "removed" are paths that are in the library no more.
 """
 
+import errno
 import hashlib
 import json
 import mmap
@@ -230,11 +231,30 @@ class Fragment:
         """Compare its files with their digests.
 
         Raises:
-            InputError: one of them has changed since it was written.
+            InputError: one of them has changed since it was written, or is gone.
         """
         for name, facts in self._files.items():
-            if _facts(self.folder / name) != facts:
+            try:
+                same = _facts(self.folder / name) == facts
+            except FileNotFoundError:
+                raise _damaged(self.folder, f"{name} is missing") from None
+            except OSError as failure:
+                _raise_full(failure, self.folder)
+                raise InputError(f"cannot read {self.folder / name}: {os_reason(failure)}") from failure
+            if not same:
                 raise _damaged(self.folder, f"{name} is not as it was written (its digest differs)")
+
+    def hold(self) -> None:
+        """Map all its files now: they can be read from then on, also when compacting deletes its folder.
+
+        Raises:
+            InputError: one is no file of a library, or is gone.
+        """
+        _ = self.parts, self.window_table, self.window_vectors, self.row_vectors, self._thumbnails
+
+    def is_same(self, other: "Fragment") -> bool:
+        """Tell whether another one has the same content, by the digests that both were written with."""
+        return self._files == other._files and self.removed == other.removed
 
     @cached_property
     def _thumbnails(self) -> tuple[NDArray[np.int32], NDArray[np.float64], Any]:
@@ -247,7 +267,8 @@ class Fragment:
         try:
             table = pa.ipc.open_file(pa.memory_map(str(self.folder / name))).read_all()
             return table if columns is None else table.select(columns)
-        except (pa.ArrowException, OSError, KeyError):
+        except (pa.ArrowException, OSError, KeyError) as failure:
+            _raise_full(failure, self.folder)
             raise _damaged(self.folder, f"{name} is no Arrow file of a library") from None
 
     def _mapped(self, name: str, count: int) -> Halves:
@@ -265,13 +286,24 @@ class Fragment:
             offset = column.values.buffers()[1].address - whole.__array_interface__["data"][0]
             if column.type == pa.list_(pa.float16(), self._dimension) and len(column) == count and not column.offset:
                 return np.memmap(path, np.float16, mode="r", offset=offset, shape=shape)
-        except (pa.ArrowException, OSError, KeyError, ValueError):
-            pass
+        except (pa.ArrowException, OSError, KeyError, ValueError) as failure:
+            _raise_full(failure, self.folder)
         raise _damaged(self.folder, f"{name} is no Arrow file of a library")
 
 
 def _damaged(folder: Path, what: str) -> InputError:
     return InputError(f"fragment {folder} is damaged: {what}; delete its folder, and index the videos again")
+
+
+def _raise_full(failure: Exception, folder: Path) -> None:
+    """Tell a process that may open no more files from a file that is damaged: each mapped one counts.
+
+    Raises:
+        InputError: it is that.
+    """
+    if isinstance(failure, OSError) and failure.errno in (errno.EMFILE, errno.ENFILE):
+        what = f"cannot read {folder}: too many files are open"
+        raise InputError(f"{what}; compact the library, or raise the limit (ulimit -n)") from failure
 
 
 def _vectors(array: Halves) -> Any:

@@ -15,10 +15,10 @@ from pathlib import Path
 from olmv.errors import InputError
 from olmv.io.atomic import os_reason, write_atomic
 
-__all__ = ["FRAGMENTS", "Listing", "write_listing"]
+__all__ = ["FRAGMENTS", "LISTING_FILE", "Listing", "write_listing"]
 
 FRAGMENTS = "fragments"
-_FILE = "fragments.json"
+LISTING_FILE = "fragments.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Listing:
         Raises:
             InputError: the list is damaged.
         """
-        path, root = Path(folder) / _FILE, Path(folder) / FRAGMENTS
+        path, root = Path(folder) / LISTING_FILE, Path(folder) / FRAGMENTS
         try:
             listed = _numbers(path)
             there = {int(place.name) for place in root.iterdir() if place.name.isdecimal()} if root.is_dir() else set()
@@ -78,7 +78,7 @@ def write_listing(folder: Path, numbers: Sequence[int]) -> None:
     """
     bounds = [0, *(place + 1 for place, (one, other) in enumerate(pairwise(numbers)) if other != one + 1), len(numbers)]
     ranges = [[numbers[first], numbers[stop - 1]] for first, stop in pairwise(bounds) if stop > first]
-    write_atomic(folder / _FILE, json.dumps({"fragments": ranges}) + "\n")
+    write_atomic(folder / LISTING_FILE, json.dumps({"fragments": ranges}) + "\n")
 
 
 def _numbers(path: Path) -> set[int]:

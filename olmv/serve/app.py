@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import APIRouter, Depends, FastAPI, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
@@ -59,7 +59,7 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
     app.include_router(ask_routes(service))
     app.include_router(media_routes(service))
     if service.review is not None:
-        app.include_router(review_router(service.review))
+        app.include_router(review_router(service.review), dependencies=[Depends(service.look_at_library)])
     app.include_router(page_routes())
     add_error_answers(app)
     app.add_middleware(AnswerCounter, figures=service.figures)

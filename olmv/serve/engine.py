@@ -20,7 +20,8 @@ from queue import Empty, SimpleQueue
 
 import torch
 
-from olmv.errors import DecodeTimeoutError, VideoError
+from olmv.errors import DecodeTimeoutError, VideoError, WorkerCrashedError, reason
+from olmv.io.atomic import os_reason
 from olmv.models.base import VideoModel
 from olmv.models.embed import default_batch_size
 from olmv.scorer import EmbeddedPart
@@ -242,6 +243,10 @@ class EmbedEngine:
                 while len(embedded) > _PARTS_AHEAD or (video.part + 1 >= video.parts and embedded):
                     parts.append(embedded.popleft().result())
                     task.advanced(len(parts), video.parts)
+        except (OSError, EOFError) as failure:  # its video alone fails, and the next one may do better
+            why = os_reason(failure) if isinstance(failure, OSError) else reason(failure)
+            message = f"{task.name}: no process could be started to decode it ({why}); try again when there is room"
+            raise WorkerCrashedError(message) from failure
         finally:
             loader.close()
             task.loader = None

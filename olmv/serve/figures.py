@@ -1,6 +1,8 @@
 """What the service counts, for Prometheus."""
 
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
@@ -9,6 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from olmv.predictions import VideoPrediction
 from olmv.serve.clips import ClipStore
 from olmv.serve.engine import EmbedEngine
+
+if TYPE_CHECKING:
+    from olmv.serve.served_library import ServedLibrary
 
 __all__ = ["AnswerCounter", "ServeFigures"]
 
@@ -22,9 +27,10 @@ class ServeFigures:
     Args:
         engine: whose queue is told.
         clips: whose memory is told.
+        library: whose videos are told; None where there is none.
     """
 
-    def __init__(self, engine: EmbedEngine, clips: ClipStore) -> None:
+    def __init__(self, engine: EmbedEngine, clips: ClipStore, library: "ServedLibrary | None" = None) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "olmv_requests", "Requests that were answered.", ["method", "route", "status"], registry=self._registry
@@ -33,11 +39,21 @@ class ServeFigures:
             "olmv_request_seconds", "Until an answer began.", ["route"], buckets=_SECONDS, registry=self._registry
         )
         self._videos = Counter("olmv_videos", "Videos that were predicted.", ["status"], registry=self._registry)
-        for name, about, value in (
+        values: list[tuple[str, str, Callable[[], float]]] = [
             ("olmv_queue_videos", "Videos that wait or are at work.", lambda: engine.count),
             ("olmv_clips_bytes", "Memory of what is kept of videos.", lambda: clips.nbytes),
             ("olmv_clips", "Videos whose labels can be changed.", lambda: len(clips)),
-        ):
+        ]
+        if library is not None:
+            values += [
+                ("olmv_library_videos", "Videos of the library.", lambda: len(library.now)),
+                (
+                    "olmv_library_stale",
+                    "1 while the library was changed and cannot be opened: what it was before is served.",
+                    lambda: float(bool(library.trouble)),
+                ),
+            ]
+        for name, about, value in values:
             Gauge(name, about, registry=self._registry).set_function(value)
 
     def count(self, prediction: VideoPrediction) -> None:

@@ -6,10 +6,10 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from olmv.errors import InputError, OutputError, UsageError, reason
 from olmv.io.packages import require
@@ -63,11 +63,13 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
         ModelError: the model cannot be loaded.
     """
     few_arenas()
+    _many_files()
     vocabulary, thresholds = _words(job, listener)
     library, rows = _source(job)
     from olmv.models.registry import load_model
     from olmv.serve.guard.private_folder import PrivateFolder
-    from olmv.serve.reviewing import review_library, review_rows
+    from olmv.serve.reviewing import library_source, review_library, review_rows
+    from olmv.serve.served_library import Advanced, ServedLibrary
     from olmv.serve.service import Service
 
     place = job.placement
@@ -85,20 +87,19 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
             listener.note(note)
     with ExitStack() as stack:
         uploads = stack.enter_context(PrivateFolder(cache_dir() / "uploads"))
-        review = None
+        review, follow = None, None
         if rows is not None:
             review = stack.enter_context(review_rows(rows))
         elif library is not None and vocabulary is not None and len(library):
-            review = stack.enter_context(
-                review_library(
-                    library,
-                    model,
-                    vocabulary,
-                    thresholds=thresholds,
-                    threshold=job.threshold,
-                    advanced=partial(listener.advanced, stage="videos of the library"),
-                )
-            )
+            limits: dict[str, Any] = {"thresholds": thresholds, "threshold": job.threshold}
+            advanced = partial(listener.advanced, stage="videos of the library")
+            session = stack.enter_context(review_library(library, model, vocabulary, **limits, advanced=advanced))
+            words = vocabulary
+
+            def follow(library: "Library", advanced: Advanced) -> None:
+                session.follow(library_source(library, model, words, **limits, advanced=advanced))
+
+            review = session
         yield Service(
             model,
             job.options,
@@ -106,7 +107,7 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
             vocabulary=vocabulary,
             thresholds=thresholds,
             threshold=job.threshold,
-            library=library,
+            library=None if library is None else ServedLibrary(library, model, review=follow),
             review=review,
         )
 
@@ -130,12 +131,19 @@ def _source(job: ServeJob) -> "tuple[Library | None, Path | None]":
     if is_library(job.source):
         from olmv.library.library import Library
 
-        library = Library.open(job.source)
-        library.verify()
-        return library, None
+        return Library.open_held(job.source), None
     if not job.source.is_file():
         raise InputError(f"{job.source} is no library and no file of predictions; index some videos, or predict them")
     return None, job.source
+
+
+def _many_files() -> None:
+    """Let this process open as many files as the system lets it: each fragment of a library that is held takes two."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS has a limit of its own below it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

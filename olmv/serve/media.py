@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from olmv.serve.api.answers import errors
@@ -49,7 +49,7 @@ def _asked(request: Request) -> str:
 
 def media_routes(service: Service) -> APIRouter:
     """Return the routes that give files and pictures of the service's library and rows."""
-    router = APIRouter(tags=["media"])
+    router = APIRouter(tags=["media"], dependencies=[Depends(service.look_at_library)])
 
     @router.get(
         "/v1/media",

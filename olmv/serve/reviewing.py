@@ -19,7 +19,7 @@ from olmv.serve.review.source import ReviewSource, review_folder
 if TYPE_CHECKING:
     from olmv.library.library import Library
 
-__all__ = ["review_library", "review_rows"]
+__all__ = ["library_source", "review_library", "review_rows"]
 
 _PICTURES = 8
 
@@ -50,16 +50,38 @@ def review_library(
     """Score a library and open its review; its log lies beside the library.
 
     Args:
-        library: at least one of whose videos could be decoded.
-        model: the library's.
-        vocabulary: the labels that are reviewed.
-        thresholds, threshold: from which they are positive.
-        advanced: called with (done, all) videos while they are scored.
+        library, model, vocabulary, thresholds, threshold, advanced: as `library_source`.
 
     Raises:
         UsageError: there is nothing to review.
         InputError: the library was changed, or the review is of another one.
         OutputError: the folder of the review cannot be written.
+    """
+    source = library_source(library, model, vocabulary, thresholds=thresholds, threshold=threshold, advanced=advanced)
+    return ReviewSession(source, review_folder(library.folder))
+
+
+def library_source(
+    library: "Library",
+    model: VideoModel,
+    vocabulary: Vocabulary,
+    *,
+    thresholds: Thresholds | None = None,
+    threshold: float | None = None,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
+) -> ReviewSource:
+    """Score a library, for a review of it.
+
+    Args:
+        library: at least one of whose videos could be decoded.
+        model: the library's.
+        vocabulary: the labels that are reviewed.
+        thresholds, threshold: from which they are positive.
+        advanced: called with (done, all) videos while they are scored; what it raises ends it.
+
+    Raises:
+        UsageError: there is nothing to review.
+        InputError: the library was changed.
     """
     # a review is of the model's own probabilities, which thresholds are of
     own = {} if thresholds is None else {label: thresholds.entry(label).threshold for label in thresholds}
@@ -77,7 +99,7 @@ def review_library(
     def media(video: str) -> Mapping[str, Any]:
         return _library_media(library, video)
 
-    source = ReviewSource.of_scores(
+    return ReviewSource.of_scores(
         str(library.folder),
         videos=[files[name] for name in names],
         labels=vocabulary.names,
@@ -87,7 +109,6 @@ def review_library(
         model=model.name,
         media=media,
     )
-    return ReviewSession(source, review_folder(library.folder))
 
 
 def _library_media(library: "Library", video: str) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import ThreadPoolExecutor
@@ -34,9 +33,9 @@ from olmv.stream import make_scorer
 from olmv.video.options import DecodeOptions
 
 if TYPE_CHECKING:
-    from olmv.library.library import Library
     from olmv.serve.api.schemas import PredictOptions
     from olmv.serve.review.session import ReviewSession
+    from olmv.serve.served_library import ServedLibrary
 
 __all__ = ["MANY_TEXTS", "Service"]
 
@@ -73,7 +72,7 @@ class Service:
         vocabulary: Vocabulary | None = None,
         thresholds: Thresholds | None = None,
         threshold: float | None = None,
-        library: "Library | None" = None,
+        library: "ServedLibrary | None" = None,
         review: "ReviewSession | None" = None,
     ) -> None:
         self.model = model
@@ -90,11 +89,10 @@ class Service:
         self.clips = ClipStore(options.clips_mb * _MB)
         self.scorer = ClipScorer(model)
         self.jobs = JobTable()
-        self.figures = ServeFigures(self.engine, self.clips)
+        self.figures = ServeFigures(self.engine, self.clips, library)
         self._pool = ThreadPoolExecutor(_SCORERS, thread_name_prefix="olmv-score")
         # lists of thousands of labels wait for each other, and nobody else for them
         self._long_pool = ThreadPoolExecutor(1, thread_name_prefix="olmv-texts")
-        self.library_lock = threading.Lock()
         self._ends = False
 
     async def end(self) -> None:
@@ -108,6 +106,8 @@ class Service:
         await asyncio.to_thread(self.engine.close)
         for pool in (self._pool, self._long_pool):
             pool.shutdown(wait=True, cancel_futures=True)
+        if self.library is not None:
+            await asyncio.to_thread(self.library.close)
 
     async def in_long_thread(self, function: Any, *arguments: Any) -> Any:
         """Run what takes many seconds, one after the other."""
@@ -303,25 +303,20 @@ class Service:
             raise _ending()
         return True
 
+    async def look_at_library(self) -> None:
+        """See to it that a library that was changed on the disk is seen."""
+        if self.library is not None:
+            await self.library.fresh()
+
     def library_picture(self, video: str, time_s: float) -> bytes | None:
         """Return the picture of a library's video nearest to a time, as JPEG; None where there is none."""
-        entry = None if self.library is None else self.library.get(video)
-        if entry is None or self.library is None:
-            return None
-        fragment = self.library.fragments[entry.fragment]
-        parts = range(entry.first, entry.stop)
-        spans = [fragment.records[part].frames.span_s for part in parts]
-        near = [max(begin - time_s, time_s - end, 0.0) for begin, end in spans]
-        order = sorted(parts, key=lambda part: near[part - entry.first])
-        return next((jpeg for part in order if (jpeg := fragment.thumbnail(part, time_s)) is not None), None)
+        return None if self.library is None else self.library.picture(video, time_s)
 
     def file_of(self, video: str) -> Path | None:
         """Return the file of a video of the library or of the rows; None where it is none of them."""
-        if self.library is not None and (entry := self.library.get(video)) is not None:
+        if self.library is not None and (entry := self.library.now.get(video)) is not None:
             return Path(entry.path)
-        if self.review is not None and (place := self.review.source.places.get(video)) is not None:
-            return Path(self.review.source.videos[place])
-        return None
+        return None if self.review is None else self.review.source.file_of(video)
 
 
 def _ending() -> RefusedRequestError:

@@ -1,6 +1,7 @@
 """A fragment gives back what was written, to the bit."""
 
 import errno
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from olmv.library.records import FileState, PartRecord, failure
 from olmv.video.decode import VideoFrames
 from olmv.video.frames import VideoInfo
 from olmv.video.part_shots import PartShots
+from tests.support.libraries import vector_library
 
 DIMENSION = 4
 REALS = st.floats(0, 1e6)
@@ -157,6 +159,51 @@ def test_a_file_of_something_else(tmp_path: Path, name: str) -> None:
         READ[name](fragment)
     with pytest.raises(InputError, match=rf"{name} is not as it was written \(its digest differs\)"):
         fragment.verify()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_too_many_open_files_are_no_damage(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fragment = Fragment(written(tmp_path / "000001"), DIMENSION)
+
+    fragment.rows = 1
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("pyarrow.memory_map", full)
+    monkeypatch.setattr(Path, "open", full)
+    for read in (READ[name], Fragment.verify):
+        with pytest.raises(InputError, match=r"too many files are open; compact the library, or raise the limit"):
+            read(fragment)
+
+
+def test_files_that_cannot_be_compared_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fragment = Fragment(written(tmp_path / "000001"), DIMENSION)
+    (fragment.folder / "rows.arrow").unlink()
+    with pytest.raises(InputError, match=r"000001 is damaged: rows\.arrow is missing; delete its folder"):
+        fragment.verify()
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(InputError, match=r"cannot read .*parts.arrow: Permission denied"):
+        fragment.verify()
+
+
+def test_a_fragment_that_is_held_outlives_its_folder(tmp_path: Path) -> None:
+    (own,) = vector_library(tmp_path / "library", {"a.mp4": np.eye(8)}).fragments
+    held = Fragment(own.folder, 8)
+    assert held.is_same(own)
+    expected = np.array(own.row_vectors)
+    held.hold()
+    shutil.rmtree(own.folder)
+    np.testing.assert_array_equal(held.row_vectors, expected)
+    np.testing.assert_array_equal(held.window_vectors, expected)
+    assert held.records[0].path == "/films/a.mp4"
+    assert held.thumbnails_of(0) == ([], [])
+    (other,) = vector_library(tmp_path / "other", {"b.mp4": np.eye(8)}).fragments
+    assert not held.is_same(other)
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from olmv.labels.vocabulary import Vocabulary
+from olmv.library.library import Library
 from olmv.models.base import VideoModel
 from olmv.serve.app import make_app
 from olmv.serve.guard.private_folder import PrivateFolder
 from olmv.serve.guard.protocol import GuardedServer, guarded_config
 from olmv.serve.options import ServeOptions
+from olmv.serve.served_library import ServedLibrary
 from olmv.serve.service import Service
 
 __all__ = ["RunningServer", "running_server"]
@@ -53,10 +55,12 @@ def running_server(
         labels: its own, with commas between them; None for none.
         token: that clients must show.
         limits: some of `Limits`, which the service's own give way to.
-        served: a library, rows, thresholds; see `Service`.
+        served: a library, which may be a `Library`, a review, thresholds; see `Service`.
     """
     with PrivateFolder(uploads) as folder, socket.socket() as listening:
         vocabulary = None if labels is None else Vocabulary.parse(labels)
+        if isinstance(served.get("library"), Library):
+            served["library"] = ServedLibrary(served["library"], model)
         service = Service(model, options, uploads=folder, vocabulary=vocabulary, **served)
         if limits is not None:
             service.limits = replace(service.limits, **limits)

@@ -50,7 +50,7 @@ def ask_routes(service: Service) -> APIRouter:
         limits = (
             [] if words is None else thresholds_for(words, thresholds=service.thresholds, threshold=service.threshold)
         )
-        library = service.library
+        library = None if service.library is None else await service.library.fresh()
         return LabelsAnswer(
             model=service.model.name,
             model_note=model_note(service.model.name),
@@ -114,9 +114,10 @@ def ask_routes(service: Service) -> APIRouter:
 
     @router.post("/v1/search", tags=["search"], summary="Find moments in the library", responses=errors(404, 409, 413))
     async def search(document: SearchRequest) -> SearchAnswer:
-        library = service.library
-        if library is None:
+        served = service.library
+        if served is None:
             raise RefusedRequestError(409, "there is no library to search; start the server with one")
+        library = await served.fresh()
         query = SearchQuery(
             texts=tuple(document.query),
             without=tuple(document.without),
@@ -134,7 +135,7 @@ def ask_routes(service: Service) -> APIRouter:
         begun = time.monotonic()
 
         def find() -> SearchResult:
-            with service.library_lock:
+            with served.lock:
                 return find_moments(library, query, service.model, note=notes.append)
 
         try:

@@ -32,7 +32,8 @@ from olmv.serve.api.review_schemas import (
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.review.estimates import Estimate
 from olmv.serve.review.export import THRESHOLDS, TRUTH
-from olmv.serve.review.session import QueueItem, ReviewSession, Summary
+from olmv.serve.review.session import ReviewSession
+from olmv.serve.review.told import QueueItem, Summary
 
 __all__ = ["review_router"]
 
@@ -110,9 +111,9 @@ def review_router(session: ReviewSession) -> APIRouter:
     @router.get("/frames")
     def frames(video: Annotated[str, Query(max_length=8192)]) -> FramesOut:
         """Decode frames of a video that a browser cannot play."""
-        path = session.source.videos[session.source.place(video)]
+        source = session.source  # it may become another one meanwhile
         try:
-            decoded = session.frames.of(path)
+            decoded = session.frames.of(source.videos[source.place(video)])
         except VideoError as failure:
             raise RefusedRequestError(422, str(failure)) from None
         pictures = [
@@ -182,7 +183,7 @@ def _label(session: ReviewSession, label: str) -> LabelOut:
 
 
 def _item(session: ReviewSession, item: QueueItem) -> ItemOut:
-    key, path = session.source.keys[item.place], PurePath(session.source.keys[item.place])
+    key, path = item.video, PurePath(item.video)
     shown = {
         "video": key,
         "name": path.name or key,
@@ -193,7 +194,7 @@ def _item(session: ReviewSession, item: QueueItem) -> ItemOut:
         "order": item.order,
         "verdict": item.verdict,
     }
-    return ItemOut.model_validate({**session.source.media(session.source.videos[item.place]), **shown})
+    return ItemOut.model_validate({**session.source.media(item.path), **shown})
 
 
 def _figure(estimate: Estimate | None) -> Figure | None:

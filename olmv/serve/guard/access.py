@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.guard.headers import is_page_file
-from olmv.serve.guard.session import COOKIE, Sessions
+from olmv.serve.guard.session import COOKIE, Sessions, cookie_name
 
 __all__ = ["SESSION_PATH", "AccessGuard"]
 
@@ -107,7 +107,7 @@ class AccessGuard:
             raise RefusedRequestError(401, "the token is wrong; take it from the address that the service printed")
         answer = Response(status_code=HTTPStatus.NO_CONTENT)
         answer.set_cookie(
-            COOKIE,
+            cookie_name(_port(scope)),
             self._sessions.cookie,
             path="/",
             httponly=True,
@@ -146,11 +146,11 @@ def _is_open(scope: Scope) -> bool:
 
 
 def _cookies(headers: Headers) -> Iterable[bytes]:
-    """Yield the values of our cookie; there may be several, of other ports' services or set by another path."""
+    """Yield the values of our cookies; there may be several, of other ports' services or set by another path."""
     for header in headers.getlist("cookie"):
         for pair in header.split(";"):
             name, _, value = pair.strip().partition("=")
-            if name == COOKIE:
+            if name.startswith(COOKIE):
                 yield value.strip('"').encode("latin-1")
 
 
@@ -161,6 +161,13 @@ def _parts(address: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def _port(scope: Scope) -> int:
+    """Return the port that is asked, as the client names it."""
+    asked = _parts(f"//{Headers(scope=scope).get('host', '')}")
+    usual = _PORTS.get(scope.get("scheme", ""), _PORTS["http"])
+    return usual if asked is None else asked.port or usual
 
 
 def _is_same_host(origin: str, host: str) -> bool:

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from olmv.errors import UsageError
 
-__all__ = ["COOKIE", "Sessions", "allowed_hosts", "choose_token", "is_loopback", "page_address"]
+__all__ = ["COOKIE", "Sessions", "allowed_hosts", "choose_token", "cookie_name", "is_loopback", "page_address"]
 
 COOKIE = "olmv_session"
+"""How the names of our cookies begin."""
 GUESSES, GUESSES_S = 10, 60.0
 """Wrong tokens that are looked at in this many seconds."""
 UNGUESSABLE = 32
@@ -82,6 +83,15 @@ def page_address(host: str, port: int, token: str | None) -> str:
         bare = "127.0.0.1"
     name = f"[{bare}]" if ":" in bare else bare
     return f"http://{name}:{port}/" + (f"#token={quote(token, safe='')}" if token is not None else "")
+
+
+def cookie_name(port: int) -> str:
+    """Return the name of a service's cookie: browsers share the cookies of a host among all its ports.
+
+    Args:
+        port: by which the browser asks, which is not always the one that the service listens on.
+    """
+    return f"{COOKIE}_{port}"
 
 
 class Sessions:

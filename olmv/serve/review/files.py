@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from olmv.errors import OutputError
+from olmv.errors import OlmvError
 from olmv.io.atomic import write_atomic
 from olmv.scoring.thresholds import Thresholds
 from olmv.serve.review.export import THRESHOLDS, TRUTH
@@ -47,7 +47,7 @@ class ReviewFiles:
                 truth, thresholds = self._contents()
                 write_atomic(self.folder / TRUTH, truth)
                 thresholds.save(self.folder / THRESHOLDS)
-            except OutputError as failure:
+            except OlmvError as failure:  # the log may be damaged, too
                 self.error = str(failure)
             else:
                 self.error = ""

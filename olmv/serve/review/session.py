@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -22,50 +21,11 @@ from olmv.serve.review.leases import LEASE_S, Leases
 from olmv.serve.review.record import Record
 from olmv.serve.review.source import ReviewSource
 from olmv.serve.review.store import Entry, ReviewStore
+from olmv.serve.review.told import QueueItem, Summary
 
-__all__ = ["LEASE_S", "QueueItem", "ReviewSession", "Summary"]
+__all__ = ["LEASE_S", "ReviewSession"]
 
 _EXPORT_S = 1.0
-
-
-@dataclass(frozen=True)
-class QueueItem:
-    """A video that waits for a verdict on a label.
-
-    Attributes:
-        place: of the video in the source.
-        order: the number that a verdict on it in this order carries.
-        verdict: the one it has by now, if it was judged.
-    """
-
-    place: int
-    label: str
-    probability: float
-    threshold: float
-    order: int | None
-    verdict: bool | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a page shows of a label.
-
-    Attributes:
-        threshold, anchor: probabilities; anchor is None before the label's review began.
-        right, wrong, skipped: videos judged true, judged false, and passed over.
-        conflicts: videos on which reviewers disagree; the last verdict counts.
-        quality: positives of `total` videos, and precision and recall, at the threshold.
-    """
-
-    label: str
-    threshold: float
-    anchor: float | None
-    total: int
-    right: int
-    wrong: int
-    skipped: int
-    conflicts: int
-    quality: Quality
 
 
 class ReviewSession:
@@ -95,6 +55,7 @@ class ReviewSession:
         self.source, self.folder = source, folder
         self._store = ReviewStore(folder)
         self._record = Record(source, self._store)
+        self._clock = clock
         self._leases = Leases(clock)
         self._lock = threading.RLock()
         self._qualities: dict[tuple[str, float, int], Quality] = {}
@@ -312,7 +273,28 @@ class ReviewSession:
                 right, wrong, _ = state.counts()
                 if right + wrong:
                     judged[label] = right, self.quality(label, state.threshold)
-        return thresholds_of(self.source, present, judged)
+            return thresholds_of(self.source, present, judged)
+
+    def follow(self, source: ReviewSource) -> None:
+        """Go on with other scores, such as those of a library that has grown.
+
+        Verdicts stay, those on videos that are gone too. A label whose scores are others has no order, and gets a new
+        one when it is asked for next: what was judged so far counts for itself alone.
+
+        Args:
+            source: has the same labels.
+
+        Raises:
+            OutputError: the log cannot be read; the review stays as it was.
+        """
+        record = Record(source, self._store)
+        record.read()  # most of the log, while others are served
+        with self._lock:
+            record.read()
+            self.source, self._record = source, record
+            self._leases = Leases(self._clock)  # they are of places, which are others now
+            self._qualities.clear()
+            self.files.changed()
 
     def close(self) -> None:
         """Write what waits to be written, and close the log."""
@@ -340,6 +322,8 @@ class ReviewSession:
         kind = int(state.state[place])
         return QueueItem(
             place=place,
+            video=self.source.keys[place],
+            path=self.source.videos[place],
             label=label,
             probability=probability,
             threshold=state.threshold,

@@ -145,6 +145,10 @@ class ReviewSource:
             raise InputError(f"{video!r} is none of the videos of this review; reload the page")
         return self.places[video]
 
+    def file_of(self, video: str) -> Path | None:
+        """Return the file of a video, from its key; None where there is no such video."""
+        return None if (place := self.places.get(video)) is None else Path(self.videos[place])
+
     @cached_property
     def columns(self) -> dict[str, int]:
         """Return where each label stands."""

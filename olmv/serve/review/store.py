@@ -102,9 +102,31 @@ class ReviewStore:
                 self._connection.execute("PRAGMA journal_mode=WAL")
                 self._connection.execute("PRAGMA synchronous=FULL")
                 self._begin()
+                self._place = self._files()
         except BaseException:
             self._connection.close()
             raise
+
+    def _files(self) -> list[int]:
+        """Return which files those at the review's paths are: of the database and of what is written ahead of it."""
+        numbers = []
+        for path in (self.path, self.path.with_name(f"{NAME}-wal")):
+            try:
+                numbers.append(path.stat().st_ino)
+            except OSError:
+                numbers.append(0)
+        return numbers
+
+    def _check_place(self) -> None:
+        """Check that what is written is not lost: a file that was removed takes in everything, and keeps nothing.
+
+        Raises:
+            OutputError: it was removed, or another one has its place.
+        """
+        if self._files() != self._place:
+            raise OutputError(
+                f"cannot write {self.path}: it was moved away while it was open; put it back, or start the server again"
+            )
 
     def _begin(self) -> None:
         with self._writing():
@@ -125,10 +147,14 @@ class ReviewStore:
         """Append entries, all or none, and return them with their ids and time once they are on the disk.
 
         Raises:
-            OutputError: the disk is full, or another program keeps the file locked.
+            OutputError: the disk is full, another program keeps the file locked, or it is not there any more.
         """
-        with self._failures(), self._lock, self._writing():
-            return [self._insert(entry) for entry in entries]
+        with self._failures(), self._lock:
+            self._check_place()
+            with self._writing():
+                added = [self._insert(entry) for entry in entries]
+            self._check_place()
+        return added
 
     def begin(self, order: Entry) -> None:
         """Append the first order of a label's scores, unless they have one: two servers at once begin the same.
@@ -137,6 +163,7 @@ class ReviewStore:
             OutputError: as `add`.
         """
         with self._failures(), self._lock, self._writing():
+            self._check_place()
             begun = "SELECT 1 FROM log WHERE kind = 'order' AND label = ? AND basis = ? LIMIT 1"
             if self._connection.execute(begun, (order.label, order.basis)).fetchone() is None:
                 self._insert(order)

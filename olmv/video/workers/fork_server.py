@@ -44,11 +44,25 @@ class Worker:
         self.connection = connection
         self.pid = pid
         self.files = 0
+        self._handle: int | None = None
+        if hasattr(os, "pidfd_open"):  # Linux: means this very process, also when its number was given to another
+            with contextlib.suppress(OSError):
+                self._handle = os.pidfd_open(pid)
 
     def stop(self) -> int | None:
         """Kill the process if it still runs; return its exit code (negative: the signal), None if unknown."""
-        self.connection.close()
+        if self._handle is not None:  # the fork server may have been killed: another one does not know its workers
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        self.close()
         return self._fork_server.reap(self.pid)
+
+    def close(self) -> None:
+        """Leave the process alone; it ends when it has nothing more to do."""
+        self.connection.close()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 class ForkServer:
@@ -157,7 +171,7 @@ class ForkServer:
         """End the fork server, which kills its workers; safe to call twice."""
         with self._lock:
             while self._idle:
-                self._idle.pop().connection.close()
+                self._idle.pop().close()
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
@@ -173,7 +187,7 @@ class ForkServer:
         """Leave everything to the process that this one was forked from, and start afresh."""
         self._lock = threading.RLock()  # a thread that is not here may hold the old one
         while self._idle:
-            self._idle.pop().connection.close()
+            self._idle.pop().close()
         if self._socket is not None:
             self._socket.close()
         self._socket = self._process = None

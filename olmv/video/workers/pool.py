@@ -166,7 +166,7 @@ class WorkerPool:
                     slot.worker.stop()
             else:
                 for slot in self._busy.values():
-                    slot.worker.connection.close()
+                    slot.worker.close()
                 self._fork_server.close()
 
     def _feed(self) -> None:

@@ -91,11 +91,31 @@ def test_the_token_is_exchanged_for_a_cookie(app: ASGIApp) -> None:
     assert ask(app, "GET", "/v1/labels", {"Cookie": cookie}).status == 200
     assert ask(app, "GET", "/v1/labels", {"Cookie": f"a=b; olmv_session=old; {cookie}; c"}).status == 200
     name, _, value = cookie.partition("=")
-    assert name == "olmv_session"
+    assert name.startswith("olmv_session_")
     for wrong in (f"{name}={value[:-1]}", f"{name}=", f"other={value}", f"{name}={TOKEN}", f"{name}=ü"):
         assert ask(app, "GET", "/v1/labels", {"Cookie": wrong}).status == 401
     # another process has another key
     assert ask(AccessGuard(echo, TOKEN, None), "GET", "/v1/labels", {"Cookie": cookie}).status == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "port"),
+    [
+        ("box:8080", "http", 8080),
+        ("box:8081", "http", 8081),
+        ("[::1]:99", "http", 99),
+        ("box", "http", 80),
+        ("box", "https", 443),
+        ("box:notaport", "http", 80),
+    ],
+)
+def test_each_port_of_a_host_has_a_cookie_of_its_own(host: str, scheme: str, port: int) -> None:
+    one, other = AccessGuard(echo, TOKEN, None), AccessGuard(echo, TOKEN, None)
+    cookie = log_in(one, TOKEN, {"Host": host}, scheme=scheme).headers["set-cookie"].partition(";")[0]
+    assert cookie.partition("=")[0] == f"olmv_session_{port}"
+    others = log_in(other, TOKEN, {"Host": "box:7"}).headers["set-cookie"].partition(";")[0]
+    for app in (one, other):  # a browser sends both to both
+        assert ask(app, "GET", "/v1/labels", {"Host": host, "Cookie": f"{others}; {cookie}"}).status == 200
 
 
 def test_the_cookie_goes_over_tls_only_where_the_page_came_so(app: ASGIApp) -> None:

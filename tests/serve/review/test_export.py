@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from olmv.datasets.manifests import read_manifest
-from olmv.errors import UsageError
+from olmv.errors import InputError, UsageError
 from olmv.io.prediction_rows import write_rows
 from olmv.scoring.thresholds import Thresholds
 from olmv.serve.review.export import THRESHOLDS, TRUTH, label_cell
@@ -138,6 +138,16 @@ def test_calibrated_probabilities_are_refused(tmp_path: Path) -> None:
 def test_nothing_to_review_is_refused() -> None:
     with pytest.raises(UsageError, match="films has no scores to review; give one with videos and labels"):
         made_source(0)
+
+
+def test_a_log_that_cannot_be_read_is_told_like_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    def contents() -> tuple[str, Thresholds]:
+        raise InputError("review.sqlite is no review, or is damaged; move it away")
+
+    files = ReviewFiles(tmp_path, contents, delay_s=3600)
+    files.changed()
+    files.close()
+    assert files.error == "review.sqlite is no review, or is damaged; move it away"
 
 
 def test_many_changes_are_written_once_a_moment_later(tmp_path: Path) -> None:

@@ -247,3 +247,42 @@ def test_thresholds_are_of_a_model(tmp_path: Path) -> None:
     scored = replace(source.loaded.scored, model="another")
     with session_in(tmp_path, replace(source, loaded=replace(source.loaded, scored=scored))) as session:
         assert session.summary("dog").threshold == 0.5
+
+
+def test_the_last_verdict_is_the_last_one_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    years = iter(range(2030, 2000, -1))
+    monkeypatch.setattr("olmv.serve.review.store._now", lambda: f"{next(years)}-01-01T00:00:00+00:00")
+    with session_in(tmp_path) as session:
+        for verdict in (True, True, False):
+            kept = session.judge("clips/001.mp4", "dog", verdict, reviewer="ann")
+        assert kept.at.startswith("2027")
+        assert (session.summary("dog").right, session.summary("dog").wrong) == (0, 1)
+    with session_in(tmp_path) as session:
+        assert session.summary("dog").wrong == 1
+        undone = session.undo("ann")
+        assert undone is not None
+        assert undone.verdict is True
+
+
+def test_two_servers_of_one_review_see_each_others_verdicts(tmp_path: Path) -> None:
+    with session_in(tmp_path) as one, session_in(tmp_path) as other:
+        (mine,), (yours,) = one.queue("dog", reviewer="ann", count=1), other.queue("dog", reviewer="bob", count=1)
+        assert mine == yours  # what is held is known to one server alone
+        one.judge(mine.video, "dog", True, reviewer="ann", order=mine.order)
+        assert other.queue("dog", reviewer="bob", count=1)[0].place != mine.place
+        other.judge(mine.video, "dog", False, reviewer="bob", order=yours.order)
+        assert one.summary("dog") == other.summary("dog")
+        assert one.summary("dog").conflicts == 1
+        one.follow(made_source(50))  # one server has seen the library grow, the other has not
+        (mine,) = one.queue("dog", reviewer="ann", count=1)
+        assert mine.order not in (None, yours.order)
+        one.judge(mine.video, "dog", True, reviewer="ann", order=mine.order)
+        (yours,) = other.queue("dog", reviewer="bob", count=1)
+        other.judge(yours.video, "dog", True, reviewer="bob", order=yours.order)
+        assert one.summary("dog").total == 50
+        assert other.summary("dog").total == 40
+        assert one.summary("dog").right == 2
+        one.follow(other.source)
+        assert one.summary("dog") == other.summary("dog")

@@ -154,3 +154,26 @@ def test_a_lock_that_is_not_let_go_is_told(tmp_path: Path) -> None:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(OutputError, match="another program has it locked; try again"):
                 store.add(Entry("verdict", "dog", "ann", "a.mp4", True))
+
+
+@pytest.mark.parametrize("gone", [NAME, f"{NAME}-wal", ""])
+def test_no_verdict_is_taken_that_would_be_lost(tmp_path: Path, gone: str) -> None:
+    place, away = tmp_path / "r" / gone, tmp_path / "away"
+    with contextlib.closing(ReviewStore(tmp_path / "r")) as store:
+        store.add(Entry("verdict", "dog", "ann", "a.mp4", True))
+        place.rename(away)
+        for write in (store.add, store.begin):
+            with pytest.raises(OutputError, match="was moved away while it was open; put it back, or start the server"):
+                write(Entry("order", "dog", "ann", value=0.5, basis="scores"))
+        assert len(store.since(0)) == 1
+        away.rename(place)
+        store.add(Entry("verdict", "dog", "ann", "b.mp4", True))
+    with contextlib.closing(ReviewStore(tmp_path / "r")) as store:
+        assert [entry.video for entry in store.since(0)] == ["a.mp4", "b.mp4"]
+
+
+def test_a_file_that_may_only_be_read_is_told(tmp_path: Path) -> None:
+    with contextlib.closing(ReviewStore(tmp_path)) as store:
+        store._connection.execute("PRAGMA query_only = 1")  # SQLite then says what it says of such a file
+        with pytest.raises(OutputError, match="permission denied; choose a folder that you may write to"):
+            store.add(Entry("verdict", "dog", "ann", "a.mp4", True))
