@@ -266,4 +266,5 @@ def test_drawn_as_by_others(tmp_path: Path, kind: str, pictures: list[np.ndarray
         with Image.open(path) as player:
             theirs = [frame.convert("RGBA") for frame in ImageSequence.Iterator(player)]
     for pixels, canvas in zip(frames_of(path), theirs, strict=True):
-        assert np.abs(pixels.astype(int) - over_white(canvas)).max() <= 3
+        # each of up to five layers is rounded, by them to whole numbers
+        assert np.abs(pixels.astype(int) - over_white(canvas)).max() <= 5
