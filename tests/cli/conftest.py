@@ -1,6 +1,7 @@
 """A folder of clips, a tiny model, and the command line in a process of its own or in this one."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,23 @@ from tests.support.tiny import write_open_clip_folder
 from tests.support.towers import WordTower
 
 COMMAND = [sys.executable, "-c", "import sys; from olmv.cli import main; sys.exit(main())"]
+
+
+DIES = """
+import os, signal, sys
+from olmv.io.journal import JsonlJournal
+ending, left = sys.argv.pop(1), int(sys.argv.pop(1))
+append = JsonlJournal.append
+def counted(journal, row):
+    global left
+    append(journal, row)
+    left -= str(journal.path).endswith(ending)
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+JsonlJournal.append = counted
+from olmv.cli import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +91,20 @@ def start(*arguments: str, cwd: Path, preexec_fn: Callable[[], object] | None = 
         text=True,
         preexec_fn=preexec_fn,
     )
+
+
+def many_clips(here: Path, count: int) -> None:
+    """Make a folder `many` of so many clips, all the same one: more than can be done before somebody looks again."""
+    (here / "many").mkdir()
+    for number in range(count):
+        (here / "many" / f"{number}.mp4").symlink_to(here / "clips" / "0.mp4")
+
+
+def run_to_death(*arguments: str, ending: str, rows: int, cwd: Path) -> None:
+    """Run the command line in a process that is killed when a file of this ending has got so many rows."""
+    command = [sys.executable, "-c", DIES, ending, str(rows), *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @pytest.fixture

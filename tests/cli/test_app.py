@@ -13,7 +13,7 @@ import pytest
 
 from olmv.cli import app
 from olmv.cli.views import fault
-from tests.cli.conftest import COMMAND, start
+from tests.cli.conftest import COMMAND, many_clips, start
 
 LABELS = ("--labels", "dog, guitar, rain")
 full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
@@ -112,9 +112,7 @@ def test_what_ctrl_c_breaks_on_its_way_is_no_fault(broken: Any, capsys: Any) -> 
 
 
 def test_ctrl_c_in_a_run(here: Path, model: str) -> None:
-    (here / "many").mkdir()
-    for number in range(100):  # more than are done by the time that this process looks again
-        (here / "many" / f"{number}.mp4").symlink_to(here / "clips" / "0.mp4")
+    many_clips(here, 1000)
     with start("predict", "many", *LABELS, "-m", model, "--workers", "1", "-o", "x.csv", cwd=here) as child:
         journal = here / "x.csv.journal.jsonl"
         while not (journal.exists() and journal.stat().st_size) and child.poll() is None:

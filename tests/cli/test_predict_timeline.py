@@ -2,8 +2,6 @@
 
 import csv
 import json
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import pytest
 from PIL import Image
 
 from olmv.io.curves import CurveFile
-from tests.cli.conftest import start
+from tests.cli.conftest import run_to_death
 from tests.support.samples import write_clip
 from tests.support.videos import make_video, restamp
 
@@ -242,14 +240,9 @@ def test_a_run_that_is_killed_inside_a_file_goes_on_there(
 
     parts = here / "x.jsonl.parts.jsonl"
     common = ("predict", "long", *QUICK, "--threshold", "0.3", "-m", model, "-q", "-o", "x.jsonl")
-    run = start(*common, "--workers", "1", cwd=here)
-    while not parts.exists() or parts.read_bytes().count(b"\n") < 4:
-        assert run.poll() is None, "it ended before it could be killed"
-        time.sleep(0.002)
-    run.send_signal(signal.SIGKILL)
-    run.communicate(timeout=60)
-    done = parts.read_bytes().count(b"\n")
-    assert 4 <= done < len(every)
+    done = 4
+    run_to_death(*common, "--workers", "1", ending=parts.name, rows=done, cwd=here)
+    assert parts.read_bytes().count(b"\n") == done
     assert not (here / "x.jsonl").read_bytes()
 
     assert predict("long", *QUICK, "--threshold", "0.3", "-q", "-o", "x.jsonl") == (0, "", "")

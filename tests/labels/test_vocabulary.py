@@ -248,10 +248,10 @@ def test_ten_thousand_labels_are_quick(tmp_path: Path) -> None:
     )
     for suffix in (".json", ".yaml", ".csv"):
         vocabulary.save(tmp_path / f"labels{suffix}")
-        start = time.perf_counter()
+        start = time.process_time()
         assert Vocabulary.load(tmp_path / f"labels{suffix}") == vocabulary
         # a tenth of this where nothing else runs
-        assert time.perf_counter() - start < 15
+        assert time.process_time() - start < 15
 
 
 def test_vocabulary_is_a_sequence_of_labels() -> None:

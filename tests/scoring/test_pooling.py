@@ -315,7 +315,7 @@ def test_ten_thousand_labels_with_eight_attributes(pooling: Pooling) -> None:
     bank = make_bank(counts, width=512)
     frames = unit(8, 8, 512)
     score(frames, None, bank, pooling=pooling, frame_pooling="softmax")
-    start = time.perf_counter()
+    start = time.process_time()
     score(frames, None, bank, pooling=pooling, frame_pooling="softmax")
-    # about 0.2 s on two quiet cores; a loop over labels takes far longer
-    assert time.perf_counter() - start < 5
+    # about 0.4 s; a loop over labels takes far longer
+    assert time.process_time() - start < 5

@@ -118,9 +118,10 @@ def test_a_forked_process_does_not_keep_the_workers_alive(fork_server: ForkServe
         os.read(reader, 1)  # until the test is over
         os._exit(0)
     try:
-        started = time.monotonic()
+        process = fork_server._process
+        assert process is not None
         fork_server.close()
-        assert time.monotonic() - started < 4  # it is killed after 5
+        assert process.returncode == 0  # it ended by itself; else it would have been killed
         assert not any(psutil.pid_exists(worker) for worker in pids)
     finally:
         os.close(writer)

@@ -33,7 +33,7 @@ class Receiver:
         reply(handler, status, b"", **self.headers)
 
 
-def wait_until(done: Callable[[], bool], patience_s: float = 8.0) -> None:
+def wait_until(done: Callable[[], bool], patience_s: float = 60.0) -> None:
     deadline = time.monotonic() + patience_s
     while not done():
         assert time.monotonic() < deadline
