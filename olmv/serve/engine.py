@@ -33,7 +33,7 @@ from olmv.video.decode import VideoFrames, failed
 from olmv.video.options import DecodeOptions, usable_cores
 from olmv.video.workers.loader import FrameLoader, start_workers
 
-__all__ = ["BusyError", "EmbedEngine", "EmbedTask"]
+__all__ = ["BusyError", "EmbedEngine", "EmbedTask", "not_started"]
 
 _PARTS_AHEAD = 2  # of each decoder, that wait for the encoder
 _LONGEST = 20
@@ -244,9 +244,7 @@ class EmbedEngine:
                     parts.append(embedded.popleft().result())
                     task.advanced(len(parts), video.parts)
         except (OSError, EOFError) as failure:  # its video alone fails, and the next one may do better
-            why = os_reason(failure) if isinstance(failure, OSError) else reason(failure)
-            message = f"{task.name}: no process could be started to decode it ({why}); try again when there is room"
-            raise WorkerCrashedError(message) from failure
+            raise not_started(task.name, failure) from failure
         finally:
             loader.close()
             task.loader = None
@@ -328,6 +326,12 @@ class GivenUpError(Exception):
 def renamed(error: VideoError, path: str, name: str) -> VideoError:
     """Return an error that calls a file by another name."""
     return type(error)(str(error).replace(path, name))
+
+
+def not_started(name: str, failure: OSError | EOFError) -> WorkerCrashedError:
+    """Return the error of a video for which the system gave no process, or the fork server did not come up."""
+    why = os_reason(failure) if isinstance(failure, OSError) else reason(failure)
+    return WorkerCrashedError(f"{name}: no process could be started to decode it ({why}); try again when there is room")
 
 
 def _frames(video: VideoFrames) -> int:

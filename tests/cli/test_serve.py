@@ -2,7 +2,9 @@
 
 import signal
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,20 @@ from tests.support.missing import hide
 Olmv = Callable[..., tuple[int, str, str]]
 
 
+@contextmanager
+def _upload_under_way(address: str) -> Iterator[None]:
+    """Send some of a file, and hold the connection."""
+    url = httpx.URL(address)
+    head = (
+        f"POST /v1/predict HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: 9000000\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="files"; filename="a.mp4"\r\n\r\n'
+    )
+    with socket.create_connection((url.host, url.port or 80), 30) as connection:
+        connection.sendall(head.encode() + bytes(2_000_000))
+        yield
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_it_answers_until_it_is_told_to_stop(here: Path, model: str, how: signal.Signals) -> None:
     process = start("serve", "--labels", "dog, rain", "--model", model, "--port", "0", "--root", "clips", cwd=here)
@@ -23,8 +39,13 @@ def test_it_answers_until_it_is_told_to_stop(here: Path, model: str, how: signal
     answer = httpx.post(f"{address}v1/predict", json={"paths": ["0.mp4"]}, timeout=60).json()
     assert [label["label"] for label in answer["predictions"][0]["labels"]] == ["dog", "rain"]
     assert "text/html" in httpx.get(address).headers["content-type"]
-    process.send_signal(how)
-    _, err = process.communicate(timeout=30)
+    with _upload_under_way(address):
+        end = time.monotonic() + 30
+        while not [file for file in (here / "cache" / "uploads").glob("serve-*/*") if file.name != ".lock"]:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == (130 if how == signal.SIGINT else 0), err
     assert "Traceback" not in err
     assert not list((here / "cache" / "uploads").glob("serve-*"))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from olmv.datasets.manifests import read_manifest
+from olmv.errors import WorkerCrashedError
 from olmv.scoring.thresholds import Thresholds
 from olmv.serve.api.answers import add_error_answers
 from olmv.serve.api.review import review_router
+from olmv.serve.review.frames import ReviewFrames
 from olmv.serve.review.session import ReviewSession
+from olmv.video.workers.fork_server import ForkServer, Worker
 from tests.serve.review.sources import made_source, session_in
 from tests.serve.review_page import FOOTAGE
 
@@ -155,6 +159,42 @@ def test_frames_of_a_video(tmp_path: Path) -> None:
     assert "text.mp4" in bad.json()["error"]["message"]
     assert unknown.status_code == 422
     assert "'/etc/passwd' is none of the videos of this review" in unknown.json()["error"]["message"]
+
+
+def test_frames_that_take_long_hold_up_nothing_else(client: TestClient, session: ReviewSession) -> None:
+    room = session.frames._room
+    while room.acquire(blocking=False):  # as those do that wait for a file that hangs
+        pass
+    busy = client.get("/v1/review/frames", params={"video": "clips/001.mp4"})
+    assert (busy.status_code, busy.headers["retry-after"]) == (503, "10")
+    assert busy.json()["error"]["message"] == "too many videos wait; try again in 10 s"
+    judge(client, 1)
+    room.release()
+    assert client.get("/v1/review/frames", params={"video": "clips/001.mp4"}).status_code == 422
+    assert room.acquire(blocking=False)  # given back, also where there are none
+    for _ in range(8):
+        room.release()
+
+
+def _full(self: ForkServer) -> Worker:
+    raise EOFError("the other end has gone")
+
+
+def test_frames_of_a_file_that_was_changed_are_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = tmp_path / "a.mp4"
+    frames = ReviewFrames()
+    told = []
+    for name in ("city.mp4", "city.mp4", "sea_at_sunset.mp4"):
+        film.write_bytes((FOOTAGE / name).read_bytes())
+        os.utime(film, (1, 1))
+        told.append(frames.of(str(film)))
+    monkeypatch.setattr(ForkServer, "take", _full)
+    (tmp_path / "b.mp4").write_bytes(film.read_bytes())
+    with pytest.raises(WorkerCrashedError, match="no process could be started to decode it"):
+        frames.of(str(tmp_path / "b.mp4"))
+    frames.close()
+    assert told[0] is told[1]
+    assert told[1] != told[2]
 
 
 def test_a_verdict_that_cannot_be_kept_is_told(client: TestClient, session: ReviewSession) -> None:

@@ -108,7 +108,7 @@ def review_router(session: ReviewSession) -> APIRouter:
         """Count the positives at every threshold of a slider, once for all."""
         return ScoresOut(label=label, positives=session.source.positives(label))
 
-    @router.get("/frames")
+    @router.get("/frames", responses=errors(503))
     def frames(video: Annotated[str, Query(max_length=8192)]) -> FramesOut:
         """Decode frames of a video that a browser cannot play."""
         source = session.source  # it may become another one meanwhile
