@@ -24,6 +24,7 @@
     let job = null;
     let bar = null;
     let words = null;
+    let cells = null; // of the card: the probabilities that its segments are made of
 
     const button = (text, label, click) => el("button", { type: "button", class: "button small", "aria-label": `${label} ${name}`, click }, text);
     const drop = () => button("Remove", "remove", () => board.remove(clip));
@@ -69,7 +70,14 @@
     }
 
     let drawnAs = ""; // the answer whose card is there
+    let drawnCard = null;
     function drawCard() {
+      const film = drawnCard === card && drawnAs === `${card.clip} ${forgotten}` && element.querySelector("article > .film.timed");
+      if (film) {
+        film.decide(card.segments);
+        return;
+      }
+      drawnCard = card;
       const open = element.querySelector("details.more")?.open;
       const shown = card.labels.length > DRAWN ? { ...card, labels: card.labels.slice(0, DRAWN), left_out: card.labels.length - DRAWN } : card;
       const sure = card.labels.filter((label) => label.positive).length;
@@ -127,19 +135,31 @@
       return player;
     }
 
-    /** Move the card to the thresholds of the page, where they alone decide; one over time needs the server. */
+    /** Move the card to the thresholds of the page, and its segments with them; tell whether that can be done here. */
     const decide = () => {
-      for (const label of card.labels) {
-        label.threshold = board.threshold(label.label) ?? label.threshold;
-        label.positive = label.probability >= label.threshold;
-      }
+      const others = card.labels.filter((label) => (board.threshold(label.label) ?? label.threshold) !== label.threshold);
+      if (card.segments && others.length && !cells) return false;
+      for (const label of others) label.threshold = board.threshold(label.label);
+      for (const label of card.labels) label.positive = label.probability >= label.threshold;
+      if (card.segments && others.length) decideSegments(others);
+      return true;
     };
+
+    function decideSegments(labels) {
+      const edges = [...cells.starts, Math.max(card.duration_s || 0, cells.starts.at(-1))];
+      const kept = new Map(card.labels.map(({ label }) => [label, []]));
+      for (const segment of card.segments) kept.get(segment.label)?.push(segment);
+      for (const { label, threshold } of labels) kept.set(label, olmv.spans(label, edges, cells.of(label), threshold));
+      card.segments = [...kept.values()].flat();
+    }
 
     const take = (prediction, of) => {
       card = prediction;
       if (source.file) Object.assign(card, { video: name, name, folder: "" }); // forms cannot carry every name as it is
       version = of;
       forgotten = false;
+      cells = card.cells ? olmv.cells(card.cells) : null;
+      if (card.status === "ok") decide(); // thresholds may have been moved on its way
       enter("done");
     };
 
@@ -227,11 +247,10 @@
         if (stop) stop.abort();
         if (state === "waiting" && !stop) enter("stopped");
       },
-      /** Show other thresholds; tell whether that is all that is needed. */
+      /** Take other thresholds; tell whether that is all that is needed, or the server must be asked. */
       decide: () => {
-        if (state !== "done" || card.status !== "ok" || card.segments) return false;
-        decide();
-        return true;
+        if (state !== "done" || card.status !== "ok") return true;
+        return decide();
       },
       forget: (of) => {
         version = of;

@@ -1,7 +1,7 @@
 /* Results to take away: the rows as `olmv predict` writes them, and as a table. */
 "use strict";
 (() => {
-  const OF_THE_PAGE = new Set(["name", "folder", "facts", "photo", "player", "pictures", "end_s", "curve", "left_out", "clip"]);
+  const OF_THE_PAGE = new Set(["name", "folder", "facts", "photo", "player", "pictures", "end_s", "curve", "cells", "left_out", "clip"]);
   const FORMULA = /^'*[=+\-@\t]/; // what a spreadsheet would compute
 
   const COLUMNS = [

@@ -26,7 +26,7 @@
       },
     });
 
-    /* thresholds: a card without a timeline is decided here, the others by the server */
+    /* thresholds: a card is decided here, unless it is over time and has too many labels to have come with its cells */
     const drawn = new Set();
     const drawSoon = olmv.soon(() => {
       for (const clip of drawn) clip.draw();
@@ -38,8 +38,8 @@
       let asked = false;
       for (const clip of clips) {
         if (clip.state !== "done") continue;
-        if (clip.decide()) clip !== held && drawn.add(clip);
-        else if (clip.card.segments) asked = true;
+        if (!clip.decide()) asked = true;
+        else if (clip !== held || clip.card.segments) drawn.add(clip); // the lanes of a film stay
       }
       drawSoon();
       if (asked) changed();
