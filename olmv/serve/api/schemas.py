@@ -25,6 +25,7 @@ __all__ = [
     "PredictAnswer",
     "PredictOptions",
     "PredictRequest",
+    "RowsRequest",
     "SearchAnswer",
     "SearchRequest",
     "SuggestAnswer",
@@ -223,6 +224,14 @@ class SuggestAnswer(_Model):
     """Labels that begin with, or have, what was typed."""
 
     suggestions: list[str] = Field(examples=[["guitar", "guitarist"]])
+
+
+class RowsRequest(_Model):
+    """Predictions as they were answered, to be made files of."""
+
+    rows: list[dict[str, Any]] = Field(
+        min_length=1, max_length=10_000, description="Each with its `cells`, if it has any, which become its curve."
+    )
 
 
 class EmbedRequest(_Model):

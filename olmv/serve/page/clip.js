@@ -8,11 +8,12 @@
 
   const megabytes = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`);
 
-  /** Make an item of the list. `source` is {file} or {url}; `board` has {api, lines, request(), threshold(label),
+  /** Make an item of the list. `source` is {file}, with its `path` in a folder if it is of one, or {url}; `board` has {api, lines, request(), threshold(label),
   version(), onThreshold(label, value), changed(clip), remove(clip), mostBytes}. */
   olmv.clip = (source, board) => {
     const { api } = board;
-    const name = source.file ? source.file.name : source.url;
+    const name = source.path || source.file?.name || source.url;
+    const [, folder, base] = /^(.*\/)?([^/]*)$/s.exec(name);
     const element = el("li", { class: "item" });
     const address = source.file && PLAYED.test(source.file.type) ? URL.createObjectURL(source.file) : "";
     let state = "waiting"; // sending, working, done, failed, stopped
@@ -155,7 +156,7 @@
 
     const take = (prediction, of) => {
       card = prediction;
-      if (source.file) Object.assign(card, { video: name, name, folder: "" }); // forms cannot carry every name as it is
+      if (source.file) Object.assign(card, { video: name, name: base, folder: folder || "" }); // forms cannot carry every name as it is
       version = of;
       forgotten = false;
       cells = card.cells ? olmv.cells(card.cells) : null;
@@ -173,7 +174,7 @@
       }
       const form = new FormData();
       form.append("options", JSON.stringify(request)); // before the files: what is wrong is seen early
-      form.append("files", source.file, name);
+      form.append("files", source.file, base);
       const onProgress = (sent, all) => told(sent < all ? `${megabytes(sent)} of ${megabytes(all)} sent` : "is sent; waits for its turn", all ? sent / all : 0);
       return api.upload(form, { onProgress, signal });
     };

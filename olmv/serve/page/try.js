@@ -130,8 +130,10 @@
         drawBar();
       },
     };
-    const begin = (sources) => {
+    const begin = ({ sources, leftOut = 0 }) => {
       panel.commit();
+      const others = leftOut ? `${olmv.count(leftOut, "file")} that ${leftOut === 1 ? "is no video or photo" : "are no videos or photos"}` : "";
+      apart.textContent = sources.length ? others && `Left out: ${others}.` : `There is no video or photo in it${others && `, but ${others}`}.`;
       const fresh = sources.map((source) => olmv.clip(source, board));
       for (const clip of fresh) {
         clips.add(clip);
@@ -156,7 +158,7 @@
     const chooser = el("button", { type: "button", class: "button main", click: () => file.click() }, "Choose files");
     const folder = el("button", { type: "button", class: "button", click: () => folderFile.click() }, "Choose a folder");
     const onFiles = (event) => {
-      begin(olmv.chosenFiles(event.target.files).map((each) => ({ file: each })));
+      begin(olmv.chosenFiles(event.target.files));
       event.target.value = ""; // the same file can be chosen again
     };
     const file = el("input", { type: "file", id: "files", multiple: true, accept: "video/*,image/*,.mkv,.avi,.ts,.m2ts", hidden: true, "aria-label": "videos or photos", change: onFiles });
@@ -165,7 +167,7 @@
     const fetchForm = el("form", { class: "controls fetch" }, url, el("button", { class: "button" }, "Fetch"));
     fetchForm.addEventListener("submit", (event) => {
       event.preventDefault();
-      begin([{ url: url.value.trim() }]);
+      begin({ sources: [{ url: url.value.trim() }] });
       url.value = "";
     });
     const zone = el(
@@ -175,15 +177,17 @@
       el("p", { class: "facts teach" }, "Each is sent once. Labels and thresholds can be changed afterwards: the answer comes at once, from what the model has seen."),
       el("div", { class: "controls" }, chooser, folder, file, folderFile, info.allow_urls ? fetchForm : null),
     );
+    const apart = el("p", { class: "facts", role: "status" });
     const summary = el("span", { class: "facts", role: "status" });
     const told = el("span", { class: "facts told", role: "status" });
     const jsonl = el("button", { type: "button", class: "button", click: () => save("jsonl") }, "Save .jsonl");
     const csv = el("button", { type: "button", class: "button", click: () => save("csv") }, "Save .csv");
+    const curves = el("button", { type: "button", class: "button", hidden: true, title: "a zip of the rows and their curves, which olmv predict and olmv calibrate read", click: () => saveCurves() }, "Save with curves");
     const clear = el("button", { type: "button", class: "button", click: () => removeAll() }, "Clear all");
-    const bar = el("div", { class: "bar-of-results controls", hidden: true }, summary, told, el("span", { class: "ends controls" }, jsonl, csv, clear));
+    const bar = el("div", { class: "bar-of-results controls", hidden: true }, summary, told, el("span", { class: "ends controls" }, jsonl, csv, curves, clear));
     const again = el("p", { class: "note", hidden: true });
     const results = el("ul", { class: "results", "aria-label": "results" });
-    container.append(panel.element, el("div", { class: "work" }, zone, bar, again, results));
+    container.append(panel.element, el("div", { class: "work" }, zone, apart, bar, again, results));
 
     function tell(text, good = false) {
       told.textContent = text || "";
@@ -204,6 +208,7 @@
       bar.hidden = !clips.size;
       zone.classList.toggle("small", clips.size > 0);
       jsonl.disabled = csv.disabled = !done.length;
+      curves.hidden = !done.some((clip) => clip.card.cells && !clip.forgotten);
       const other = done.filter((clip) => clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
       const gone = done.filter((clip) => clip.forgotten);
       const were = (some) => (some.length === 1 ? "1 video was" : `${some.length} videos were`);
@@ -214,10 +219,21 @@
       const all = new Set([...gone, ...other]);
       again.replaceChildren(`${parts.join(" ")} `, el("button", { type: "button", class: "button", click: () => all.forEach((clip) => clip.send()) }, all.size > 1 ? "Send them again" : "Send it again"));
     }
+    const saved = () => olmv.named([...clips].map((clip) => clip.state === "done" && !clip.forgotten && clip.card).filter(Boolean));
     function save(kind) {
-      const cards = [...clips].map((clip) => clip.state === "done" && !clip.forgotten && clip.card).filter(Boolean);
-      if (kind === "csv") olmv.download("predictions.csv", olmv.asCsv(cards), "text/csv");
-      else olmv.download("predictions.jsonl", olmv.asJsonLines(cards), "application/x-ndjson");
+      if (kind === "csv") olmv.download("predictions.csv", olmv.asCsv(saved()), "text/csv");
+      else olmv.download("predictions.jsonl", olmv.asJsonLines(saved()), "application/x-ndjson");
+    }
+    async function saveCurves() {
+      curves.disabled = true;
+      try {
+        olmv.download("predictions.zip", await api.post("/v1/rows", { rows: olmv.rowsWithCells(saved()) }));
+        tell("");
+      } catch (failure) {
+        tell(`not saved: ${failure.message}`);
+      } finally {
+        curves.disabled = false;
+      }
     }
     function removeAll() {
       for (const clip of clips) clip.dispose();
@@ -242,14 +258,20 @@
       over = Math.max(0, over - 1);
       show();
     });
-    addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
+    // a browser would go to a link that is dropped beside a field
+    const isTaken = (event) => carriesFiles(event) || !event.target.closest?.("input, textarea");
+    addEventListener("dragover", (event) => isTaken(event) && event.preventDefault());
     addEventListener("drop", async (event) => {
-      if (!carriesFiles(event)) return;
+      if (!isTaken(event)) return;
       event.preventDefault();
       over = 0;
       show();
-      if (container.hidden) location.hash = "#try";
-      begin((await olmv.droppedFiles(event.dataTransfer)).map((each) => ({ file: each })));
+      const address = event.dataTransfer.getData("text/uri-list").split("\n").find((line) => /^https?:/.test(line));
+      if (carriesFiles(event)) {
+        if (container.hidden) location.hash = "#try";
+        begin(await olmv.droppedFiles(event.dataTransfer));
+      } else if (address && info.allow_urls && !container.hidden) begin({ sources: [{ url: address.trim() }] });
+      else if (address && !container.hidden) apart.textContent = "This server takes files, no addresses.";
     });
     addEventListener("beforeunload", (event) => {
       if (count().moving) event.preventDefault(); // uploads would be lost
