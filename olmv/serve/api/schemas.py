@@ -22,6 +22,8 @@ __all__ = [
     "LabelAnswer",
     "LabelsAnswer",
     "MomentAnswer",
+    "PictureAnswer",
+    "PicturesAnswer",
     "PredictAnswer",
     "PredictOptions",
     "PredictRequest",
@@ -282,6 +284,19 @@ class SearchRequest(_Model):
     labels: list[Text] = Field([], max_length=20, examples=[["dog>0.5"]])
 
 
+class PictureAnswer(_Model):
+    """A picture of a video."""
+
+    time_s: float
+    src: str = Field(description="Address of a JPEG.")
+
+
+class PicturesAnswer(_Model):
+    """Pictures of a video, in the order of time."""
+
+    pictures: list[PictureAnswer]
+
+
 class MomentAnswer(_Model):
     """Some seconds of a video that are what was looked for."""
 
@@ -294,6 +309,7 @@ class MomentAnswer(_Model):
     probability: float
     similarity: float
     picture: str = Field(description="Address of a JPEG, or empty.")
+    pictures: str = Field("", description="Address that tells which pictures there are around it, or empty.")
     player: str = Field(description="Address of the video, or empty.")
 
 
