@@ -228,9 +228,9 @@
       curves.disabled = true;
       try {
         olmv.download("predictions.zip", await api.post("/v1/rows", { rows: olmv.rowsWithCells(saved()) }));
-        tell("");
+        apart.textContent = "";
       } catch (failure) {
-        tell(`not saved: ${failure.message}`);
+        apart.textContent = `The curves were not saved: ${failure.message}`;
       } finally {
         curves.disabled = false;
       }
