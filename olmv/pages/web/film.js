@@ -5,7 +5,7 @@
   const IN_SIGHT = 16; // pictures; where there are more, the others are seen one at a time under the pointer
   const LANES = 12; // in sight
   const LEVELS = 10; // of colour
-  const TICKS = 8; // of an axis, at most
+  const TICKS = 7; // of an axis, at most
   const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
   const LINED_CUTS = 60; // more lines than these would hide the colours under them
   const SPANS = 6; // of a label written out as times
@@ -145,7 +145,6 @@
       { class: "track heat", viewBox: `0 0 ${columns} 14`, preserveAspectRatio: "none", role: "img" },
       curve ? Array.from(olmv.levels(curve), ([level, path]) => svg("path", { class: `p${level}`, d: path })) : null,
       cuts ? svg("use", { href: `#${cuts}` }) : null,
-      spans,
     );
     const digits = card.end_s < 60 ? 1 : 0;
     const { texts, frames } = olmv.reasons(card, label.label);
@@ -174,6 +173,8 @@
       if (drawn === `${label.positive} ${path}`) return; // the buttons in it may have the focus
       drawn = `${label.positive} ${path}`;
       spans.setAttribute("d", path);
+      if (path) drawing.append(spans);
+      else spans.remove();
       drawing.setAttribute("aria-label", `probability over time, ${olmv.count(segments.length, "segment")}`);
       const jumps = segments.slice(0, SPANS).map((segment) => el("button", { type: "button", class: "jump", dataset: { time: segment.start_s } }, `${olmv.clock(segment.start_s, digits)}–${olmv.clock(segment.end_s, digits)}`));
       const rest = segments.length > SPANS ? ` and ${segments.length - SPANS} more` : "";

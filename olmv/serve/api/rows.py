@@ -86,7 +86,9 @@ def _curves(documents: list[Row]) -> Iterator[Curve]:
             if (cells := document.get(_CELLS)) is not None:
                 yield _curve(document["video"], cells)
         except ValueError as failure:
-            raise RefusedRequestError(422, f"rows.{place} is no prediction: {failure}; give one with its cells") from None
+            raise RefusedRequestError(
+                422, f"rows.{place} is no prediction: {failure}; give one with its cells"
+            ) from None
 
 
 def _curve(video: str, cells: Mapping[str, Any]) -> Curve:

@@ -4,6 +4,7 @@
   const { el } = olmv;
   const SETTLE_MS = 250; // after the last change of a label or threshold
   const AT_ONCE = 64; // videos that one request may name
+  const KEPT = "olmv.clips"; // in the storage of this tab, what the server has of its videos
 
   /** Draw the page into `container`. `info` is the answer of /v1/labels. Returns {addLabel(text)}. */
   olmv.tryPage = (container, api, info) => {
@@ -121,6 +122,12 @@
         drawBar();
         if (clip.state === "done" && clip.version !== version && !clip.forgotten) settle(); // labels were changed on its way
       },
+      lost: (clip) => {
+        clips.delete(clip);
+        clip.dispose();
+        apart.textContent = "Videos of before were forgotten by the server; choose their files again.";
+        drawBar();
+      },
       remove: (clip) => {
         const next = clip.element.nextElementSibling || clip.element.previousElementSibling;
         clips.delete(clip);
@@ -130,6 +137,26 @@
         drawBar();
       },
     };
+    /** Come back to the videos of before a reload; their files this browser has no more. */
+    function restore() {
+      let kept = [];
+      try {
+        kept = JSON.parse(sessionStorage.getItem(KEPT)).map(({ clip, timeline, name, url }) => ({ url, kept: { clip: String(clip), timeline: Boolean(timeline), name: String(name) } }));
+      } catch {
+        // there is none, or storage is forbidden
+      }
+      if (!kept.length) return;
+      begin({ sources: kept });
+      apart.textContent = "These are the videos of before; to play them, choose their files again.";
+    }
+    function keep() {
+      try {
+        sessionStorage.setItem(KEPT, JSON.stringify([...clips].map((clip) => clip.kept).filter(Boolean)));
+      } catch {
+        // then they last as long as the page
+      }
+    }
+
     const begin = ({ sources, leftOut = 0 }) => {
       panel.commit();
       const others = leftOut ? `${olmv.count(leftOut, "file")} that ${leftOut === 1 ? "is no video or photo" : "are no videos or photos"}` : "";
@@ -205,12 +232,13 @@
     }
     function drawBar() {
       const { done } = count();
+      keep();
       bar.hidden = !clips.size;
       zone.classList.toggle("small", clips.size > 0);
       jsonl.disabled = csv.disabled = !done.length;
       curves.hidden = !done.some((clip) => clip.card.cells && !clip.forgotten);
-      const other = done.filter((clip) => clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
-      const gone = done.filter((clip) => clip.forgotten);
+      const other = done.filter((clip) => clip.canSend && clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
+      const gone = done.filter((clip) => clip.canSend && clip.forgotten);
       const were = (some) => (some.length === 1 ? "1 video was" : `${some.length} videos were`);
       const parts = [];
       if (gone.length) parts.push(`${were(gone)} forgotten by the server.`);
@@ -274,9 +302,10 @@
       else if (address && !container.hidden) apart.textContent = "This server takes files, no addresses.";
     });
     addEventListener("beforeunload", (event) => {
-      if (count().moving) event.preventDefault(); // uploads would be lost
+      if (count().moving && [...clips].some((clip) => clip.canSend && clip.state !== "done")) event.preventDefault(); // uploads would be lost
     });
 
+    restore();
     return { addLabel: (text) => panel.add([text]) };
   };
 })();
