@@ -111,12 +111,14 @@ def test_pictures_of_a_long_moment_are_spread_over_it(
     times = [index / 10 for index in range(600)]
     monkeypatch.setattr(Fragment, "thumbnails_of", lambda self, part: ([b""] * len(times), times))
     path = next(iter(library)).path
-    asked = {"video": path, "start_s": 0, "end_s": 55}
-    spread = [picture["time_s"] for picture in searched.get("/v1/pictures", params=asked).json()["pictures"]]
+
+    def around(start_s: float, end_s: float) -> list[float]:
+        asked: dict[str, str | float] = {"video": path, "start_s": start_s, "end_s": end_s}
+        return [picture["time_s"] for picture in searched.get("/v1/pictures", params=asked).json()["pictures"]]
+
+    spread = around(0, 55)
     assert (len(spread), spread[0], spread[-1]) == (12, 0, 55)
-    asked = {"video": path, "start_s": 0.3, "end_s": 0.5}
-    near = [picture["time_s"] for picture in searched.get("/v1/pictures", params=asked).json()["pictures"]]
-    assert near == times[:12]
+    assert around(0.3, 0.5) == times[:12]
 
 
 def test_a_name_that_is_not_utf8_is_told_and_asked_for(

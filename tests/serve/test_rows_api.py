@@ -13,7 +13,6 @@ from olmv.io.curves import Curve, read_curves
 from tests.support.server import RunningServer
 from tests.support.timelines import curve_of, segment, timeline_row
 
-
 ROW = timeline_row("a.mp4", segment("dog", 4, 10), others={"rain": 0.1})
 CELLS = curve_of(ROW).to_document()
 

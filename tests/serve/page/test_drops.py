@@ -13,7 +13,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="install playwright
 expect = sync_api.expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ def test_what_is_no_file_leads_nowhere(visit: Visit, site: RunningServer) -> Non
 def test_an_address_that_is_dropped_is_fetched_where_that_is_allowed(visit: Visit, site: RunningServer) -> None:
     page = visit("about:blank")
 
-    def changed(route: "sync_api.Route") -> None:
+    def changed(route: "Route") -> None:
         answer = route.fetch()
         route.fulfill(response=answer, json={**answer.json(), "allow_urls": True})
 

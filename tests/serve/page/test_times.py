@@ -50,17 +50,18 @@ def _timed(page: "Page", *files: Path) -> "Locator":
 def test_segments_are_those_of_python(visit: Visit, site: RunningServer) -> None:
     page = visit(site.url)
     made = random.Random(0)
-    cases: list[tuple[list[float], float, list[float], float]] = []
+    cases: list[tuple[list[float], list[float], float]] = []
     for _ in range(200):
         cells = made.randint(1, 40)
-        starts = np.cumsum([0.0, *(made.choice((0.25, 0.5, 1.0)) for _ in range(cells))]).tolist()
-        curve = np.float32([made.random() ** made.choice((0.2, 1, 4)) for _ in range(cells)]).tolist()
-        cases.append((starts[:-1], starts[-1], curve, made.choice((0.0, 0.5, 1.0, curve[0], made.random()))))
+        edges: list[float] = np.cumsum([0.0, *(made.choice((0.25, 0.5, 1.0)) for _ in range(cells))]).tolist()
+        curve = [made.random() ** made.choice((0.2, 1, 4)) for _ in range(cells)]
+        cases.append((edges, curve, made.choice((0.0, 0.5, 1.0, curve[0], made.random()))))
     found = page.evaluate(
-        "cases => cases.map(([starts, end, curve, enter]) => olmv.spans('dog', [...starts, end], curve, enter))", cases
+        "cases => cases.map(([edges, curve, enter]) => olmv.spans('dog', edges, curve, enter))", cases
     )
-    for (starts, end, curve, enter), spans in zip(cases, found, strict=True):
-        expected = [segment_row(item) for item in find_segments("dog", starts, end, np.array(curve), enter=enter)]
+    for (edges, curve, enter), spans in zip(cases, found, strict=True):
+        segments = find_segments("dog", edges[:-1], edges[-1], np.array(curve), enter=enter)
+        expected = [segment_row(item) for item in segments]
         means = [row.pop("mean") for row in expected]
         assert [span.pop("mean") for span in spans] == pytest.approx(means, rel=2e-6)  # another order of the sum
         assert spans == expected
@@ -125,7 +126,7 @@ def test_more_labels_than_come_with_their_curves_are_decided_by_the_server(visit
 def test_a_threshold_that_is_moved_meanwhile_is_not_lost(visit: Visit, site: RunningServer) -> None:
     page = visit(site.url)
     held: list[Route] = []
-    page.route("**/v1/jobs/*/events", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks it; as if the video took long
+    page.route("**/v1/jobs/*/events", lambda route: held.append(route))
     page.locator("#files").set_input_files([CAT])
     expect(page.get_by_text("waits for its turn")).to_be_visible()
     page.get_by_label("threshold of all labels in per cent").fill("12")
