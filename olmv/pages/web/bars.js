@@ -42,10 +42,19 @@
       svg("line", { class: "limit", x1: place(threshold), x2: place(threshold), y1: 0, y2: 10 }),
     );
 
-  /** Make the mark of a label's threshold, which is dragged over what it lies on, or moved by arrow keys. */
+  /** Make the mark of a label's threshold, which is dragged over what it lies on, or moved by arrow keys; it has `set(value)`. */
   olmv.mark = (label, onInput) => {
-    const input = el("input", { type: "range", class: "mark", min: 0, max: 1, step: STEP, value: label.threshold, "aria-label": `threshold of ${label.label}`, title: "drag: the threshold of this label" });
-    input.addEventListener("input", () => onInput(Number(input.value)));
+    const input = el("input", { type: "range", class: "mark", min: 0, max: 1, step: STEP, "aria-label": `threshold of ${label.label}`, title: "drag: the threshold of this label" });
+    const say = () => input.setAttribute("aria-valuetext", olmv.limit(Number(input.value)));
+    input.set = (value) => {
+      input.value = value;
+      say();
+    };
+    input.set(label.threshold);
+    input.addEventListener("input", () => {
+      say();
+      onInput(Number(input.value));
+    });
     return input;
   };
 

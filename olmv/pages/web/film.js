@@ -168,7 +168,7 @@
     row.decide = (segments) => {
       row.classList.toggle("positive", label.positive);
       limit.textContent = `/ ${olmv.limit(label.threshold)}`;
-      if (mark) mark.value = label.threshold;
+      mark?.set(label.threshold);
       const path = segments.map((segment) => `M${place(segment.start_s)} 0h${width(segment)}v3h-${width(segment)}z`).join("");
       if (drawn === `${label.positive} ${path}`) return; // the buttons in it may have the focus
       drawn = `${label.positive} ${path}`;
@@ -176,7 +176,10 @@
       if (path) drawing.append(spans);
       else spans.remove();
       drawing.setAttribute("aria-label", `probability over time, ${olmv.count(segments.length, "segment")}`);
-      const jumps = segments.slice(0, SPANS).map((segment) => el("button", { type: "button", class: "jump", dataset: { time: segment.start_s } }, `${olmv.clock(segment.start_s, digits)}–${olmv.clock(segment.end_s, digits)}`));
+      const jumps = segments.slice(0, SPANS).map((segment) => {
+        const span = `${olmv.clock(segment.start_s, digits)}–${olmv.clock(segment.end_s, digits)}`;
+        return el("button", { type: "button", class: "jump", "aria-label": `${label.label}: ${span}`, dataset: { time: segment.start_s } }, span);
+      });
       const rest = segments.length > SPANS ? ` and ${segments.length - SPANS} more` : "";
       const words = [jumps, rest, texts.length && jumps.length ? " · " : "", olmv.why(texts, [])].flat(Infinity).filter(Boolean);
       const seen = label.positive && carried.length > 0;
