@@ -14,7 +14,8 @@ from olmv.serve.api.answers import EscapedJSON, add_error_answers, errors
 from olmv.serve.api.ask import ask_routes
 from olmv.serve.api.predict import predict_routes
 from olmv.serve.api.review import review_router
-from olmv.serve.api.schemas import EmbedOptions, EmbedRequest, PredictOptions, PredictRequest
+from olmv.serve.api.rows import rows_routes
+from olmv.serve.api.schemas import EmbedOptions, EmbedRequest, PredictOptions, PredictRequest, RowsRequest
 from olmv.serve.figures import AnswerCounter
 from olmv.serve.guard.answers import error_answer
 from olmv.serve.guard.layers import guarded
@@ -56,6 +57,7 @@ def make_app(service: Service, *, host: str = "127.0.0.1", token: str | None = N
     )
     app.include_router(_state_routes(service))
     app.include_router(predict_routes(service))
+    app.include_router(rows_routes(service))
     app.include_router(ask_routes(service))
     app.include_router(media_routes(service))
     if service.review is not None:
@@ -117,7 +119,7 @@ def _complete_description(app: FastAPI) -> None:
         if app.openapi_schema is None:
             document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for model in (PredictRequest, PredictOptions, EmbedRequest, EmbedOptions):
+            for model in (PredictRequest, PredictOptions, RowsRequest, EmbedRequest, EmbedOptions):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(schema.pop("$defs", {}))
                 schemas[model.__name__] = schema

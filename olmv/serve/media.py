@@ -1,22 +1,30 @@
 """Files of the library or of the rows that the page plays, and pictures of them."""
 
 import mimetypes
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, Response
 
 from olmv.serve.api.answers import errors
+from olmv.serve.api.schemas import PictureAnswer, PicturesAnswer
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.service import Service
 from olmv.video.cloud import is_cloud
 
-__all__ = ["is_served", "media_address", "media_routes", "media_type", "picture_address"]
+if TYPE_CHECKING:
+    from olmv.library.library import Library
+
+__all__ = ["is_served", "media_address", "media_routes", "media_type", "picture_address", "pictures_address"]
 
 _PLAYED = ("video/", "image/", "audio/")
 Video = Annotated[str, Query(min_length=1, max_length=4096, examples=["clips/a.mp4"])]
+Seconds = Annotated[float, Query(ge=0, le=1e9)]
+_AROUND_S = 10.0  # before and after a moment
+_AROUND = 12  # pictures
 _NEVER = ("image/svg+xml",)  # it can carry scripts
 
 
@@ -35,6 +43,12 @@ def picture_address(video: str, time_s: float) -> str:
     return f"/v1/picture?video={quote(video, safe='', errors='surrogateescape')}&time_s={time_s:.3f}"
 
 
+def pictures_address(video: str, start_s: float, end_s: float) -> str:
+    """Return where the page finds which pictures there are of a library's video around a moment."""
+    span = f"start_s={start_s:.3f}&end_s={end_s:.3f}"
+    return f"/v1/pictures?video={quote(video, safe='', errors='surrogateescape')}&{span}"
+
+
 def media_type(name: str) -> str:
     """Return the kind of a file by its name; nothing that a browser would run."""
     kind = mimetypes.guess_type(name)[0] or ""
@@ -45,6 +59,21 @@ def _asked(request: Request) -> str:
     """Return the video that is asked for, with the bytes of a name that is not UTF-8, which the framework replaces."""
     query = str(request.scope["query_string"], "latin-1")
     return parse_qs(query, errors="surrogateescape")["video"][-1]
+
+
+def _near(library: "Library", video: str, start_s: float, end_s: float) -> Sequence[float] | None:
+    """Return when the pictures around a moment are; None where the library has no such video."""
+    if (entry := library.get(video)) is None:
+        return None
+    fragment = library.fragments[entry.fragment]
+    first_s, last_s = start_s - _AROUND_S, end_s + _AROUND_S
+    spans = {part: fragment.records[part].frames.span_s for part in range(entry.first, entry.stop)}
+    parts = [part for part, (begin, end) in spans.items() if begin <= last_s and end >= first_s]
+    times = sorted(time for part in parts for time in fragment.thumbnails_of(part)[1] if first_s <= time <= last_s)
+    inside = [time for time in times if start_s <= time <= end_s]
+    if len(inside) > _AROUND:
+        return [inside[round(place * (len(inside) - 1) / (_AROUND - 1))] for place in range(_AROUND)]
+    return sorted(sorted(times, key=lambda time: max(start_s - time, time - end_s, 0.0))[:_AROUND])
 
 
 def media_routes(service: Service) -> APIRouter:
@@ -81,5 +110,16 @@ def media_routes(service: Service) -> APIRouter:
         if jpeg is None:
             raise RefusedRequestError(404, "there is no picture of this video")
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @router.get(
+        "/v1/pictures", summary="Tell which pictures a video of the library has near a moment", responses=errors(404)
+    )
+    def pictures(video: Video, request: Request, start_s: Seconds = 0.0, end_s: Seconds = 0.0) -> PicturesAnswer:
+        name = _asked(request)
+        times = None if service.library is None else _near(service.library, name, start_s, end_s)
+        if times is None:
+            raise RefusedRequestError(404, "there is no such video in the library")
+        near = [PictureAnswer(time_s=round(time, 3), src=picture_address(name, time)) for time in times]
+        return PicturesAnswer(pictures=near)
 
     return router

@@ -7,6 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
+from olmv.library.fragment import Fragment
 from olmv.library.library import Library
 from olmv.models.base import VideoModel
 from olmv.models.text_cache import encode_texts_cached
@@ -87,6 +88,37 @@ def test_moments_are_found_and_played(searched: httpx.Client, library: Library) 
         assert part.headers["content-security-policy"] == "sandbox; default-src 'none'"
         picture = searched.get(moment["picture"])
         assert picture.content.startswith(b"\xff\xd8")
+
+
+def test_pictures_around_a_moment_are_told(searched: httpx.Client, library: Library) -> None:
+    moment = searched.post("/v1/search", json={"query": ["dog"], "threshold": 0, "top": 1}).json()["moments"][0]
+    pictures = searched.get(moment["pictures"]).json()["pictures"]
+    times = [picture["time_s"] for picture in pictures]
+    assert times == sorted(times)
+    assert 0 < len(times) <= 12
+    assert all(searched.get(picture["src"]).content.startswith(b"\xff\xd8") for picture in pictures)
+    path = next(iter(library)).path
+    far = searched.get("/v1/pictures", params={"video": path, "start_s": 1000, "end_s": 1001})
+    assert far.json() == {"pictures": []}
+    gone = searched.get("/v1/pictures", params={"video": "gone.mp4"})
+    assert gone.status_code == 404
+    assert "there is no such video in the library" in gone.json()["error"]["message"]
+
+
+def test_pictures_of_a_long_moment_are_spread_over_it(
+    searched: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [index / 10 for index in range(600)]
+    monkeypatch.setattr(Fragment, "thumbnails_of", lambda self, part: ([b""] * len(times), times))
+    path = next(iter(library)).path
+
+    def around(start_s: float, end_s: float) -> list[float]:
+        asked: dict[str, str | float] = {"video": path, "start_s": start_s, "end_s": end_s}
+        return [picture["time_s"] for picture in searched.get("/v1/pictures", params=asked).json()["pictures"]]
+
+    spread = around(0, 55)
+    assert (len(spread), spread[0], spread[-1]) == (12, 0, 55)
+    assert around(0.3, 0.5) == times[:12]
 
 
 def test_a_name_that_is_not_utf8_is_told_and_asked_for(

@@ -42,6 +42,22 @@
       svg("line", { class: "limit", x1: place(threshold), x2: place(threshold), y1: 0, y2: 10 }),
     );
 
+  /** Make the mark of a label's threshold, which is dragged over what it lies on, or moved by arrow keys; it has `set(value)`. */
+  olmv.mark = (label, onInput) => {
+    const input = el("input", { type: "range", class: "mark", min: 0, max: 1, step: STEP, "aria-label": `threshold of ${label.label}`, title: "drag: the threshold of this label" });
+    const say = () => input.setAttribute("aria-valuetext", olmv.limit(Number(input.value)));
+    input.set = (value) => {
+      input.value = value;
+      say();
+    };
+    input.set(label.threshold);
+    input.addEventListener("input", () => {
+      say();
+      onInput(Number(input.value));
+    });
+    return input;
+  };
+
   /** Draw the two buttons of a verdict; a second press takes it back.
   `verdict` is true (the label is right), false, or undefined; `onVerdict(value or null)` is told. */
   olmv.verdict = (label, verdict, onVerdict) => {
@@ -76,9 +92,7 @@
       texts.length || (frames.length && label.positive) ? el("p", { class: "why" }, olmv.why(texts, frames)) : null,
     );
     if (onThreshold) {
-      const input = el("input", { type: "range", class: "mark", min: 0, max: 1, step: STEP, value: label.threshold, "aria-label": `threshold of ${label.label}`, title: "drag: the threshold of this label" });
-      input.addEventListener("input", () => {
-        const value = Number(input.value);
+      const input = olmv.mark(label, (value) => {
         const line = track.querySelector(".limit");
         line.setAttribute("x1", place(value));
         line.setAttribute("x2", place(value));

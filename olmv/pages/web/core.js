@@ -89,9 +89,9 @@ var olmv = {};
     };
   };
 
-  /** Let the user save a text as a file. */
-  olmv.download = (name, text, kind = "application/json") => {
-    const address = URL.createObjectURL(new Blob([text], { type: `${kind};charset=utf-8` }));
+  /** Let the user save a text, or a blob, as a file. */
+  olmv.download = (name, content, kind = "application/json") => {
+    const address = URL.createObjectURL(content instanceof Blob ? content : new Blob([content], { type: `${kind};charset=utf-8` }));
     const link = olmv.el("a", { href: address, download: name, hidden: true });
     document.body.append(link);
     link.click();

@@ -5,10 +5,11 @@
   const IN_SIGHT = 16; // pictures; where there are more, the others are seen one at a time under the pointer
   const LANES = 12; // in sight
   const LEVELS = 10; // of colour
-  const TICKS = 8; // of an axis, at most
+  const TICKS = 7; // of an axis, at most
   const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
   const LINED_CUTS = 60; // more lines than these would hide the colours under them
   const SPANS = 6; // of a label written out as times
+  const NEAR_S = 0.5; // a picture is that of a frame
   const SHORT_S = 600; // below this, times under the pointer have a digit after the second
   let drawn = 0; // films, for the names of their cuts
 
@@ -112,57 +113,102 @@
     for (const { each } of items) each.classList.toggle("carried", carried.has(each));
   };
 
+  /** Draw the ten colours of probabilities, from left to right. */
+  const colours = (properties) =>
+    svg("svg", { viewBox: "0 0 10 1", preserveAspectRatio: "none", ...properties }, Array.from({ length: LEVELS }, (_, level) => svg("rect", { class: `p${level + 1}`, x: level, width: 1, height: 1 })));
+
+  /** Draw the frames that carried a label most, which the player goes to. */
+  function carriers(card, label, frames) {
+    const digits = card.end_s < SHORT_S ? 1 : 0;
+    const buttons = frames.map((frame) => {
+      const picture = nearest(card.pictures, frame.time_s);
+      const close = picture && Math.abs(picture.time_s - frame.time_s) < NEAR_S;
+      const time = olmv.clock(frame.time_s, digits);
+      return el(
+        "button",
+        { type: "button", class: "jump carrier", dataset: { time: frame.time_s }, "aria-label": `${time} carried ${label}`, title: `carried ${label}: ${frame.contribution < 0 ? "" : "+"}${frame.contribution.toFixed(3)}` },
+        close ? el("img", { src: picture.src, alt: "", decoding: "async", loading: "lazy" }) : null,
+        el("span", {}, time),
+      );
+    });
+    return el("div", { class: "carriers", role: "group", "aria-label": `frames that carried ${label}` }, buttons);
+  }
+
   function lane(card, label, options, cuts) {
-    const segments = (card.segments || []).filter((segment) => segment.label === label.label);
     const curve = olmv.curve(card, label.label);
     const columns = card.curve ? card.curve.columns : 400;
     const place = (time) => Number((columns * Math.min(Math.max(time / card.end_s, 0), 1)).toFixed(2));
     const width = ({ start_s, end_s }) => Number(Math.max(place(end_s) - place(start_s), 0.5).toFixed(2)); // seen also in three hours
-    const spans = segments.map((segment) => `M${place(segment.start_s)} 0h${width(segment)}v3h-${width(segment)}z`).join("");
+    const spans = svg("path", { class: "segments", transform: "translate(0 11)" });
     const drawing = svg(
       "svg",
-      { class: "track heat", viewBox: `0 0 ${columns} 14`, preserveAspectRatio: "none", role: "img", "aria-label": `probability over time, ${olmv.count(segments.length, "segment")}` },
+      { class: "track heat", viewBox: `0 0 ${columns} 14`, preserveAspectRatio: "none", role: "img" },
       curve ? Array.from(olmv.levels(curve), ([level, path]) => svg("path", { class: `p${level}`, d: path })) : null,
       cuts ? svg("use", { href: `#${cuts}` }) : null,
-      spans ? svg("path", { class: "segments", transform: "translate(0 11)", d: spans }) : null,
     );
     const digits = card.end_s < 60 ? 1 : 0;
-    const jumps = segments.slice(0, SPANS).map((segment) => el("button", { type: "button", class: "jump", dataset: { time: segment.start_s } }, `${olmv.clock(segment.start_s, digits)}–${olmv.clock(segment.end_s, digits)}`));
-    const { texts } = olmv.reasons(card, label.label);
+    const { texts, frames } = olmv.reasons(card, label.label);
+    const carried = frames.filter((frame) => frame.time_s !== null);
+    const limit = el("small");
+    const why = el("div", { class: "why" });
+    const mark = options.onThreshold ? olmv.mark(label, (value) => options.onThreshold(label.label, value)) : null;
     const row = el(
       "li",
-      { class: `bar${label.positive ? " positive" : ""}${options.chosen === label.label ? " chosen" : ""}`, dataset: { label: label.label } },
+      { class: `bar${options.chosen === label.label ? " chosen" : ""}`, dataset: { label: label.label } },
       el("span", { class: "label", dir: "auto", title: label.label }, label.label),
       drawing,
-      el("span", { class: "percent" }, olmv.percent(label.probability), " ", el("small", {}, `/ ${olmv.limit(label.threshold)}`)),
+      mark ? el("span", { class: "on-track" }, colours({ class: "track colours", "aria-hidden": "true" }), mark) : null,
+      el("span", { class: "percent" }, olmv.percent(label.probability), " ", limit),
       options.onVerdict ? olmv.verdict(label.label, olmv.get(options.verdicts, label.label), (value) => options.onVerdict(label.label, value)) : null,
-      jumps.length || texts.length
-        ? el("p", { class: "why" }, jumps, segments.length > SPANS ? ` and ${segments.length - SPANS} more` : null, texts.length && jumps.length ? " · " : null, olmv.why(texts, []))
-        : null,
+      why,
     );
     row.curve = curve;
+    let drawn = null;
+    /** Show what the label's threshold and these segments of it say. */
+    row.decide = (segments) => {
+      row.classList.toggle("positive", label.positive);
+      limit.textContent = `/ ${olmv.limit(label.threshold)}`;
+      mark?.set(label.threshold);
+      const path = segments.map((segment) => `M${place(segment.start_s)} 0h${width(segment)}v3h-${width(segment)}z`).join("");
+      if (drawn === `${label.positive} ${path}`) return; // the buttons in it may have the focus
+      drawn = `${label.positive} ${path}`;
+      spans.setAttribute("d", path);
+      if (path) drawing.append(spans);
+      else spans.remove();
+      drawing.setAttribute("aria-label", `probability over time, ${olmv.count(segments.length, "segment")}`);
+      const jumps = segments.slice(0, SPANS).map((segment) => {
+        const span = `${olmv.clock(segment.start_s, digits)}–${olmv.clock(segment.end_s, digits)}`;
+        return el("button", { type: "button", class: "jump", "aria-label": `${label.label}: ${span}`, dataset: { time: segment.start_s } }, span);
+      });
+      const rest = segments.length > SPANS ? ` and ${segments.length - SPANS} more` : "";
+      const words = [jumps, rest, texts.length && jumps.length ? " · " : "", olmv.why(texts, [])].flat(Infinity).filter(Boolean);
+      const seen = label.positive && carried.length > 0;
+      why.replaceChildren(...words, ...(seen ? [carriers(card, label.label, carried)] : []));
+      why.hidden = !words.length && !seen;
+    };
+    row.decide((card.segments || []).filter((segment) => segment.label === label.label));
     return row;
   }
 
   /** Draw a card over time: strip, axis, cuts, a lane for each label, and its player.
   Options: `player`, the video's address, in place of the card's; `shown` lanes in sight (12); `chosen`, `verdicts`,
-  `onVerdict` as `bars` takes them. The element has `jump(seconds)`. */
+  `onVerdict`, `onThreshold` as `bars` takes them; a threshold is moved on the colours beside its lane. The element has
+  `jump(seconds)` and `decide(segments)`. */
   olmv.film = (card, options = {}) => {
     const cuts = (card.shots_s || []).filter((time) => time > 0 && time < card.end_s);
     const columns = card.curve ? card.curve.columns : 400;
     const name = `olmv-cuts-${(drawn += 1)}`;
     const path = cuts.map((time) => `M${((columns * time) / card.end_s).toFixed(2)} 0v10`).join("");
     const lanes = card.labels.map((label) => lane(card, label, options, cuts.length && cuts.length <= LINED_CUTS ? name : null));
-    const levels = Array.from({ length: LEVELS }, (_, level) => svg("rect", { class: `p${level + 1}`, x: level, width: 1, height: 1 }));
     const shown = options.shown ?? LANES;
     const open = card.labels.findIndex((label) => label.label === options.chosen) >= shown;
     const film = el(
       "section",
-      { class: `film timed${options.onVerdict ? " judged" : ""}`, "aria-label": "over time" },
+      { class: `film timed${options.onVerdict ? " judged" : ""}${options.onThreshold ? " moved" : ""}`, "aria-label": "over time" },
       el(
         "div",
         { class: "head" },
-        el("span", { class: "scale", "aria-hidden": "true" }, "0 ", svg("svg", { viewBox: "0 0 10 1", preserveAspectRatio: "none" }, levels), " 100%"),
+        el("span", { class: "scale", "aria-hidden": "true" }, "0 ", colours(), " 100%"),
         el(
           "div",
           { class: "time" },
@@ -170,10 +216,17 @@
           axis(card.end_s),
           cuts.length ? svg("svg", { class: "cuts", viewBox: `0 0 ${columns} 10`, preserveAspectRatio: "none", role: "img", "aria-label": olmv.count(cuts.length, "cut") }, svg("path", { id: name, class: "shots", d: path })) : null,
         ),
+        options.onThreshold ? el("span", { class: "facts" }, "threshold") : null,
         el("span", { class: "percent" }, olmv.count(cuts.length, "cut")),
       ),
       olmv.folded(lanes, shown, { class: "bars lanes", leftOut: card.left_out, open }),
     );
+    /** Show other segments, and what the thresholds of the card's labels say now; the lanes stay where they are. */
+    film.decide = (segments) => {
+      const own = new Map();
+      for (const segment of segments) own.has(segment.label) ? own.get(segment.label).push(segment) : own.set(segment.label, [segment]);
+      card.labels.forEach(({ label }, index) => lanes[index].decide(own.get(label) || []));
+    };
     return alive(film, card, options.player ?? card.player);
   };
 
@@ -267,8 +320,10 @@
     film.addEventListener("click", (event) => {
       const button = event.target.closest(".jump");
       const at = over(event);
-      if (button) film.jump(Number(button.dataset.time));
-      else if (at && !film.jump(at.time) && card.pictures.length) {
+      if (button) {
+        const time = Number(button.dataset.time);
+        if (!film.jump(time) && card.pictures.length) enlarge(card, nearest(card.pictures, time));
+      } else if (at && !film.jump(at.time) && card.pictures.length) {
         if (at.row) show(at.time, at.row, at.x, at.box);
         else {
           hide();

@@ -32,7 +32,7 @@ from olmv.serve.api.schemas import (
     SuggestAnswer,
 )
 from olmv.serve.guard.answers import RefusedRequestError
-from olmv.serve.media import is_served, media_address, picture_address
+from olmv.serve.media import is_served, media_address, picture_address, pictures_address
 from olmv.serve.service import MANY_TEXTS, Service
 from olmv.serve.suggestions import Suggestions
 
@@ -162,5 +162,6 @@ def _moment(moment: Moment) -> MomentAnswer:
         **row,
         name=PurePath(moment.video).name,
         picture="" if moment.thumbnail is None else picture_address(moment.path, moment.peak_s),
+        pictures="" if moment.thumbnail is None else pictures_address(moment.path, moment.start_s, moment.end_s),
         player=media_address(moment.path) if is_served(moment.path) else "",
     )

@@ -22,9 +22,12 @@ __all__ = [
     "LabelAnswer",
     "LabelsAnswer",
     "MomentAnswer",
+    "PictureAnswer",
+    "PicturesAnswer",
     "PredictAnswer",
     "PredictOptions",
     "PredictRequest",
+    "RowsRequest",
     "SearchAnswer",
     "SearchRequest",
     "SuggestAnswer",
@@ -225,6 +228,14 @@ class SuggestAnswer(_Model):
     suggestions: list[str] = Field(examples=[["guitar", "guitarist"]])
 
 
+class RowsRequest(_Model):
+    """Predictions as they were answered, to be made files of."""
+
+    rows: list[dict[str, Any]] = Field(
+        min_length=1, max_length=10_000, description="Each with its `cells`, if it has any, which become its curve."
+    )
+
+
 class EmbedRequest(_Model):
     """Texts to embed, as they are: no template is put around them."""
 
@@ -273,6 +284,19 @@ class SearchRequest(_Model):
     labels: list[Text] = Field([], max_length=20, examples=[["dog>0.5"]])
 
 
+class PictureAnswer(_Model):
+    """A picture of a video."""
+
+    time_s: float
+    src: str = Field(description="Address of a JPEG.")
+
+
+class PicturesAnswer(_Model):
+    """Pictures of a video, in the order of time."""
+
+    pictures: list[PictureAnswer]
+
+
 class MomentAnswer(_Model):
     """Some seconds of a video that are what was looked for."""
 
@@ -285,6 +309,7 @@ class MomentAnswer(_Model):
     probability: float
     similarity: float
     picture: str = Field(description="Address of a JPEG, or empty.")
+    pictures: str = Field("", description="Address that tells which pictures there are around it, or empty.")
     player: str = Field(description="Address of the video, or empty.")
 
 

@@ -44,6 +44,8 @@ Everything rejects with an `olmv.Refusal`: `message` for whoever looks, `status`
     return new olmv.Refusal(0);
   };
 
+  const kindOf = (answer) => (answer.headers.get("Content-Type") || "").split(";")[0];
+
   const ask = async (method, path, body, { signal } = {}) => {
     for (;;) {
       const json = body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -51,7 +53,7 @@ Everything rejects with an `olmv.Refusal`: `message` for whoever looks, `status`
       let text;
       try {
         answer = await fetch(path, { method, signal, ...json });
-        text = await answer.text();
+        text = answer.ok && kindOf(answer) === "application/zip" ? await answer.blob() : await answer.text();
       } catch (failure) {
         if (failure.name === "AbortError") throw failure;
         throw unreached();
@@ -62,7 +64,7 @@ Everything rejects with an `olmv.Refusal`: `message` for whoever looks, `status`
         continue;
       }
       if (!answer.ok) throw refusal(answer.status, text, answer.headers.get("Retry-After"));
-      return (answer.headers.get("Content-Type") || "").startsWith("application/json") ? JSON.parse(text) : text;
+      return kindOf(answer) === "application/json" ? JSON.parse(text) : text;
     }
   };
 

@@ -4,6 +4,7 @@
   const { el } = olmv;
   const KEPT = "olmv.labels"; // in the browser's storage
   const SLIDERS = 60;
+  const CELLED = 500; // labels whose probabilities over time come along; of an hour they are 10 MB
   const EXAMPLES = ["dog", "cat", "car", "people talking", "city street at night", "food", "snow", "guitar"];
 
   const kept = () => {
@@ -46,6 +47,7 @@
         attributes: Object.fromEntries(described.map((label) => [label.name, label.attributes])),
         thresholds: Object.fromEntries(limited),
         timeline: timed.checked,
+        curve: labels.length <= CELLED,
         explain: explained.checked,
         pictures: true,
       };

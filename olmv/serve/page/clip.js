@@ -8,23 +8,28 @@
 
   const megabytes = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`);
 
-  /** Make an item of the list. `source` is {file} or {url}; `board` has {api, lines, request(), threshold(label),
-  version(), onThreshold(label, value), changed(clip), remove(clip), mostBytes}. */
+  /** Make an item of the list. `source` is {file}, with its `path` in a folder if it is of one, or {url};
+  beside them or alone {kept: {clip, timeline, name}}, what the server has of it since before a reload. `board` has {api, lines, request(), threshold(label),
+  version(), onThreshold(label, value), changed(clip), remove(clip), lost(clip), mostBytes}. */
   olmv.clip = (source, board) => {
     const { api } = board;
-    const name = source.file ? source.file.name : source.url;
+    const name = source.path || source.file?.name || source.url || source.kept.name;
+    const [, folder, base] = /^(.*\/)?([^/]*)$/s.exec(name);
     const element = el("li", { class: "item" });
     const address = source.file && PLAYED.test(source.file.type) ? URL.createObjectURL(source.file) : "";
     let state = "waiting"; // sending, working, done, failed, stopped
     let card = null;
     let version = -1; // of the labels that the card answers
+    let kept = source.kept; // until it is asked for
     let timeline = false; // that it was asked for when it was sent
     let forgotten = false;
     let stop = null;
     let job = null;
     let bar = null;
     let words = null;
+    let cells = null; // of the card: the probabilities that its segments are made of
 
+    const canSend = Boolean(source.file || source.url);
     const button = (text, label, click) => el("button", { type: "button", class: "button small", "aria-label": `${label} ${name}`, click }, text);
     const drop = () => button("Remove", "remove", () => board.remove(clip));
 
@@ -62,14 +67,21 @@
         el(
           "article",
           { class: "video failed" },
-          el("header", {}, el("h3", {}, el("bdi", { title: name }, name)), el("span", { class: "actions" }, button("Send again", "send again", clip.send), drop())),
+          el("header", {}, el("h3", {}, el("bdi", { title: name }, name)), el("span", { class: "actions" }, canSend ? button("Send again", "send again", clip.send) : null, drop())),
           el("p", { class: state === "failed" ? "error" : "facts" }, state === "failed" ? failure.message : "was given up"),
         ),
       );
     }
 
     let drawnAs = ""; // the answer whose card is there
+    let drawnCard = null;
     function drawCard() {
+      const film = drawnCard === card && drawnAs === `${card.clip} ${forgotten}` && element.querySelector("article > .film.timed");
+      if (film) {
+        film.decide(card.segments);
+        return;
+      }
+      drawnCard = card;
       const open = element.querySelector("details.more")?.open;
       const shown = card.labels.length > DRAWN ? { ...card, labels: card.labels.slice(0, DRAWN), left_out: card.labels.length - DRAWN } : card;
       const sure = card.labels.filter((label) => label.positive).length;
@@ -90,13 +102,13 @@
         "span",
         { class: "actions" },
         video ? button("Play", "play", play) : null,
-        forgotten || card.status !== "ok" ? button("Send again", "send again", clip.send) : null,
+        canSend && (forgotten || card.status !== "ok") ? button("Send again", "send again", clip.send) : null,
         drop(),
       );
       const article = olmv.card(shown, { ...options, actions });
       if (forgotten) {
         article.classList.add("stale");
-        article.querySelector("header").after(el("p", { class: "note" }, "The server does not keep this video any more; these are the labels of before. Send it again for the new ones."));
+        article.querySelector("header").after(el("p", { class: "note" }, "The server does not keep this video any more; these are the labels of before. " + (canSend ? "Send it again for the new ones." : "Choose its file again for the new ones.")));
       }
       element.replaceChildren(article);
       if (before) resume(before);
@@ -127,19 +139,31 @@
       return player;
     }
 
-    /** Move the card to the thresholds of the page, where they alone decide; one over time needs the server. */
+    /** Move the card to the thresholds of the page, and its segments with them; tell whether that can be done here. */
     const decide = () => {
-      for (const label of card.labels) {
-        label.threshold = board.threshold(label.label) ?? label.threshold;
-        label.positive = label.probability >= label.threshold;
-      }
+      const others = card.labels.filter((label) => (board.threshold(label.label) ?? label.threshold) !== label.threshold);
+      if (card.segments && others.length && !cells) return false;
+      for (const label of others) label.threshold = board.threshold(label.label);
+      for (const label of card.labels) label.positive = label.probability >= label.threshold;
+      if (card.segments && others.length) decideSegments(others);
+      return true;
     };
+
+    function decideSegments(labels) {
+      const edges = [...cells.starts, Math.max(card.duration_s || 0, cells.starts.at(-1))];
+      const kept = new Map(card.labels.map(({ label }) => [label, []]));
+      for (const segment of card.segments) kept.get(segment.label)?.push(segment);
+      for (const { label, threshold } of labels) kept.set(label, olmv.spans(label, edges, cells.of(label), threshold));
+      card.segments = [...kept.values()].flat();
+    }
 
     const take = (prediction, of) => {
       card = prediction;
-      if (source.file) Object.assign(card, { video: name, name, folder: "" }); // forms cannot carry every name as it is
+      if (!source.url) Object.assign(card, { video: name, name: base, folder: folder || "" }); // forms cannot carry every name as it is
       version = of;
       forgotten = false;
+      cells = card.cells ? olmv.cells(card.cells) : null;
+      if (card.status === "ok") decide(); // thresholds may have been moved on its way
       enter("done");
     };
 
@@ -153,7 +177,7 @@
       }
       const form = new FormData();
       form.append("options", JSON.stringify(request)); // before the files: what is wrong is seen early
-      form.append("files", source.file, name);
+      form.append("files", source.file, base);
       const onProgress = (sent, all) => told(sent < all ? `${megabytes(sent)} of ${megabytes(all)} sent` : "is sent; waits for its turn", all ? sent / all : 0);
       return api.upload(form, { onProgress, signal });
     };
@@ -165,6 +189,7 @@
       if (source.file && !source.file.size) throw new olmv.Refusal(422, "the file is empty, or it is a folder");
       const waits = (refusal, seconds) => told(olmv.waiting(refusal, seconds), 0);
       let of;
+      if (kept && (await askKept(signal, waits))) return;
       const begun = await board.lines.upload(() => {
         enter("sending");
         told(source.url ? "is fetched" : "is sent", source.url ? null : 0);
@@ -187,9 +212,37 @@
       if (state !== "done") throw new olmv.Refusal(500, status === "cancelled" ? "it was given up by the server; send it again" : "the server could not look at it; its log has more");
     };
 
+    /** Ask for what the server has of it; tell whether it has it still, or nothing else can be done. */
+    const askKept = async (signal, waits) => {
+      const { clip: id, timeline: timed } = kept;
+      kept = null;
+      timeline = timed;
+      try {
+        await board.lines.upload(async () => {
+          let of;
+          const { predictions } = await api.patient(() => {
+            of = board.version();
+            return api.post("/v1/predict", { ...board.request(), timeline: undefined, clips: [id] }, { signal });
+          }, waits, signal);
+          take(predictions[0], of);
+        }, signal);
+      } catch (refusal) {
+        if (refusal.status !== 404) throw refusal;
+        if (canSend) return false;
+        board.lost(clip);
+      }
+      return true;
+    };
+
     const clip = {
       element,
       name,
+      canSend,
+      /** What can be come back to after a reload; null where there is nothing. */
+      get kept() {
+        if (!card) return source.kept ? { ...source.kept, url: source.url } : null;
+        return card.clip && !forgotten ? { clip: card.clip, timeline, name, url: source.url } : null;
+      },
       get card() {
         return card;
       },
@@ -227,11 +280,10 @@
         if (stop) stop.abort();
         if (state === "waiting" && !stop) enter("stopped");
       },
-      /** Show other thresholds; tell whether that is all that is needed. */
+      /** Take other thresholds; tell whether that is all that is needed, or the server must be asked. */
       decide: () => {
-        if (state !== "done" || card.status !== "ok" || card.segments) return false;
-        decide();
-        return true;
+        if (state !== "done" || card.status !== "ok") return true;
+        return decide();
       },
       forget: (of) => {
         version = of;

@@ -88,6 +88,7 @@
   olmv.lines = (api) => ({ upload: slots(UPLOADS), follow: follower(api) });
 
   const KINDS = /\.(mp4|m4v|mov|mkv|webm|avi|wmv|flv|mpe?g|m2ts|mts|ts|ogv|3gp|gif|jpe?g|png|webp|bmp|tiff?|heic|avif)$/i;
+  const isShown = (name) => KINDS.test(name) && !name.startsWith("."); // ._a.mp4 is what a Mac leaves beside a.mp4
 
   const entriesOf = async (folder) => {
     const reader = folder.createReader();
@@ -98,22 +99,28 @@
       all.push(...some);
     }
   };
+  /** Promise what is in an entry: {file, path}, and null for each file that is left out. */
   const filesIn = async (entry) => {
-    if (entry.isDirectory) return (await Promise.all((await entriesOf(entry)).map(filesIn))).flat();
-    if (!KINDS.test(entry.name)) return [];
-    return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
+    try {
+      if (entry.isDirectory) return (await Promise.all((await entriesOf(entry)).map(filesIn))).flat();
+      if (!isShown(entry.name)) return [null];
+      return [{ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path: entry.fullPath.replace(/^\//, "") }];
+    } catch {
+      return [null]; // it is gone, or may not be read
+    }
   };
+  const parted = (all) => ({ sources: all.filter(Boolean), leftOut: all.filter((each) => !each).length });
 
-  /** Promise the files of what was dropped; of folders those that are videos or photos by their names. */
+  /** Promise what was dropped, {sources, leftOut}: its files as {file, path}; of folders those that are videos or photos by
+  their names, and how many others there are. */
   olmv.droppedFiles = async (transfer) => {
     // both must be asked before anything is waited for
     const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
     const plain = [...transfer.files];
-    if (!entries.some((entry) => entry?.isDirectory)) return plain;
-    const found = await Promise.all(entries.map((entry, place) => (entry?.isDirectory ? filesIn(entry) : plain[place])));
-    return found.flat().filter(Boolean);
+    if (!entries.some((entry) => entry?.isDirectory)) return parted(plain.map((file) => ({ file })));
+    return parted((await Promise.all(entries.map((entry, place) => (entry?.isDirectory ? filesIn(entry) : [{ file: plain[place] }])))).flat());
   };
 
-  /** Return the videos and photos of a folder that was chosen. */
-  olmv.chosenFiles = (files) => [...files].filter((file) => !file.webkitRelativePath || KINDS.test(file.name));
+  /** Return what was chosen, as `droppedFiles` does; a folder's files know their paths. */
+  olmv.chosenFiles = (files) => parted([...files].map((file) => (file.webkitRelativePath && !isShown(file.name) ? null : { file, path: file.webkitRelativePath })));
 })();

@@ -1,7 +1,7 @@
 /* Results to take away: the rows as `olmv predict` writes them, and as a table. */
 "use strict";
 (() => {
-  const OF_THE_PAGE = new Set(["name", "folder", "facts", "photo", "player", "pictures", "end_s", "curve", "left_out", "clip"]);
+  const OF_THE_PAGE = new Set(["name", "folder", "facts", "photo", "player", "pictures", "end_s", "curve", "cells", "left_out", "clip"]);
   const FORMULA = /^'*[=+\-@\t]/; // what a spreadsheet would compute
 
   const COLUMNS = [
@@ -11,6 +11,25 @@
 
   /** Return the row of a card: without what only the page needs. */
   olmv.rowOf = (card) => Object.fromEntries(Object.entries(card).filter(([name]) => !OF_THE_PAGE.has(name)));
+
+  /** Return the rows of cards, each of a name of its own, with the cells of those that have some. */
+  olmv.rowsWithCells = (cards) => cards.map((card) => (card.cells ? { ...olmv.rowOf(card), cells: card.cells } : olmv.rowOf(card)));
+
+  /** Return cards of which no two have one name: what reads rows takes them for the same video. */
+  olmv.named = (cards) => {
+    const taken = new Set(cards.map((card) => card.video));
+    const seen = new Set();
+    return cards.map((card) => {
+      let video = card.video;
+      for (let count = 2; seen.has(video); count += 1) {
+        const other = card.video.replace(/(\.[^./]*)?$/, (ending) => ` (${count})${ending}`);
+        if (!taken.has(other)) video = other;
+      }
+      seen.add(video);
+      taken.add(video);
+      return video === card.video ? card : { ...card, video };
+    });
+  };
 
   /** Write cards as rows of JSON, one a line. */
   olmv.asJsonLines = (cards) => cards.map((card) => `${JSON.stringify(olmv.rowOf(card))}\n`).join("");

@@ -184,7 +184,7 @@
 
     const tiles = (moments) =>
       moments.map((moment, index) =>
-        olmv.moment(moment, { threshold: query.threshold, onOpen: () => olmv.momentWindow(moments, { index, threshold: query.threshold, onLike: likeThis }), onLike: () => likeThis(moment) }),
+        olmv.moment(moment, { api, threshold: query.threshold, onOpen: () => olmv.momentWindow(moments, { api, index, threshold: query.threshold, onLike: likeThis }), onLike: () => likeThis(moment) }),
       );
     const likeThis = (moment) => {
       go({ q: "", like: { video: moment.video, time_s: moment.peak_s }, top: TOP });

@@ -4,6 +4,7 @@
   const { el } = olmv;
   const SETTLE_MS = 250; // after the last change of a label or threshold
   const AT_ONCE = 64; // videos that one request may name
+  const KEPT = "olmv.clips"; // in the storage of this tab, what the server has of its videos
 
   /** Draw the page into `container`. `info` is the answer of /v1/labels. Returns {addLabel(text)}. */
   olmv.tryPage = (container, api, info) => {
@@ -26,7 +27,7 @@
       },
     });
 
-    /* thresholds: a card without a timeline is decided here, the others by the server */
+    /* thresholds: a card is decided here, unless it is over time and has too many labels to have come with its cells */
     const drawn = new Set();
     const drawSoon = olmv.soon(() => {
       for (const clip of drawn) clip.draw();
@@ -38,8 +39,8 @@
       let asked = false;
       for (const clip of clips) {
         if (clip.state !== "done") continue;
-        if (clip.decide()) clip !== held && drawn.add(clip);
-        else if (clip.card.segments) asked = true;
+        if (!clip.decide()) asked = true;
+        else if (clip !== held || clip.card.segments) drawn.add(clip); // the lanes of a film stay
       }
       drawSoon();
       if (asked) changed();
@@ -121,6 +122,12 @@
         drawBar();
         if (clip.state === "done" && clip.version !== version && !clip.forgotten) settle(); // labels were changed on its way
       },
+      lost: (clip) => {
+        clips.delete(clip);
+        clip.dispose();
+        apart.textContent = "Videos of before were forgotten by the server; choose their files again.";
+        drawBar();
+      },
       remove: (clip) => {
         const next = clip.element.nextElementSibling || clip.element.previousElementSibling;
         clips.delete(clip);
@@ -130,8 +137,30 @@
         drawBar();
       },
     };
-    const begin = (sources) => {
+    /** Come back to the videos of before a reload; their files this browser has no more. */
+    function restore() {
+      let kept = [];
+      try {
+        kept = JSON.parse(sessionStorage.getItem(KEPT)).map(({ clip, timeline, name, url }) => ({ url, kept: { clip: String(clip), timeline: Boolean(timeline), name: String(name) } }));
+      } catch {
+        // there is none, or storage is forbidden
+      }
+      if (!kept.length) return;
+      begin({ sources: kept });
+      apart.textContent = "These are the videos of before; to play them, choose their files again.";
+    }
+    function keep() {
+      try {
+        sessionStorage.setItem(KEPT, JSON.stringify([...clips].map((clip) => clip.kept).filter(Boolean)));
+      } catch {
+        // then they last as long as the page
+      }
+    }
+
+    const begin = ({ sources, leftOut = 0 }) => {
       panel.commit();
+      const others = leftOut ? `${olmv.count(leftOut, "file")} that ${leftOut === 1 ? "is no video or photo" : "are no videos or photos"}` : "";
+      apart.textContent = sources.length ? others && `Left out: ${others}.` : `There is no video or photo in it${others && `, but ${others}`}.`;
       const fresh = sources.map((source) => olmv.clip(source, board));
       for (const clip of fresh) {
         clips.add(clip);
@@ -156,7 +185,7 @@
     const chooser = el("button", { type: "button", class: "button main", click: () => file.click() }, "Choose files");
     const folder = el("button", { type: "button", class: "button", click: () => folderFile.click() }, "Choose a folder");
     const onFiles = (event) => {
-      begin(olmv.chosenFiles(event.target.files).map((each) => ({ file: each })));
+      begin(olmv.chosenFiles(event.target.files));
       event.target.value = ""; // the same file can be chosen again
     };
     const file = el("input", { type: "file", id: "files", multiple: true, accept: "video/*,image/*,.mkv,.avi,.ts,.m2ts", hidden: true, "aria-label": "videos or photos", change: onFiles });
@@ -165,7 +194,7 @@
     const fetchForm = el("form", { class: "controls fetch" }, url, el("button", { class: "button" }, "Fetch"));
     fetchForm.addEventListener("submit", (event) => {
       event.preventDefault();
-      begin([{ url: url.value.trim() }]);
+      begin({ sources: [{ url: url.value.trim() }] });
       url.value = "";
     });
     const zone = el(
@@ -175,15 +204,17 @@
       el("p", { class: "facts teach" }, "Each is sent once. Labels and thresholds can be changed afterwards: the answer comes at once, from what the model has seen."),
       el("div", { class: "controls" }, chooser, folder, file, folderFile, info.allow_urls ? fetchForm : null),
     );
+    const apart = el("p", { class: "facts", role: "status" });
     const summary = el("span", { class: "facts", role: "status" });
     const told = el("span", { class: "facts told", role: "status" });
     const jsonl = el("button", { type: "button", class: "button", click: () => save("jsonl") }, "Save .jsonl");
     const csv = el("button", { type: "button", class: "button", click: () => save("csv") }, "Save .csv");
+    const curves = el("button", { type: "button", class: "button", hidden: true, title: "a zip of the rows and their curves, which olmv predict and olmv calibrate read", click: () => saveCurves() }, "Save with curves");
     const clear = el("button", { type: "button", class: "button", click: () => removeAll() }, "Clear all");
-    const bar = el("div", { class: "bar-of-results controls", hidden: true }, summary, told, el("span", { class: "ends controls" }, jsonl, csv, clear));
+    const bar = el("div", { class: "bar-of-results controls", hidden: true }, summary, told, el("span", { class: "ends controls" }, jsonl, csv, curves, clear));
     const again = el("p", { class: "note", hidden: true });
     const results = el("ul", { class: "results", "aria-label": "results" });
-    container.append(panel.element, el("div", { class: "work" }, zone, bar, again, results));
+    container.append(panel.element, el("div", { class: "work" }, zone, apart, bar, again, results));
 
     function tell(text, good = false) {
       told.textContent = text || "";
@@ -201,11 +232,13 @@
     }
     function drawBar() {
       const { done } = count();
+      keep();
       bar.hidden = !clips.size;
       zone.classList.toggle("small", clips.size > 0);
       jsonl.disabled = csv.disabled = !done.length;
-      const other = done.filter((clip) => clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
-      const gone = done.filter((clip) => clip.forgotten);
+      curves.hidden = !done.some((clip) => clip.card.cells && !clip.forgotten);
+      const other = done.filter((clip) => clip.canSend && clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
+      const gone = done.filter((clip) => clip.canSend && clip.forgotten);
       const were = (some) => (some.length === 1 ? "1 video was" : `${some.length} videos were`);
       const parts = [];
       if (gone.length) parts.push(`${were(gone)} forgotten by the server.`);
@@ -214,10 +247,21 @@
       const all = new Set([...gone, ...other]);
       again.replaceChildren(`${parts.join(" ")} `, el("button", { type: "button", class: "button", click: () => all.forEach((clip) => clip.send()) }, all.size > 1 ? "Send them again" : "Send it again"));
     }
+    const saved = () => olmv.named([...clips].map((clip) => clip.state === "done" && !clip.forgotten && clip.card).filter(Boolean));
     function save(kind) {
-      const cards = [...clips].map((clip) => clip.state === "done" && !clip.forgotten && clip.card).filter(Boolean);
-      if (kind === "csv") olmv.download("predictions.csv", olmv.asCsv(cards), "text/csv");
-      else olmv.download("predictions.jsonl", olmv.asJsonLines(cards), "application/x-ndjson");
+      if (kind === "csv") olmv.download("predictions.csv", olmv.asCsv(saved()), "text/csv");
+      else olmv.download("predictions.jsonl", olmv.asJsonLines(saved()), "application/x-ndjson");
+    }
+    async function saveCurves() {
+      curves.disabled = true;
+      try {
+        olmv.download("predictions.zip", await api.post("/v1/rows", { rows: olmv.rowsWithCells(saved()) }));
+        apart.textContent = "";
+      } catch (failure) {
+        apart.textContent = `The curves were not saved: ${failure.message}`;
+      } finally {
+        curves.disabled = false;
+      }
     }
     function removeAll() {
       for (const clip of clips) clip.dispose();
@@ -242,19 +286,26 @@
       over = Math.max(0, over - 1);
       show();
     });
-    addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
+    // a browser would go to a link that is dropped beside a field
+    const isTaken = (event) => carriesFiles(event) || !event.target.closest?.("input, textarea");
+    addEventListener("dragover", (event) => isTaken(event) && event.preventDefault());
     addEventListener("drop", async (event) => {
-      if (!carriesFiles(event)) return;
+      if (!isTaken(event)) return;
       event.preventDefault();
       over = 0;
       show();
-      if (container.hidden) location.hash = "#try";
-      begin((await olmv.droppedFiles(event.dataTransfer)).map((each) => ({ file: each })));
+      const address = event.dataTransfer.getData("text/uri-list").split("\n").find((line) => /^https?:/.test(line));
+      if (carriesFiles(event)) {
+        if (container.hidden) location.hash = "#try";
+        begin(await olmv.droppedFiles(event.dataTransfer));
+      } else if (address && info.allow_urls && !container.hidden) begin({ sources: [{ url: address.trim() }] });
+      else if (address && !container.hidden) apart.textContent = "This server takes files, no addresses.";
     });
     addEventListener("beforeunload", (event) => {
-      if (count().moving) event.preventDefault(); // uploads would be lost
+      if (count().moving && [...clips].some((clip) => clip.canSend && clip.state !== "done")) event.preventDefault(); // uploads would be lost
     });
 
+    restore();
     return { addLabel: (text) => panel.add([text]) };
   };
 })();

@@ -17,6 +17,14 @@ expect = sync_api.expect
 pytestmark = pytest.mark.slow
 
 
+_SEES_ALL = """(image, all) => new Promise((resolve) => {
+  const seen = new Set();
+  const look = () => seen.add(image.getAttribute("src")) && all.every((src) => seen.has(src)) && resolve(true);
+  new MutationObserver(look).observe(image, { attributes: true });
+  look();
+})"""
+
+
 def test_moments_are_found_played_and_looked_around(visit: Visit, site: RunningServer) -> None:
     page = visit(site.url)
     page.get_by_role("link", name="Search").click()
@@ -58,6 +66,33 @@ def test_moments_are_found_played_and_looked_around(visit: Visit, site: RunningS
     page.locator("#search-labels").press("Enter")
     expect(page.get_by_role("alert").filter(has_text="sea")).to_be_visible()
     expect(page).to_have_url(re.compile("path=sea"))
+
+
+def test_what_no_browser_plays_is_seen_in_its_pictures(visit: Visit, site: RunningServer) -> None:
+    page = visit("about:blank", bypass_csp=True)  # axe-core styles its own elements
+    page.route("**/v1/media?*", lambda route: route.fulfill(body="RIFF, say", content_type="video/x-msvideo"))
+    page.goto(f"{site.url}/#search?q=coffee")
+    moment = page.locator(".moment")
+    expect(moment).to_have_count(1)
+    with page.expect_response("**/v1/pictures?*") as answer:
+        moment.locator(".picture").hover()
+    pictures = answer.value.json()["pictures"]
+    assert len(pictures) > 1
+    shown = moment.locator(".playing img.preview")
+    assert shown.evaluate(_SEES_ALL, [picture["src"] for picture in pictures])
+    moment.locator(".clock").hover()
+    page.get_by_label("what a moment shows").hover()
+    expect(shown).to_have_count(0)
+
+    moment.locator(".picture").press("Enter")
+    expect(page.get_by_text("this browser cannot play the file")).to_be_visible()
+    frames = page.locator("dialog .near button")
+    expect(frames).to_have_count(len(pictures))
+    expect(page.locator("dialog .near [aria-pressed=true]")).to_have_count(1)
+    frames.last.click()
+    expect(page.locator("dialog img.player")).to_have_attribute("src", pictures[-1]["src"])
+    expect(page.locator("dialog").get_by_role("button", name="From its beginning")).to_have_count(0)
+    assert axe_findings(page) == []
 
 
 def test_a_query_becomes_a_label(visit: Visit, site: RunningServer) -> None:

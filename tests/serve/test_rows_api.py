@@ -1,0 +1,57 @@
+"""`/v1/rows`: the files that the commands read, made of rows that were answered."""
+
+import io
+import json
+import zipfile
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from olmv.io.curves import Curve, read_curves
+from tests.support.server import RunningServer
+from tests.support.timelines import curve_of, segment, timeline_row
+
+ROW = timeline_row("a.mp4", segment("dog", 4, 10), others={"rain": 0.1})
+CELLS = curve_of(ROW).to_document()
+
+
+def test_rows_and_curves_are_files(http: httpx.Client, server: RunningServer, tmp_path: Any) -> None:
+    failed = {**ROW, "video": "b.mp4", "labels": [], "segments": []}
+    answer = http.post("/v1/rows", json={"rows": [{**ROW, "cells": CELLS}, failed]})
+    assert answer.headers["content-type"] == "application/zip"
+    assert answer.headers["content-disposition"] == 'attachment; filename="predictions.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["predictions.jsonl", "predictions.jsonl.curves.parquet"]
+        archive.extractall(tmp_path)
+    assert [json.loads(line) for line in (tmp_path / "predictions.jsonl").read_text().splitlines()] == [ROW, failed]
+    [curve] = read_curves(tmp_path / "predictions.jsonl.curves.parquet")
+    assert (curve.video, curve.labels) == ("a.mp4", curve_of(ROW).labels)
+    np.testing.assert_array_equal(curve.probability, curve_of(ROW).probability)
+    assert [file.name for file in server.service.uploads.path.iterdir()] == [".lock"]
+
+
+def _cells(starts: list[float], *columns: list[float]) -> dict[str, Any]:
+    names = tuple(f"label {number}" for number in range(len(columns)))
+    return Curve("", names, np.array(starts), np.array(columns, np.float32).T).to_document()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "rows: List should have at least 1 item"),
+        ([{**ROW, "video": 3}], "rows.0 is no prediction: its 'video' is odd; give one with its cells"),
+        ([ROW, {**ROW, "cells": [1]}], "rows.1 is no prediction: its 'cells' are odd"),
+        ([{**ROW, "cells": {"starts_s": "?", "labels": {}}}], "its 'cells' are odd"),
+        ([{**ROW, "cells": _cells([0, 1])}], "no probabilities over time"),
+        ([{**ROW, "cells": _cells([1, 0], [0.5, 0.5])}], "no probabilities over time"),
+        ([{**ROW, "cells": _cells([0, 1], [0.5, float("nan")])}], "no probabilities over time"),
+        ([{**ROW, "cells": _cells([0, 1], [0.5, 1.5])}], "no probabilities over time"),
+        ([ROW, ROW], "two rows are of one video; give each a name of its own"),
+    ],
+)
+def test_what_is_no_row_is_refused(http: httpx.Client, rows: list[Any], message: str) -> None:
+    answer = http.post("/v1/rows", json={"rows": rows})
+    assert answer.status_code == 422
+    assert message in answer.json()["error"]["message"]
