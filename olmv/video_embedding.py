@@ -72,10 +72,9 @@ def similarity_of(model: VideoModel, embedding: Any, text: str) -> float:
 
 def _colours_last(frames: "Tensor | np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Return frames [T, H, W, 3] that are these, or [T, 3, H, W]."""
-    pixels: np.ndarray[Any, Any] = frames.detach().cpu().numpy() if isinstance(frames, Tensor) else frames
-    if pixels.ndim == 4 and pixels.shape[1] == 3:
-        pixels = pixels.transpose(0, 2, 3, 1)
-    check_input(pixels, 0)
-    if not len(pixels):
+    if frames.ndim == 4 and frames.shape[1] == 3:
+        frames = frames.permute(0, 2, 3, 1) if isinstance(frames, Tensor) else frames.transpose(0, 2, 3, 1)
+    check_input(frames, 0)
+    if not len(frames):
         raise UsageError("the video has no frames; give at least one")
-    return pixels
+    return frames.detach().cpu().numpy() if isinstance(frames, Tensor) else frames

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from olmv.arguments import unknown_option
+from olmv.arguments import kind_of, unknown_option
 from olmv.errors import UsageError
 from olmv.labels.attributes import AttributeBook
 from olmv.labels.vocabulary import Vocabulary
@@ -58,7 +58,11 @@ def document_of(
         if name not in AskOptions.__annotations__:
             raise unknown_option(name, AskOptions.__annotations__)
     document = given(**options)
-    if document.get("timeline"):
+    if not isinstance(timeline := document.get("timeline", False), bool):
+        raise UsageError(
+            f"timeline is {kind_of(timeline)}; say True, windows are the server's business", option="timeline"
+        )
+    if timeline:
         document["curve"] = True
     words = None if labels is None else Vocabulary.of(labels)
     attributes, thresholds = options.get("attributes"), options.get("thresholds")

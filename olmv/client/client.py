@@ -12,12 +12,14 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.arguments import named_options
 from olmv.client.answers import (
     JobStart,
     ServerHealth,
     ServerInfo,
     ServerLabel,
     ServerMoment,
+    entries_of,
     failed_prediction,
     prediction_of,
     value_of,
@@ -53,9 +55,10 @@ class Client:
         transport: what sends, in place of the network; for tests.
 
     Raises:
-        UsageError: the address is none.
+        UsageError: the address is none, or the token or the time limit cannot be one.
     """
 
+    @named_options
     def __init__(
         self,
         url: str,
@@ -129,6 +132,8 @@ class Client:
         document = {**document_of(labels, options, self._own_labels), "background": True}
         with ExitStack() as stack:
             sent = [sent_video(value, place, stack) for place, value in enumerate(separate(videos))]
+            if not sent:
+                raise UsageError("there are no videos; give at least one")
             answer = self._transport.upload("/v1/predict", uploads_of(sent), document)
         return ClientJob(self._transport, value_of(JobStart, answer).id, [video.name for video in sent])
 
@@ -154,15 +159,16 @@ class Client:
         """
         with ExitStack() as stack:
             sent = [sent_video(value, place, stack) for place, value in enumerate(separate(videos))]
-            if isinstance(texts, str) or bool(texts) == bool(sent):
+            if isinstance(texts, str) or not isinstance(texts, Sequence) or bool(texts) == bool(sent):
                 raise UsageError("embed a list of texts, or videos; give one of the two")
             if sent:
                 document = given(frames=frames, every_s=every_s)
                 answer = self._transport.upload("/v1/embed", uploads_of(sent), document)
             else:
                 answer = self._transport.post("/v1/embed", {"texts": list(texts)})
-        return [None if vector is None else np.array(vector, np.float32) for vector in answer["embeddings"]]
+        return [None if vector is None else np.array(vector, np.float32) for vector in entries_of(answer, "embeddings")]
 
+    @named_options
     def search(
         self,
         query: str | Sequence[str] = (),
@@ -198,7 +204,7 @@ class Client:
             **({} if like is None else {"like": {"video": like[0], "time_s": like[1]}}),
         }
         answer = self._transport.post("/v1/search", document)
-        return [value_of(ServerMoment, moment) for moment in answer["moments"]]
+        return [value_of(ServerMoment, moment) for moment in entries_of(answer, "moments")]
 
     def info(self) -> ServerInfo:
         """Tell the server's model, labels, library and limits.
@@ -207,7 +213,7 @@ class Client:
             ServerError: the server is not there, or refuses.
         """
         document = self._transport.get("/v1/labels")
-        labels = [value_of(ServerLabel, label) for label in document.get("labels", ())]
+        labels = [value_of(ServerLabel, label) for label in entries_of(document, "labels")]
         return value_of(ServerInfo, {**document, "labels": labels})
 
     def labels(self) -> list[ServerLabel]:
@@ -216,7 +222,7 @@ class Client:
 
     def suggest(self, text: str) -> list[str]:
         """Return labels that begin with, or have, what was typed; raises as `info`."""
-        return [str(label) for label in self._transport.get("/v1/labels/suggest", q=text)["suggestions"]]
+        return [str(label) for label in entries_of(self._transport.get("/v1/labels/suggest", q=text), "suggestions")]
 
     def health(self) -> ServerHealth:
         """Tell whether the server answers requests; one that is not there is not ready."""
