@@ -12,7 +12,7 @@ from olmv.models.base import VideoModel
 from olmv.models.embed import default_batch_size, embed_clips, video_vector
 from olmv.scoring.windows import sampled
 from olmv.stream import embedded_parts
-from olmv.video.inputs import VideoInput, check_input, prepared
+from olmv.video.inputs import VideoInput, check_input, input_name, prepared
 from olmv.video.options import DecodeOptions
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader
@@ -46,7 +46,7 @@ def embed_one(model: VideoModel, video: VideoInput, *, fork_server: ForkServer |
             error = error or part.video.error
             vectors += [video_vector(embedding) for embedding in part.embeddings]
     if not vectors:
-        raise error or DecodeError(f"{video}: has no frames; give at least one")
+        raise error or DecodeError(f"{input_name(video, 0)}: has no frames; give at least one")
     return normalize(sum(vectors[1:], start=vectors[0]), dim=0)
 
 

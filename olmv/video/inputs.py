@@ -89,7 +89,7 @@ PreparedInput: TypeAlias = Union[str, "os.PathLike[str]", MemoryVideo, SpooledFi
 def separate(inputs: Any) -> Iterable[Any]:
     """Return the inputs one by one, of which there may be a single one that is not in a list."""
     if isinstance(inputs, np.ndarray) and inputs.ndim == 1 and inputs.dtype.kind in "OU":
-        return inputs.tolist()  # a column of a table
+        return list(inputs.tolist())  # a column of a table
     if isinstance(inputs, _SINGLE) or _is_image(inputs) or _is_tensor(inputs) or hasattr(inputs, "read"):
         return [inputs]
     if not isinstance(inputs, Iterable):

@@ -276,7 +276,7 @@ def test_a_dict_has_only_labels_that_are_asked_and_a_file_more(client: Client, c
     for labels in (["dog", "guitar"], None):  # checked here, and by the server, whose labels are not known here
         for options in ({"thresholds": {"dgo": 0.3}}, {"attributes": {"dgo": ["it barks"]}}):
             with pytest.raises(UsageError, match="are given for 'dgo', which is no label here; did you mean 'dog'"):
-                list(client.predict(clips[:1], labels, **options))  # type: ignore[arg-type]
+                list(client.predict(clips[:1], labels, **options))
         fitted, book = Thresholds({"dog": 0.3, "sea": 0.1}), AttributeBook({"dog": ["it barks"], "sea": ["waves"]})
         (row,) = client.predict(clips[:1], labels, thresholds=fitted, attributes=book)
         assert [label.threshold for label in row.labels][:2] == [0.3, 0.5]
