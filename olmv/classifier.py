@@ -1,36 +1,38 @@
 """The façade: a model, a list of labels, videos in, predictions out; worker processes decode while this one encodes."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from torch import Tensor, from_numpy
+from torch import Tensor
 
+from olmv.arguments import check_count, named_options
 from olmv.errors import UsageError
-from olmv.labels.attributes import AttributeBook
+from olmv.input_plan import InputPlan
 from olmv.labels.texts import LabelTexts, build_texts
 from olmv.labels.vocabulary import Vocabulary
 from olmv.library.files import LibraryFiles
 from olmv.library.source import StoredVideos
-from olmv.models.base import VideoEmbedding, VideoModel
-from olmv.models.embed import default_batch_size, embed_clips, video_vector
+from olmv.models.base import VideoEmbedding, VideoModel, checked_model
+from olmv.models.embed import default_batch_size, embed_clips
 from olmv.models.hub.upload import push_to_hub
 from olmv.models.registry import load_model
 from olmv.models.storage.saving import save_pretrained
 from olmv.predictions import VideoPrediction
 from olmv.scoring.bank import TextBank
 from olmv.scoring.encode_bank import encode_bank, truncated_texts
-from olmv.scoring.options import FramePooling, Mode, Pooling, ScoreOptions, check_choice
+from olmv.scoring.options import FramePooling, Mode, Pooling, ScoreOptions
 from olmv.scoring.prompted import PromptedBank
 from olmv.scoring.thresholds import Thresholds
-from olmv.scoring.windows import TimelineOptions, sampled
+from olmv.scoring.windows import TimelineOptions
 from olmv.stream import PartStore, embedded_parts, first_parts, make_scorer, predictions
-from olmv.video.inputs import PreparedInput, VideoInput, prepared, separate
-from olmv.video.options import SAMPLINGS, DecodeOptions, Decoder, Sampling
+from olmv.video.inputs import PreparedInput, VideoInput
+from olmv.video.options import DecodeOptions, Decoder, Sampling
 from olmv.video.workers.fork_server import ForkServer
 from olmv.video.workers.loader import FrameLoader, start_workers
+from olmv.video_embedding import embed_one, similarity_of
 
 _SCORED_TOGETHER = 256  # windows of a library
 
@@ -49,8 +51,11 @@ class Classifier:
     """
 
     def __init__(self, model: VideoModel) -> None:
-        self.model = model
+        self.model = checked_model(model)
         self._fork_server: ForkServer | None = None
+
+    def __repr__(self) -> str:
+        return f"Classifier({self.model!r})"
 
     def __enter__(self) -> Self:
         if self._fork_server is None:
@@ -67,6 +72,7 @@ class Classifier:
             self._fork_server = None
 
     @classmethod
+    @named_options
     def from_pretrained(
         cls,
         name: str | Path | None = None,
@@ -89,7 +95,7 @@ class Classifier:
         Raises:
             ModelNotFoundError: no model has this name.
             WeightsUnavailableError: its weights are not here and cannot be fetched.
-            UsageError: the device, the dtype or the runtime cannot be used.
+            UsageError: an option cannot be used.
         """
         if revision is not None:
             if name is None:
@@ -125,21 +131,21 @@ class Classifier:
         Returns:
             Where it is.
 
-        Raises:
-            ModelError: the Hub does not take it; the message says why.
+        Raises ModelError where the Hub does not take it; the message says why.
         """
         with TemporaryDirectory(prefix="olmv-") as folder:
             self.save_pretrained(folder, card=card, description=description)
             return push_to_hub(folder, repo, private=private, revision=revision, message=message)
 
+    @named_options
     def predict(
         self,
         paths: VideoInput | Iterable[VideoInput] | LibraryFiles,
         vocabulary: Vocabulary | Sequence[str],
         *,
-        attributes: AttributeBook | None = None,
+        attributes: Mapping[str, Sequence[str]] | None = None,
         mode: Mode = "multi-label",
-        thresholds: Thresholds | None = None,
+        thresholds: Mapping[str, float] | None = None,
         threshold: float | None = None,
         top_k: int | None = None,
         frames: int | None = None,
@@ -169,17 +175,17 @@ class Classifier:
                 read just ahead, in another thread. Or a library, whose videos are not decoded again; it says itself
                 how they were sampled. What has no name of its own is called by its place, as `<array 0>`.
             vocabulary: the labels, or only their names, in a list.
-            attributes: what the labels look like; added to what the vocabulary says.
+            attributes: what labels look like, a book or a dict; added to what the vocabulary says.
             mode: `multi-label` gives every label its own probability, `single-label` shares out 1 among them.
-            thresholds: per label, fitted with `olmv calibrate`; if they carry a scaling, probabilities are calibrated.
+            thresholds: per label: a dict, of these labels only, or `Thresholds`, as `olmv calibrate` fits them, which
+                may be of more labels; if they carry a scaling, probabilities are calibrated.
             threshold: one threshold for all labels; wins over all others.
             top_k: keep the most probable labels only, best first.
             frames: to sample from a video, seen as one clip. None for what the model is made for, mostly 8, and of
                 videos of more than 16 s one each 2 s, seen in windows of that many.
             every_s: sample a frame each so many seconds, in place of `frames`.
             max_frames: the most of a video, but for a timeline; None for 512, and with `every_s` for no most.
-            timeline: also tell when each label is true: `prediction.segments` and `prediction.curve`. True for the
-                default windows.
+            timeline: also tell when each label is true: `segments` and `curve`; True for the default windows.
             fps: frames per second of arrays and lists of images. None: their `duration_s` is None, `frames` of them
                 are looked at however many they are, `times_s` are their numbers; `every_s` and `timeline` need it.
             sampling: `uniform`, `dense`, `adaptive` or `keyframes`; None for `uniform`.
@@ -197,45 +203,31 @@ class Classifier:
             text_progress: called with (done, all) while texts are encoded.
 
         Raises:
-            UsageError: an option is out of range, the labels are one text, an input is nothing that can be looked at
-                (another type or shape, a closed file), the model is made for another number of frames, or a library is
-                of another model or sampling, is empty or was changed. Raised by the call itself, not by the first step,
-                but for inputs that are in no list.
+            UsageError: an option is unknown or out of range, a dict has a label that is not asked, the labels are one
+                text, an input is nothing that can be looked at (another type or shape, a closed file), the model is
+                made for another number of frames, or a library is of another model or sampling, is empty or was
+                changed. Raised by the call itself, not by the first step, but for inputs that are in no list.
         """
-        for name, value in (("frames", frames), ("batch size", batch_size)):
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; it must be at least 1")
-        check_choice("sampling", sampling or "uniform", SAMPLINGS)
-        times = (TimelineOptions() if timeline else None) if isinstance(timeline, bool) else timeline
-        stored = StoredVideos(paths) if isinstance(paths, LibraryFiles) else None
-        inputs: Iterable[PreparedInput] = ()
-        if stored is not None:
-            inputs, times = stored.names, (stored.settings.timeline or times) if timeline is True else times
-            decode = stored.decode_options(
-                frames=frames, every_s=every_s, max_frames=max_frames, sampling=sampling, thumbnails=thumbnails
-            )
-        else:
-            decode = sampled(
-                DecodeOptions(
-                    max_frames=max_frames,
-                    sampling=sampling or "uniform",
-                    decoder=decoder,
-                    workers=workers,
-                    timeout_s=timeout_s,
-                    thumbnails=thumbnails,
-                ),
-                frames=frames,
-                every_s=every_s,
-                timeline=times,
-                model_frames=self.model.default_frames,
-            )
-            inputs = prepared(separate(paths), fps=fps, timed=times is not None or every_s is not None)
+        if batch_size is not None:
+            check_count("batch_size", batch_size)
+        words = Vocabulary.of(vocabulary, attributes)
+        plan = InputPlan.of(
+            paths,
+            self.model,
+            decode=DecodeOptions(decoder=decoder, workers=workers, timeout_s=timeout_s, thumbnails=thumbnails),
+            sampling=sampling,
+            frames=frames,
+            every_s=every_s,
+            max_frames=max_frames,
+            timeline=timeline,
+            fps=fps,
+        )
         return self.stream(
-            inputs,
-            Vocabulary.of(vocabulary, attributes),
-            decode=decode,
-            timeline=times,
-            stored=stored,
+            plan.inputs,
+            words,
+            decode=plan.decode,
+            timeline=plan.timeline,
+            stored=plan.stored,
             score=ScoreOptions(
                 mode=mode,
                 pooling=pooling,
@@ -245,7 +237,7 @@ class Classifier:
                 top_k=top_k,
                 explain=explain,
             ),
-            thresholds=thresholds,
+            thresholds=None if thresholds is None else Thresholds.of(thresholds, words.names),
             batch_size=batch_size,
             embeddings=embeddings,
             progress=text_progress,
@@ -303,12 +295,12 @@ class Classifier:
                 bank = self.text_bank(texts, mode=score.mode, progress=progress)
                 if inspect is not None:
                     inspect(texts, bank)
-                together = 1
                 if stored is not None:
-                    parts, together = stored.parts(names, self.model, decode, timeline=timeline), _SCORED_TOGETHER
+                    parts = stored.parts(names, self.model, decode, timeline=timeline)
                 elif loader is not None:
                     size = batch_size or self.default_batch_size
                     parts = embedded_parts(loader, self.model, decode, timeline=timeline, batch_size=size)
+                together = 1 if stored is None else _SCORED_TOGETHER
                 yield from predictions(parts, scorer, bank, store=store, advanced=advanced, together=together)
 
         return run()
@@ -324,20 +316,28 @@ class Classifier:
         """Embed all texts; see `olmv.scoring.encode_bank.encode_bank`."""
         return encode_bank(self.model, texts, mode=mode, progress=progress)
 
-    def embed_video(self, pixels: Tensor) -> Tensor:
-        """Return the embedding [D] of one video from its frames, uint8 [T, 3, H, W] of any size."""
-        resized = from_numpy(self.model.preprocess.resize(pixels.permute(0, 2, 3, 1).cpu()))
-        return video_vector(self.embed_clips([resized], batch_size=len(resized))[0])
+    def embed_video(self, video: VideoInput) -> Tensor:
+        """Return the embedding [D] of one video, L2-normalised, float32 on the CPU.
 
-    def similarity(self, embedding: Tensor, text: str) -> float:
-        """Return the cosine of a video's embedding [D] and a text, such as its caption.
+        Args:
+            video: a path, bytes, an open file or PIL images, sampled as `predict` does by itself; or frames, uint8
+                [T, H, W, 3] or [T, 3, H, W] of any size, all of which are looked at.
 
         Raises:
-            UsageError: a model whose texts depend on more of the video than its embedding.
+            UsageError: it is nothing that can be looked at.
+            VideoError: it cannot be read.
         """
-        if self.model.prompts_texts:
-            raise UsageError(f"the texts of {self.model.name} depend on the whole video; compare with a video CLIP")
-        return float(embedding.float() @ self.model.encode_texts([text])[0])
+        return embed_one(self.model, video, fork_server=self._fork_server)
+
+    def similarity(self, video: VideoInput, text: str) -> float:
+        """Return the cosine of a text, such as a caption, and a video: its embedding [D], or as `embed_video` takes it.
+
+        Raises:
+            UsageError: as `embed_video`; an embedding of another model, one whose texts depend on more, or no text.
+            VideoError: it cannot be read.
+        """
+        embedding = video if getattr(video, "ndim", 0) == 1 else self.embed_video(video)
+        return similarity_of(self.model, embedding, text)
 
     def truncated_texts(
         self, vocabulary: Vocabulary | Sequence[str], *, templates: str | Sequence[str] | None = None

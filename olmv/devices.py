@@ -129,7 +129,7 @@ def _choose_device(device: str | torch.device) -> tuple[torch.device, str]:
         return torch.device("cpu"), "no GPU that torch can use"
     try:
         place = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise UsageError(f"unknown device '{device}'; use auto, cpu, cuda, cuda:0 or mps") from None
     if place.type == "cuda" and not _has_cuda(place.index):
         raise UsageError(f"device '{place}' is not here (torch sees {torch.cuda.device_count()} GPUs); use auto or cpu")

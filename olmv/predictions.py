@@ -81,7 +81,7 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VideoPrediction:
     """Every label's verdict on one video, or the reason why there is none.
 
@@ -104,13 +104,19 @@ class VideoPrediction:
     model: str
     labels: tuple[LabelPrediction, ...] = ()
     explanations: tuple["Explanation", ...] = ()
-    thumbnails: tuple[bytes, ...] = field(default=(), repr=False)
+    thumbnails: tuple[bytes, ...] = ()
     thumbnail_times_s: tuple[float, ...] = ()
     times_s: tuple[float, ...] = ()
-    embedding: "Tensor | None" = field(default=None, repr=False, compare=False)
+    embedding: "Tensor | None" = field(default=None, compare=False)
     segments: "tuple[Segment, ...] | None" = None
     shots_s: tuple[float, ...] = ()
-    curve: "Curve | None" = field(default=None, repr=False, compare=False)
+    curve: "Curve | None" = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        if self.error is not None:
+            return f"VideoPrediction({self.video!r}, {self.error.type}: {self.error.message})"
+        over_time = "" if self.segments is None else f", {len(self.segments)} segments"
+        return f"VideoPrediction({self.video!r}, positives={self.positives} of {len(self.labels)} labels{over_time})"
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "VideoPrediction":

@@ -223,7 +223,7 @@ def test_ten_thousand_labels(predict: Any, clips: list[Path]) -> None:
         ({"sampling": "random"}, "unknown sampling 'random'; choose uniform, dense, adaptive, keyframes"),
         ({"frames": 0}, "frames is 0; it must be at least 1"),
         ({"top_k": 0}, "top_k is 0; it must be at least 1"),
-        ({"batch_size": -1}, "batch size is -1; it must be at least 1"),
+        ({"batch_size": -1}, "batch_size is -1; it must be at least 1"),
         ({"threshold": 1.5}, "threshold is 1.5; give a number from 0 to 1"),
         ({"templates": "vidoe"}, "no template set 'vidoe'; did you mean 'video'"),
     ],

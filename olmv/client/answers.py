@@ -17,6 +17,7 @@ __all__ = [
     "ServerInfo",
     "ServerLabel",
     "ServerMoment",
+    "entries_of",
     "failed_prediction",
     "prediction_of",
     "value_of",
@@ -148,6 +149,18 @@ def value_of(kind: type[_T], document: Any) -> _T:
         return kind(**known)
     except (TypeError, KeyError):
         raise _other() from None
+
+
+def entries_of(document: Any, name: str) -> list[Any]:
+    """Return a list that stands in a document.
+
+    Raises:
+        ServerError: there is none.
+    """
+    entries = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise _other()
+    return entries
 
 
 def prediction_of(row: Any, name: str, *, order: Sequence[str] = ()) -> VideoPrediction:

@@ -6,60 +6,37 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.arguments import named_options
 from olmv.client.answers import (
     JobStart,
     ServerHealth,
     ServerInfo,
     ServerLabel,
     ServerMoment,
+    entries_of,
     failed_prediction,
     prediction_of,
     value_of,
 )
+from olmv.client.asks import AskOptions, document_of, given
 from olmv.client.job import ClientJob
 from olmv.client.transport import Transport
 from olmv.client.uploads import SentVideo, check_sent, sent_video, uploads_of
 from olmv.errors import NotAVideoError, OlmvError, ServerError, UsageError
 from olmv.labels.vocabulary import Vocabulary
 from olmv.predictions import VideoPrediction
-from olmv.scoring.options import FramePooling, Mode, Pooling
 from olmv.video.inputs import VideoInput, input_name, separate
-from olmv.video.options import Sampling
 
-__all__ = ["AskOptions", "Client"]
+__all__ = ["Client"]
 
 IN_FLIGHT = 8
 """Requests at a time: enough that the server always has a next video to decode, and several to encode together."""
-
-
-class AskOptions(TypedDict, total=False):
-    """How videos are looked at and scored; as `Classifier.predict`, what is left out is the server's default.
-
-    Attributes:
-        attributes: what labels look like, by label.
-        thresholds: of some labels.
-    """
-
-    attributes: Mapping[str, Sequence[str]]
-    mode: Mode
-    threshold: float | None
-    thresholds: Mapping[str, float]
-    top_k: int | None
-    frames: int | None
-    every_s: float | None
-    sampling: Sampling
-    timeline: bool
-    pooling: Pooling
-    frame_pooling: FramePooling | None
-    templates: str | Sequence[str] | None
-    explain: bool
-    embeddings: bool
 
 
 class Client:
@@ -78,9 +55,10 @@ class Client:
         transport: what sends, in place of the network; for tests.
 
     Raises:
-        UsageError: the address is none.
+        UsageError: the address is none, or the token or the time limit cannot be one.
     """
 
+    @named_options
     def __init__(
         self,
         url: str,
@@ -90,6 +68,9 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._transport = Transport(url, token, timeout_s=timeout_s, transport=transport)
+
+    def __repr__(self) -> str:
+        return f"Client({self._transport.shown!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +106,7 @@ class Client:
             UsageError: a label, an option or an input that cannot be used; known here, it is raised by the call.
             ServerError: the server is not there, refuses, or stays busy.
         """
-        document = {**_options(labels, options), **({"pictures": True} if thumbnails else {})}
+        document = {**document_of(labels, options, self._own_labels), **({"pictures": True} if thumbnails else {})}
         inputs = separate(videos)
         if isinstance(inputs, list | tuple):
             for place, value in enumerate(inputs):
@@ -148,9 +129,11 @@ class Client:
             NotAVideoError: a file that cannot be read.
             ServerError: the server is not there, or refuses.
         """
-        document = {**_options(labels, options), "background": True}
+        document = {**document_of(labels, options, self._own_labels), "background": True}
         with ExitStack() as stack:
             sent = [sent_video(value, place, stack) for place, value in enumerate(separate(videos))]
+            if not sent:
+                raise UsageError("there are no videos; give at least one")
             answer = self._transport.upload("/v1/predict", uploads_of(sent), document)
         return ClientJob(self._transport, value_of(JobStart, answer).id, [video.name for video in sent])
 
@@ -176,15 +159,16 @@ class Client:
         """
         with ExitStack() as stack:
             sent = [sent_video(value, place, stack) for place, value in enumerate(separate(videos))]
-            if isinstance(texts, str) or bool(texts) == bool(sent):
+            if isinstance(texts, str) or not isinstance(texts, Sequence) or bool(texts) == bool(sent):
                 raise UsageError("embed a list of texts, or videos; give one of the two")
             if sent:
-                document = _given(frames=frames, every_s=every_s)
+                document = given(frames=frames, every_s=every_s)
                 answer = self._transport.upload("/v1/embed", uploads_of(sent), document)
             else:
                 answer = self._transport.post("/v1/embed", {"texts": list(texts)})
-        return [None if vector is None else np.array(vector, np.float32) for vector in answer["embeddings"]]
+        return [None if vector is None else np.array(vector, np.float32) for vector in entries_of(answer, "embeddings")]
 
+    @named_options
     def search(
         self,
         query: str | Sequence[str] = (),
@@ -216,11 +200,11 @@ class Client:
             "threshold": threshold,
             "top": top,
             "all_moments": all_moments,
-            **_given(path=path, longer_than_s=longer_than_s, shorter_than_s=shorter_than_s),
+            **given(path=path, longer_than_s=longer_than_s, shorter_than_s=shorter_than_s),
             **({} if like is None else {"like": {"video": like[0], "time_s": like[1]}}),
         }
         answer = self._transport.post("/v1/search", document)
-        return [value_of(ServerMoment, moment) for moment in answer["moments"]]
+        return [value_of(ServerMoment, moment) for moment in entries_of(answer, "moments")]
 
     def info(self) -> ServerInfo:
         """Tell the server's model, labels, library and limits.
@@ -229,7 +213,7 @@ class Client:
             ServerError: the server is not there, or refuses.
         """
         document = self._transport.get("/v1/labels")
-        labels = [value_of(ServerLabel, label) for label in document.get("labels", ())]
+        labels = [value_of(ServerLabel, label) for label in entries_of(document, "labels")]
         return value_of(ServerInfo, {**document, "labels": labels})
 
     def labels(self) -> list[ServerLabel]:
@@ -238,7 +222,7 @@ class Client:
 
     def suggest(self, text: str) -> list[str]:
         """Return labels that begin with, or have, what was typed; raises as `info`."""
-        return [str(label) for label in self._transport.get("/v1/labels/suggest", q=text)["suggestions"]]
+        return [str(label) for label in entries_of(self._transport.get("/v1/labels/suggest", q=text), "suggestions")]
 
     def health(self) -> ServerHealth:
         """Tell whether the server answers requests; one that is not there is not ready."""
@@ -251,6 +235,9 @@ class Client:
     @cached_property
     def _limits(self) -> ServerInfo:
         return self.info()
+
+    def _own_labels(self) -> list[str]:
+        return [label.name for label in self.labels()]
 
     def _predict(self, inputs: Iterable[Any], document: Mapping[str, Any]) -> Iterator[VideoPrediction]:
         waiting: deque[tuple[Future[VideoPrediction], ExitStack]] = deque()
@@ -305,38 +292,6 @@ class Client:
                 break
         times, jpegs = tuple(time for time, _ in there), tuple(jpeg for _, jpeg in there)
         return replace(prediction, thumbnails=jpegs, thumbnail_times_s=times)
-
-
-def _options(labels: Vocabulary | Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is asked, as the server reads it.
-
-    Raises:
-        UsageError: there is no such option.
-        VocabularyError: labels that cannot be used.
-    """
-    if unknown := sorted(set(options) - set(AskOptions.__annotations__)):
-        raise UsageError(f"there is no option {unknown[0]!r}; there are {', '.join(AskOptions.__annotations__)}")
-    document = _given(**options)
-    if document.get("timeline"):
-        document["curve"] = True
-    if labels is None:
-        return document
-    words = Vocabulary.of(labels)
-    attributes = {label.name: [*label.aliases, *label.attributes] for label in words}  # both are texts of a label
-    for label, texts in (options.get("attributes") or {}).items():
-        attributes[label] = [*attributes.get(label, ()), *texts]
-    thresholds = {label.name: label.threshold for label in words if label.threshold is not None}
-    return {
-        **document,
-        "labels": list(words.names),
-        "attributes": {label: texts for label, texts in attributes.items() if texts},
-        "thresholds": {**thresholds, **(options.get("thresholds") or {})},
-    }
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """Return the options that say something, as JSON has them."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _texts(texts: str | Sequence[str]) -> list[str]:

@@ -33,6 +33,9 @@ class ClientJob:
         self.id = job_id
         self.videos = tuple(videos)
 
+    def __repr__(self) -> str:
+        return f"ClientJob({self.id!r}, {len(self.videos)} videos)"
+
     @property
     def _path(self) -> str:
         return f"/v1/jobs/{self.id}"

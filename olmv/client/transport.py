@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from olmv import errors
+from olmv.arguments import check_number
 from olmv.errors import OlmvError, ServerError, UsageError, reason
 
 __all__ = ["Transport", "Upload"]
@@ -45,7 +46,7 @@ class Transport:
     def __init__(
         self, url: str, token: str | None, *, timeout_s: float, transport: httpx.BaseTransport | None = None
     ) -> None:
-        address, _, fragment = url.strip().partition("#")
+        address, _, fragment = url.strip().partition("#") if isinstance(url, str) else ("", "", "")
         try:
             urlsplit(address)  # the stricter of the two
             parsed = httpx.URL(address)
@@ -53,10 +54,11 @@ class Transport:
             parsed = httpx.URL("")
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise UsageError("the server's address is none; write it as http://127.0.0.1:8080", option="server")
-        if timeout_s <= 0:
+        check_number("the time limit", timeout_s, what="seconds above 0", option="timeout")
+        if not timeout_s > 0:
             raise UsageError(f"the time limit is {timeout_s:g} s; give seconds above 0", option="timeout")
         token = token or next(iter(parse_qs(fragment).get("token", [])), None)
-        if token is not None and not (token.isascii() and token.isprintable()):
+        if token is not None and not (isinstance(token, str) and token.isascii() and token.isprintable()):
             raise UsageError("the token has characters that no token has; copy it again", option="token")
         self.shown = f"{parsed.scheme}://{parsed.netloc.decode('ascii').rpartition('@')[2]}"  # without a password
         self._http = httpx.Client(
@@ -71,19 +73,19 @@ class Transport:
         """Close all connections."""
         self._http.close()
 
-    def get(self, path: str, **params: str) -> Any:
+    def get(self, path: str, **params: str) -> dict[str, Any]:
         """Return the JSON document that lies there."""
         return self._document(lambda stack: self._http.build_request("GET", path, params=params))
 
-    def delete(self, path: str) -> Any:
+    def delete(self, path: str) -> dict[str, Any]:
         """Give up what lies there; return the document that is answered."""
         return self._document(lambda stack: self._http.build_request("DELETE", path))
 
-    def post(self, path: str, document: Mapping[str, Any]) -> Any:
+    def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """Send a document; return the one that is answered."""
         return self._document(lambda stack: self._http.build_request("POST", path, json=document))
 
-    def upload(self, path: str, uploads: Sequence[Upload], options: Mapping[str, Any]) -> Any:
+    def upload(self, path: str, uploads: Sequence[Upload], options: Mapping[str, Any]) -> dict[str, Any]:
         """Send files, piece by piece from the disk, with options; return the document that is answered.
 
         Raises:
@@ -112,6 +114,7 @@ class Transport:
             ServerError: the server is not there, or refuses.
             httpx.TransportError: the connection broke meanwhile.
         """
+        self._check_open()
         headers = {"Last-Event-ID": str(after)} if after else {}
         with self._told(), self._http.stream("GET", path, headers=headers) as answer:
             if answer.is_error:
@@ -119,14 +122,19 @@ class Transport:
                 raise self._error(answer)
             yield answer.iter_lines()
 
-    def _document(self, build: Callable[[ExitStack], httpx.Request]) -> Any:
+    def _document(self, build: Callable[[ExitStack], httpx.Request]) -> dict[str, Any]:
         try:
-            return self._answer(build).json()
+            document = self._answer(build).json()
         except ValueError:
-            raise ServerError(f"{self.shown} answers no JSON; is it olmv serve?", option="server") from None
+            document = None
+        if not isinstance(document, dict):
+            what = "no JSON" if document is None else "something else"
+            raise ServerError(f"{self.shown} answers {what}; is it olmv serve?", option="server")
+        return document
 
     def _answer(self, build: Callable[[ExitStack], httpx.Request]) -> httpx.Response:
         """Send a request until it is served, each time built anew: what it sends is read from its beginning."""
+        self._check_open()
         busy = broken = 0
         while True:
             with ExitStack() as stack:
@@ -150,6 +158,10 @@ class Transport:
             if answer.is_error or answer.is_redirect:
                 raise self._error(answer)
             return answer
+
+    def _check_open(self) -> None:
+        if self._http.is_closed:
+            raise UsageError("this client is closed; make another olmv.Client")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from olmv.arguments import check_labelled, check_path, kind_of
 from olmv.errors import VocabularyError
 from olmv.io.atomic import write_atomic
 from olmv.io.paths import read_text
@@ -52,17 +53,35 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
     """
 
     def __init__(self, labels: Mapping[str, BookEntry | Sequence[str]]) -> None:
+        if not isinstance(labels, Mapping):
+            raise VocabularyError(f"attributes are {kind_of(labels)}; give a dict, or AttributeBook.load(FILE)")
         self._entries: dict[str, BookEntry] = {}
         self._extra: dict[str, Any] = {}
         for name, value in labels.items():
             label = clean_text(name, what="label", limit=MAX_LABEL_CHARS)
+            if not isinstance(value, BookEntry | Iterable):
+                raise VocabularyError(f"attributes of {label!r} are {kind_of(value)}; give a list of texts")
             if isinstance(value, str):
                 raise VocabularyError(f"attributes of {label!r} must be a list of texts, not one text")
             check_count(value.attributes if isinstance(value, BookEntry) else value, what="attributes", label=label)
-            entry = value if isinstance(value, BookEntry) else BookEntry(attributes=tuple(value))
+            texts = value.attributes if isinstance(value, BookEntry) else value
             what = f"attribute of {label!r}"
-            cleaned = dict.fromkeys(clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in entry.attributes)
+            cleaned = dict.fromkeys(clean_text(text, what=what, limit=MAX_ATTRIBUTE_CHARS) for text in texts)
+            entry = value if isinstance(value, BookEntry) else BookEntry(attributes=tuple(cleaned))
             self._entries[label] = entry.model_copy(update={"attributes": tuple(cleaned)})
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Sequence[str]], labels: Iterable[str]) -> "AttributeBook":
+        """Return attributes of these labels that were given as a dict; a book stays, whatever it is of.
+
+        Raises:
+            UsageError: it is no dict, or has a label that is not among these.
+            VocabularyError: as the class.
+        """
+        if isinstance(attributes, cls):
+            return attributes
+        check_labelled("attributes", attributes, labels, loader="AttributeBook.load")
+        return cls(attributes)
 
     @classmethod
     def load(cls, path: str | Path) -> "AttributeBook":
@@ -71,6 +90,7 @@ class AttributeBook(Mapping[str, tuple[str, ...]]):
         Raises:
             VocabularyError: no such file, not UTF-8, not JSON or YAML, or not a book of a known format.
         """
+        check_path("an attribute book", path, error=VocabularyError)
         try:
             content = _read_book(path)
             if (by_hand := _by_hand(content)) is not None:
@@ -152,6 +172,7 @@ def load_document(path: str | Path, known: str, *, what: str) -> dict[str, Any]:
     Raises:
         VocabularyError: no such file, not UTF-8, not JSON, of another format, or with a key written twice.
     """
+    check_path(f"an {what}", path, error=VocabularyError)
     return _of_format(_load_json(path, what), path, known, what=what)
 
 

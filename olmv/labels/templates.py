@@ -1,9 +1,10 @@
 """Sentences around a label: template sets by name."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
+from olmv.arguments import kind_of
 from olmv.errors import VocabularyError
 
 __all__ = ["DEFAULT_TEMPLATES", "TEMPLATE_SETS", "apply", "resolve"]
@@ -63,9 +64,12 @@ def resolve(templates: str | Sequence[str]) -> tuple[str, ...]:
                 "or write a template with {}"
             )
         templates = (templates,)
+    if not isinstance(templates, Iterable):
+        raise VocabularyError(f"the templates are {kind_of(templates)}; give the name of a set, or sentences with {{}}")
+    templates = tuple(templates)
     if not templates:
         raise VocabularyError("the list of templates is empty; use templates='none' for the bare label")
     for template in templates:
-        if template.count(SLOT) != 1:
+        if not isinstance(template, str) or template.count(SLOT) != 1:
             raise VocabularyError(f"template {template!r} must have exactly one {{}}, where the label goes")
-    return tuple(templates)
+    return templates

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
+from olmv.arguments import check_path, kind_of
 from olmv.errors import VocabularyError
 from olmv.io.atomic import write_atomic
 from olmv.labels import formats
+from olmv.labels.attributes import AttributeBook
 from olmv.labels.label import Label
 
 __all__ = ["Vocabulary"]
@@ -32,6 +34,8 @@ class Vocabulary(Sequence[Label]):
                 f"a list of labels is needed, not one text; write [{text!r}] for one label, or use "
                 f"Vocabulary.load({text!r}) for a file, or names with commas between"
             )
+        if not isinstance(labels, Iterable):
+            raise VocabularyError(f"the labels are {kind_of(labels)}; give a list of their names")
         first: dict[str, Label] = {}
         dropped: list[str] = []
         for item in labels:
@@ -61,13 +65,14 @@ class Vocabulary(Sequence[Label]):
     def of(
         cls, labels: "Vocabulary | Iterable[str]", attributes: Mapping[str, Sequence[str]] | None = None
     ) -> "Vocabulary":
-        """Return labels, or what is given as only their names, with the attributes of a book, if there is one.
+        """Return labels, or what is given as only their names, with the attributes of a book or a dict, if there are.
 
         Raises:
             VocabularyError: as the class.
+            UsageError: a dict of attributes has another label; a book may have more than these.
         """
         words = labels if isinstance(labels, Vocabulary) else cls.from_names(labels)
-        return words if attributes is None else words.with_attributes(attributes)
+        return words if attributes is None else words.with_attributes(AttributeBook.of(attributes, words.names))
 
     @classmethod
     def load(cls, source: str | Path) -> "Vocabulary":
@@ -78,6 +83,8 @@ class Vocabulary(Sequence[Label]):
         Raises:
             VocabularyError: no such file, not UTF-8, malformed, or without labels.
         """
+        if source != "":  # an empty list of labels
+            check_path("a label file", source, error=VocabularyError)
         labels, notes = formats.load(source)
         return cls(labels, notes=notes)
 
@@ -88,6 +95,8 @@ class Vocabulary(Sequence[Label]):
         Raises:
             VocabularyError: malformed, or without labels.
         """
+        if not isinstance(text, str):
+            raise VocabularyError(f"the labels are {kind_of(text)}; give a text, or Vocabulary(...) a list")
         return cls(formats.parse(text))
 
     def save(self, path: str | Path) -> None:
@@ -107,6 +116,7 @@ class Vocabulary(Sequence[Label]):
         Raises:
             VocabularyError: an attribute cannot be used.
         """
+        book = book if isinstance(book, AttributeBook) else AttributeBook(book)
         labels = [replace(label, attributes=(*label.attributes, *book.get(label.name, ()))) for label in self._labels]
         bare = [label.name for label in labels if not label.attributes]
         notes = self._notes
@@ -138,6 +148,10 @@ class Vocabulary(Sequence[Label]):
         if isinstance(index, slice):
             return Vocabulary(self._labels[index])
         return self._labels[index]
+
+    def __contains__(self, label: object) -> bool:
+        """Tell whether there is such a label, or one of this name."""
+        return label in (self._names if isinstance(label, str) else self._labels)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self._labels == other._labels

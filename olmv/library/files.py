@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.arguments import check_path
 from olmv.errors import InputError
 from olmv.library.fragment import Fragment, Halves
 from olmv.library.listing import FRAGMENTS, LISTING_FILE, Listing
@@ -77,6 +78,7 @@ class LibraryFiles:
         Raises:
             InputError: there is none, it is of a later version, or a fragment is missing or not whole.
         """
+        check_path("the library", folder, error=InputError)
         root = Path(folder)
         settings = LibrarySettings.read(root)
         if not (root / FRAGMENTS).is_dir():

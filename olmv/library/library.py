@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from olmv.arguments import named_options
 from olmv.labels.templates import resolve
 from olmv.labels.texts import build_texts
 from olmv.labels.vocabulary import Vocabulary
@@ -34,6 +35,7 @@ class Library(LibraryFiles):
 
     _loaded: VideoModel | None = None
 
+    @named_options
     def search(
         self,
         query: str | Sequence[str] = (),
@@ -83,6 +85,7 @@ class Library(LibraryFiles):
         search.check()
         return find_moments(self, search, self.model(model)).moments
 
+    @named_options
     def duplicates(self, *, threshold: float = 0.5, path: str | None = None) -> list[DuplicateGroup]:
         """Find videos that are copies of each other: encoded again, scaled, a little cropped.
 
@@ -99,6 +102,7 @@ class Library(LibraryFiles):
         """
         return find_duplicates(self, DuplicateQuery(videos=VideoFilter(path=path), threshold=threshold))
 
+    @named_options
     def score(
         self,
         vocabulary: Vocabulary | Sequence[str],

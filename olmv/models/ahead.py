@@ -29,7 +29,7 @@ def decode_ahead(
         unless: do nothing.
 
     Raises:
-        UsageError, MissingDependencyError, ValueError: about the options, as `FrameLoader`.
+        UsageError, MissingDependencyError: about the options, as `FrameLoader`.
 
     Yields:
         None where nothing is decoded yet: by a model that has to be fetched or described first, or that is made for

@@ -1,5 +1,6 @@
 """What the classifier needs of a model, whichever family it is of."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from olmv.arguments import kind_of
 from olmv.devices import Placement
 from olmv.errors import ModelError, UsageError
 from olmv.models.fingerprint import digest_weights
 from olmv.models.storage.label_embeddings import LabelEmbeddings
 from olmv.video.transforms import Preprocess
 
-__all__ = ["DEFAULT_FRAMES", "VideoEmbedding", "VideoModel"]
+__all__ = ["DEFAULT_FRAMES", "VideoEmbedding", "VideoModel", "checked_model"]
 
 DEFAULT_FRAMES = 8
 
@@ -214,3 +216,15 @@ class VideoModel(nn.Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, D={self.embed_dim}, {self.device}, {self.dtype})"
+
+
+def checked_model(model: Any) -> VideoModel:
+    """Return a model that is one.
+
+    Raises:
+        UsageError: it is something else, such as the name of one.
+    """
+    if isinstance(model, VideoModel):
+        return model
+    name = repr(os.fspath(model)) if isinstance(model, str | os.PathLike) else "NAME"
+    raise UsageError(f"the model is {kind_of(model)}, not loaded; load it with olmv.load_model({name:.80})")

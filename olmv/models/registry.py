@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from olmv.arguments import named_options
 from olmv.devices import DTYPES, Placement, choose
 from olmv.errors import ModelError, UsageError
 from olmv.labels.quality import TextLimit
@@ -54,6 +55,7 @@ log = logging.getLogger(__name__)
 INT8 = "int8"
 
 
+@named_options
 def load_model(
     name: str | Path | None = None,
     *,

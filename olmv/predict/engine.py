@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from olmv.client.client import AskOptions, Client
+from olmv.client.asks import AskOptions, calibrates
+from olmv.client.client import Client
 from olmv.errors import UsageError
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.default import drawings_note
@@ -108,8 +109,7 @@ class ServerPredictor:
         if job.thresholds is not None:
             from olmv.scoring.thresholds import Thresholds
 
-            own = Thresholds.load(job.thresholds)
-            if any(own.entry(label).scaling or own.entry(label).leave is not None for label in own):
+            if calibrates(Thresholds.load(job.thresholds)):
                 raise UsageError(
                     f"{job.thresholds} calibrates probabilities or ends of labels, which is not sent; start the server "
                     "with it",

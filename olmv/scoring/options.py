@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from olmv.arguments import check_count
 from olmv.errors import UsageError
 
 __all__ = ["FRAME_POOLINGS", "MODES", "POOLINGS", "FramePooling", "Mode", "Pooling", "ScoreOptions", "check_choice"]
@@ -42,14 +43,16 @@ class ScoreOptions:
         """Check every choice.
 
         Raises:
-            UsageError: an unknown word, or a count below 1.
+            UsageError: an unknown word, or what is no count from 1 up.
         """
         check_choice("mode", self.mode, MODES)
         check_choice("pooling", self.pooling, POOLINGS)
         if self.frame_pooling is not None:
             check_choice("frame pooling", self.frame_pooling, FRAME_POOLINGS)
-        if self.top_k is not None and self.top_k < 1:
-            raise UsageError(f"top_k is {self.top_k}; it must be at least 1")
+        if self.templates is not None and not self.templates:
+            raise UsageError("templates are empty; use 'none' for the bare label, or leave them out")
+        if self.top_k is not None:
+            check_count("top_k", self.top_k)
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

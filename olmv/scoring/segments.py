@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.arguments import check_number
 from olmv.errors import UsageError
 from olmv.scoring.logits import logit_of, sigmoid
 
@@ -57,6 +58,7 @@ class SegmentOptions:
     def check(self) -> None:
         """Raise UsageError for a negative length."""
         for name, value in (("join", self.join_s), ("least", self.least_s)):
+            check_number(name, value, what="a number of seconds", option=f"{name}_s")
             if not 0 <= value < float("inf"):
                 raise UsageError(f"{name} is {value:g} s; give 0 or more seconds", option=f"{name}_s")
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from olmv.errors import UsageError, VocabularyError
+from olmv.arguments import check_labelled, check_probability, kind_of
+from olmv.errors import VocabularyError
 from olmv.io.atomic import write_atomic
 from olmv.io.digests import sha256_json
 from olmv.labels.attributes import load_document, one_line
@@ -35,8 +36,6 @@ FORMAT = "olmv-thresholds/1"
 DEFAULT_THRESHOLD = 0.5
 SCOPES = {"each": "per label", "all": "all labels"}
 """Scope of a guarantee as it is asked for -> as the file has it."""
-
-# Settings of a prediction run that move probabilities, under the names that the run's own file gives them.
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -144,6 +143,8 @@ class Thresholds(Mapping[str, float]):
         model: str | None = None,
         provenance: Provenance | None = None,
     ) -> None:
+        if not isinstance(labels, Mapping):
+            raise VocabularyError(f"thresholds are {kind_of(labels)}; give a dict by label, or Thresholds.load(FILE)")
         self.model = model
         self.provenance = provenance or Provenance()
         self._labels: dict[str, LabelThreshold] = {}
@@ -155,6 +156,17 @@ class Thresholds(Mapping[str, float]):
                     raise VocabularyError(f"threshold of {label!r} is {value!r}; give a number from 0 to 1") from None
             self._labels[label] = value
         self._shown = {label: _shown(entry, entry.threshold) for label, entry in self._labels.items()}
+
+    @classmethod
+    def of(cls, thresholds: Mapping[str, float], labels: Sequence[str]) -> "Thresholds":
+        """Return thresholds of these labels that were given as a dict; a `Thresholds` stays, whatever it is of.
+
+        Raises UsageError for what is no dict, or has another label, and as the class.
+        """
+        if isinstance(thresholds, cls):
+            return thresholds
+        check_labelled("thresholds", thresholds, labels, loader="Thresholds.load")
+        return cls(thresholds)
 
     @classmethod
     def load(cls, path: str | Path) -> "Thresholds":
@@ -300,8 +312,8 @@ def thresholds_for(
         UsageError: `threshold` or `default` is not a number from 0 to 1.
     """
     for name, value in (("threshold", threshold), ("default threshold", default)):
-        if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"{name} is {value}; give a number from 0 to 1")
+        if value is not None:
+            check_probability(name, value, option="threshold")
     if threshold is not None:
         return [float(threshold)] * len(vocabulary)
     by_label = thresholds if thresholds is not None else {}

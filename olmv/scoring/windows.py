@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from olmv.arguments import check_count, check_number
 from olmv.errors import UsageError
 from olmv.scoring.segments import SegmentOptions
 from olmv.video.options import EVERY_S, LEAST_EVERY_S, MAX_FRAMES, TIMELINE_SAMPLINGS, DecodeOptions
@@ -53,6 +54,7 @@ class TimelineOptions:
     def check(self) -> None:
         """Raise UsageError for a length that is not above 0, or a step longer than the window."""
         for name, value in (("window", self.window_s), ("step", self.step_s)):
+            check_number(name, value, what="a number of seconds", option=f"{name}_s")
             if not 0 < value < float("inf"):
                 raise UsageError(f"{name} is {value:g} s; give a number of seconds above 0", option=f"{name}_s")
         if self.step_s > self.window_s:
@@ -88,10 +90,12 @@ def sampled(
     if frames is not None and (every_s is not None or timeline is not None):
         what = "every_s already says" if every_s is not None else "a timeline's length says"
         raise UsageError(f"{what} how many frames; leave out frames", option="frames")
+    if every_s is not None:
+        check_number("every", every_s, what="a number of seconds", option="every_s")
     if every_s is not None and not LEAST_EVERY_S <= every_s < float("inf"):
         raise UsageError(f"every is {every_s:g} s; give a time from {LEAST_EVERY_S:g} s up", option="every_s")
-    if options.max_frames is not None and options.max_frames < 1:
-        raise UsageError(f"max_frames is {options.max_frames}; ask for at least 1", option="max_frames")
+    if options.max_frames is not None:
+        check_count("max_frames", options.max_frames)
     if options.max_frames is not None and (frames is not None or timeline is not None):
         what = "frames already says how many there are" if frames is not None else "a timeline has no most of frames"
         raise UsageError(f"{what}; leave out max_frames", option="max_frames")

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
+from olmv.arguments import check_number, kind_of
 from olmv.errors import DecodeError, NotAVideoError, UsageError, VideoError, reason
 from olmv.video.readers.memory import MemoryVideo
 
@@ -87,10 +88,12 @@ PreparedInput: TypeAlias = Union[str, "os.PathLike[str]", MemoryVideo, SpooledFi
 
 def separate(inputs: Any) -> Iterable[Any]:
     """Return the inputs one by one, of which there may be a single one that is not in a list."""
+    if isinstance(inputs, np.ndarray) and inputs.ndim == 1 and inputs.dtype.kind in "OU":
+        return list(inputs.tolist())  # a column of a table
     if isinstance(inputs, _SINGLE) or _is_image(inputs) or _is_tensor(inputs) or hasattr(inputs, "read"):
         return [inputs]
     if not isinstance(inputs, Iterable):
-        raise UsageError(f"the videos are {_kind(inputs)}; give a list, each of it {_KINDS}")
+        raise UsageError(f"the videos are {kind_of(inputs)}; give a list, each of it {_KINDS}")
     return inputs
 
 
@@ -106,6 +109,8 @@ def prepared(inputs: Iterable[Any], *, fps: float | None = None, timed: bool = F
         UsageError: one is of another kind, an array of another shape, a file open for text or closed. Of a list,
             raised by the call.
     """
+    if fps is not None:
+        check_number("fps", fps, what="the frames per second")
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"fps is {fps:g}; give the frames per second, above 0", option="fps")
     if isinstance(inputs, list | tuple):
@@ -116,7 +121,7 @@ def prepared(inputs: Iterable[Any], *, fps: float | None = None, timed: bool = F
 
 def _prepared(inputs: Iterable[Any], fps: float | None, timed: bool) -> Iterator[PreparedInput]:
     for place, value in enumerate(inputs):
-        if isinstance(value, str | os.PathLike):
+        if isinstance(value, str | os.PathLike) and value != "":
             yield value
             continue
         check_input(value, place, timed=timed)
@@ -157,13 +162,15 @@ def check_input(value: Any, place: int, *, timed: bool = False) -> None:
     Raises:
         UsageError: it is not.
     """
+    what = f"input {place}"
+    if isinstance(value, str) and not value:
+        raise UsageError(f"{what} is an empty text; give {_KINDS}")
     if isinstance(value, str | bytes | bytearray | memoryview | os.PathLike) or _is_image(value):
         return
-    what = f"input {place}"
     if isinstance(value, list | tuple):
         if other := [item for item in value if not _is_image(item)]:
             raise UsageError(
-                f"{what} is a list with {_kind(other[0])} in it; the frames of a clip are PIL images, or one array "
+                f"{what} is a list with {kind_of(other[0])} in it; the frames of a clip are PIL images, or one array "
                 "[T, H, W, 3] (numpy.stack)"
             )
     elif isinstance(value, np.ndarray) or _is_tensor(value):
@@ -175,7 +182,7 @@ def check_input(value: Any, place: int, *, timed: bool = False) -> None:
             raise UsageError(f"{what} is a file opened as text; open it with 'rb'")
         return
     else:
-        raise UsageError(f"{what} is {_kind(value)}; give {_KINDS}")
+        raise UsageError(f"{what} is {kind_of(value)}; give {_KINDS}")
     if timed:
         raise UsageError(f"{what} has no times, which a timeline and every_s take; give its fps", option="fps")
 
@@ -183,8 +190,13 @@ def check_input(value: Any, place: int, *, timed: bool = False) -> None:
 def _check_array(array: Any, what: str) -> None:
     shape, dtype = tuple(array.shape), str(array.dtype).removeprefix("torch.")
     told = f"{what} is an array of {dtype} {list(shape)}"
+    if dtype.startswith(("float", "bfloat")):
+        cast = "byte()" if _is_tensor(array) else "astype('uint8')"
+        raise UsageError(f"{told}; give uint8, 0 to 255; of numbers up to 1: (array * 255).{cast}")
     if dtype != "uint8":
         raise UsageError(f"{told}; give uint8, 0 to 255")
+    if len(shape) == 3 and 3 not in (shape[0], shape[2]):
+        raise UsageError(f"{told}; a clip is [T, H, W, 3], of grey frames numpy.stack([array] * 3, -1)")
     if len(shape) == 3:
         raise UsageError(f"{told}; a clip is [T, H, W, 3], of a single frame array[None]")
     if len(shape) != 4:
@@ -192,6 +204,8 @@ def _check_array(array: Any, what: str) -> None:
     if shape[3] != 3 and shape[1] == 3:
         move = "permute" if _is_tensor(array) else "transpose"
         raise UsageError(f"{told}; its colours come last, [T, H, W, 3]: array.{move}(0, 2, 3, 1)")
+    if shape[3] == 4:
+        raise UsageError(f"{told}; a clip is [T, H, W, 3], in RGB: array[..., :3] of RGBA")
     if shape[3] != 3 or 0 in shape[1:]:
         raise UsageError(f"{told}; a clip is [T, H, W, 3], in RGB")
 
@@ -207,7 +221,7 @@ def _pieces(name: str, source: Any) -> Iterator[bytes | bytearray | memoryview]:
         except (OSError, ValueError) as failure:
             raise NotAVideoError(f"{name}: cannot be read ({reason(failure)}); is the file open and whole?") from None
         if not isinstance(piece, bytes | bytearray | memoryview):
-            raise UsageError(f"{name}: reading it gives {_kind(piece)}, not bytes; open it with 'rb'")
+            raise UsageError(f"{name}: reading it gives {kind_of(piece)}, not bytes; open it with 'rb'")
         if not piece:
             return
         yield piece
@@ -228,8 +242,3 @@ def _is_image(value: Any) -> bool:
 def _is_tensor(value: Any) -> bool:
     module: Any = sys.modules.get("torch")
     return module is not None and isinstance(value, module.Tensor)
-
-
-def _kind(value: Any) -> str:
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

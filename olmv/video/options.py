@@ -5,6 +5,9 @@ import os
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from olmv.arguments import check_count, check_number
+from olmv.errors import UsageError
+
 __all__ = [
     "DECODERS",
     "EVERY_S",
@@ -65,25 +68,34 @@ class DecodeOptions:
         """Check every value but the decoder, see `check_decoder`.
 
         Raises:
-            ValueError: a count or limit out of range, or an unknown sampling.
+            UsageError: a count or limit that is none or out of range, or an unknown sampling.
         """
         check_sampling(self.sampling, self.frames)
-        if self.every_s is not None and not LEAST_EVERY_S <= self.every_s < float("inf"):
-            raise ValueError(f"every_s is {self.every_s:g}; give a number of seconds from {LEAST_EVERY_S:g} up")
-        if self.max_frames is not None and self.max_frames < self.frames and self.every_s is not None:
-            raise ValueError(f"max_frames is {self.max_frames}; use at least {self.frames}, the fewest of a video")
+        if self.every_s is not None:
+            check_number("every_s", self.every_s, what="a number of seconds")
+            if not LEAST_EVERY_S <= self.every_s < float("inf"):
+                raise UsageError(
+                    f"every_s is {self.every_s:g}; give a number of seconds from {LEAST_EVERY_S:g} up", option="every_s"
+                )
+        if self.max_frames is not None:
+            check_count("max_frames", self.max_frames)
+            if self.max_frames < self.frames and self.every_s is not None:
+                raise UsageError(
+                    f"max_frames is {self.max_frames}; use at least {self.frames}, the fewest of a video",
+                    option="max_frames",
+                )
         if self.timeline and self.every_s is None:
-            raise ValueError("a timeline takes every_s; say how often to look")
+            raise UsageError("a timeline takes every_s; say how often to look", option="every_s")
         if self.timeline and self.sampling not in TIMELINE_SAMPLINGS:
-            raise ValueError(f"a timeline is not sampled {self.sampling!r}; use {' or '.join(TIMELINE_SAMPLINGS)}")
-        if self.workers is not None and self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; use 0 for none, or None for one per core")
-        if self.timeout_s <= 0:
-            raise ValueError(f"timeout_s is {self.timeout_s}; use a positive number of seconds")
-        if self.thumbnail_step < 1:
-            raise ValueError(f"thumbnail_step is {self.thumbnail_step}; use at least 1")
-        if self.memory_limit_mb < 1:
-            raise ValueError(f"memory_limit_mb is {self.memory_limit_mb}; use at least 1")
+            choices = " or ".join(TIMELINE_SAMPLINGS)
+            raise UsageError(f"a timeline is not sampled '{self.sampling}'; choose {choices}", option="sampling")
+        if self.workers is not None:
+            check_count("workers", self.workers, least=0)
+        check_number("timeout_s", self.timeout_s, what="a number of seconds")
+        if not self.timeout_s > 0:
+            raise UsageError(f"timeout_s is {self.timeout_s:g}; give a number of seconds above 0", option="timeout_s")
+        check_count("thumbnail_step", self.thumbnail_step)
+        check_count("memory_limit_mb", self.memory_limit_mb)
 
 
 def usable_cores() -> int:
@@ -94,8 +106,7 @@ def usable_cores() -> int:
 
 
 def check_sampling(sampling: str, frames: int) -> None:
-    """Raise ValueError for an unknown sampling or a count below 1."""
+    """Raise UsageError for an unknown sampling or a count below 1."""
     if sampling not in SAMPLINGS:
-        raise ValueError(f"unknown sampling {sampling!r}; use one of {', '.join(SAMPLINGS)}")
-    if frames < 1:
-        raise ValueError(f"frames is {frames}; ask for at least 1")
+        raise UsageError(f"unknown sampling '{sampling}'; choose {', '.join(SAMPLINGS)}", option="sampling")
+    check_count("frames", frames)

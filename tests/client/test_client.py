@@ -11,12 +11,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from olmv import Classifier, Client, NotAVideoError, ServerError, UsageError, Vocabulary, VocabularyError
+from olmv import (
+    AttributeBook,
+    Classifier,
+    Client,
+    NotAVideoError,
+    ServerError,
+    Thresholds,
+    UsageError,
+    Vocabulary,
+    VocabularyError,
+)
 from olmv.client.client import IN_FLIGHT
 from olmv.io.prediction_fields import check_row
 from olmv.labels.label import Label
 from olmv.models.base import VideoModel
 from olmv.predictions import VideoPrediction
+from olmv.scoring.thresholds import LabelThreshold
 from olmv.scoring.windows import TimelineOptions
 from olmv.serve.options import ServeOptions
 from olmv.video.workers import pool, task
@@ -206,7 +217,7 @@ def test_refusals(client: Client, server: RunningServer, clips: list[Path]) -> N
         assert other.health().is_ready  # asks for none
     with pytest.raises(VocabularyError, match="'dog, cat'"):
         client.predict(clips, "dog, cat")
-    with pytest.raises(UsageError, match="there is no option 'decoder'; there are attributes, mode"):
+    with pytest.raises(UsageError, match="no option 'decoder'; there are attributes, mode"):
         client.predict(clips, LABELS, decoder="pyav")  # type: ignore[call-arg]
     for value in (np.zeros((2, 4, 4, 3), np.uint8), Image.new("RGB", (4, 4))):
         with pytest.raises(UsageError, match="input 0 is no file; send a path, bytes, or a file opened with 'rb'"):
@@ -219,6 +230,14 @@ def test_refusals(client: Client, server: RunningServer, clips: list[Path]) -> N
         client.submit(["no.mp4"], LABELS)
     with pytest.raises(UsageError, match="there are 65 videos; send 64 at most at once"):
         client.submit([b"a"] * 65, LABELS)
+    with pytest.raises(UsageError, match="there are no videos; give at least one"):
+        client.submit([], LABELS)
+    with pytest.raises(UsageError, match="timeline is a TimelineOptions; say True, windows are the server's business"):
+        client.predict(clips, LABELS, timeline=TimelineOptions())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no option 'threshhold'; did you mean 'threshold'"):
+        client.search("a dog", threshhold=0.3)  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match="embed a list of texts, or videos; give one of the two"):
+        client.embed(3)  # type: ignore[arg-type]
     with pytest.raises(ServerError, match="there is no library to search; start the server with one"):
         client.search("a dog")
 
@@ -251,3 +270,28 @@ def test_moments_of_the_servers_library(model: VideoModel, clips: list[Path], tm
     assert [moment.probability for moment in found] == [moment.probability for moment in own]
     assert found[0].name == Path(own[0].video).name
     assert none == []
+
+
+def test_a_dict_has_only_labels_that_are_asked_and_a_file_more(client: Client, clips: list[Path]) -> None:
+    for labels in (["dog", "guitar"], None):  # checked here, and by the server, whose labels are not known here
+        for options in ({"thresholds": {"dgo": 0.3}}, {"attributes": {"dgo": ["it barks"]}}):
+            with pytest.raises(UsageError, match="are given for 'dgo', which is no label here; did you mean 'dog'"):
+                list(client.predict(clips[:1], labels, **options))
+        fitted, book = Thresholds({"dog": 0.3, "sea": 0.1}), AttributeBook({"dog": ["it barks"], "sea": ["waves"]})
+        (row,) = client.predict(clips[:1], labels, thresholds=fitted, attributes=book)
+        assert [label.threshold for label in row.labels][:2] == [0.3, 0.5]
+    with pytest.raises(
+        UsageError, match="these thresholds calibrate probabilities or ends of labels, which is not sent"
+    ):
+        client.predict(clips[:1], ["dog"], thresholds=Thresholds({"dog": LabelThreshold(threshold=0.3, leave=0.1)}))
+
+
+def test_a_closed_client_says_so(server: RunningServer, clips: list[Path]) -> None:
+    client = Client(server.url, token=TOKEN)
+    job = client.submit(clips[:1], LABELS)
+    client.close()
+    with pytest.raises(UsageError, match=r"this client is closed; make another olmv\.Client"):
+        client.info()
+    with pytest.raises(UsageError, match="this client is closed"):
+        job.result()
+    assert repr(job) == f"ClientJob({job.id!r}, 1 videos)"

@@ -54,8 +54,10 @@ def refusal(status: int, kind: str, message: str, **headers: str) -> httpx.Respo
     return httpx.Response(status, json=document, headers={name.replace("_", "-"): v for name, v in headers.items()})
 
 
-@pytest.mark.parametrize("url", ["server.test:8080", "ftp://server.test", "http://", "", "http://[", "http://a:b"])
-def test_an_address_that_is_none(url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["server.test:8080", "ftp://server.test", "http://", "", "http://[", "http://a:b", None, 8080]
+)
+def test_an_address_that_is_none(url: Any) -> None:
     with pytest.raises(UsageError, match=r"the server's address is none; write it as http://127.0.0.1:8080"):
         Client(url)
 
@@ -220,3 +222,35 @@ def test_what_waits_is_given_up_with_the_first_failure(tmp_path: Path, monkeypat
         list(client_of(INFO, refuse).predict(many(), ["dog"]))
     assert len(asked) <= 2 * IN_FLIGHT
     assert not [*tmp_path.iterdir()]  # no copies are left
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tokn": "a"}, "no option 'tokn'; did you mean 'token'"),
+        ({"token": 3}, "the token has characters that no token has; copy it again"),
+        ({"timeout_s": "60"}, "the time limit is '60'; give seconds above 0"),
+    ],
+)
+def test_a_client_is_made_wrongly(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Client("http://server.test", **options)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Client.info,
+        Client.labels,
+        lambda client: client.suggest("a"),
+        lambda client: client.search("a"),
+        lambda client: client.embed(["a"]),
+        lambda client: client.submit([b"a"], ["dog"]),
+        lambda client: list(client.predict([b"a"], ["dog"])),
+    ],
+)
+def test_another_servers_documents(ask: Callable[[Client], Any]) -> None:
+    with pytest.raises(ServerError, match=r"answers something else; is it olmv serve\?"):
+        ask(client_of([1]))
+    with pytest.raises(ServerError, match="the server answers something else than olmv serve does; check its address"):
+        ask(client_of({"moments": 3, "embeddings": "x", "labels": [], "suggestions": None}))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from olmv.classifier import Classifier
+from olmv.errors import UsageError
 from olmv.labels.vocabulary import Vocabulary
 from olmv.models.ahead import decode_ahead
 from olmv.models.storage.saving import save_pretrained
@@ -73,7 +74,7 @@ def test_nothing_is_decoded_for_a_model_of_a_number_of_frames(model: str) -> Non
 
 def test_wrong_options_are_told_before_anything_is_decoded(model: str) -> None:
     with (
-        pytest.raises(ValueError, match="every_s is 0; give a number of seconds"),
+        pytest.raises(UsageError, match="every_s is 0; give a number of seconds"),
         decode_ahead(model, ["a.mp4"], lambda _: replace(OPTIONS, every_s=0.0), unless=False),
     ):
         pytest.fail("nothing to decode")

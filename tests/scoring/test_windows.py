@@ -205,5 +205,5 @@ def test_a_timeline_has_its_own_ways_of_sampling(sampling: Any) -> None:
 
 @pytest.mark.parametrize("most", [0, -1])
 def test_a_most_of_no_frames(most: int) -> None:
-    with pytest.raises(UsageError, match=f"max_frames is {most}; ask for at least 1"):
+    with pytest.raises(UsageError, match=f"max_frames is {most}; it must be at least 1"):
         sampled(DecodeOptions(max_frames=most), frames=None, every_s=None, timeline=None, model_frames=8)

@@ -197,12 +197,16 @@ def test_a_bad_input_costs_one_row(classifier: Classifier, clip: Path, frames: n
         (np.zeros((1, 2, 4, 4, 3), np.uint8), "several are a list of such arrays"),
         (np.zeros((2, 3, 4, 4), np.uint8), r"its colours come last, \[T, H, W, 3\]: array.transpose\(0, 2, 3, 1\)"),
         (torch.zeros((2, 3, 4, 4), dtype=torch.uint8), r"array.permute\(0, 2, 3, 1\)"),
-        (np.zeros((2, 4, 4, 4), np.uint8), r"a clip is \[T, H, W, 3\], in RGB"),
         (np.zeros((2, 0, 4, 3), np.uint8), r"a clip is \[T, H, W, 3\], in RGB"),
         ([np.zeros((4, 4, 3), np.uint8)], r"a list with a ndarray in it; .* one array \[T, H, W, 3\] \(numpy.stack\)"),
         (io.StringIO("a"), "input 1 is a file opened as text; open it with 'rb'"),
         (3, "input 1 is an int; give a path, bytes, a file"),
-        (None, "input 1 is a NoneType; give a path"),
+        (None, "input 1 is None; give a path"),
+        ("", "input 1 is an empty text; give a path"),
+        (np.zeros((2, 4, 4), np.uint8), r"of grey frames numpy.stack\(\[array\] \* 3, -1\)"),
+        (np.zeros((2, 4, 4, 4), np.uint8), r"in RGB: array\[..., :3\] of RGBA"),
+        (np.zeros((2, 4, 4, 2), np.uint8), r"a clip is \[T, H, W, 3\], in RGB$"),
+        (torch.zeros((2, 4, 4, 3)), r"of numbers up to 1: \(array \* 255\).byte\(\)"),
     ],
 )
 def test_what_cannot_be_looked_at_is_refused_by_the_call(
@@ -316,3 +320,15 @@ def test_the_same_workers_serve_call_after_call(
         (row,) = classifier.predict(kind(), LABELS, workers=2)
         assert row.status == "ok"
     assert {child.pid for child in psutil.Process(server._process.pid).children()} == pids
+
+
+def test_a_column_of_paths_is_a_list(classifier: Classifier, clip: Path) -> None:
+    for column in (np.array([str(clip), "gone.mp4"]), np.array([clip, Path("gone.mp4")], object)):
+        rows = list(classifier.predict(column, ["dog"], workers=0))
+        assert [(row.video, row.status) for row in rows] == [(str(clip), "ok"), ("gone.mp4", "error")]
+
+
+def test_an_empty_text_of_a_generator_is_refused_at_its_turn(classifier: Classifier, clip: Path) -> None:
+    rows = classifier.predict((name for name in [str(clip), ""]), ["dog"], workers=0)
+    with pytest.raises(UsageError, match="input 1 is an empty text; give a path"):
+        list(rows)

@@ -287,16 +287,24 @@ def test_nothing_decodable_is_an_error(tmp_path: Path) -> None:
 
 def test_wrong_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     cases: dict[str, dict[str, Any]] = {
-        "workers is -1; use 0 for none": {"workers": -1},
-        "timeout_s is 0; use a positive number": {"timeout_s": 0},
-        "memory_limit_mb is 0; use at least 1": {"memory_limit_mb": 0},
-        "frames is 0; ask for at least 1": {"frames": 0},
-        "unknown sampling 'x'": {"sampling": "x"},
+        "workers is -1; it must be at least 0": {"workers": -1},
+        "timeout_s is 0; give a number of seconds above 0": {"timeout_s": 0},
+        "memory_limit_mb is 0; it must be at least 1": {"memory_limit_mb": 0},
+        "frames is 0; it must be at least 1": {"frames": 0},
+        "unknown sampling 'x'; choose uniform, dense": {"sampling": "x"},
+        "every_s is 0; give a number of seconds from 0.001 up": {"every_s": 0},
+        "every_s is '2'; give a number of seconds": {"every_s": "2"},
+        "workers is 1.5; give a whole number, 0 or more": {"workers": 1.5},
+        "timeout_s is nan; give a number of seconds above 0": {"timeout_s": float("nan")},
+        "max_frames is 3; use at least 8, the fewest of a video": {"max_frames": 3, "every_s": 2.0},
+        "a timeline takes every_s; say how often to look": {"timeline": True},
+        "a timeline is not sampled 'dense'": {"timeline": True, "every_s": 1.0, "sampling": "dense"},
+        "thumbnail_step is 0; it must be at least 1": {"thumbnail_step": 0},
     }
     for message, arguments in cases.items():
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(UsageError, match=message):
             FrameLoader([], preprocess=SMALL, options=DecodeOptions(**arguments))
-    with pytest.raises(ValueError, match="prefetch is 0; use at least 1"):
+    with pytest.raises(UsageError, match="prefetch is 0; it must be at least 1"):
         FrameLoader([], preprocess=SMALL, prefetch=0)
     with pytest.raises(UsageError, match="unknown decoder 'x'"):
         FrameLoader([], preprocess=SMALL, options=DecodeOptions(decoder="x"))  # type: ignore[arg-type]

@@ -305,10 +305,16 @@ def test_adaptive_follows_the_change(tmp_path: Path) -> None:
 def test_wrong_arguments(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="unknown decoder 'vlc'; use one of auto, pyav, decord, torchcodec"):
         open_reader(sound, decoder="vlc")
-    with pytest.raises(ValueError, match="unknown sampling 'random'; use one of uniform"):
+    with pytest.raises(UsageError, match="unknown sampling 'random'; choose uniform"):
         read_frames(sound, sampling="random")
-    with pytest.raises(ValueError, match="frames is 0; ask for at least 1"):
+    with pytest.raises(UsageError, match="frames is 0; it must be at least 1"):
         read_frames(sound, frames=0)
+    with pytest.raises(UsageError, match="size is 0; give a whole number of pixels from 1 to 4096"):
+        read_frames(sound, size=0)
+    with pytest.raises(UsageError, match="the video is a list; give its path"):
+        read_frames([sound])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no option 'frmes'; did you mean 'frames'"):
+        read_frames(sound, frmes=3)  # type: ignore[call-arg]
     monkeypatch.setattr(readers, "available_decoders", lambda: dict.fromkeys(("pyav", "decord", "torchcodec")))
     with pytest.raises(MissingDependencyError, match="decoder 'torchcodec' is not installed; pip install"):
         open_reader(sound, decoder="torchcodec")

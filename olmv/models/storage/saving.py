@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from olmv.arguments import check_path
 from olmv.errors import OutputError, reason
 from olmv.io.atomic import replacing_file, write_atomic
 from olmv.models.base import VideoModel
@@ -41,6 +42,7 @@ def save_pretrained(
         OutputError: the folder cannot be written.
         ModelError: a model that only runs.
     """
+    check_path("the folder", folder, error=OutputError)  # an empty one would replace the README of where one works
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

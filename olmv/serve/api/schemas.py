@@ -76,7 +76,9 @@ class PredictOptions(_Model):
         {}, description="What labels look like.", examples=[{"guitar": ["a person plucks the strings of a guitar"]}]
     )
     threshold: Probability | None = Field(None, description="One for all labels; wins over all others.")
-    thresholds: dict[str, Probability] = Field({}, description="Of some labels.", examples=[{"dog": 0.4}])
+    thresholds: dict[str, Probability] = Field(
+        {}, description="Of some of these labels, and of no other.", examples=[{"dog": 0.4}]
+    )
     mode: Mode = "multi-label"
     top_k: int | None = Field(None, ge=1, le=MOST_LABELS, description="Only so many labels, the most probable first.")
     frames: int | None = Field(None, ge=1, le=512, description="So many of a video, however long.")
@@ -101,9 +103,11 @@ class PredictOptions(_Model):
 
         Raises:
             VocabularyError: labels or attributes that cannot be used, or none.
+            UsageError: attributes or thresholds of a label that is not asked.
             TooManyLabelsError: more than one request may have.
         """
         from olmv.errors import VocabularyError
+        from olmv.scoring.thresholds import Thresholds
 
         if self.labels is None:
             if default is None:
@@ -114,7 +118,8 @@ class PredictOptions(_Model):
         else:
             words = Vocabulary([Label(name) for name in self.labels])
         if self.attributes:
-            words = words.with_attributes(AttributeBook(self.attributes))
+            words = words.with_attributes(AttributeBook.of(self.attributes, words.names))
+        Thresholds.of(self.thresholds, words.names)
         if len(words) > MOST_LABELS:
             raise TooManyLabelsError(f"{len(words):,} labels are too many for one request; ask {MOST_LABELS:,} at most")
         texts = sum(1 + len(label.aliases) + len(label.attributes) for label in words)

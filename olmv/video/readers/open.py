@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import os
+from collections.abc import Callable
 
 import numpy as np
 
+from olmv.arguments import check_path, named_options
 from olmv.errors import MissingDependencyError, UsageError
 from olmv.video.frames import Frames, Indices, PickedFrame, collect
 from olmv.video.options import DECODERS, check_sampling
@@ -91,7 +93,7 @@ def pick_indices(reader: VideoReader, *, frames: int, sampling: str) -> Indices:
     """Choose frame indices, [at most `frames`]; `adaptive` decodes some to see what changes.
 
     Raises:
-        ValueError: unknown sampling, or frames < 1.
+        UsageError: unknown sampling, or frames < 1.
     """
     check_sampling(sampling, frames)
     times, end = reader.timestamps_s, reader.end_s
@@ -108,6 +110,7 @@ def pick_indices(reader: VideoReader, *, frames: int, sampling: str) -> Indices:
     return uniform(times, end_s=end, frames=frames)
 
 
+@named_options
 def read_frames(
     path: str | os.PathLike[str],
     *,
@@ -119,7 +122,7 @@ def read_frames(
     """Sample frames of one video or picture, in this process.
 
     Args:
-        path: the file.
+        path: the file; of `bytes`, open files and arrays `Classifier.predict` knows what to do.
         frames: how many to ask for; a shorter video gives fewer, a broken one may.
         sampling: `uniform`, `dense`, `adaptive` or `keyframes`.
         decoder: one of `DECODERS`.
@@ -130,22 +133,31 @@ def read_frames(
 
     Raises:
         VideoError: the file cannot be read.
-        ValueError: unknown sampling, or frames < 1.
+        UsageError: this is no path, an unknown sampling or decoder, or frames or size out of range.
+        MissingDependencyError: the decoder is not installed.
     """
+    check_path("the video", path)
     check_sampling(sampling, frames)
+    resize = None if size is None else _resizer(size)
     with open_reader(path, decoder=decoder) as reader:
         picked = reader.frames(pick_indices(reader, frames=frames, sampling=sampling))
-        if size is None:
-            return collect(picked, requested=frames)
-        return collect((_resized(p, size) for p in picked), requested=frames)
+        return collect(picked if resize is None else map(resize, picked), requested=frames)
 
 
-def _resized(picked: PickedFrame, size: int) -> PickedFrame:
+def _resizer(size: int) -> Callable[[PickedFrame], PickedFrame]:
     from dataclasses import replace
 
     from olmv.video.transforms import Preprocess
 
-    if picked.pixels is None:
-        return picked
-    small = Preprocess(size=size).resize(picked.pixels)[0].transpose(1, 2, 0)
-    return replace(picked, pixels=np.ascontiguousarray(small))
+    try:
+        preprocess = Preprocess(size=size)
+    except ValueError as failure:
+        raise UsageError(str(failure), option="size") from None
+
+    def resize(picked: PickedFrame) -> PickedFrame:
+        if picked.pixels is None:
+            return picked
+        small = preprocess.resize(picked.pixels)[0].transpose(1, 2, 0)
+        return replace(picked, pixels=np.ascontiguousarray(small))
+
+    return resize

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Self
 
+from olmv.arguments import check_count
 from olmv.errors import UsageError
 from olmv.video.decode import VideoFrames, decode_video, renamed
 from olmv.video.inputs import PreparedInput, SpooledFile
@@ -50,9 +51,9 @@ class FrameLoader:
         first_parts: the part to begin with, of the paths at these places, where it is not 0.
 
     Raises:
-        UsageError: about the decoder, or a `decode` that workers cannot import.
+        UsageError: about the decoder, a `decode` that workers cannot import, or an option out of range, see
+            `DecodeOptions.check`.
         MissingDependencyError: the decoder is not installed.
-        ValueError: an option out of range, see `DecodeOptions.check`.
     """
 
     def __init__(
@@ -73,8 +74,8 @@ class FrameLoader:
                 "decode is defined in the script itself, which worker processes do not import; put it into a module of "
                 "its own, or use 0 workers"
             )
-        if prefetch is not None and prefetch < 1:
-            raise ValueError(f"prefetch is {prefetch}; use at least 1")
+        if prefetch is not None:
+            check_count("prefetch", prefetch)
         # a text is one path, no list of its characters
         self._paths = [paths] if isinstance(paths, str | os.PathLike | MemoryVideo | SpooledFile) else paths
         self._task = Task(decode, preprocess, options)
