@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 # are quicker, and idle with few.
 _CHUNK, _CHUNK_ELSEWHERE = 128, 512
 _WRITTEN = 512  # texts that are written at once, for each time waits for the disk; what a killed run loses at most
+_PATIENCE_S = 20.0  # while another process writes
 _MOST_BYTES = 2**30
 """Vectors of one file: those of 200,000 texts of dimension 1,280."""
 
@@ -110,13 +111,13 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=20)
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
+        connection.execute("DROP TABLE IF EXISTS texts")  # of earlier versions, without an order and without a bound
         # with a number of its own, a row of thousands of bytes is found in half the time and the file is half as large
         connection.execute(
             "CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, key BLOB UNIQUE, vector BLOB NOT NULL)"
         )
-        connection.execute("DROP TABLE IF EXISTS texts")  # of earlier versions, without an order and without a bound
     except sqlite3.DatabaseError:
         connection.close()
         raise
