@@ -24,9 +24,9 @@ from olmv.models.base import VideoModel
 __all__ = ["encode_texts_cached"]
 
 log = logging.getLogger(__name__)
-# Texts between two reports of progress, at which a caller can give up: seconds of a large tower on a CPU. Other devices
-# are quicker, and idle with few.
-_CHUNK, _CHUNK_ELSEWHERE = 128, 512
+# Texts between two reports of progress, at which a caller can give up: seconds of a large tower on a CPU. With fewer,
+# fewer are of one length.
+_CHUNK = 256
 _WRITTEN = 512  # texts that are written at once, for each time waits for the disk; what a killed run loses at most
 _PATIENCE_S = 20.0  # while another process writes
 _MOST_BYTES = 2**30
@@ -55,11 +55,10 @@ def encode_texts_cached(
         known = _read(cache, keys, out, most)
         # texts of like length together, so that they are not padded to the longest of all
         missing = sorted((i for i in range(len(distinct)) if i not in known), key=lambda i: len(distinct[i]))
-        chunk = _CHUNK if model.device.type == "cpu" else _CHUNK_ELSEWHERE
         unwritten: list[int] = []
         try:
-            for k in range(0, len(missing), chunk):
-                rows = missing[k : k + chunk]
+            for k in range(0, len(missing), _CHUNK):
+                rows = missing[k : k + _CHUNK]
                 out[rows] = model.encode_texts([distinct[i] for i in rows])
                 _check_finite(model, [distinct[i] for i in rows], out[rows])  # before they are kept
                 unwritten += rows
@@ -67,7 +66,7 @@ def encode_texts_cached(
                     _write(cache, [(keys[i], out[i]) for i in unwritten], most)
                     unwritten = []
                 if progress is not None:
-                    progress(min(k + chunk, len(missing)), len(missing))
+                    progress(min(k + _CHUNK, len(missing)), len(missing))
         finally:
             _write(cache, [(keys[i], out[i]) for i in unwritten], most)
     _check_finite(model, distinct, out)
