@@ -113,7 +113,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
         connection.execute("DROP TABLE IF EXISTS texts")  # of earlier versions, without an order and without a bound
-        # with a number of its own, a row of thousands of bytes is found in half the time and the file is half as large
+        # numbered, for in the tree of keys (WITHOUT ROWID) rows of thousands of bytes leave much of each page empty
         connection.execute(
             "CREATE TABLE IF NOT EXISTS vectors (number INTEGER PRIMARY KEY, key BLOB UNIQUE, vector BLOB NOT NULL)"
         )

@@ -12,9 +12,8 @@ now        `encode_texts_cached`: texts beside others of their length, causal to
 NAME/less        processor seconds of one thread before over now, keeping on the disk too; the median of rounds in which
                  both take turns
 NAME/places_before, NAME/places_now     places that the tower computes for each token of a text, special ones included
-NAME/labels_s    labels a second now, with all threads, by the clock
 NAME/apart       the largest difference of a number in an embedding between both ways
-known/less, known/smaller     the same texts read from the disk, and the size of the file, before over now
+known/smaller    the file of olmv-lite's texts, before over now
 """
 
 import argparse
@@ -26,10 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -44,7 +40,7 @@ from olmv.models.open_clip.towers import OpenClipTowers
 from olmv.models.registry import load_model
 from olmv.models.text_cache import encode_texts_cached
 from scripts.benchmarks.results import Figure, show, write
-from scripts.benchmarks.turns import costs_in_turns, ratio, time_in_turns
+from scripts.benchmarks.turns import costs_in_turns, ratio
 
 # with how many labels: the towers of open_clip take longer for one, and have more templates
 MODELS = {"olmv-lite": 1000, "PE-Core-S-16-384": 50, "EVA02-B-16": 50}
@@ -98,18 +94,6 @@ def encode_before(model: VideoCLIP, texts: Sequence[str], file: Path) -> Tensor:
     return torch.stack([made[text] for text in texts])
 
 
-def read_before(texts: Sequence[str], file: Path) -> Tensor:
-    """Read what `encode_before` kept."""
-    found: dict[bytes, np.ndarray[Any, Any]] = {}
-    keys = [key(text) for text in texts]
-    with closing(sqlite3.connect(file)) as cache:
-        for begin in range(0, len(keys), 500):
-            part = keys[begin : begin + 500]
-            rows = cache.execute(f"SELECT key, vector FROM texts WHERE key IN ({','.join('?' * len(part))})", part)
-            found |= {name: np.frombuffer(vector, dtype=np.float32).copy() for name, vector in rows}
-    return torch.from_numpy(np.stack([found[name] for name in keys]))
-
-
 def places(model: VideoCLIP, encode: Callable[[], object]) -> int:
     """Count the places that the text tower computes meanwhile."""
     towers, count = model.towers, 0
@@ -146,29 +130,22 @@ def measure(name: str, model: VideoCLIP, labels: Sequence[str], rounds: int, fol
         f"{name}/places_{way}": places(model, lambda way=way: embeddings[way].append(made[way]())) / tokens  # type: ignore[misc]
         for way in made
     }
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # several wait for each other, which is work for the processor where others are at work
     costs = costs_in_turns(made, rounds)
-    torch.set_num_threads(threads)
     figures[f"{name}/less"] = ratio(costs.processor, "before", "now")
-    figures[f"{name}/labels_s"] = len(labels) / median(time_in_turns({"now": now}, rounds)["now"])
     figures[f"{name}/apart"] = float((embeddings["before"][0] - embeddings["now"][0]).abs().max())
     return figures
 
 
-def measure_known(model: VideoCLIP, labels: Sequence[str], rounds: int, folder: str) -> dict[str, float]:
-    """Read the texts of labels in both ways."""
+def smaller(model: VideoCLIP, labels: Sequence[str], folder: str) -> float:
+    """Return the size of the file that keeps the texts of labels, before over now."""
     texts = list(dict.fromkeys(build_texts(Vocabulary.from_names(labels), model.templates).texts))
     old = Path(folder) / "known.sqlite"
     with cache_in(folder) as cache:
         encode_before(model, texts, old)
         encode_texts_cached(model, texts)
-        costs = costs_in_turns(
-            {"before": lambda: read_before(texts, old), "now": lambda: encode_texts_cached(model, texts)}, rounds
-        )
         (new,) = (cache / "texts").glob("*.sqlite")
-        smaller = old.stat().st_size / new.stat().st_size
-    return {"known/less": ratio(costs.processor, "before", "now"), "known/smaller": smaller}
+        return old.stat().st_size / new.stat().st_size
 
 
 def main() -> None:
@@ -185,14 +162,14 @@ def main() -> None:
         for name, count in counts.items():
             model = lite if name == "olmv-lite" else random_model(name, device="cpu")
             figures |= measure(name, model, words(count), rounds, folder)
-        figures |= measure_known(lite, words(counts["olmv-lite"]), 10 * rounds, folder)
+        figures["known/smaller"] = smaller(lite, words(counts["olmv-lite"]), folder)
     rows = [
         Figure(name, value, None, None, counts.get(name.split("/")[0], counts["olmv-lite"]))
         for name, value in figures.items()
     ]
     show(rows, "new labels")
     if arguments.json is not None:
-        write(arguments.json, rows, {"dtype": str(lite.dtype), "cores": torch.get_num_threads(), "rounds": rounds})
+        write(arguments.json, rows, {"dtype": str(lite.dtype), "rounds": rounds})
 
 
 if __name__ == "__main__":
