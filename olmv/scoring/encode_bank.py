@@ -32,7 +32,7 @@ def encode_bank(
         model: that encodes.
         texts: of the labels.
         mode: that scores will be made in.
-        progress: called with (done, all) while texts are encoded.
+        progress: called with (done, all) while texts are encoded; what it raises ends the call.
     """
     needs_background = model.logit_bias is None and mode == "multi-label"
     words = background_texts(texts.templates) if needs_background else None

@@ -320,7 +320,7 @@ class EmbedEngine:
 
 
 class GivenUpError(Exception):
-    """The video is not wanted any more."""
+    """What was asked is not wanted any more."""
 
 
 def renamed(error: VideoError, path: str, name: str) -> VideoError:

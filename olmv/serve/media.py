@@ -116,7 +116,7 @@ def media_routes(service: Service) -> APIRouter:
     )
     def pictures(video: Video, request: Request, start_s: Seconds = 0.0, end_s: Seconds = 0.0) -> PicturesAnswer:
         name = _asked(request)
-        times = None if service.library is None else _near(service.library, name, start_s, end_s)
+        times = None if service.library is None else _near(service.library.now, name, start_s, end_s)
         if times is None:
             raise RefusedRequestError(404, "there is no such video in the library")
         near = [PictureAnswer(time_s=round(time, 3), src=picture_address(name, time)) for time in times]

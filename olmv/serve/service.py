@@ -100,6 +100,11 @@ class Service:
         self._ends = True
         await self.jobs.close()
 
+    def check_open(self) -> None:
+        """Raise RefusedRequestError where the service ends."""
+        if self._ends:
+            raise _ending()
+
     async def close(self) -> None:
         """Give up all work, and end threads and processes."""
         await self.end()
@@ -170,8 +175,7 @@ class Service:
             RefusedRequestError: the service ends, or there are more videos than may ever wait.
             UsageError: what is kept of a video was not looked at as is asked.
         """
-        if self._ends:
-            raise _ending()
+        self.check_open()
         running = self.jobs.unfinished
         job = Job(len(videos), cells=len(videos) * len(ask.request.vocabulary))
         if len(running) >= _JOBS * self.options.queue or (

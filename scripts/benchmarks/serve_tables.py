@@ -1,11 +1,11 @@
-"""The table of `tables.py` that shows what the service does under load."""
+"""The tables of `tables.py` that show what the service does under load, and what new labels cost."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from scripts.benchmarks.md_table import markdown
 
-__all__ = ["fuzz_table", "serve_table"]
+__all__ = ["fuzz_table", "serve_table", "texts_table"]
 
 Data = Mapping[str, Any]
 
@@ -46,6 +46,23 @@ def fuzz_table(data: Data) -> str:
     figures = data["figures"]
     about = {"cases": "requests made", "failures": "kinds of failures", "faults": "answers 5xx but 503 and 507"}
     return markdown(["", "measured"], [[text, f"{figures[name]:,.0f}"] for name, text in about.items()])
+
+
+def texts_table(data: Data) -> str:
+    """A line for every text tower."""
+    figures = data["figures"]
+    names = [key.removesuffix("/places_now") for key in figures if key.endswith("/places_now")]
+    ways = ("places_before", "places_now", "less")
+    rows = [[name, data["n"][f"{name}/less"], *(_number(figures[f"{name}/{way}"]) for way in ways)] for name in names]
+    heads = [
+        "text tower",
+        "labels",
+        "places a token, before",
+        "now",
+        "processor time, before over now",
+    ]
+    kept = [["the file that keeps olmv-lite's, before over now", _number(figures["known/smaller"])]]
+    return markdown(heads, rows) + "\n" + markdown(["", "measured"], kept)
 
 
 def _number(value: float) -> str:

@@ -35,7 +35,7 @@ from scripts.benchmarks.scale_plan import (
     scale_index_table,
     scale_query_table,
 )
-from scripts.benchmarks.serve_tables import fuzz_table, serve_table
+from scripts.benchmarks.serve_tables import fuzz_table, serve_table, texts_table
 from scripts.benchmarks.timeline_tables import (
     timeline_costs_table,
     timeline_labels_table,
@@ -266,6 +266,7 @@ TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "scale_query": scale_query_table,
     "bench_serve": serve_table,
     "fuzz_api": fuzz_table,
+    "bench_texts": texts_table,
 }
 # marks that show a part of a file of another name
 FILES = {

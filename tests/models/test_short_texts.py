@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from olmv.models.open_clip.short_texts import encode_short, reads_left_to_right
+from olmv.models.open_clip.short_texts import causal_transformer, encode_short
 from olmv.models.open_clip.soft_places import end_places
+from olmv.models.open_clip.towers import OpenClipTowers
+from tests.models.text_towers import siglip
 
 TEXTS = ["dog", "", "a video of two people who play the guitar in the rain, seen from afar", "word " * 100]
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 3}
+VISION = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
 
 
 @pytest.fixture(scope="module")
@@ -20,41 +24,70 @@ def open_clip() -> Any:
     return open_clip
 
 
-@pytest.fixture(scope="module")
-def model(open_clip: Any) -> Any:
+@pytest.fixture(scope="module", params=["CLIP", "CustomTextCLIP", "CustomTextCLIP, 32 tokens, end by its id"])
+def model(request: pytest.FixtureRequest, open_clip: Any) -> Any:
     torch.manual_seed(0)
-    vision = {"image_size": 32, "layers": 1, "width": 32, "patch_size": 16, "head_width": 16}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 3}
-    return open_clip.CLIP(embed_dim=24, vision_cfg=vision, text_cfg=text).eval()
+    kind, *special = request.param.split(", ")
+    text = TEXT | {"context_length": 32, "pool_type": "eos", "eos_id": 49407, "proj_bias": True} if special else TEXT
+    return getattr(open_clip, kind)(embed_dim=24, vision_cfg=VISION, text_cfg=text).eval()
+
+
+@pytest.fixture(scope="module")
+def towers(model: Any, open_clip: Any) -> OpenClipTowers:
+    context = getattr(model, "text", model).context_length
+    return OpenClipTowers(model, open_clip.SimpleTokenizer(context_length=context), {})
+
+
+def lengths_read(text: Any, lengths: list[tuple[int, ...]]) -> Any:
+    """Note the shape of what the transformer reads; the hook to remove."""
+    return text.transformer.register_forward_pre_hook(lambda _, inputs: lengths.append(tuple(inputs[0].shape[:2])))
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1], TEXTS[1:3]])
-def test_embeddings_are_those_of_open_clip(open_clip: Any, model: Any, texts: list[str]) -> None:
-    tokenizer = open_clip.get_tokenizer("ViT-B-32")
-    ids = tokenizer(texts)
-    assert reads_left_to_right(model)
-    got = encode_short(model, ids, end_places(model, tokenizer, ids))
-    torch.testing.assert_close(got, model.encode_text(ids), rtol=0, atol=1e-5)
+@pytest.mark.parametrize(
+    "texts", [TEXTS, TEXTS[:1], TEXTS[1:3], [*(f"number {n} " + "word " * (n % 40) for n in range(90)), *TEXTS]]
+)
+def test_embeddings_are_those_of_open_clip(towers: OpenClipTowers, texts: list[str]) -> None:
+    whole = towers.model.encode_text(towers.tokenizer(texts))
+    torch.testing.assert_close(towers.text(texts), whole, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
-def test_the_padding_is_left_out(open_clip: Any, model: Any) -> None:
-    lengths: list[int] = []
-    hook = model.transformer.register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
-    tokenizer = open_clip.get_tokenizer("ViT-B-32")
-    for texts in (["dog"], ["word " * 20], ["word " * 100]):
-        ids = tokenizer(texts)
-        encode_short(model, ids, end_places(model, tokenizer, ids))
+def test_the_padding_is_left_out(towers: OpenClipTowers) -> None:
+    text, read = causal_transformer(towers.model), list[tuple[int, ...]]()
+    hook = lengths_read(text, read)
+    for texts in (["dog"], ["word " * 20], ["word " * 100], ["dog"] * 40 + ["word " * 20]):
+        towers.text(texts)
     hook.remove()
-    assert lengths == [8, 24, 77]
+    assert read == [(1, 8), (1, 24), (1, towers.context_length), (40, 8), (1, 24)]
 
 
-def test_other_text_towers_keep_their_padding(model: Any) -> None:
-    class CustomTextCLIP:
-        attn_mask = object()
+@torch.no_grad()
+def test_few_texts_stay_together(towers: OpenClipTowers) -> None:
+    text, read = causal_transformer(towers.model), list[tuple[int, ...]]()
+    ids = towers.tokenizer(["word " * 20, "dog"])
+    hook = lengths_read(text, read)
+    encode_short(text, ids, end_places(towers.model, towers.tokenizer, ids))
+    hook.remove()
+    assert read == [(2, 24)]
 
-    assert not reads_left_to_right(CustomTextCLIP())
-    mask, model.attn_mask = model.attn_mask, None  # looks both ways
-    assert not reads_left_to_right(model)
-    model.attn_mask = mask
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("CLIP", {"no_causal_mask": True}),
+        ("CLIP", {"pool_type": "last"}),
+        ("CustomTextCLIP", {"no_causal_mask": True}),
+        ("CustomTextCLIP", {"pool_type": "last"}),
+        ("CustomTextCLIP", {"embed_cls": True}),
+        ("CoCa", {"embed_cls": True}),
+    ],
+)
+def test_other_text_towers_keep_their_padding(open_clip: Any, kind: str, changes: dict[str, Any]) -> None:
+    others = {"multimodal_cfg": {"width": 32, "heads": 2, "layers": 1}} if kind == "CoCa" else {}
+    made = getattr(open_clip, kind)(embed_dim=32, vision_cfg=VISION, text_cfg=TEXT | changes, **others)
+    assert causal_transformer(made) is None
+
+
+def test_the_text_tower_of_siglip_keeps_its_padding() -> None:
+    assert causal_transformer(siglip().model) is None

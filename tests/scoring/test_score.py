@@ -70,7 +70,7 @@ def test_the_background_is_encoded_once_a_model(softmax_trained: Classifier, mon
     assert first.background.labels == BACKGROUND_WORDS
     assert len(encoded) == 4 * len(BACKGROUND_WORDS), "dog is one of the words"
     again = plain_bank(softmax_trained, "a zebra")
-    assert encoded[4 * len(BACKGROUND_WORDS) :] == list(texts_of("a zebra", templates="video").texts)
+    assert sorted(encoded[4 * len(BACKGROUND_WORDS) :]) == sorted(texts_of("a zebra", templates="video").texts)
     assert again.background is not None
     assert torch.equal(again.background.embeddings, first.background.embeddings)
     dog = first.background.embeddings[BACKGROUND_WORDS.index("dog")]
@@ -82,7 +82,7 @@ def test_only_where_it_is_needed(softmax_trained: Classifier, monkeypatch: pytes
     assert softmax_trained.text_bank(texts_of(), mode="single-label").background is None
     sigmoid_trained = Classifier(tiny_model())
     assert sigmoid_trained.text_bank(texts_of()).background is None
-    assert encoded == LABELS
+    assert sorted(encoded) == sorted(LABELS)
 
 
 @pytest.mark.parametrize("frame_pooling", FRAME_POOLINGS)

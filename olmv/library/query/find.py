@@ -62,7 +62,12 @@ class _Candidate:
 
 
 def find_moments(
-    library: LibraryFiles, query: SearchQuery, model: VideoModel, *, note: Callable[[str], None] = lambda text: None
+    library: LibraryFiles,
+    query: SearchQuery,
+    model: VideoModel,
+    *,
+    note: Callable[[str], None] = lambda text: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SearchResult:
     """Search a library.
 
@@ -71,6 +76,7 @@ def find_moments(
         query: what for.
         model: the library's, as `Library.model` gives it.
         note: is told what a person should know of the query.
+        progress: called with (done, all) while texts are encoded; what it raises ends the search.
 
     Raises:
         UsageError: the query cannot be used.
@@ -78,7 +84,7 @@ def find_moments(
     """
     query.check()
     masks = query.videos.masks(library)
-    encoded = encode_query(library, query, model, note)
+    encoded = encode_query(library, query, model, note, progress=progress)
     candidates, windows, videos = _candidates(library, encoded, masks, model)
     judge = _Judge(library, encoded, WindowScorer(library, model, encoded.bank))
     ranked: list[Passing] = []

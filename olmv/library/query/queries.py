@@ -162,7 +162,12 @@ class EncodedQuery:
 
 
 def encode_query(
-    library: LibraryFiles, query: SearchQuery, model: VideoModel, note: Callable[[str], None] = lambda text: None
+    library: LibraryFiles,
+    query: SearchQuery,
+    model: VideoModel,
+    note: Callable[[str], None] = lambda text: None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> EncodedQuery:
     """Make vectors of a query.
 
@@ -171,6 +176,7 @@ def encode_query(
         query: checked.
         model: the library's.
         note: is told what a person should know of the query.
+        progress: called with (done, all) while texts are encoded; what it raises ends the call.
 
     Raises:
         UsageError: the file is no image or video that can be read.
@@ -186,7 +192,7 @@ def encode_query(
         for label, count in {label: count for label, _, count in truncated_texts(model, texts)}.items():
             shown = label if len(label) <= 40 else label[:40] + "..."
             note(f"'{shown}' has {count} tokens; {model.name} reads {model.context_length}, the end is cut off")
-        encoded = encode_bank(model, texts)
+        encoded = encode_bank(model, texts, progress=progress)
         assert isinstance(encoded, TextBank), "a library has no model that prompts its texts"
         bank = encoded
     like = torch.zeros(0, library.settings.dimension)

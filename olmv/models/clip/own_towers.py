@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from olmv.errors import ModelError
 from olmv.io.atomic import write_atomic
-from olmv.models.clip.tokens import padded, run_of_places
+from olmv.models.clip.tokens import encode_by_length, padded, run_of_places
 from olmv.models.clip.towers import Towers
 from olmv.models.fingerprint import sha256_bytes
 from olmv.models.storage.tokenizer_check import read_tokenizer
@@ -96,8 +96,14 @@ class OwnTowers(Towers):
         return padded([ids[: self.context_length] for ids in self._encode(texts)], self.log_scale.device)
 
     def text(self, texts: Sequence[str]) -> Tensor:
-        out: Tensor = self.textual(*self.token_ids(texts))
-        return out
+        rows, device = self._encode(texts), self.log_scale.device
+        rows = [ids[: self.context_length] for ids in rows]
+
+        def encode(places: list[int]) -> Tensor:
+            out: Tensor = self.textual(*padded([rows[place] for place in places], device))
+            return out
+
+        return encode_by_length([len(ids) for ids in rows], encode, device=device)
 
     def token_counts(self, texts: Sequence[str]) -> list[int]:
         return [len(ids) for ids in self._encode(texts)]

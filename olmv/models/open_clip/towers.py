@@ -15,7 +15,7 @@ from olmv.io.atomic import write_atomic
 from olmv.models.clip.tokens import run_of_places
 from olmv.models.clip.towers import Towers
 from olmv.models.fingerprint import sha256_bytes
-from olmv.models.open_clip.short_texts import encode_short, reads_left_to_right
+from olmv.models.open_clip.short_texts import causal_transformer, encode_short
 from olmv.models.open_clip.soft_places import end_places, soft_embedding, with_places
 
 __all__ = ["OpenClipTowers", "open_clip_token_counts"]
@@ -105,8 +105,8 @@ class OpenClipTowers(Towers):
 
     def text(self, texts: Sequence[str]) -> Tensor:
         ids = self.tokenizer(list(texts)).to(self.model.logit_scale.device)
-        if reads_left_to_right(self.model):
-            return encode_short(self.model, ids, end_places(self.model, self.tokenizer, ids))
+        if (transformer := causal_transformer(self.model)) is not None:
+            return encode_short(transformer, ids, end_places(self.model, self.tokenizer, ids))
         out: Tensor = self.model.encode_text(ids, normalize=False)
         return out
 

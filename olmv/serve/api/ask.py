@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
+from torch import Tensor
 
 from olmv.errors import InputError
 from olmv.library.query.filters import LabelLimit, VideoFilter
@@ -31,6 +33,8 @@ from olmv.serve.api.schemas import (
     SearchRequest,
     SuggestAnswer,
 )
+from olmv.serve.api.wanted import while_wanted
+from olmv.serve.engine import GivenUpError
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.media import is_served, media_address, picture_address, pictures_address
 from olmv.serve.service import MANY_TEXTS, Service
@@ -86,8 +90,15 @@ def ask_routes(service: Service) -> APIRouter:
             raise RefusedRequestError(
                 422, f"the texts of {service.model.name} depend on the whole video; a video CLIP embeds texts"
             )
-        run = service.in_long_thread if len(document.texts) > MANY_TEXTS else service.in_thread
-        vectors = await run(encode_texts_cached, service.model, document.texts)
+
+        def encode(progress: Callable[[int, int], None]) -> Tensor:
+            return encode_texts_cached(service.model, document.texts, progress=progress)
+
+        is_long = len(document.texts) > MANY_TEXTS
+        try:
+            vectors = await while_wanted(service, request.is_disconnected, encode, is_long=is_long)
+        except GivenUpError:
+            return Response(status_code=499)
         return _embedded(vectors.tolist())
 
     async def _embed_videos(request: Request) -> Response:
@@ -112,8 +123,14 @@ def ask_routes(service: Service) -> APIRouter:
     def _embedded(vectors: list[list[float] | None]) -> JSONResponse:
         return JSONResponse({"model": service.model.name, "dimension": service.model.embed_dim, "embeddings": vectors})
 
-    @router.post("/v1/search", tags=["search"], summary="Find moments in the library", responses=errors(404, 409, 413))
-    async def search(document: SearchRequest) -> SearchAnswer:
+    @router.post(
+        "/v1/search",
+        tags=["search"],
+        summary="Find moments in the library",
+        response_model=SearchAnswer,
+        responses=errors(404, 409, 413, 503),
+    )
+    async def search(document: SearchRequest, request: Request) -> SearchAnswer | Response:
         served = service.library
         if served is None:
             raise RefusedRequestError(409, "there is no library to search; start the server with one")
@@ -134,12 +151,14 @@ def ask_routes(service: Service) -> APIRouter:
         notes: list[str] = []
         begun = time.monotonic()
 
-        def find() -> SearchResult:
+        def find(progress: Callable[[int, int], None]) -> SearchResult:
             with served.lock:
-                return find_moments(library, query, service.model, note=notes.append)
+                return find_moments(library, query, service.model, note=notes.append, progress=progress)
 
         try:
-            result = await service.in_thread(find)
+            result = await while_wanted(service, request.is_disconnected, find)
+        except GivenUpError:
+            return Response(status_code=499)
         except InputError as failure:  # no video has such a path or is the one that others should be like
             raise RefusedRequestError(404, str(failure), kind="InputError") from None
         answers = await asyncio.to_thread(lambda: [_moment(moment) for moment in result.moments])
