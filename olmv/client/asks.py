@@ -13,7 +13,7 @@ from olmv.video.options import Sampling
 if TYPE_CHECKING:
     from olmv.scoring.thresholds import Thresholds
 
-__all__ = ["AskOptions", "calibrates", "document_of", "given"]
+__all__ = ["AskOptions", "calibrates", "document_of", "without_none"]
 
 
 class AskOptions(TypedDict, total=False):
@@ -57,7 +57,7 @@ def document_of(
     for name in options:
         if name not in AskOptions.__annotations__:
             raise unknown_option(name, AskOptions.__annotations__)
-    document = given(**options)
+    document = without_none(**options)
     if not isinstance(timeline := document.get("timeline", False), bool):
         raise UsageError(
             f"timeline is {kind_of(timeline)}; say True, windows are the server's business", option="timeline"
@@ -89,7 +89,7 @@ def calibrates(thresholds: "Thresholds") -> bool:
     return any(entry.scaling is not None or entry.leave is not None for entry in entries)
 
 
-def given(**options: Any) -> dict[str, Any]:
+def without_none(**options: Any) -> dict[str, Any]:
     """Return the options that say something, as JSON has them."""
     return {name: value for name, value in options.items() if value is not None}
 

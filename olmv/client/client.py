@@ -24,7 +24,7 @@ from olmv.client.answers import (
     prediction_of,
     value_of,
 )
-from olmv.client.asks import AskOptions, document_of, given
+from olmv.client.asks import AskOptions, document_of, without_none
 from olmv.client.job import ClientJob
 from olmv.client.transport import Transport
 from olmv.client.uploads import SentVideo, check_sent, sent_video, uploads_of
@@ -162,7 +162,7 @@ class Client:
             if isinstance(texts, str) or not isinstance(texts, Sequence) or bool(texts) == bool(sent):
                 raise UsageError("embed a list of texts, or videos; give one of the two")
             if sent:
-                document = given(frames=frames, every_s=every_s)
+                document = without_none(frames=frames, every_s=every_s)
                 answer = self._transport.upload("/v1/embed", uploads_of(sent), document)
             else:
                 answer = self._transport.post("/v1/embed", {"texts": list(texts)})
@@ -200,7 +200,7 @@ class Client:
             "threshold": threshold,
             "top": top,
             "all_moments": all_moments,
-            **given(path=path, longer_than_s=longer_than_s, shorter_than_s=shorter_than_s),
+            **without_none(path=path, longer_than_s=longer_than_s, shorter_than_s=shorter_than_s),
             **({} if like is None else {"like": {"video": like[0], "time_s": like[1]}}),
         }
         answer = self._transport.post("/v1/search", document)

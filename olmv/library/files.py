@@ -142,11 +142,11 @@ class LibraryFiles:
         states = []
         for name in (LIBRARY_FILE, LISTING_FILE):
             try:
-                found = (Path(folder) / name).stat()
+                status = (Path(folder) / name).stat()
             except OSError:
                 states.append((0, 0, 0))
             else:
-                states.append((found.st_ino, found.st_size, found.st_mtime_ns))
+                states.append((status.st_ino, status.st_size, status.st_mtime_ns))
         return tuple(states)
 
     @cached_property

@@ -136,8 +136,8 @@ def _read(cache: sqlite3.Connection | None, keys: Sequence[bytes], out: Tensor, 
         for k in range(0, len(keys), 500):
             part = keys[k : k + 500]
             marks = ",".join("?" * len(part))
-            found = cache.execute(f"SELECT number, key, vector FROM vectors WHERE key IN ({marks})", part)
-            for number, key, vector in found:
+            rows = cache.execute(f"SELECT number, key, vector FROM vectors WHERE key IN ({marks})", part)
+            for number, key, vector in rows:
                 if len(vector) == 4 * out.shape[1]:
                     place = places[key]
                     vectors[place] = np.frombuffer(vector, dtype=np.float32)

@@ -7,9 +7,9 @@ from torch import Tensor
 
 __all__ = ["encode_by_length", "padded", "run_of_places"]
 
-# Texts that are encoded at once on a CPU: of fewer, matrices are too small to be multiplied at full speed, which costs
-# more than some padding does.
-_LEAST = 32
+# Texts that are encoded at once on a CPU. Of fewer, matrices are too small to be multiplied at full speed; and always as
+# many, because oneDNN prepares for each new shape of a matrix, and keeps that.
+_TOGETHER = 64
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -34,12 +34,7 @@ def encode_by_length(lengths: Sequence[int], encode: Callable[[list[int]], Tenso
         encode: called with the places of some of the texts -> [a, D].
         device: that encodes; only a CPU minds padding, elsewhere all go at once.
     """
-    least = _LEAST if device.type == "cpu" else len(lengths)
-    groups: list[list[int]] = [[]]
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if len(groups[-1]) >= least and lengths[place] > lengths[groups[-1][-1]]:
-            groups.append([])
-        groups[-1].append(place)
-    encoded = torch.cat([encode(group) for group in groups])
-    order = torch.tensor([place for group in groups for place in group], dtype=torch.long, device=encoded.device)
-    return encoded[order.argsort()]
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    together = _TOGETHER if device.type == "cpu" else max(len(lengths), 1)
+    encoded = torch.cat([encode(order[k : k + together]) for k in range(0, max(len(order), 1), together)])
+    return encoded[torch.tensor(order, dtype=torch.long, device=encoded.device).argsort()]

@@ -20,6 +20,7 @@ from olmv.models.default import model_note
 from olmv.models.text_cache import encode_texts_cached
 from olmv.scoring.thresholds import thresholds_for
 from olmv.serve.api.answers import errors
+from olmv.serve.api.cancellation import while_wanted
 from olmv.serve.api.requests import form_or_json, is_form, read_json, received
 from olmv.serve.api.schemas import (
     EmbedAnswer,
@@ -33,7 +34,6 @@ from olmv.serve.api.schemas import (
     SearchRequest,
     SuggestAnswer,
 )
-from olmv.serve.api.wanted import while_wanted
 from olmv.serve.engine import GivenUpError
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.media import is_served, media_address, picture_address, pictures_address

@@ -33,7 +33,7 @@ from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.review.estimates import Estimate
 from olmv.serve.review.export import THRESHOLDS, TRUTH
 from olmv.serve.review.session import ReviewSession
-from olmv.serve.review.told import QueueItem, Summary
+from olmv.serve.review.summary import QueueItem, Summary
 
 __all__ = ["review_router"]
 

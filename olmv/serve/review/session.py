@@ -21,7 +21,7 @@ from olmv.serve.review.leases import LEASE_S, Leases
 from olmv.serve.review.record import Record
 from olmv.serve.review.source import ReviewSource
 from olmv.serve.review.store import Entry, ReviewStore
-from olmv.serve.review.told import QueueItem, Summary
+from olmv.serve.review.summary import QueueItem, Summary
 
 __all__ = ["LEASE_S", "ReviewSession"]
 

@@ -14,7 +14,7 @@ from olmv.library.library import Library
 from olmv.models import text_cache
 from olmv.models.base import VideoModel
 from olmv.serve import service as service_module
-from olmv.serve.api import wanted
+from olmv.serve.api import cancellation
 from tests.support.libraries import clip_library
 from tests.support.samples import write_clip
 from tests.support.server import running_server
@@ -55,7 +55,7 @@ def tower(model: VideoModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Of the model, which has not met a text before and reports after every fourth."""
     monkeypatch.setenv("OLMV_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(text_cache, "_CHUNK", 4)
-    monkeypatch.setattr(wanted, "_LOOK_S", 0.01)
+    monkeypatch.setattr(cancellation, "_LOOK_S", 0.01)
     monkeypatch.setattr(service_module, "_GONE_S", 0.01)
     slow = SlowTower(model.encode_texts)
     monkeypatch.setattr(model, "encode_texts", slow)
