@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # fewer are of one length.
 _CHUNK = 256
 _WRITTEN = 512  # texts that are written at once, for each time waits for the disk; what a killed run loses at most
-_PATIENCE_S = 20.0  # while another process writes
+_PATIENCE_S = 3.0  # while another process writes, which takes milliseconds
 _MOST_BYTES = 2**30
 """Vectors of one file: those of 200,000 texts of dimension 1,280."""
 
@@ -96,7 +96,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection | None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = _connect(path)
     except (OSError, sqlite3.OperationalError) as error:  # such as locked for long: others use it
-        log.warning("no text cache: %s", error)
+        log.warning("no text cache (%s): texts are encoded anew; OLMV_CACHE can name another folder for it", error)
     except sqlite3.DatabaseError as error:
         log.warning("the text cache %s is broken (%s); it is made anew", path, error)
         with contextlib.suppress(OSError, sqlite3.DatabaseError):

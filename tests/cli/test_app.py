@@ -5,12 +5,15 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from olmv.__main__ import main as start_of_olmv
 from olmv.cli import app
 from olmv.cli.views import fault
 from tests.cli.conftest import COMMAND, many_clips, start
@@ -109,6 +112,16 @@ def test_what_ctrl_c_breaks_on_its_way_is_no_fault(broken: Any, capsys: Any) -> 
     stop.add_note("3 rows kept in x.jsonl")
     assert broken(failure) == 130
     assert capsys.readouterr().err == "olmv: stopped; 3 rows kept in x.jsonl\n"
+
+
+def test_ctrl_c_while_the_command_line_is_imported(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "olmv.cli", Interrupted("olmv.cli"))
+    assert start_of_olmv() == 130
+    assert capsys.readouterr().err == "olmv: stopped\n"
 
 
 def test_ctrl_c_in_a_run(here: Path, model: str) -> None:

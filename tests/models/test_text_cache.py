@@ -183,7 +183,7 @@ def test_a_file_that_another_holds_is_left_alone(
     with closing(sqlite3.connect(file_of(model))) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert encode_texts_cached(model, ["dog", "rain"]).shape == (2, 16)
-    assert "no text cache: database is locked" in caplog.text
+    assert "no text cache (database is locked): texts are encoded anew; OLMV_CACHE can name another" in caplog.text
     assert kept(model) == 1
 
 
