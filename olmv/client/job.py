@@ -84,6 +84,8 @@ class ClientJob:
         for event in self.events():
             if event.prediction is not None and event.place is not None:
                 there[event.place] = event.prediction
+            if event.kind == "end" and event.status == "cancelled":
+                raise ServerError("the job was cancelled; what was done until then is among its events")
             if event.kind == "end" and event.status != "done":
                 raise ServerError(f"the job ended as {event.status}; submit it again")
         return [there[place] for place in sorted(there)]

@@ -297,7 +297,10 @@ class _Decisions:
 
     def _no_curve(self, video: str) -> InputError:
         beside = curves_path(self._path)
-        return InputError(f"{video} has no curve in {beside}, of which its segments are made; predict it again")
+        return InputError(
+            f"{video} has no curve in {beside}, of which its segments are made; save the rows with their curves, or "
+            "predict it again"
+        )
 
     def _calibrated(self, labels: list[Row]) -> list[Row]:
         names = tuple(label["label"] for label in labels)

@@ -175,5 +175,8 @@ def test_what_goes_wrong_is_one_line(olmv: Run, predicted: str, timed: str, here
     Path("failed.jsonl").write_text(Path(predicted).read_text().splitlines()[2] + "\n")
     assert "failed.jsonl has no labels of any video; predict the videos again" in line("failed.jsonl")
     Path("timed.jsonl.curves.parquet").unlink()
-    assert "clips/0.mp4 has no curve in timed.jsonl.curves.parquet, of which its segments are made" in line(timed)
+    assert (
+        "clips/0.mp4 has no curve in timed.jsonl.curves.parquet, of which its segments are made; save the rows with "
+        "their curves, or predict it again"
+    ) in line(timed)
     assert "was made with other settings" in line(predicted, "-o", timed)

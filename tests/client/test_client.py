@@ -22,7 +22,9 @@ from olmv import (
     Vocabulary,
     VocabularyError,
 )
+from olmv.client.answers import JobEvent
 from olmv.client.client import IN_FLIGHT
+from olmv.client.job import ClientJob
 from olmv.io.prediction_fields import check_row
 from olmv.labels.label import Label
 from olmv.models.base import VideoModel
@@ -177,9 +179,18 @@ def test_a_job_is_given_up(
         job = client.submit(clips[:2], LABELS)
         job.cancel()
         assert job.status() == "cancelled"
-        with pytest.raises(ServerError, match="the job ended as cancelled; submit it again"):
+        with pytest.raises(ServerError, match="the job was cancelled; what was done until then is among its events"):
             job.result()
         held.set()
+
+
+def test_a_job_that_fails_as_a_whole_is_told(
+    client: Client, clips: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.submit(clips[:1], LABELS)
+    monkeypatch.setattr(ClientJob, "events", lambda self: iter([JobEvent(kind="end", status="failed")]))
+    with pytest.raises(ServerError, match="the job ended as failed; submit it again"):
+        job.result()
 
 
 def test_what_the_server_knows(client: Client) -> None:

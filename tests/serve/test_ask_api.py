@@ -105,6 +105,41 @@ def test_pictures_around_a_moment_are_told(searched: httpx.Client, library: Libr
     assert "there is no such video in the library" in gone.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "kind", "message"),
+    [
+        ("bytes=5-1", 400, "bad_request", "the range cannot be read; ask for one as bytes=0-1023"),
+        ("bytes=a-b", 400, "bad_request", "the range cannot be read"),
+        ("bytes", 400, "bad_request", "the range cannot be read"),
+        ("bytes=99999999-", 416, "range_not_satisfiable", "bytes; ask for one that begins within them"),
+    ],
+)
+def test_ranges_that_cannot_be(
+    searched: httpx.Client, library: Library, asked: str, status: int, kind: str, message: str
+) -> None:
+    path = next(iter(library)).path
+    answer = searched.get("/v1/media", params={"video": path}, headers={"range": asked})
+    assert (answer.status_code, answer.json()["error"]["type"]) == (status, kind)
+    assert message in answer.json()["error"]["message"]
+    size = Path(path).stat().st_size
+    assert answer.headers.get("content-range") == (f"bytes */{size}" if status == 416 else None)
+
+
+@pytest.mark.parametrize("asked", ["bits=0-1", "frames"])
+def test_ranges_of_other_units_are_not_asked(searched: httpx.Client, library: Library, asked: str) -> None:
+    path = next(iter(library)).path
+    answer = searched.get("/v1/media", params={"video": path}, headers={"range": asked})
+    assert (answer.status_code, answer.content) == (200, Path(path).read_bytes())
+
+
+def test_a_moment_that_ends_before_it_starts_is_refused(searched: httpx.Client, library: Library) -> None:
+    path = next(iter(library)).path
+    answer = searched.get("/v1/pictures", params={"video": path, "start_s": 5, "end_s": 1})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "the moment ends before it starts; swap start_s and end_s"
+    assert searched.get("/v1/pictures", params={"video": path, "start_s": 1}).json()["pictures"]
+
+
 def test_pictures_of_a_long_moment_are_spread_over_it(
     searched: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,17 @@ def _cells(starts: list[float], *columns: list[float]) -> dict[str, Any]:
     return Curve("", names, np.array(starts), np.array(columns, np.float32).T).to_document()
 
 
+def test_curves_of_many_long_films_are_taken(http: httpx.Client) -> None:
+    column = [0.25] * 14_400  # an hour, four a second
+    cells = _cells([place / 4 for place in range(14_400)], *[column] * 30)
+    rows = [{**ROW, "video": f"{number}.mp4", "cells": cells} for number in range(5)]
+    body = json.dumps({"rows": rows}).encode()
+    assert len(body) > 8 * 2**20
+    answer = http.post("/v1/rows", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+    assert http.get("/v1/labels").json()["max_rows_mb"] == 32
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -32,6 +32,7 @@ _ABOUT = {
     413: "It is too large.",
     414: "The address is too long.",
     415: "The body is neither JSON nor a form with files.",
+    416: "There is no such range; Content-Range says how many bytes there are.",
     422: "A value cannot be used; the message says which, and what mends it.",
     503: "Too many videos wait; Retry-After says when to come again.",
     507: "It cannot be written: the disk is full, say.",

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from torch import Tensor
 
 from olmv.errors import InputError
+from olmv.labels.label import MAX_LABEL_CHARS
 from olmv.library.query.filters import LabelLimit, VideoFilter
 from olmv.library.query.find import SearchResult, find_moments
 from olmv.library.query.moments import Moment
@@ -68,6 +69,8 @@ def ask_routes(service: Service) -> APIRouter:
             allow_urls=service.options.allow_urls,
             root=service.root.path is not None,
             max_upload_mb=service.options.max_upload_mb,
+            max_rows_mb=service.limits.rows_bytes >> 20,
+            max_label_chars=MAX_LABEL_CHARS,
         )
 
     @router.get("/v1/labels/suggest", tags=["labels"], summary="Complete a label", responses=errors())

@@ -14,7 +14,7 @@ from olmv.serve.guard.limits import Limits
 from olmv.serve.guard.private_folder import PrivateFolder
 from olmv.serve.guard.uploads import Uploads, receive_uploads
 
-__all__ = ["form_or_json", "is_form", "read_json", "received"]
+__all__ = ["form_or_json", "is_form", "parse_json", "read_json", "received"]
 
 _Document = TypeVar("_Document", bound=BaseModel)
 _FORM = "multipart/form-data"
@@ -60,7 +60,16 @@ async def read_json(request: Request, kind: type[_Document]) -> _Document:
         RefusedRequestError: it is no JSON.
         ValidationError: it is none of this kind.
     """
-    body = await request.body()
+    return parse_json(await request.body(), kind)
+
+
+def parse_json(body: bytes, kind: type[_Document]) -> _Document:
+    """Parse the JSON body of a request.
+
+    Raises:
+        RefusedRequestError: it is no JSON.
+        ValidationError: it is none of this kind.
+    """
     return kind.model_validate(_document(body, "the body"))
 
 

@@ -1,5 +1,6 @@
 """`/v1/rows`: rows over time and their curves, as the files that `olmv predict --timeline` writes."""
 
+import asyncio
 import io
 import tempfile
 import zipfile
@@ -15,7 +16,7 @@ from olmv.io.curves import Curve, curves_path, write_curves
 from olmv.io.prediction_fields import Row, check_row
 from olmv.io.prediction_rows import write_rows
 from olmv.serve.api.answers import errors
-from olmv.serve.api.requests import read_json
+from olmv.serve.api.requests import parse_json
 from olmv.serve.api.schemas import RowsRequest
 from olmv.serve.guard.answers import RefusedRequestError
 from olmv.serve.service import Service
@@ -29,6 +30,7 @@ _CELLS = "cells"
 def rows_routes(service: Service) -> APIRouter:
     """Return the route that makes files of rows: a browser writes no Parquet."""
     router = APIRouter(tags=["predict"])
+    one_at_a_time = asyncio.Lock()  # a body is large, and larger when it is parsed
 
     @router.post(
         "/v1/rows",
@@ -49,12 +51,17 @@ def rows_routes(service: Service) -> APIRouter:
         },
     )
     async def rows(request: Request) -> Response:
-        document = await read_json(request, RowsRequest)
-        content = await service.in_thread(_packed, document.rows, service.uploads.path)
+        body = await request.body()
+        async with one_at_a_time:
+            content = await service.in_thread(_packed_body, body, service.uploads.path)
         headers = {"Content-Disposition": 'attachment; filename="predictions.zip"'}
         return Response(content, media_type="application/zip", headers=headers)
 
     return router
+
+
+def _packed_body(body: bytes, folder: Path) -> bytes:
+    return _packed(parse_json(body, RowsRequest).rows, folder)
 
 
 def _packed(documents: list[dict[str, Any]], folder: Path) -> bytes:

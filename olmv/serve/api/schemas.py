@@ -225,6 +225,8 @@ class LabelsAnswer(_Model):
     allow_urls: bool = False
     root: bool = Field(False, description="Whether paths can be predicted.")
     max_upload_mb: int = Field(examples=[2048])
+    max_rows_mb: int = Field(examples=[32], description="What `/v1/rows` takes at once.")
+    max_label_chars: int = Field(examples=[300], description="Characters of a label.")
 
 
 class SuggestAnswer(_Model):

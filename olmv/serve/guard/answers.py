@@ -21,6 +21,7 @@ _TYPES = {
     413: "too_large",
     414: "too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "invalid",
     429: "too_many_requests",
     431: "too_large",

@@ -12,6 +12,7 @@ from olmv.serve.guard.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["BodyGuard"]
 
+_ROWS = "/v1/rows"  # curves come to it, which are larger than what other routes are asked
 _LINGER_S = 2.0
 _LINGER_BYTES = 4 * 2**20
 
@@ -138,7 +139,8 @@ def _check_head(scope: Scope, limits: Limits) -> int:
         raise RefusedRequestError(
             415, "the body is neither JSON nor a form with files; send one of them", headers={"Connection": "close"}
         )
-    most = limits.json_bytes if kind == "application/json" else limits.upload_bytes
+    json_bytes = limits.rows_bytes if scope["path"] == _ROWS else limits.json_bytes
+    most = json_bytes if kind == "application/json" else limits.upload_bytes
     if int(length[:20]) > most:
         raise _too_large(most)
     return most

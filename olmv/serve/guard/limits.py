@@ -11,6 +11,8 @@ class Limits:
 
     Attributes:
         json_bytes: of a JSON body.
+        rows_bytes: of the JSON of `/v1/rows`: curves of 60 films of an hour with 30 labels. Parsed, curves
+            take about three times as much, what is made to be hard to hold 22 times; one body at a time is parsed.
         upload_bytes: of a multipart body, all files and fields together; also of one download.
         files: in one request.
         field_bytes: of the fields beside the files, names and values together.
@@ -25,6 +27,7 @@ class Limits:
     """
 
     json_bytes: int = 8 * 2**20
+    rows_bytes: int = 32 * 2**20
     upload_bytes: int = 2048 * 2**20
     files: int = 64
     field_bytes: int = 2**20

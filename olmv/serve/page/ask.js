@@ -7,10 +7,10 @@
   const CELLED = 500; // labels whose probabilities over time come along; of an hour they are 10 MB
   const EXAMPLES = ["dog", "cat", "car", "people talking", "city street at night", "food", "snow", "guitar"];
 
-  const kept = () => {
+  const kept = (longest) => {
     try {
       const labels = JSON.parse(localStorage.getItem(KEPT));
-      return Array.isArray(labels) && labels.every((label) => typeof label === "string") ? labels : null;
+      return Array.isArray(labels) && labels.every((label) => typeof label === "string") ? labels.filter((label) => olmv.characters(label) <= longest) : null;
     } catch {
       return null; // storage can be forbidden, or written by others
     }
@@ -26,7 +26,7 @@
 
   /** Draw the panel. `info` is the answer of /v1/labels; `onLabels()` where labels were changed, `onThresholds()` where
   a threshold was moved, `onChange()` where something else was. Returns {element, request(), threshold(label),
-  move(label, value), labels(), add(texts), commit(), focus(), timeline(), fail(message)}. */
+  move(label, value), labels(), add(texts), commit(), focus(), timeline(), mostWithCurves, fail(message)}. */
   olmv.askPanel = ({ api, info, onChange, onThresholds, onLabels }) => {
     const own = info.labels.map((label) => label.name);
     const limits = new Map(info.labels.map((label) => [label.name, label.threshold]));
@@ -57,7 +57,8 @@
     const chips = olmv.chips({
       name: "labels",
       placeholder: "a thing, a scene, an action",
-      labels: kept() ?? own,
+      labels: kept(info.max_label_chars) ?? own,
+      longest: info.max_label_chars,
       suggest: async (text, signal) => (await api.get(`/v1/labels/suggest?q=${encodeURIComponent(text)}`, { signal })).suggestions,
       onChange: (labels) => {
         keep(isOwn(labels) ? null : labels);
@@ -157,6 +158,7 @@
       commit: () => chips.commit(),
       focus: () => chips.field.focus(),
       timeline: () => timed.checked,
+      mostWithCurves: CELLED,
       /** Take a threshold that was moved elsewhere. */
       move: (label, value) => {
         move(label, value);

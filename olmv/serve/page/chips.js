@@ -3,7 +3,6 @@
 (() => {
   const { el } = olmv;
   const SHOWN = 60; // chips in sight; the others are counted
-  const LONGEST = 1000; // characters of a label, as the server takes them
   const SUGGEST_MS = 120;
   let drawn = 0;
 
@@ -11,13 +10,16 @@
   olmv.listed = (text) =>
     text
       .split(/[\r\n]/.test(text.trim()) ? /[\r\n]+/ : /[,;]/)
-      .map((part) => part.trim().replace(/\s+/g, " ").slice(0, LONGEST))
+      .map((part) => part.trim().replace(/\s+/g, " "))
       .filter(Boolean);
 
+  /** Count the characters of a text as the server does: not by halves. */
+  olmv.characters = (text) => [...text].length;
+
   /** Draw labels that can be added and removed.
-  `labels` to begin with, `suggest(text, signal)` promises completions, `onChange(labels)`. Returns {element, labels(),
+  `labels` to begin with, `longest` is how many characters one may have, `suggest(text, signal)` promises completions, `onChange(labels)`. Returns {element, labels(),
   set(labels), add(labels), commit()}; `commit` adds what was typed and not added yet. */
-  olmv.chips = ({ name, placeholder, labels: first, suggest, onChange }) => {
+  olmv.chips = ({ name, placeholder, labels: first, longest, suggest, onChange }) => {
     const id = `olmv-chips-${(drawn += 1)}`;
     let labels = [...first];
     let all = false;
@@ -28,11 +30,17 @@
     const list = el("ul", { class: "chips", "aria-label": name });
     const field = el("input", {
       class: "field", type: "text", id, role: "combobox", autocomplete: "off", autocapitalize: "off", spellcheck: "true", enterkeyhint: "enter",
-      maxlength: LONGEST, placeholder, "aria-label": `add to ${name}`, "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-describedby": `${id}-help`,
+      placeholder, "aria-label": `add to ${name}`, "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-describedby": `${id}-help`,
     });
     const box = el("ul", { class: "options", id: `${id}-list`, role: "listbox", "aria-label": "suggestions", hidden: true });
     const help = el("span", { class: "unseen", id: `${id}-help` }, "Enter or a comma adds; arrow down for suggestions; a list can be pasted.");
-    const element = el("div", { class: "chipbox" }, list, el("div", { class: "combo" }, field, box), help);
+    const refused = el("p", { class: "error", role: "alert", hidden: true });
+    const element = el("div", { class: "chipbox" }, list, el("div", { class: "combo" }, field, box), refused, help);
+    const refuse = (texts) => {
+      refused.hidden = !texts.length;
+      const [first] = texts;
+      refused.textContent = texts.length ? `“${[...first].slice(0, 24).join("")}…” has ${olmv.characters(first)} characters, a label ${longest} at most${texts.length > 1 ? `; so have ${texts.length - 1} more` : ""}; shorten it.` : "";
+    };
 
     const draw = (focused = -1) => {
       const shown = all ? labels : labels.slice(0, SHOWN);
@@ -59,9 +67,11 @@
     };
     const add = (texts) => {
       const fresh = [];
+      const long = texts.filter((text) => olmv.characters(text) > longest);
+      refuse(long);
       const known = new Set(labels.map((label) => label.toLowerCase()));
       for (const text of texts) {
-        if (known.has(text.toLowerCase())) continue;
+        if (known.has(text.toLowerCase()) || long.includes(text)) continue;
         known.add(text.toLowerCase());
         fresh.push(text);
       }
@@ -96,7 +106,8 @@
       else field.setAttribute("aria-activedescendant", `${id}-${at}`);
     };
     const take = (texts) => {
-      field.value = "";
+      // what is too long stays where it can be shortened
+      field.value = texts.length === 1 && olmv.characters(texts[0]) > longest ? texts[0] : "";
       close();
       add(texts);
     };
@@ -141,8 +152,8 @@
         const parts = field.value.split(/[,\n]/);
         const rest = parts.pop();
         take(parts.flatMap(olmv.listed));
-        field.value = rest.trimStart();
-      }
+        field.value = rest.trimStart() || field.value;
+      } else if (olmv.characters(field.value.trim()) <= longest) refuse([]);
       if (field.value.trim()) ask();
       else close();
     });

@@ -3,6 +3,7 @@
 (() => {
   const { el } = olmv;
   const PLAYED = /^(video|audio)\/|^image\/(jpeg|png|webp|gif|avif|bmp)$/; // nothing that could be a page
+  const ASKED_WRONG = new Set(["VocabularyError", "UsageError", "invalid", "too_large"]); // errors that other labels can mend
   const DRAWN = 200; // labels of a card
   const [FEW, MANY] = [6, 12]; // labels in sight: all of a few, else those that are true and some more
 
@@ -23,6 +24,7 @@
     let kept = source.kept; // until it is asked for
     let timeline = false; // that it was asked for when it was sent
     let forgotten = false;
+    let refused = null; // the version of the labels that were refused
     let stop = null;
     let job = null;
     let bar = null;
@@ -197,7 +199,10 @@
           const request = board.request(); // the labels of now, not of when it was dropped
           of = board.version();
           timeline = request.timeline;
-          return send({ ...request, background: true }, signal);
+          return send({ ...request, background: true }, signal).catch((refusal) => {
+            if (ASKED_WRONG.has(refusal.type)) refused = of;
+            throw refusal;
+          });
         }, waits, signal);
       }, signal);
       job = begun.id;
@@ -217,9 +222,9 @@
       const { clip: id, timeline: timed } = kept;
       kept = null;
       timeline = timed;
+      let of;
       try {
         await board.lines.upload(async () => {
-          let of;
           const { predictions } = await api.patient(() => {
             of = board.version();
             return api.post("/v1/predict", { ...board.request(), timeline: undefined, clips: [id] }, { signal });
@@ -227,7 +232,11 @@
           take(predictions[0], of);
         }, signal);
       } catch (refusal) {
-        if (refusal.status !== 404) throw refusal;
+        if (refusal.status !== 404) {
+          kept = source.kept; // it is there still
+          if (refusal.status) refused = of; // of a request without a file, only what is asked can be refused
+          throw refusal;
+        }
         if (canSend) return false;
         board.lost(clip);
       }
@@ -252,6 +261,10 @@
       get version() {
         return version;
       },
+      /** Of which version the labels were refused, so that it can be sent again with others; null where they were not. */
+      get refused() {
+        return state === "failed" ? refused : null;
+      },
       get timeline() {
         return timeline;
       },
@@ -264,6 +277,7 @@
       send: async () => {
         stop?.abort();
         const mine = (stop = new AbortController());
+        refused = null;
         enter("waiting");
         try {
           await run(mine.signal);

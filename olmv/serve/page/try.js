@@ -50,6 +50,7 @@
     function changed() {
       version += 1;
       asking?.abort();
+      panel.fail(""); // it was of what was asked before
       settle();
     }
     function settle() {
@@ -74,9 +75,11 @@
       }
     };
     const outdated = () => [...clips].filter((clip) => clip.state === "done" && clip.card.clip && !clip.forgotten && clip.version !== version);
+    const isRefused = (clip) => clip.refused !== null && clip.refused !== version;
     let running = -1; // the version that is asked just now
     async function askAnew() {
       const of = version;
+      if (panel.labels().length) for (const clip of clips) if (isRefused(clip)) clip.send();
       const stale = outdated();
       if (running === of) return; // what came meanwhile is asked after it
       results.removeAttribute("aria-busy");
@@ -120,6 +123,7 @@
       changed: (clip) => {
         if (!clips.has(clip)) return;
         drawBar();
+        if (isRefused(clip)) settle();
         if (clip.state === "done" && clip.version !== version && !clip.forgotten) settle(); // labels were changed on its way
       },
       lost: (clip) => {
@@ -212,9 +216,10 @@
     const curves = el("button", { type: "button", class: "button", hidden: true, title: "a zip of the rows and their curves, which olmv predict and olmv calibrate read", click: () => saveCurves() }, "Save with curves");
     const clear = el("button", { type: "button", class: "button", click: () => removeAll() }, "Clear all");
     const bar = el("div", { class: "bar-of-results controls", hidden: true }, summary, told, el("span", { class: "ends controls" }, jsonl, csv, curves, clear));
+    const uncurved = el("p", { class: "facts", hidden: true }, `Curves come with ${panel.mostWithCurves} labels at most; with fewer they can be saved, too.`);
     const again = el("p", { class: "note", hidden: true });
     const results = el("ul", { class: "results", "aria-label": "results" });
-    container.append(panel.element, el("div", { class: "work" }, zone, apart, bar, again, results));
+    container.append(panel.element, el("div", { class: "work" }, zone, apart, bar, uncurved, again, results));
 
     function tell(text, good = false) {
       told.textContent = text || "";
@@ -237,6 +242,8 @@
       zone.classList.toggle("small", clips.size > 0);
       jsonl.disabled = csv.disabled = !done.length;
       curves.hidden = !done.some((clip) => clip.card.cells && !clip.forgotten);
+      uncurved.hidden = !curves.hidden || !done.some((clip) => clip.card.segments && clip.card.status === "ok" && !clip.forgotten);
+      jsonl.title = curves.hidden ? "" : "the rows alone; to let olmv predict decide them anew, save them with curves";
       const other = done.filter((clip) => clip.canSend && clip.timeline !== panel.timeline() && !clip.card.photo && clip.card.status === "ok");
       const gone = done.filter((clip) => clip.canSend && clip.forgotten);
       const were = (some) => (some.length === 1 ? "1 video was" : `${some.length} videos were`);
@@ -255,7 +262,12 @@
     async function saveCurves() {
       curves.disabled = true;
       try {
-        olmv.download("predictions.zip", await api.post("/v1/rows", { rows: olmv.rowsWithCells(saved()) }));
+        const rows = olmv.rowsWithCells(saved());
+        const bytes = new Blob([JSON.stringify({ rows })]).size;
+        const most = info.max_rows_mb * 2 ** 20;
+        // while it is sent, the server would hang up before its answer is read
+        if (bytes > most) throw new olmv.Refusal(413, `${(bytes / 2 ** 20).toFixed(1)} MB are more than this server takes at once, ${info.max_rows_mb} MB; remove some videos or labels, and save them in parts`);
+        olmv.download("predictions.zip", await api.post("/v1/rows", { rows }));
         apart.textContent = "";
       } catch (failure) {
         apart.textContent = `The curves were not saved: ${failure.message}`;

@@ -52,6 +52,16 @@ def test_sizes_are_told_in_megabytes() -> None:
     assert reply.error["message"] == "the body is larger than 8 MB; send less at once"
 
 
+def test_rows_may_be_larger_than_other_json() -> None:
+    def post_to(path: str, size: int) -> Reply:
+        limits = Limits(json_bytes=1000, rows_bytes=3000)
+        return ask(BodyGuard(echo, limits), "POST", path, JSON, b"x" * size)
+
+    assert post_to("/v1/rows", 3000).status == 200
+    assert post_to("/v1/rows", 3001).error["message"] == "the body is larger than 3000 bytes; send less at once"
+    assert post_to("/v1/rows/", 1001).status == 413
+
+
 def test_a_length_that_is_no_number_is_refused() -> None:
     for length in ("-1", "1e3", "", "٣"):
         reply = post({**JSON, "Content-Length": length}, [GONE])

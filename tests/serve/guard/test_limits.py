@@ -13,6 +13,7 @@ def test_the_guide_names_the_limits() -> None:
     text = " ".join((Path(__file__).parents[3] / "docs" / "guides" / "deploy.md").read_text("utf-8").split())
     for line in (
         f"| JSON | {limits.json_bytes >> 20} MB | 413 |",
+        f"| JSON of `/v1/rows` | {limits.rows_bytes >> 20} MB; one is parsed at a time | 413 |",
         f"{limits.upload_bytes >> 20} MB; {limits.files} files, {limits.field_bytes >> 20} MB of fields | 413 |",
         f"| headers, address | {limits.head_bytes >> 10} KB | 431, 414 |",
         f"must be there in {limits.head_s:g} s |",
@@ -24,5 +25,7 @@ def test_the_guide_names_the_limits() -> None:
         f"fewer than {UNGUESSABLE} characters",
     ):
         assert line in text, line
+    http = (Path(__file__).parents[3] / "docs" / "guides" / "http.md").read_text("utf-8")
+    assert f"{limits.json_bytes >> 20} MB of JSON ({limits.rows_bytes >> 20} MB of `/v1/rows`)" in http
     assert (GUESSES, GUESSES_S) == (10, 60.0)  # "ten wrong ones in a minute"
     assert ServeOptions.max_upload_mb << 20 == limits.upload_bytes

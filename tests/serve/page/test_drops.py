@@ -131,6 +131,41 @@ def test_a_reload_comes_back_to_what_the_server_has(visit: Visit, site: RunningS
     expect(names).to_have_count(0)
 
 
+def test_labels_that_are_too_long_are_refused_where_they_are_typed(visit: Visit, site: RunningServer) -> None:
+    page = visit(site.url)
+    page.evaluate("localStorage.setItem('olmv.labels', JSON.stringify(['cat', 'y'.repeat(301)]))")  # of an older page
+    page.reload()
+    expect(page.locator(".chip bdi")).to_have_text(["cat"])
+    field, refused = page.get_by_label("add to labels"), page.locator(".chipbox .error")
+    field.fill("x" * 301)
+    field.press("Enter")
+    expect(refused).to_contain_text("has 301 characters, a label 300 at most; shorten it")
+    expect(field).to_have_value("x" * 301)
+    field.fill("\N{CAT FACE}" * 300)  # halves of characters are not counted
+    expect(refused).to_be_hidden()
+    field.press("Enter")
+    field.fill(f"{'z' * 400}, dog,")
+    expect(refused).to_contain_text("has 400 characters")
+    expect(page.locator(".chip bdi")).to_have_text(["cat", "\N{CAT FACE}" * 300, "dog"])
+
+
+def test_labels_that_were_refused_can_be_mended(visit: Visit, site: RunningServer) -> None:
+    bad = "a\u202eb"  # the server takes no such characters
+    page = visit(site.url)
+    page.locator("#files").set_input_files([CAT])
+    expect(page.locator(".item .bar")).to_have_count(3)
+    page.get_by_label("add to labels").fill(bad)
+    page.get_by_label("add to labels").press("Enter")
+    expect(page.locator(".panel > .error")).to_contain_text("has the control character")
+    page.reload()
+    expect(page.locator(".item .error")).to_contain_text("has the control character")
+    page.locator("#files").set_input_files([SEA])
+    expect(page.locator(".item .error")).to_have_count(2)
+    page.locator(".chip", has_text=bad).get_by_role("button").click()
+    expect(page.locator(".item .error")).to_have_count(0)
+    expect(page.locator(".item .bar")).to_have_count(6)
+
+
 def test_what_was_forgotten_meanwhile_is_told_after_a_reload(visit: Visit, site: RunningServer) -> None:
     page = visit(site.url)
     page.locator("#files").set_input_files([CAT])

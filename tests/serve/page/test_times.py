@@ -113,6 +113,8 @@ def test_more_labels_than_come_with_their_curves_are_decided_by_the_server(visit
     page.get_by_label("add to labels").fill("a cup")
     page.get_by_label("add to labels").press("Enter")
     expect(page.locator(".told")).to_have_text(re.compile("answered anew"))
+    expect(page.get_by_role("button", name="Save with curves")).to_be_hidden()
+    expect(page.get_by_text("Curves come with 500 labels at most")).to_be_visible()
     with page.expect_request("**/v1/predict") as request:
         lane.get_by_role("slider").press("End")
     body = request.value.post_data_json
@@ -190,8 +192,19 @@ def test_rows_with_curves_are_what_the_commands_read(visit: Visit, site: Running
 
 
 def test_what_cannot_be_saved_is_told(visit: Visit, site: RunningServer) -> None:
-    page = visit(site.url)
+    page = visit("about:blank")
+
+    def small(route: "Route") -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "max_rows_mb": 0.001})
+
+    page.route("**/v1/labels", small, times=1)
+    page.goto(site.url)
     _timed(page, CAT)
+    expect(page.get_by_text("Curves come with 500 labels at most")).to_be_hidden()
+    page.get_by_role("button", name="Save with curves").click()
+    expect(page.get_by_text("0.001 MB; remove some videos or labels, and save them in parts")).to_be_visible()
+    page.reload()
     page.route("**/v1/rows", lambda route: route.abort())
     page.get_by_role("button", name="Save with curves").click()
     expect(page.get_by_text("The curves were not saved: the server cannot be reached")).to_be_visible()
