@@ -7,8 +7,8 @@ from torch import Tensor
 
 __all__ = ["encode_by_length", "padded", "run_of_places"]
 
-# Texts that are encoded at once on a CPU. Of fewer, matrices are too small to be multiplied at full speed; and always the
-# same number, for oneDNN prepares for each new shape of a matrix, and keeps that.
+# Texts that are encoded at once on a CPU. Of fewer, matrices are too small to be multiplied at full speed; and always
+# the same number, for oneDNN prepares for each new shape of a matrix, and keeps that.
 _TOGETHER = 64
 
 
