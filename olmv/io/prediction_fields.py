@@ -95,15 +95,19 @@ def check_row(row: Mapping[str, Any]) -> None:
     """Make sure that a row read from a file has the fields of `VideoPrediction.to_row` that others build on.
 
     Raises:
-        ValueError: it lacks one, one holds something else or a number out of its range, or a label comes twice; the
-            field is named.
+        ValueError: it lacks one, one holds something else or a number out of its range, a label comes twice, or status
+            and error contradict each other; the field is named.
     """
     check_fields(row, _ROW)
     check_numbers(row, _ROW_RANGES)
+    if not row["video"]:
+        raise ValueError("its 'video' is empty")
     if row["status"] not in ("ok", "error"):
         raise ValueError(f"its 'status' is {row['status']!r:.40}, neither 'ok' nor 'error'")
     if row["error"] is not None:
         check_fields(row["error"], _ERROR, "error.")
+    if (row["status"] == "error") != (row["error"] is not None):
+        raise ValueError(f"its 'status' is {row['status']!r}, which its 'error' contradicts")
     check_fields(row["frames"], _FRAMES, "frames.")
     check_fields(row["frames"], {name: kind for name, kind in _MORE_FRAMES.items() if name in row["frames"]}, "frames.")
     check_numbers(row["frames"], _FRAMES_RANGES, "frames.")

@@ -220,6 +220,9 @@ def test_a_row_that_olmv_did_not_write(tmp_path: Path, name: str, good_row: Row)
     ("change", "message"),
     [
         ({"status": "x"}, "its 'status' is 'x', neither 'ok' nor 'error'"),
+        ({"status": "error"}, "its 'status' is 'error', which its 'error' contradicts"),
+        ({"error": {"type": "X", "message": "m"}}, "its 'status' is 'ok', which its 'error' contradicts"),
+        ({"video": ""}, "its 'video' is empty"),
         ({"duration_s": -5}, "its 'duration_s' is -5, not a number of 0 or more"),
         ({"duration_s": True}, "its 'duration_s' is True, not a number of 0 or more"),
         ({"duration_s": 10**400}, "its 'duration_s' is 10000"),
