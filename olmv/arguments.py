@@ -22,6 +22,7 @@ __all__ = [
     "check_probability",
     "kind_of",
     "named_options",
+    "plain_number",
     "unknown_option",
 ]
 
@@ -88,6 +89,11 @@ def check_probability(name: str, value: Any, *, option: str = "") -> None:
     check_number(name, value, what="a number from 0 to 1", option=option)
     if not 0 <= value <= 1:
         raise UsageError(f"{name} is {value:g}; give a number from 0 to 1", option=option or name)
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of numpy as Python's float; whatever else it is, as it is."""
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
 
 
 def check_path(what: str, value: Any, *, error: type[UsageError] = UsageError) -> None:

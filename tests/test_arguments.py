@@ -113,6 +113,8 @@ def test_paths_and_dicts_by_label() -> None:
         ({"fps": "25"}, "fps is '25'; give the frames per second"),
         ({"threshold": "0.5"}, "threshold is '0.5'; give a number from 0 to 1"),
         ({"thresholds": {"dgo": 0.3}}, "thresholds are given for 'dgo', which is no label here; did you mean 'dog'"),
+        ({"thresholds": {"dog": "0.3"}}, "threshold of 'dog' is '0.3'; give a number from 0 to 1"),
+        ({"thresholds": {"dog": True}}, "threshold of 'dog' is True; give a number from 0 to 1"),
         ({"thresholds": "t.json"}, r"thresholds are a str; give a dict by label, or Thresholds.load\(FILE\)"),
         ({"attributes": {"dgo": ["a"]}}, "attributes are given for 'dgo'"),
         ({"attributes": "book.json"}, r"attributes are a str; give a dict by label, or AttributeBook.load\(FILE\)"),

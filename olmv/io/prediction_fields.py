@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any
 
 from olmv.errors import InputError
-from olmv.io.fields import check_fields
+from olmv.io.fields import ANY, AT_LEAST_0, COUNT, SHARE, check_fields, check_numbers
 
 __all__ = [
     "FIELDS",
@@ -60,6 +60,13 @@ _EXPLANATION = {"label": str, "texts": list, "frames": list}
 _TEXT = {"text": str, "contribution": _NUMBER}
 _FRAME = {"frame": int, "time_s": (*_NUMBER, NoneType), "contribution": _NUMBER}
 
+_ROW_RANGES = {"duration_s": AT_LEAST_0}
+_FRAMES_RANGES = {**dict.fromkeys((*_FRAMES, "encoded"), COUNT), "widest_gap_s": AT_LEAST_0}
+_LABEL_RANGES = {"similarity": ANY, "logit": ANY, "probability": SHARE, "threshold": SHARE}
+_SEGMENT_RANGES = {**dict.fromkeys(("start_s", "end_s", "peak_s"), AT_LEAST_0), "peak": SHARE, "mean": SHARE}
+_TEXT_RANGES = {"contribution": ANY}
+_FRAME_RANGES = {"frame": COUNT, "time_s": ANY, "contribution": ANY}
+
 KINDS: dict[str, type] = {
     "video": str,
     "status": str,
@@ -88,22 +95,61 @@ def check_row(row: Mapping[str, Any]) -> None:
     """Make sure that a row read from a file has the fields of `VideoPrediction.to_row` that others build on.
 
     Raises:
-        ValueError: it lacks one, or one holds something else; the field is named.
+        ValueError: it lacks one, one holds something else or a number out of its range, a label comes twice, or status
+            and error contradict each other; the field is named.
     """
     check_fields(row, _ROW)
+    check_numbers(row, _ROW_RANGES)
+    if not row["video"]:
+        raise ValueError("its 'video' is empty")
+    if row["status"] not in ("ok", "error"):
+        raise ValueError(f"its 'status' is {row['status']!r:.40}, neither 'ok' nor 'error'")
     if row["error"] is not None:
         check_fields(row["error"], _ERROR, "error.")
+    if (row["status"] == "error") != (row["error"] is not None):
+        raise ValueError(f"its 'status' is {row['status']!r}, which its 'error' contradicts")
     check_fields(row["frames"], _FRAMES, "frames.")
     check_fields(row["frames"], {name: kind for name, kind in _MORE_FRAMES.items() if name in row["frames"]}, "frames.")
-    for segment in row.get("segments", ()):
-        check_fields(segment, _SEGMENT, "segments.")
-    for label in row["labels"]:
-        check_fields(label, _LABEL, "labels.")
-    for explanation in row.get("explanations", ()):
+    check_numbers(row["frames"], _FRAMES_RANGES, "frames.")
+    _check_labels(row["labels"])
+    _check_items(row, "segments", _SEGMENT, _SEGMENT_RANGES)
+    for time in _list(row, "shots_s"):
+        check_fields({"shots_s": time}, {"shots_s": _NUMBER})
+        check_numbers({"shots_s": time}, {"shots_s": AT_LEAST_0})
+    for explanation in _list(row, "explanations"):
         check_fields(explanation, _EXPLANATION, "explanations.")
-        for part, fields in (("texts", _TEXT), ("frames", _FRAME)):
-            for item in explanation[part]:
-                check_fields(item, fields, f"explanations.{part}.")
+        _check_items(explanation, "texts", _TEXT, _TEXT_RANGES, "explanations.")
+        _check_items(explanation, "frames", _FRAME, _FRAME_RANGES, "explanations.")
+
+
+def _check_labels(labels: Sequence[Any]) -> None:
+    seen: set[str] = set()
+    for label in labels:
+        check_fields(label, _LABEL, "labels.")
+        check_numbers(label, _LABEL_RANGES, "labels.")
+        if label["label"] in seen:
+            raise ValueError(f"it has the label {label['label']!r:.80} twice")
+        seen.add(label["label"])
+
+
+def _check_items(
+    row: Mapping[str, Any],
+    name: str,
+    fields: Mapping[str, Any],
+    ranges: Mapping[str, tuple[float, float, str]],
+    place: str = "",
+) -> None:
+    for item in _list(row, name):
+        check_fields(item, fields, f"{place}{name}.")
+        check_numbers(item, ranges, f"{place}{name}.")
+
+
+def _list(row: Mapping[str, Any], name: str) -> list[Any]:
+    """Return a list that a row may lack."""
+    value = row.get(name, [])
+    if not isinstance(value, list):
+        raise ValueError(f"its '{name}' is {value!r:.40}, not a list")  # noqa: TRY004 - the file's fault
+    return value
 
 
 def flatten(row: Row) -> Iterator[Row]:

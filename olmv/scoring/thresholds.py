@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from olmv.arguments import check_labelled, check_probability, kind_of
+from olmv.arguments import check_labelled, check_probability, kind_of, plain_number
 from olmv.errors import VocabularyError
 from olmv.io.atomic import write_atomic
 from olmv.io.digests import sha256_json
@@ -37,7 +37,7 @@ DEFAULT_THRESHOLD = 0.5
 SCOPES = {"each": "per label", "all": "all labels"}
 """Scope of a guarantee as it is asked for -> as the file has it."""
 
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Probability = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
 
 class LabelThreshold(BaseModel):
@@ -151,7 +151,7 @@ class Thresholds(Mapping[str, float]):
         for label, value in labels.items():
             if not isinstance(value, LabelThreshold):
                 try:
-                    value = LabelThreshold(threshold=value)
+                    value = LabelThreshold(threshold=plain_number(value))
                 except ValidationError:
                     raise VocabularyError(f"threshold of {label!r} is {value!r}; give a number from 0 to 1") from None
             self._labels[label] = value

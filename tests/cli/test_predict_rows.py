@@ -57,6 +57,18 @@ def test_as_if_predicted_so(olmv: Run, predicted: str, library: str) -> None:
     assert [json.loads(line) for line in out.splitlines()] == rows("x.jsonl")
 
 
+def test_a_probability_that_is_none(olmv: Run, predicted: str) -> None:
+    path = Path(predicted)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    place = next(place for place, row in enumerate(lines) if row["labels"])
+    lines[place]["labels"][0]["probability"] = float("nan")
+    path.write_text("".join(json.dumps(row) + "\n" for row in lines))
+    code, _, err = olmv("predict", predicted, "--threshold", "0.3", "-o", "new.jsonl")
+    assert code == 2
+    assert f"line {place + 1} is not a prediction (its 'labels.probability' is nan, not a number from 0 to 1)" in err
+    assert not Path("new.jsonl").exists()
+
+
 def test_over_time(olmv: Run, timed: str, timed_library: str) -> None:
     again = ("--threshold", "0.34", "-q")
     assert olmv("predict", timed, *again, "-o", "new.jsonl")[0] == 1

@@ -1,7 +1,9 @@
 """Prediction rows as files: what is written, and that it is read back the same."""
 
 import csv
+import json
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -98,12 +100,13 @@ names = texts.filter(bool)
 odd_names = st.binary(min_size=1, max_size=4).map(os.fsdecode)
 videos = names | odd_names.filter(lambda name: not any(unicodedata.category(char) == "Cc" for char in name))
 numbers = st.floats(allow_nan=False, allow_infinity=False)
+lengths = st.floats(0, allow_infinity=False)
 shares = st.floats(0, 1)
 counts = st.integers(0, 2**31)
 earlier_frames = st.fixed_dictionaries({"requested": counts, "decoded": counts, "corrupt": counts})
 frames = st.fixed_dictionaries({
     "requested": counts, "decoded": counts, "corrupt": counts,
-    "encoded": counts, "widest_gap_s": st.none() | numbers, "capped": st.booleans(),
+    "encoded": counts, "widest_gap_s": st.none() | lengths, "capped": st.booleans(),
 })  # fmt: skip
 explained = st.fixed_dictionaries({
     "texts": st.lists(st.fixed_dictionaries({"text": st.text(max_size=4), "contribution": numbers}), max_size=2),
@@ -131,7 +134,7 @@ def rows_of(draw: st.DrawFn, video: str) -> Row:
         "video": video,
         "status": "error" if error else "ok",
         "error": error,
-        "duration_s": draw(st.none() | numbers),
+        "duration_s": draw(st.none() | lengths),
         "frames": draw(earlier_frames | frames),
         "model": draw(texts),
         "labels": labels,
@@ -194,6 +197,9 @@ def test_a_flat_file_that_repeats_a_label_begins_a_row(tmp_path: Path, good_row:
         assert list(read_rows(tmp_path / name)) == rows
 
 
+SEGMENT = {"label": "dog", "start_s": 0, "end_s": 2.5, "peak": 1, "peak_s": 1.2, "mean": 0.7}
+
+
 @pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.parquet"])
 def test_a_row_that_olmv_did_not_write(tmp_path: Path, name: str, good_row: Row) -> None:
     path = tmp_path / name
@@ -208,6 +214,50 @@ def test_a_row_that_olmv_did_not_write(tmp_path: Path, name: str, good_row: Row)
     write_rows(path, [good_row])
     with pytest.raises(UsageError, match=r"is not a prediction \(its 'explanations.texts' is odd\); give the file"):
         list(read_rows(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "x"}, "its 'status' is 'x', neither 'ok' nor 'error'"),
+        ({"status": "error"}, "its 'status' is 'error', which its 'error' contradicts"),
+        ({"error": {"type": "X", "message": "m"}}, "its 'status' is 'ok', which its 'error' contradicts"),
+        ({"video": ""}, "its 'video' is empty"),
+        ({"duration_s": -5}, "its 'duration_s' is -5, not a number of 0 or more"),
+        ({"duration_s": True}, "its 'duration_s' is True, not a number of 0 or more"),
+        ({"duration_s": 10**400}, "its 'duration_s' is 10000"),
+        ({"frames": {"requested": 8, "decoded": -1, "corrupt": 0}}, "its 'frames.decoded' is -1, not a count"),
+        ({"segments": None}, "its 'segments' is None, not a list"),
+        ({"segments": 3}, "its 'segments' is 3, not a list"),
+        ({"segments": True}, "its 'segments' is True, not a list"),
+        ({"segments": [SEGMENT | {"peak": 2}]}, "its 'segments.peak' is 2, not a number from 0 to 1"),
+        ({"segments": [SEGMENT | {"end_s": float("inf")}]}, "its 'segments.end_s' is inf, not a number of 0 or more"),
+        ({"shots_s": "x"}, "its 'shots_s' is 'x', not a list"),
+        ({"shots_s": [None]}, "its 'shots_s' is odd"),
+        ({"shots_s": [-1]}, "its 'shots_s' is -1, not a number of 0 or more"),
+        ({"explanations": 3}, "its 'explanations' is 3, not a list"),
+        (
+            {"explanations": [{"label": "dog", "texts": [{"text": "a", "contribution": float("nan")}], "frames": []}]},
+            "its 'explanations.texts.contribution' is nan, not a finite number",
+        ),
+        ({"probability": 7}, "its 'labels.probability' is 7, not a number from 0 to 1"),
+        ({"probability": float("nan")}, "its 'labels.probability' is nan, not a number from 0 to 1"),
+        ({"threshold": False}, "its 'labels.threshold' is False, not a number from 0 to 1"),
+        ({"logit": float("inf")}, "its 'labels.logit' is inf, not a finite number"),
+        ({"label": "rain"}, "it has the label 'rain' twice"),
+    ],
+)
+def test_a_row_that_nobody_can_mean(tmp_path: Path, good_row: Row, change: Row, message: str) -> None:
+    labels = good_row["labels"]
+    label = {name: value for name, value in change.items() if name in labels[0]}
+    row = {
+        **good_row,
+        "labels": [labels[0] | label, *labels[1:]],
+        **{n: v for n, v in change.items() if n not in label},
+    }
+    (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(UsageError, match=r"x.jsonl line 1 is not a prediction \(" + re.escape(message)):
+        list(read_rows(tmp_path / "x.jsonl"))
 
 
 def test_files_that_hold_no_rows(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_rows_that_are_gone_are_told_at_the_end(tmp_path: Path) -> None:
         ({"labels": ["dog"]}, "labels is no object"),
         ({"error": {"type": "DecodeError"}}, r"its 'error\.message' is missing"),
         ({"explanations": [{"label": "dog", "texts": [{}], "frames": []}]}, r"its 'explanations\.texts\.text' is miss"),
-        ({"explanations": 3}, "'int' object is not iterable"),
+        ({"explanations": 3}, "its 'explanations' is 3, not a list"),
     ],
 )
 def test_rows_edited_by_hand_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:

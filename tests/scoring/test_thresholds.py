@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,19 @@ def test_numbers_out_of_range(value: float) -> None:
         thresholds_for(VOCABULARY, default=value)
     with pytest.raises(VocabularyError, match=r"threshold of 'dog' is .*; give a number from 0 to 1"):
         Thresholds({"dog": value})
+
+
+@pytest.mark.parametrize("value", ["0.3", True, None])
+def test_thresholds_that_are_no_numbers(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(VocabularyError, match=r"threshold of 'dog' is .*; give a number from 0 to 1"):
+        Thresholds({"dog": value})
+    with pytest.raises(VocabularyError, match=r"labels\.dog\.threshold.*; correct it there"):
+        Thresholds.load(write(tmp_path, {"dog": {"threshold": value}}))
+
+
+def test_numbers_of_numpy_are_thresholds() -> None:
+    given: Any = {"dog": np.float32(0.25), "cat": np.int64(1)}
+    assert dict(Thresholds(given)) == {"dog": 0.25, "cat": 1.0}
 
 
 @given(labels=st.dictionaries(st.text(), st.floats(0, 1), max_size=5), model=st.none() | st.text())

@@ -172,6 +172,8 @@ def test_jobs_that_there_are_not(http: httpx.Client) -> None:
         ({"paths": ["a.mp4"], "labels": ["a"], "attributes": {"a": ["b" * 1001]}}, 422, "1000"),
         ({"paths": ["../a.mp4"]}, 404, "no such file is served"),
         ({"paths": ["a.mp4"], "threshold": 2}, 422, "threshold"),
+        ({"paths": ["a.mp4"], "threshold": True}, 422, "threshold: Input should be a valid number"),
+        ({"paths": ["a.mp4"], "thresholds": {"dog": "0.3"}}, 422, "thresholds.dog: Input should be a valid number"),
         ({"paths": ["a.mp4"], "frames": 4, "every_s": 1}, 422, "leave out frames"),
         ({"paths": ["a.mp4"], "color": "red"}, 422, "color: there is no such field; see /openapi.json"),
         ({"paths": []}, 422, "there are 0 videos"),

@@ -21,6 +21,8 @@ from olmv.video.workers.fork_server import ForkServer, Worker
 from tests.serve.review.sources import made_source, session_in
 from tests.serve.review_page import FOOTAGE
 
+PAIR = {"video": "clips/001.mp4", "label": "dog"}
+
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[ReviewSession]:
@@ -126,6 +128,14 @@ def test_what_can_be_shown_comes_along(tmp_path: Path) -> None:
         ),
         ("post", "/verdicts", {"video": "clips/001.mp4", "label": "dog"}, "verdict: is missing; give it"),
         ("put", "/thresholds", {"label": "dog", "threshold": 2}, "threshold: Input should be less than or equal to 1"),
+        ("put", "/thresholds", {"label": "dog", "threshold": True}, "threshold: Input should be a valid number"),
+        ("put", "/thresholds", {"label": "dog", "threshold": "0.3"}, "threshold: Input should be a valid number"),
+        ("put", "/thresholds", [], "the body is no object; send one"),
+        ("post", "/verdicts", {**PAIR, "verdict": True, "order": 10**30}, "order: Input should be less than 9223372"),
+        ("post", "/verdicts", {**PAIR, "verdict": True, "order": -1}, "order: Input should be greater than or equal"),
+        ("post", "/verdicts", {**PAIR, "verdict": True, "reviewer": "\ud800"}, "reviewer: Input should be a valid str"),
+        ("post", "/verdicts", {**PAIR, "verdict": True, "video": "x" * 9000}, "video: String should have at most 8192"),
+        ("post", "/verdicts", {**PAIR, "verdict": "yes"}, "verdict: Input should be a valid boolean"),
         ("get", "/estimates?label=dog&objective=best", None, "unknown objective 'best'; give f1"),
     ],
 )
@@ -134,6 +144,12 @@ def test_what_cannot_be_is_told(client: TestClient, method: str, path: str, body
     answer = client.request(method, f"/v1/review{path}", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert message in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_no_json_is_told(client: TestClient) -> None:
+    answer = client.put("/v1/review/thresholds", content="{", headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "the body is no JSON; send an object"
 
 
 def test_frames_of_a_video(tmp_path: Path) -> None:

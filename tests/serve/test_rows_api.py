@@ -48,6 +48,26 @@ def test_curves_of_many_long_films_are_taken(http: httpx.Client) -> None:
     assert http.get("/v1/labels").json()["max_rows_mb"] == 32
 
 
+def test_a_row_of_few_labels_keeps_the_cells_of_all(http: httpx.Client) -> None:
+    few = {**ROW, "labels": ROW["labels"][-1:], "cells": CELLS}  # as with top_k
+    assert http.post("/v1/rows", json={"rows": [few]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("3", "the body is no object; send one"),
+        ("{", "the body is no JSON; send an object"),
+        ('{"rows": [{"duration_s": NaN}]}', "the body has NaN, which is no number of JSON; send a finite number, or"),
+        ('{"rows": [{"note": -1e999}]}', "the body has -1e999, which is no number of JSON"),
+    ],
+)
+def test_a_body_that_is_none_is_refused(http: httpx.Client, body: str, message: str) -> None:
+    answer = http.post("/v1/rows", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith(message)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -60,6 +80,13 @@ def test_curves_of_many_long_films_are_taken(http: httpx.Client) -> None:
         ([{**ROW, "cells": _cells([0, 1], [0.5, float("nan")])}], "no probabilities over time"),
         ([{**ROW, "cells": _cells([0, 1], [0.5, 1.5])}], "no probabilities over time"),
         ([ROW, ROW], "two rows are of one video; give each a name of its own"),
+        ([{**ROW, "segments": None}], "rows.0 is no prediction: its 'segments' is None, not a list; give one"),
+        ([{**ROW, "explanations": 3}], "its 'explanations' is 3, not a list"),
+        ([{**ROW, "duration_s": -5}], "its 'duration_s' is -5, not a number of 0 or more"),
+        ([{**ROW, "labels": ROW["labels"] * 2}], "it has the label 'rain' twice"),
+        ([{**ROW, "cells": _cells([0, 1], [0.5, 0.5])}], "its 'cells' are not of its labels"),
+        ([{**ROW, "labels": [], "segments": [], "cells": CELLS}], "its 'cells' are not of its labels"),
+        ([3], "rows.0: is no object; send an object"),
     ],
 )
 def test_what_is_no_row_is_refused(http: httpx.Client, rows: list[Any], message: str) -> None:

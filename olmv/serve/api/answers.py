@@ -37,6 +37,8 @@ _ABOUT = {
     503: "Too many videos wait; Retry-After says when to come again.",
     507: "It cannot be written: the disk is full, say.",
 }
+# what Pydantic says then has the names of classes
+_NO_OBJECT = ("model_type", "model_attributes_type", "dict_type", "dict_attributes_type")
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -50,11 +52,18 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def invalid(failure: ValidationError | RequestValidationError) -> str:
     """Say in one line what is wrong with a document."""
     first = failure.errors()[0]
+    kind = str(first["type"])
+    if kind == "json_invalid":
+        return "the body is no JSON; send an object"
     # FastAPI says first where a value came from; a field may have the same name, as the query of a search has
     parts = first["loc"][1:] if isinstance(failure, RequestValidationError) else first["loc"]
     place = ".".join(str(part) for part in parts)
-    known = {"extra_forbidden": "there is no such field; see /openapi.json", "missing": "is missing; give it"}
-    message = known.get(str(first["type"]), str(first["msg"]).removeprefix("Value error, "))
+    known = {
+        "extra_forbidden": "there is no such field; see /openapi.json",
+        "missing": "is missing; give it",
+        **dict.fromkeys(_NO_OBJECT, "is no object; send an object" if place else "the body is no object; send one"),
+    }
+    message = known.get(kind, str(first["msg"]).removeprefix("Value error, "))
     more = len(failure.errors()) - 1
     rest = f" (and {more} more)" if more else ""
     return f"{place}: {message}{rest}" if place else f"{message}{rest}"

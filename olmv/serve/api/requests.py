@@ -1,6 +1,7 @@
 """Read what a request sends: JSON, or a form with files and options beside them."""
 
 import json
+import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -115,10 +116,24 @@ async def received(
 
 def _document(body: bytes, what: str) -> Any:
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+    except _NoNumberError as failure:
+        raise RefusedRequestError(
+            422, f"{what} has {failure}, which is no number of JSON; send a finite number, or null"
+        ) from None
     except (ValueError, RecursionError):
         raise RefusedRequestError(422, f"{what} is no JSON; send an object") from None
 
 
+class _NoNumberError(Exception):
+    """What stands where a number should: NaN, an infinity, or a number that becomes one."""
+
+
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(name)
+    raise _NoNumberError(name)
+
+
+def _finite(text: str) -> float:
+    if math.isinf(number := float(text)):
+        raise _NoNumberError(f"{text:.40}")
+    return number

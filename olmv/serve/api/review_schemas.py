@@ -28,21 +28,22 @@ __all__ = [
 
 Label = Annotated[str, Field(min_length=1, max_length=2000)]
 Reviewer = Annotated[str, Field(max_length=100, description="who judges; a name of their own")]
+Place = Annotated[int, Field(ge=0, lt=2**63)]  # as SQLite holds it
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)  # true is no 1, and "0.3" no number
 
 
 class VerdictIn(_Body):
     """A verdict on a pair of video and label."""
 
-    video: str
+    video: Annotated[str, Field(max_length=8192)]
     label: Label
     verdict: Annotated[bool | None, Field(description="null for: cannot tell")]
     reviewer: Reviewer = ""
-    order: Annotated[int | None, Field(description="of the queue item it answers; null: met elsewhere")] = None
+    order: Annotated[Place | None, Field(description="of the queue item it answers; null: met elsewhere")] = None
 
 
 class ReviewerIn(_Body):

@@ -91,20 +91,23 @@ def _curves(documents: list[Row]) -> Iterator[Curve]:
         try:
             check_row(document)
             if (cells := document.get(_CELLS)) is not None:
-                yield _curve(document["video"], cells)
+                yield _curve(document, cells)
         except ValueError as failure:
             raise RefusedRequestError(
                 422, f"rows.{place} is no prediction: {failure}; give one with its cells"
             ) from None
 
 
-def _curve(video: str, cells: Mapping[str, Any]) -> Curve:
+def _curve(row: Row, cells: Mapping[str, Any]) -> Curve:
     """Read the curve of a row; ValueError of one that could not be read back."""
     try:
-        curve = Curve.from_document(video, cells)
+        curve = Curve.from_document(row["video"], cells)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError("its 'cells' are odd") from None
     starts, probability = curve.starts_s, curve.probability
     if not probability.size or not (np.diff(starts) > 0).all() or not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError("its 'cells' are no probabilities over time")
+    labels = [label["label"] for label in row["labels"]]
+    if not labels or not {*labels} <= {*curve.labels}:  # with top_k, a row has fewer
+        raise ValueError("its 'cells' are not of its labels")
     return curve

@@ -38,7 +38,7 @@ MOST_LABELS = 10_000
 MOST_TEXTS = 50_000
 MOST_VIDEOS = 64
 
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Probability = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(min_length=1, max_length=4096)]
 
