@@ -40,7 +40,9 @@ def _cells(starts: list[float], *columns: list[float]) -> dict[str, Any]:
 def test_curves_of_many_long_films_are_taken(http: httpx.Client) -> None:
     column = [0.25] * 14_400  # an hour, four a second
     cells = _cells([place / 4 for place in range(14_400)], *[column] * 30)
-    rows = [{**ROW, "video": f"{number}.mp4", "cells": cells} for number in range(5)]
+    labels = [{**ROW["labels"][-1], "label": f"label {number}"} for number in range(30)]
+    film = {**ROW, "labels": labels, "segments": [], "cells": cells}
+    rows = [{**film, "video": f"{number}.mp4"} for number in range(5)]
     body = json.dumps({"rows": rows}).encode()
     assert len(body) > 8 * 2**20
     answer = http.post("/v1/rows", content=body, headers={"Content-Type": "application/json"})
