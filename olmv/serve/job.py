@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from olmv.errors import InputError, OutputError, UsageError, reason
 from olmv.io.packages import require
@@ -91,13 +91,14 @@ def open_service(job: ServeJob, listener: ServeListener) -> "Iterator[Service]":
         if rows is not None:
             review = stack.enter_context(review_rows(rows))
         elif library is not None and vocabulary is not None and len(library):
-            limits: dict[str, Any] = {"thresholds": thresholds, "threshold": job.threshold}
-            advanced = partial(listener.advanced, stage="videos of the library")
-            session = stack.enter_context(review_library(library, model, vocabulary, **limits, advanced=advanced))
-            words = vocabulary
+            source_of = partial(
+                library_source, model=model, vocabulary=vocabulary, thresholds=thresholds, threshold=job.threshold
+            )
+            source = source_of(library, advanced=partial(listener.advanced, stage="videos of the library"))
+            session = stack.enter_context(review_library(library, source))
 
             def follow(library: "Library", advanced: Advanced) -> None:
-                session.follow(library_source(library, model, words, **limits, advanced=advanced))
+                session.follow(source_of(library, advanced=advanced))
 
             review = session
         yield Service(

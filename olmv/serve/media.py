@@ -1,9 +1,8 @@
 """Files of the library or of the rows that the page plays, and pictures of them."""
 
 import mimetypes
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,17 +16,12 @@ from olmv.serve.guard.answers import RefusedRequestError, error_answer
 from olmv.serve.service import Service
 from olmv.video.cloud import is_cloud
 
-if TYPE_CHECKING:
-    from olmv.library.library import Library
-
 __all__ = ["is_served", "media_address", "media_routes", "media_type", "picture_address", "pictures_address"]
 
 _PLAYED = ("video/", "image/", "audio/")
 Video = Annotated[str, Query(min_length=1, max_length=4096, examples=["clips/a.mp4"])]
 Seconds = Annotated[float, Query(ge=0, le=1e9)]
 End = Annotated[float | None, Query(ge=0, le=1e9, description="By default where it starts.")]
-_AROUND_S = 10.0  # before and after a moment
-_AROUND = 12  # pictures
 _NEVER = ("image/svg+xml",)  # it can carry scripts
 
 
@@ -96,21 +90,6 @@ def _asked(request: Request) -> str:
     return parse_qs(query, errors="surrogateescape")["video"][-1]
 
 
-def _near(library: "Library", video: str, start_s: float, end_s: float) -> Sequence[float] | None:
-    """Return when the pictures around a moment are; None where the library has no such video."""
-    if (entry := library.get(video)) is None:
-        return None
-    fragment = library.fragments[entry.fragment]
-    first_s, last_s = start_s - _AROUND_S, end_s + _AROUND_S
-    spans = {part: fragment.records[part].frames.span_s for part in range(entry.first, entry.stop)}
-    parts = [part for part, (begin, end) in spans.items() if begin <= last_s and end >= first_s]
-    times = sorted(time for part in parts for time in fragment.thumbnails_of(part)[1] if first_s <= time <= last_s)
-    inside = [time for time in times if start_s <= time <= end_s]
-    if len(inside) > _AROUND:
-        return [inside[round(place * (len(inside) - 1) / (_AROUND - 1))] for place in range(_AROUND)]
-    return sorted(sorted(times, key=lambda time: max(start_s - time, time - end_s, 0.0))[:_AROUND])
-
-
 def media_routes(service: Service) -> APIRouter:
     """Return the routes that give files and pictures of the service's library and rows."""
     router = APIRouter(tags=["media"], dependencies=[Depends(service.look_at_library)])
@@ -153,7 +132,7 @@ def media_routes(service: Service) -> APIRouter:
         if end_s < start_s:
             raise RefusedRequestError(422, "the moment ends before it starts; swap start_s and end_s")
         name = _asked(request)
-        times = None if service.library is None else _near(service.library.now, name, start_s, end_s)
+        times = None if service.library is None else service.library.picture_times(name, start_s, end_s)
         if times is None:
             raise RefusedRequestError(404, "there is no such video in the library")
         near = [PictureAnswer(time_s=round(time, 3), src=picture_address(name, time)) for time in times]

@@ -38,26 +38,13 @@ def review_rows(path: Path) -> ReviewSession:
     return ReviewSession(ReviewSource.of_predictions(path, media=media), review_folder(path))
 
 
-def review_library(
-    library: "Library",
-    model: VideoModel,
-    vocabulary: Vocabulary,
-    *,
-    thresholds: Thresholds | None = None,
-    threshold: float | None = None,
-    advanced: Callable[[int, int], None] = lambda done, total: None,
-) -> ReviewSession:
-    """Score a library and open its review; its log lies beside the library.
-
-    Args:
-        library, model, vocabulary, thresholds, threshold, advanced: as `library_source`.
+def review_library(library: "Library", source: ReviewSource) -> ReviewSession:
+    """Open the review of a library of which `library_source` was made; its log lies beside the library.
 
     Raises:
-        UsageError: there is nothing to review.
-        InputError: the library was changed, or the review is of another one.
-        OutputError: the folder of the review cannot be written.
+        InputError: the folder of the review holds something else.
+        OutputError: it cannot be written.
     """
-    source = library_source(library, model, vocabulary, thresholds=thresholds, threshold=threshold, advanced=advanced)
     return ReviewSession(source, review_folder(library.folder))
 
 

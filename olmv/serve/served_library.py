@@ -18,6 +18,7 @@ from olmv.library.files import LibraryFiles
 from olmv.library.library import Library
 from olmv.library.settings import LibrarySettings
 from olmv.models.base import VideoModel
+from olmv.video.sampling import even_places
 
 __all__ = ["LOOK_S", "SETTLED_S", "Advanced", "ServedLibrary", "StoppedError"]
 
@@ -28,6 +29,7 @@ LOOK_S = 3.0
 SETTLED_S = 60.0
 """So long the library must be as it is before its review takes it: a run of `olmv index` writes every half minute."""
 _PATIENCE_S = 1.0  # of a request, for what it had looked for
+_AROUND_S, _AROUND = 10.0, 12  # seconds before and after a moment, and pictures in all
 _SHARE = 10  # times as long as looking in vain took, until the next look
 
 Advanced = Callable[[int, int], None]
@@ -116,6 +118,21 @@ class ServedLibrary:
         near = [max(begin - time_s, time_s - end, 0.0) for begin, end in spans]
         order = sorted(parts, key=lambda part: near[part - entry.first])
         return next((jpeg for part in order if (jpeg := fragment.thumbnail(part, time_s)) is not None), None)
+
+    def picture_times(self, video: str, start_s: float, end_s: float) -> list[float] | None:
+        """Return when the pictures in and around a moment are, some of many; None where there is no such video."""
+        library = self.now
+        if (entry := library.get(video)) is None:
+            return None
+        fragment = library.fragments[entry.fragment]
+        first_s, last_s = start_s - _AROUND_S, end_s + _AROUND_S
+        spans = {part: fragment.records[part].frames.span_s for part in range(entry.first, entry.stop)}
+        parts = [part for part, (begin, end) in spans.items() if begin <= last_s and end >= first_s]
+        times = sorted(time for part in parts for time in fragment.thumbnails_of(part)[1] if first_s <= time <= last_s)
+        inside = [time for time in times if start_s <= time <= end_s]
+        if len(inside) > _AROUND:
+            return [inside[place] for place in even_places(len(inside), _AROUND)]
+        return sorted(sorted(times, key=lambda time: max(start_s - time, time - end_s, 0.0))[:_AROUND])
 
     def close(self) -> None:
         """End what is under way."""

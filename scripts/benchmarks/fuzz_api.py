@@ -17,7 +17,7 @@ from pathlib import Path
 import olmv
 from olmv.labels.vocabulary import Vocabulary
 from olmv.serve.options import ServeOptions
-from olmv.serve.reviewing import review_library
+from olmv.serve.reviewing import library_source, review_library
 from scripts.benchmarks.results import Figure, show, write
 from tests.support.libraries import clip_library
 from tests.support.server import running_server
@@ -61,7 +61,7 @@ def main() -> None:
         options = ServeOptions(workers=2, root=FOOTAGE)
         words = Vocabulary.from_names(["dog", "guitar", "rain"])
         with (
-            review_library(library, model, words) as review,
+            review_library(library, library_source(library, model, words)) as review,
             running_server(model, Path(folder) / "uploads", options=options, library=library, review=review) as running,
         ):
             made = failed = 0

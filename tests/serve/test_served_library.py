@@ -212,7 +212,7 @@ def test_a_fault_leaves_the_library_in_service(
 
 def _reviewed(folder: Path, model: VideoModel, clock: Clock) -> tuple[ReviewSession, ServedLibrary]:
     library, words = Library.open_held(folder), Vocabulary.from_names(["dog", "rain"])
-    session = review_library(library, model, words)
+    session = review_library(library, library_source(library, model, words))
 
     def follow(library: Library, advanced: Advanced) -> None:
         session.follow(library_source(library, model, words, advanced=advanced))

@@ -11,8 +11,8 @@ class Limits:
 
     Attributes:
         json_bytes: of a JSON body.
-        rows_bytes: of the JSON of `/v1/rows`: curves of 60 films of an hour with 30 labels. Parsed, curves
-            take about three times as much, what is made to be hard to hold 22 times; one body at a time is parsed.
+        rows_bytes: of the JSON of `/v1/rows`, to which curves come. What is made to be hard to hold takes many times
+            as much when it is parsed, so one body is parsed at a time.
         upload_bytes: of a multipart body, all files and fields together; also of one download.
         files: in one request.
         field_bytes: of the fields beside the files, names and values together.
